@@ -1,0 +1,1 @@
+"""Sign in with Auth Agent for Starlette and FastAPI."""

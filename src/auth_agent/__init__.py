@@ -1,0 +1,1 @@
+"""Let AI agents sign in to a website with an identity of their own."""
