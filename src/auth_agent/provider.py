@@ -1,0 +1,102 @@
+"""What a website knows of its Auth Agent server: metadata and keys, kept and fetched.
+
+Both are immutable snapshots; replacing one is a single assignment, so readers take no lock.
+A failed fetch keeps what is there. Only a cold start waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable, TokenRefused
+from auth_agent.jwks import Key, KeySet, jwks_request, parse_jwks
+from auth_agent.jws import Header
+from auth_agent.metadata import Metadata, is_metadata, metadata_requests, parse_metadata
+from auth_agent.wire import Flow, join, send
+
+UNKNOWN_KEY_SECONDS = 10
+RETRY_SECONDS = 30
+STALE_SECONDS = 86_400
+
+
+class Provider:
+    """One per relying party. `clock` gives seconds since 1970."""
+
+    def __init__(self, issuer: str, clock: Callable[[], float]) -> None:
+        self._issuer = issuer
+        self._clock = clock
+        self._metadata: Metadata | None = None
+        self._keys: KeySet | None = None
+        self._retry_metadata_at = 0.0
+        self._retry_keys_at = 0.0
+        self._unknown_key_at = float("-inf")
+
+    @property
+    def snapshot(self) -> Metadata | None:
+        """The metadata, if they are here already; never fetches."""
+        return self._metadata
+
+    def metadata(self) -> Flow[Metadata]:
+        """Raises `ServerUnavailable` or `ServerMisbehaved` where there is nothing to go on with."""
+        known, now = self._metadata, self._clock()
+        if known is not None and (now < known.expires_at or now < self._retry_metadata_at):
+            return known
+        try:
+            return (yield from join(("metadata", self), self._fetch_metadata))
+        except AuthError:
+            if known is None or now >= known.expires_at + STALE_SECONDS:
+                raise
+            self._retry_metadata_at = now + RETRY_SECONDS
+            return known
+
+    def key(self, header: Header) -> Flow[Key]:
+        """The key that a token names; raises `TokenRefused` where the server has none that fits."""
+        keys = yield from self._key_set()
+        found = keys.find(header.alg, header.kid)
+        if found is None and self._may_ask_for(header, keys):
+            # Whatever an attacker sends, one fetch in ten seconds; a rotated key is in by then.
+            self._unknown_key_at = self._clock()
+            try:
+                keys = yield from join(("jwks", self), self._fetch_keys)
+            except AuthError:  # the old keys stay; this token has none among them
+                keys = self._keys or keys
+            found = keys.find(header.alg, header.kid)
+        if found is None:
+            raise TokenRefused("No key of the server fits this token.", code="key_unknown")
+        return found
+
+    def _may_ask_for(self, header: Header, keys: KeySet) -> bool:
+        unknown = header.kid is None or not keys.knows(header.kid)
+        return unknown and self._clock() >= self._unknown_key_at + UNKNOWN_KEY_SECONDS
+
+    def _key_set(self) -> Flow[KeySet]:
+        known, now = self._keys, self._clock()
+        if known is not None and (now < known.expires_at or now < self._retry_keys_at):
+            return known
+        try:
+            return (yield from join(("jwks", self), self._fetch_keys))
+        except AuthError:
+            if known is None or now >= known.stale_at:
+                raise
+            self._retry_keys_at = now + RETRY_SECONDS
+            return known
+
+    def _fetch_keys(self) -> Flow[KeySet]:
+        metadata = yield from self.metadata()
+        response = yield from send(jwks_request(metadata.jwks_uri))
+        if response.status >= 500:
+            raise ServerUnavailable(f"The server's key set answered {response.status}.")
+        self._keys = parse_jwks(response, now=self._clock())
+        return self._keys
+
+    def _fetch_metadata(self) -> Flow[Metadata]:
+        first, second = metadata_requests(self._issuer)
+        response = yield from send(first)
+        if not is_metadata(response):
+            response = yield from send(second)
+        if response.status >= 500:
+            raise ServerUnavailable(f"The server's metadata answered {response.status}.")
+        if response.status == 200 and not is_metadata(response):
+            raise ServerMisbehaved("The server's metadata is not JSON.", code="metadata_missing")
+        self._metadata = parse_metadata(response, issuer=self._issuer, now=self._clock())
+        return self._metadata

@@ -1,0 +1,89 @@
+"""The token endpoint: a code for tokens (RFC 6749 4.1.3, 5; RFC 7636 4.5)."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from auth_agent.client_auth import client_request
+from auth_agent.errors import ServerMisbehaved, ServerUnavailable, SignInRefused
+from auth_agent.metadata import Metadata
+from auth_agent.settings import Settings
+from auth_agent.wire import HttpRequest, HttpResponse, json_object
+
+_ERROR_CODE = re.compile(r"[a-z_]{1,64}")
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sign-in earns; `scopes` is None where the server granted just what was asked."""
+
+    access_token: str
+    id_token: str
+    refresh_token: str | None
+    scopes: tuple[str, ...] | None
+
+    def __repr__(self) -> str:
+        return "Tokens(**********)"
+
+
+def code_request(code: str, verifier: str, settings: Settings, metadata: Metadata) -> HttpRequest:
+    fields = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": settings.redirect_uri,
+        "code_verifier": verifier,
+    }
+    if settings.audience is not None:
+        fields["resource"] = settings.audience
+    return client_request(metadata.token_endpoint, fields, settings, metadata)
+
+
+def parse_tokens(response: HttpResponse) -> Tokens:
+    """Raises `SignInRefused` where the code is no good, else `ServerUnavailable`/`Misbehaved`."""
+    if response.status >= 500 or response.status == 429:
+        raise ServerUnavailable("The Auth Agent server could not redeem the code; sign in again.")
+    if response.status != 200:
+        raise _refusal(response)
+    document = json_object(response, "token response")
+    token_type = document.get("token_type")
+    if not isinstance(token_type, str) or token_type.lower() != "bearer":  # RFC 6749 5.1, 7.1
+        raise ServerMisbehaved("The token is not of type Bearer.", code="token_type_unsupported")
+    refresh, scope = document.get("refresh_token"), document.get("scope")
+    if not isinstance(refresh, str | None) or not isinstance(scope, str | None):
+        raise ServerMisbehaved("The token response is malformed.", code="token_response_invalid")
+    return Tokens(
+        access_token=_text(document.get("access_token"), "access_token"),
+        id_token=_text(document.get("id_token"), "id_token"),
+        refresh_token=refresh or None,
+        scopes=None if scope is None else tuple(scope.split()),
+    )
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ServerMisbehaved(
+            f"The token response holds no {name}. A server of the original kind sends no ID token; "
+            "this site needs one that does.",
+            code=f"{name}_missing",
+        )
+    return value
+
+
+def _refusal(response: HttpResponse) -> SignInRefused | ServerMisbehaved:
+    error = json_object(response, "token response").get("error")
+    code = error if isinstance(error, str) and _ERROR_CODE.fullmatch(error) else "unknown_error"
+    if code == "invalid_grant":
+        return SignInRefused(
+            "The server does not take this code: it has expired or was used already.",
+            code="invalid_grant",
+        )
+    if code == "invalid_client":
+        return ServerMisbehaved(
+            "The Auth Agent server does not know this website by the credentials it sent; "
+            "check AUTH_AGENT_CLIENT_ID, AUTH_AGENT_CLIENT_SECRET and AUTH_AGENT_CLIENT_AUTH.",
+            code="invalid_client",
+        )
+    return ServerMisbehaved(
+        f"The Auth Agent server refused to redeem the code ({code}).", code="token_refused"
+    )

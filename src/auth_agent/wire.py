@@ -1,0 +1,166 @@
+"""What goes over HTTP, and the effects that a flow asks for, as plain values.
+
+A *flow* is a generator that decides; it yields effects and receives their results, so that the
+same decision runs under threads, tasks and tests. A failed effect is thrown into the flow as an
+`AuthError`. Nothing here performs I/O: `auth_agent.drive` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from auth_agent.errors import ServerMisbehaved
+
+T = TypeVar("T")
+Headers = tuple[tuple[str, str], ...]
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """A request to the Auth Agent server."""
+
+    method: str
+    url: str
+    headers: Headers = ()
+    body: bytes = b""
+
+    def __repr__(self) -> str:  # headers and body carry credentials, a query may
+        return f"HttpRequest({self.method} {self.url.partition('?')[0]})"
+
+
+class HttpResponse(msgspec.Struct, frozen=True):
+    """Its answer, read in full; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"HttpResponse({self.status}, {len(self.body)} bytes)"
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send a request; the result is its `HttpResponse`, within the bounds of `transport`."""
+
+    request: HttpRequest
+
+
+class Join(msgspec.Struct, frozen=True):
+    """Run a flow once for everybody who asks for `key` meanwhile; all get its one result."""
+
+    key: Hashable
+    start: Callable[[], Flow[Any]]
+
+
+Effect = Send | Join
+Flow = Generator[Effect, Any, T]
+
+
+def send(request: HttpRequest) -> Flow[HttpResponse]:
+    response: HttpResponse = yield Send(request)
+    return response
+
+
+def join(key: Hashable, start: Callable[[], Flow[T]]) -> Flow[T]:
+    result: T = yield Join(key, start)
+    return result
+
+
+def json_object(response: HttpResponse, what: str) -> dict[str, Any]:
+    """The JSON object in an answer; raises `ServerMisbehaved` naming `what` it should have been."""
+    try:
+        value = msgspec.json.decode(response.body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ServerMisbehaved(
+            f"The Auth Agent server answered {response.status} without a JSON object "
+            f"where its {what} should be."
+        )
+    return value
+
+
+def form_request(url: str, fields: Mapping[str, str], headers: Headers = ()) -> HttpRequest:
+    content_type = ("Content-Type", "application/x-www-form-urlencoded")
+    accept = ("Accept", "application/json")
+    return HttpRequest("POST", url, (content_type, accept, *headers), urlencode(fields).encode())
+
+
+class Cookie(msgspec.Struct, frozen=True):
+    """One `Set-Cookie`; `max_age` is in seconds, 0 removes the cookie."""
+
+    name: str
+    value: str
+    max_age: int
+    secure: bool
+
+    def __repr__(self) -> str:
+        return f"Cookie({self.name}, max_age={self.max_age})"
+
+    def header(self) -> str:
+        """The value of the header; SameSite=Lax, because the callback is a cross-site navigation."""
+        secure = "; Secure" if self.secure else ""
+        return (
+            f"{self.name}={self.value}; Path=/; Max-Age={self.max_age}; HttpOnly; SameSite=Lax"
+            + secure
+        )
+
+
+class Visit:
+    """A request to the website without its body; each adapter says how to read a header.
+
+    `path` is decoded, as the application routes it; `raw_path` is percent-encoded.
+    """
+
+    __slots__ = ("method", "path", "query", "raw_path")
+
+    def __init__(self, method: str, path: str, raw_path: str, query: str) -> None:
+        self.method = method
+        self.path = path
+        self.raw_path = raw_path
+        self.query = query
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, repeated ones joined as RFC 9110 5.3 says; `name` in lower case."""
+        raise NotImplementedError
+
+    @property
+    def target(self) -> str:
+        return f"{self.raw_path}?{self.query}" if self.query else self.raw_path
+
+    def cookies(self) -> Iterator[tuple[str, str]]:
+        """Every cookie of the request, in the browser's order, at most 16 KiB of them."""
+        header = self.header("cookie")
+        if not header or len(header) > 16_384:
+            return
+        for pair in header.split(";"):
+            name, equals, value = pair.partition("=")
+            if equals:
+                yield name.strip(), value.strip()
+
+    def cookie(self, name: str) -> str | None:
+        """The first cookie of this name: the hot path reads just this one."""
+        header = self.header("cookie")
+        if not header or name not in header:
+            return None
+        return next((value for found, value in self.cookies() if found == name), None)
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer that the website's application never sees the request of."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    cookies: tuple[Cookie, ...] = ()
+
+    def header_list(self) -> list[tuple[str, str]]:
+        """All headers, one `Set-Cookie` for each cookie."""
+        headers = [*self.headers, ("Content-Length", str(len(self.body)))]
+        headers.extend(("Set-Cookie", cookie.header()) for cookie in self.cookies)
+        if self.cookies and not any(name == "Cache-Control" for name, _ in headers):
+            headers.append(("Cache-Control", "no-store"))
+        return headers
