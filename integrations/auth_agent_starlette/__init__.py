@@ -1,1 +1,13 @@
-"""Sign in with Auth Agent for Starlette and FastAPI."""
+"""Sign in with Auth Agent for Starlette and FastAPI.
+
+app.add_middleware(AuthAgentMiddleware)     # settings from AUTH_AGENT_*
+
+@requires_agent(scopes=["reports:read"])
+async def reports(request):
+    request.state.agent                     # the Agent; None where there is none
+"""
+
+from auth_agent_starlette.endpoints import login_path, logout_path, requires_agent
+from auth_agent_starlette.middleware import AuthAgentMiddleware
+
+__all__ = ["AuthAgentMiddleware", "login_path", "logout_path", "requires_agent"]

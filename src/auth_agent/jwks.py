@@ -16,8 +16,8 @@ STALE_SECONDS = 86_400
 MIN_RSA_BITS = 2_048
 
 # JWA algorithm -> the key types and curves that fit it (RFC 7518 3.1, RFC 8037 3.1).
-_FITTING = {
-    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), {("RSA", None)}),
+_FITTING: dict[str, set[tuple[str, str | None]]] = {
+    **{f"{name}{bits}": {("RSA", None)} for name in ("RS", "PS") for bits in (256, 384, 512)},
     "ES256": {("EC", "P-256")},
     "ES384": {("EC", "P-384")},
     "ES512": {("EC", "P-521")},
@@ -62,7 +62,8 @@ def parse_jwks(response: HttpResponse, *, now: float) -> KeySet:
     """Skips what it cannot use; raises `ServerMisbehaved` where nothing is left."""
     document = json_object(response, "key set") if response.status == 200 else {}
     entries = document.get("keys")
-    usable = (_parse_key(entry) for entry in entries[:MAX_KEYS]) if _is_list(entries) else ()
+    listed = entries[:MAX_KEYS] if isinstance(entries, list) else []
+    usable = (_parse_key(entry) for entry in listed)
     keys = tuple(key for key in usable if key is not None)
     if not keys:
         raise ServerMisbehaved(
@@ -71,10 +72,6 @@ def parse_jwks(response: HttpResponse, *, now: float) -> KeySet:
             code="jwks_empty",
         )
     return KeySet(keys, now + cache_seconds(response.headers), now + STALE_SECONDS)
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list)
 
 
 def _parse_key(entry: object) -> Key | None:

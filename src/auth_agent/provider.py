@@ -30,6 +30,7 @@ class Provider:
         self._retry_metadata_at = 0.0
         self._retry_keys_at = 0.0
         self._unknown_key_at = float("-inf")
+        self._asking_for_unknown_key = False
 
     @property
     def snapshot(self) -> Metadata | None:
@@ -54,20 +55,28 @@ class Provider:
         keys = yield from self._key_set()
         found = keys.find(header.alg, header.kid)
         if found is None and self._may_ask_for(header, keys):
-            # Whatever an attacker sends, one fetch in ten seconds; a rotated key is in by then.
-            self._unknown_key_at = self._clock()
-            try:
-                keys = yield from join(("jwks", self), self._fetch_keys)
-            except AuthError:  # the old keys stay; this token has none among them
-                keys = self._keys or keys
+            keys = yield from self._ask_again(keys)
             found = keys.find(header.alg, header.kid)
         if found is None:
             raise TokenRefused("No key of the server fits this token.", code="key_unknown")
         return found
 
     def _may_ask_for(self, header: Header, keys: KeySet) -> bool:
+        """Whatever an attacker sends, one fetch in ten seconds, and everybody may wait for it."""
         unknown = header.kid is None or not keys.knows(header.kid)
-        return unknown and self._clock() >= self._unknown_key_at + UNKNOWN_KEY_SECONDS
+        open_again = self._clock() >= self._unknown_key_at + UNKNOWN_KEY_SECONDS
+        return unknown and (open_again or self._asking_for_unknown_key)
+
+    def _ask_again(self, keys: KeySet) -> Flow[KeySet]:
+        if not self._asking_for_unknown_key:
+            self._unknown_key_at = self._clock()
+            self._asking_for_unknown_key = True
+        try:
+            return (yield from join(("jwks", self), self._fetch_keys))
+        except AuthError:  # the old keys stay; this token has none among them
+            return self._keys or keys
+        finally:
+            self._asking_for_unknown_key = False
 
     def _key_set(self) -> Flow[KeySet]:
         known, now = self._keys, self._clock()

@@ -39,7 +39,8 @@ def url_problem(url: str, *, origin: bool = False, query: bool = False) -> str |
         return "uses http, which is only allowed on a loopback host; use https"
     if parts.username is not None or parts.password is not None:
         return "holds a user name or password; remove it"
-    if ("?" in url and not query) or "#" in url or not url.isascii() or not url.isprintable() or " " in url:
+    strange = "#" in url or " " in url or not url.isascii() or not url.isprintable()
+    if strange or ("?" in url and not query):
         return "holds a query, a fragment or a character that a URL cannot hold; remove it"
     if origin and parts.path not in ("", "/"):
         return f"has a path; give only the origin, {parts.scheme}://{parts.netloc}"

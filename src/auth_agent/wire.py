@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from auth_agent.agent import Agent
 from auth_agent.errors import ServerMisbehaved
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ class Cookie(msgspec.Struct, frozen=True):
         return f"Cookie({self.name}, max_age={self.max_age})"
 
     def header(self) -> str:
-        """The value of the header; SameSite=Lax, because the callback is a cross-site navigation."""
+        """The header's value; SameSite=Lax, because the callback is a cross-site navigation."""
         secure = "; Secure" if self.secure else ""
         return (
             f"{self.name}={self.value}; Path=/; Max-Age={self.max_age}; HttpOnly; SameSite=Lax"
@@ -124,7 +125,7 @@ class Visit:
         self.query = query
 
     def header(self, name: str) -> str | None:
-        """The value of a header, repeated ones joined as RFC 9110 5.3 says; `name` in lower case."""
+        """A header's value, repeated ones joined (RFC 9110 5.3); `name` is in lower case."""
         raise NotImplementedError
 
     @property
@@ -164,3 +165,13 @@ class Reply(msgspec.Struct, frozen=True):
         if self.cookies and not any(name == "Cache-Control" for name, _ in headers):
             headers.append(("Cache-Control", "no-store"))
         return headers
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """The application may answer; `cookies` go into whatever it says."""
+
+    agent: Agent | None
+    cookies: tuple[Cookie, ...] = ()
+
+
+Outcome = Pass | Reply

@@ -1,0 +1,138 @@
+"""Sign in with Auth Agent for any ASGI application.
+
+app = AuthAgentMiddleware(app)      # settings from AUTH_AGENT_*
+scope["auth_agent"]                 # the Agent, or None
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from auth_agent.agent import Agent
+from auth_agent.drive import aclose, arun
+from auth_agent.gate import RelyingParty
+from auth_agent.reply import cookie_headers, private_headers
+from auth_agent.settings import Settings
+from auth_agent.url import quote_path
+from auth_agent.wire import Cookie, Pass, Reply, Visit
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class AsgiVisit(Visit):
+    """A visit read from an ASGI scope."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, scope: Scope) -> None:
+        path: str = scope["path"]
+        raw_path: bytes | None = scope.get("raw_path")
+        super().__init__(
+            scope.get("method", "GET"),
+            path,
+            raw_path.decode("latin-1") if raw_path else quote_path(path),
+            scope["query_string"].decode("latin-1"),
+        )
+        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+
+    def header(self, name: str) -> str | None:
+        wanted = name.encode("latin-1")
+        values = [value for found, value in self._headers if found == wanted]
+        if not values:
+            return None
+        return (b"; " if name == "cookie" else b", ").join(values).decode("latin-1")
+
+
+class Entry:
+    """What the middleware leaves in the scope: the agent, and whether anybody looked."""
+
+    __slots__ = ("agent", "read", "relying_party", "visit")
+
+    def __init__(self, relying_party: RelyingParty, visit: Visit, agent: Agent | None) -> None:
+        self.relying_party = relying_party
+        self.visit = visit
+        self.agent = agent
+        self.read = False
+
+
+class AuthAgentMiddleware:
+    """Wraps any ASGI application; raises `SettingsError` at start where the settings are wrong."""
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings | None = None,
+        *,
+        relying_party: RelyingParty | None = None,
+    ) -> None:
+        self.app = app
+        self.relying_party = relying_party or RelyingParty(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, _closing(send))
+            return
+        visit = AsgiVisit(scope)
+        if scope["type"] == "websocket":
+            outcome = self.relying_party.enter_socket(visit)
+        else:
+            entered = self.relying_party.enter(visit)
+            outcome = entered if isinstance(entered, Pass | Reply) else await arun(entered)
+        if isinstance(outcome, Reply):
+            await send_reply(scope, receive, send, outcome)
+            return
+        entry = Entry(self.relying_party, visit, outcome.agent)
+        self.attach(scope, entry)
+        await self.app(scope, receive, _finishing(send, entry, outcome.cookies))
+
+    def attach(self, scope: Scope, entry: Entry) -> None:
+        """A plain dict cannot tell who looks into it, so an agent that is there counts as read."""
+        scope["auth_agent"] = entry.agent
+        scope["auth_agent.entry"] = entry
+        entry.read = entry.agent is not None
+
+
+async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -> None:
+    prefix = "http"
+    if scope["type"] == "websocket":
+        await receive()  # websocket.connect
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008})  # the server answers 403
+            return
+        prefix = "websocket.http"
+    headers = _encode(reply.header_list())
+    await send({"type": f"{prefix}.response.start", "status": reply.status, "headers": headers})
+    body = b"" if scope.get("method") == "HEAD" else reply.body
+    await send({"type": f"{prefix}.response.body", "body": body})
+
+
+def _finishing(send: Send, entry: Entry, cookies: tuple[Cookie, ...]) -> Send:
+    async def finish(message: Message) -> None:
+        if message["type"] == "http.response.start" and (entry.read or cookies):
+            headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in message["headers"]]
+            if entry.read:
+                headers = private_headers(headers)
+            if cookies:
+                headers = cookie_headers(headers, cookies)
+            message["headers"] = _encode(headers)
+        await send(message)
+
+    return finish
+
+
+def _closing(send: Send) -> Send:
+    async def close(message: Message) -> None:
+        if message["type"].startswith("lifespan.shutdown."):
+            await aclose()
+        await send(message)
+
+    return close
+
+
+def _encode(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in headers]

@@ -1,0 +1,145 @@
+"""What a visit without a fitting agent is told, so that a person or an agent knows what to do."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from auth_agent.errors import AuthError, ServerUnavailable
+from auth_agent.login import login_path
+from auth_agent.policy import Refusal
+from auth_agent.reply import json_reply, link, page, redirect
+from auth_agent.settings import Settings
+from auth_agent.url import normal_origin, safe_next
+from auth_agent.wire import Cookie, Headers, Reply, Visit
+
+
+def is_navigation(visit: Visit) -> bool:
+    """Whether a browser will show the answer as a page."""
+    mode = visit.header("sec-fetch-mode")
+    if mode is not None:
+        return mode == "navigate"
+    accepts_html = "text/html" in (visit.header("accept") or "").lower()
+    by_script = (visit.header("x-requested-with") or "").lower() == "xmlhttprequest"
+    return accepts_html and not by_script
+
+
+def may_start_login(visit: Visit) -> bool:
+    """No login for a prefetch, an image or a script; an agent or curl says none of this."""
+    purposes = (visit.header(name) or "" for name in ("sec-purpose", "purpose", "x-moz"))
+    if any("prefetch" in purpose.lower() for purpose in purposes):
+        return False
+    return visit.header("sec-fetch-mode") in (None, "navigate")
+
+
+def is_preflight(visit: Visit) -> bool:
+    """A CORS preflight never carries a cookie, so it proves nothing and asks for nothing."""
+    return (
+        visit.method == "OPTIONS"
+        and visit.header("origin") is not None
+        and visit.header("access-control-request-method") is not None
+    )
+
+
+def challenge(visit: Visit, settings: Settings, *, refusal: Refusal | None = None) -> Reply:
+    """Redirects a navigation to the login; everybody else gets a 401 that names the door.
+
+    The body of a POST would be lost on the way, so it is never redirected; afterwards the agent
+    returns to the page that holds the form.
+    """
+    is_read = visit.method in ("GET", "HEAD")
+    came_from = visit.target if is_read else _own_referer(visit, settings)
+    login = login_path(safe_next(came_from, prefix=settings.prefix), settings)
+    if is_read and is_navigation(visit):
+        return redirect(login)
+    headers: Headers = (
+        ("WWW-Authenticate", _bearer(refusal)),
+        ("Link", f'<{settings.base_url}{login}>; rel="login"'),
+    )
+    description = refusal.description if refusal else "This needs a signed-in agent."
+    if is_navigation(visit):
+        return page(
+            401,
+            "Sign in first",
+            f"{description} What you sent was not taken; send it again after signing in.",
+            action=link(login, "Sign in with Auth Agent"),
+            headers=headers,
+        )
+    content = {
+        "error": refusal.code if refusal else "login_required",
+        "error_description": f"{description} Open login_url with your browser or HTTP client and "
+        "follow it to the issuer, where the agent proves itself; then repeat this request with "
+        "the cookies that you were given.",
+        "login_url": f"{settings.base_url}{login}",
+        "issuer": settings.issuer,
+    }
+    return json_reply(401, content, headers=headers)
+
+
+def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
+    """403 for an agent that is known and may not; lacking scope has a challenge (RFC 6750 3.1)."""
+    if refusal.code == "insufficient_user_authentication":
+        return challenge(visit, settings, refusal=refusal)
+    headers: Headers = ()
+    content = {"error": refusal.code, "error_description": refusal.description}
+    if refusal.scope is not None:
+        headers = (("WWW-Authenticate", _bearer(refusal)),)
+        content["scope"] = refusal.scope
+    if is_navigation(visit):
+        return page(
+            403,
+            "Not for this agent",
+            refusal.description,
+            action=link("/", "Back to the website"),
+            headers=headers,
+        )
+    return json_reply(403, content, headers=headers)
+
+
+def refuse(
+    visit: Visit,
+    settings: Settings,
+    error: AuthError,
+    *,
+    next_path: str = "/",
+    cookies: tuple[Cookie, ...] = (),
+) -> Reply:
+    """A sign-in that failed: the cause, and where to start again."""
+    login = login_path(next_path, settings)
+    headers: Headers = ()
+    if isinstance(error, ServerUnavailable):
+        headers = (("Retry-After", str(error.retry_after)),)
+    if is_navigation(visit):
+        return page(
+            error.status_code,
+            "The sign-in did not work",
+            error.description,
+            note=error.code,
+            action=link(login, "Start again"),
+            headers=headers,
+            cookies=cookies,
+        )
+    content = {
+        "error": error.code,
+        "error_description": error.description,
+        "login_url": f"{settings.base_url}{login}",
+        "issuer": settings.issuer,
+    }
+    return json_reply(error.status_code, content, headers=headers, cookies=cookies)
+
+
+def _own_referer(visit: Visit, settings: Settings) -> str | None:
+    """The page of this site that the request was sent from."""
+    try:
+        parts = urlsplit(visit.header("referer") or "")
+        if normal_origin(f"{parts.scheme}://{parts.netloc}") != settings.base_url:
+            return None
+    except ValueError:
+        return None
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def _bearer(refusal: Refusal | None) -> str:
+    if refusal is None:
+        return "Bearer"  # RFC 6750 3.1: no error code where no token was sent
+    scope = f', scope="{refusal.scope}"' if refusal.scope else ""
+    return f'Bearer error="{refusal.code}", error_description="{refusal.description}"{scope}'

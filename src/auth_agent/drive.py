@@ -1,0 +1,159 @@
+"""Performs the effects of flows: the only place where threads and tasks differ.
+
+`run` blocks its thread, `arun` suspends its task. A failed effect is thrown into the flow. A
+`Join` runs a flow once for everybody who asks meanwhile, in this process's threads or in the tasks
+of one event loop.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import threading
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from auth_agent.errors import AuthError, ServerUnavailable
+from auth_agent.transport import aclose, close, exchange, exchange_async
+from auth_agent.wire import Effect, Flow, Join, Send
+
+if TYPE_CHECKING:
+    from anyio.lowlevel import RunVar
+
+__all__ = ["aclose", "arun", "close", "run"]
+
+T = TypeVar("T")
+
+WAIT_SECONDS = 30.0  # three exchanges; a leader takes two at most
+
+
+def run(flow: Flow[T]) -> T:
+    """The flow's value; raises what the flow raises."""
+    result: Any = None
+    error: AuthError | None = None
+    while True:
+        try:
+            effect = flow.send(result) if error is None else flow.throw(error)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        result, error = None, None
+        try:
+            result = _perform(effect)
+        except AuthError as raised:
+            error = raised
+
+
+async def arun(flow: Flow[T]) -> T:
+    """The flow's value; raises what the flow raises."""
+    result: Any = None
+    error: AuthError | None = None
+    while True:
+        try:
+            effect = flow.send(result) if error is None else flow.throw(error)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        result, error = None, None
+        try:
+            result = await _perform_async(effect)
+        except AuthError as raised:
+            error = raised
+
+
+def _perform(effect: Effect) -> Any:
+    if isinstance(effect, Send):
+        return exchange(effect.request)
+    flight, leads = _threads.board(effect.key, threading.Event)
+    if leads:
+        with _Landing(_threads, effect, flight):
+            flight.result = run(effect.start())
+    elif not flight.landed.wait(WAIT_SECONDS):
+        raise ServerUnavailable("The Auth Agent server takes too long to answer.")
+    return flight.outcome()
+
+
+async def _perform_async(effect: Effect) -> Any:
+    import anyio  # noqa: PLC0415
+
+    if isinstance(effect, Send):
+        return await exchange_async(effect.request)
+    flights = _loop_flights()
+    flight, leads = flights.board(effect.key, anyio.Event)
+    if leads:
+        with _Landing(flights, effect, flight):
+            flight.result = await arun(effect.start())
+    else:
+        with anyio.move_on_after(WAIT_SECONDS):
+            await flight.landed.wait()
+    return flight.outcome()
+
+
+class _Flight:
+    """One run of a flow that several wait for."""
+
+    def __init__(self, landed: Any) -> None:
+        self.landed = landed
+        self.result: Any = None
+        # Stays for those who wait if whoever runs the flow is cancelled or killed.
+        self.error: AuthError | None = ServerUnavailable(
+            "The exchange with the Auth Agent server was interrupted; try again."
+        )
+
+    def outcome(self) -> Any:
+        if self.error is not None:
+            raise copy.copy(self.error)  # each waiter needs a traceback of its own
+        return self.result
+
+
+class _Flights:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._aloft: dict[Hashable, _Flight] = {}
+
+    def board(self, key: Hashable, make_event: Callable[[], Any]) -> tuple[_Flight, bool]:
+        """The flight of this key, and whether the caller is the one who has to run it."""
+        with self._lock:
+            flight = self._aloft.get(key)
+            if flight is not None:
+                return flight, False
+            flight = self._aloft[key] = _Flight(make_event())
+            return flight, True
+
+    def land(self, key: Hashable, flight: _Flight) -> None:
+        with self._lock:
+            del self._aloft[key]
+        flight.landed.set()
+
+
+class _Landing:
+    """Whatever happens to the one who runs the flow, those who wait hear of it."""
+
+    def __init__(self, flights: _Flights, effect: Join, flight: _Flight) -> None:
+        self._flights, self._effect, self._flight = flights, effect, flight
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, AuthError):
+            self._flight.error = error
+        self._flights.land(self._effect.key, self._flight)
+
+
+_threads = _Flights()
+
+
+def _loop_flights() -> _Flights:
+    flights = _loop_variable().get(None)
+    if flights is None:
+        flights = _Flights()
+        _loop_variable().set(flights)
+    return flights
+
+
+@functools.cache
+def _loop_variable() -> RunVar[_Flights | None]:
+    from anyio.lowlevel import RunVar  # noqa: PLC0415
+
+    return RunVar("auth_agent_flights")

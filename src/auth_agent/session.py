@@ -1,0 +1,188 @@
+"""The session: a signed cookie, readable, small, and quick to check.
+
+What must stay secret in it, the refresh token that lets us ask whether the agent is still welcome
+and revoke at logout, is encrypted and bound to this session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from auth_agent.agent import Agent
+from auth_agent.errors import AuthError, ServerMisbehaved
+from auth_agent.introspection import introspection_request, parse_active
+from auth_agent.seal import Seal, encode
+from auth_agent.settings import Settings
+from auth_agent.site import Site
+from auth_agent.token import Tokens
+from auth_agent.wire import Cookie, Flow, Visit, send
+
+MAX_COOKIE = 4_000  # name and value; browsers take 4,096 bytes with the name
+SKEW = 60
+
+# What belongs to the protocol, or has a field of its own in `Agent`.
+_NOT_KEPT = frozenset(
+    {
+        *("iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash"),
+        *("sid", "scope", "agent_id", "model", "model_name", "email", "email_verified", "name"),
+        "permissions",
+    }
+)
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One sign-in on one browser. Times are seconds since 1970."""
+
+    id: str
+    created_at: int
+    seen_at: int
+    agent: Agent
+    refresh_token: str | None = None
+    """Encrypted."""
+
+    def __repr__(self) -> str:
+        return f"Session(agent={self.agent.id!r}, created_at={self.created_at})"
+
+
+_decode = msgspec.json.Decoder(Session).decode
+
+
+def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Session:
+    """A new session with a new id, whatever the browser had before."""
+    session_id, now = encode(site.random(16)), site.clock()
+    refresh_token = tokens.refresh_token and site.seal.encrypt(
+        "refresh token", tokens.refresh_token.encode(), bound_to=session_id
+    )
+    return Session(
+        id=session_id,
+        created_at=int(now),
+        seen_at=int(now),
+        agent=_agent(claims, tokens, site.settings, now),
+        refresh_token=refresh_token,
+    )
+
+
+def read_session(visit: Visit, site: Site, now: float) -> Session | None:
+    """The session that this request carries; anything else is as if it were not there."""
+    value = visit.cookie(cookie_name(site.settings))
+    if value is None or len(value) > MAX_COOKIE:
+        return None
+    data = site.seal.unsign(value)
+    if data is None:
+        return None
+    try:
+        session = _decode(data)
+    except msgspec.MsgspecError:  # signed by an older or newer release
+        return None
+    alive = (
+        session.created_at <= now + SKEW
+        and now < session.created_at + site.settings.session_lifetime
+        and now < session.seen_at + site.settings.session_idle
+    )
+    return session if alive else None
+
+
+def is_due(session: Session, site: Site, now: float) -> bool:
+    """Half of the idle lifetime has gone by: time to ask after the agent and to write it anew."""
+    return now >= session.seen_at + site.settings.session_idle / 2
+
+
+def renew(session: Session, site: Site) -> Flow[Session | None]:
+    """The session for another idle lifetime; None where the server has ended it.
+
+    A server that cannot be reached ends nothing: a good session stays good.
+    """
+    refresh_token = read_refresh_token(session, site.seal)
+    renewed = msgspec.structs.replace(session, seen_at=int(site.clock()))
+    if refresh_token is None:
+        return renewed
+    try:
+        metadata = yield from site.provider.metadata()
+        endpoint = metadata.introspection_endpoint
+        if endpoint is None:
+            return renewed
+        request = introspection_request(
+            endpoint, refresh_token, "refresh_token", site.settings, metadata
+        )
+        active = parse_active((yield from send(request)))
+    except AuthError:
+        return renewed
+    return renewed if active else None
+
+
+def read_refresh_token(session: Session, seal: Seal) -> str | None:
+    if session.refresh_token is None:
+        return None
+    sealed = seal.decrypt("refresh token", session.refresh_token, bound_to=session.id)
+    return sealed.data.decode() if sealed else None
+
+
+def session_cookie(session: Session, site: Site) -> Cookie:
+    """Raises `ServerMisbehaved` where what the server says of the agent does not fit a cookie."""
+    name = cookie_name(site.settings)
+    left = session.created_at + site.settings.session_lifetime - int(site.clock())
+    for content in (session, _without_claims(session)):
+        value = site.seal.sign(msgspec.json.encode(content))
+        if len(name) + len(value) <= MAX_COOKIE:
+            return Cookie(name, value, left, site.settings.secure)
+    raise ServerMisbehaved(
+        "What the server says of this agent does not fit into a cookie of 4 KB.",
+        code="agent_too_large",
+    )
+
+
+def cleared_cookie(settings: Settings) -> Cookie:
+    return Cookie(cookie_name(settings), "", 0, settings.secure)
+
+
+def cookie_name(settings: Settings) -> str:
+    """`__Host-` keeps other hosts out; on loopback, where cookies ignore ports, the port does."""
+    if settings.secure:
+        return "__Host-auth_agent"
+    return f"auth_agent_{urlsplit(settings.base_url).port or 80}"
+
+
+def _without_claims(session: Session) -> Session:
+    agent = msgspec.structs.replace(session.agent, claims={})
+    return msgspec.structs.replace(session, agent=agent)
+
+
+def _agent(claims: Mapping[str, Any], tokens: Tokens, settings: Settings, now: float) -> Agent:
+    asked = tuple(settings.scope.split())
+    email = _text(claims, "email")
+    permissions = claims.get("permissions")
+    return Agent(
+        id=claims["sub"],
+        issuer=settings.issuer,
+        client_id=settings.client_id,
+        authenticated_at=_signed_in_at(claims, now),
+        expires_at=int(now) + settings.session_lifetime,
+        model=_text(claims, "model") or _text(claims, "model_name"),
+        email=email,
+        email_verified=email is not None and claims.get("email_verified") is True,
+        name=_text(claims, "name"),
+        scopes=asked if tokens.scopes is None else tokens.scopes,
+        permissions=_texts(permissions),
+        claims={name: value for name, value in claims.items() if name not in _NOT_KEPT},
+    )
+
+
+def _signed_in_at(claims: Mapping[str, Any], now: float) -> int:
+    value = claims.get("auth_time")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return int(now)
+    return int(min(value, now))
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str | None:
+    value = claims.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    items = value if isinstance(value, list) else ()
+    return tuple(item for item in items if isinstance(item, str))

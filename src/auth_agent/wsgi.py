@@ -1,0 +1,91 @@
+"""Sign in with Auth Agent for any WSGI application.
+
+application = AuthAgentMiddleware(application)      # settings from AUTH_AGENT_*
+environ["auth_agent"]                               # the Agent, or None
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from auth_agent.drive import run
+from auth_agent.gate import RelyingParty
+from auth_agent.reply import cookie_headers, private_headers
+from auth_agent.settings import Settings
+from auth_agent.url import quote_path
+from auth_agent.wire import Cookie, Pass, Reply, Visit
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class WsgiVisit(Visit):
+    """A visit read from a WSGI environ."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: WSGIEnvironment) -> None:
+        raw = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
+        super().__init__(
+            environ["REQUEST_METHOD"],
+            raw.decode("utf-8", "replace"),
+            quote_path(raw),
+            environ.get("QUERY_STRING", ""),
+        )
+        self._environ = environ
+
+    def header(self, name: str) -> str | None:
+        value: str | None = self._environ.get("HTTP_" + name.upper().replace("-", "_"))
+        return value
+
+
+class AuthAgentMiddleware:
+    """Wraps any WSGI application; raises `SettingsError` at start where the settings are wrong."""
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        settings: Settings | None = None,
+        *,
+        relying_party: RelyingParty | None = None,
+    ) -> None:
+        self.app = app
+        self.relying_party = relying_party or RelyingParty(settings)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        visit = WsgiVisit(environ)
+        outcome = self.relying_party.enter(visit)
+        if not isinstance(outcome, Pass | Reply):
+            outcome = run(outcome)
+        if isinstance(outcome, Reply):
+            return send_reply(visit, outcome, start_response)
+        environ["auth_agent"] = outcome.agent
+        # PEP 3333 wants a plain dict, which cannot tell who looks into it: an agent that is there
+        # counts as read.
+        read = outcome.agent is not None
+        if read or outcome.cookies:
+            start_response = _finishing(start_response, read, outcome.cookies)
+        return self.app(environ, start_response)
+
+
+def send_reply(visit: Visit, reply: Reply, start_response: StartResponse) -> Iterable[bytes]:
+    status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
+    start_response(status, reply.header_list())
+    return [b"" if visit.method == "HEAD" else reply.body]
+
+
+def _finishing(
+    start_response: StartResponse, read: bool, cookies: tuple[Cookie, ...]
+) -> StartResponse:
+    def finish(
+        status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        if read:
+            headers = private_headers(headers)
+        if cookies:
+            headers = cookie_headers(headers, cookies)
+        return start_response(status, headers, exc_info)
+
+    return finish
