@@ -1,0 +1,114 @@
+"""The application: which address leads to which handler."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from . import agent_endpoints, browser_endpoints, discovery, website_endpoints
+from .context import Clock, Context, build_context
+from .settings import ServerSettings
+from .shell import Endpoint, Handler
+
+_WELL_KNOWN = ("oauth-authorization-server", "openid-configuration")
+
+
+def create_app(settings: ServerSettings | None = None, *, clock: Clock = time.time) -> Starlette:
+    """The server as an ASGI application; without settings it reads the environment.
+
+    Opens the database at once, so that a wrong setting or an unreadable key stops the start.
+    `app.state.context` is what the handlers share; its `close()` is called at shutdown.
+    """
+    # Authlib logs whole token answers at DEBUG.
+    logging.getLogger("authlib").setLevel(logging.INFO)
+    context = build_context(settings or ServerSettings.from_env(os.environ), clock)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            context.close()
+
+    app = Starlette(
+        routes=_routes(context),
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http_error},
+    )
+    # A redirect to the address with or without a slash would trust the Host header.
+    app.router.redirect_slashes = False
+    app.state.context = context
+    return app
+
+
+def _routes(context: Context) -> list[BaseRoute]:
+    routes = _endpoints(context)
+    path = context.settings.path
+    if not path:
+        return routes
+    # RFC 8414 section 3.1 puts the well-known part before the issuer's path. The rest lies under
+    # that path, and at the root for a proxy that takes the path away.
+    inserted = [
+        _route(context, f"/.well-known/{name}{path}", discovery.server_metadata, cors="any")
+        for name in _WELL_KNOWN
+    ]
+    return [*inserted, *routes, Mount(path, routes=routes)]
+
+
+def _endpoints(context: Context) -> list[BaseRoute]:
+    """The busiest first."""
+    route, post, both = _route, ["POST"], ["GET", "POST"]
+    return [
+        route(context, "/api/check-status", browser_endpoints.check_status),
+        route(context, "/authorize", browser_endpoints.authorize),
+        route(context, "/api/agent/authenticate", agent_endpoints.authenticate, post),
+        route(context, "/token", website_endpoints.token, post, cors="registered"),
+        route(context, "/userinfo", website_endpoints.userinfo, both, cors="registered"),
+        route(context, "/introspect", website_endpoints.introspect, post),
+        route(context, "/revoke", website_endpoints.revoke, post),
+        route(context, "/api/auth-requests/{request_id}", agent_endpoints.describe_request),
+        route(context, "/authorize/continue", browser_endpoints.continue_sign_in),
+        route(context, "/authorize/cancel", browser_endpoints.cancel, post),
+        route(context, "/.well-known/jwks.json", discovery.jwks, cors="any"),
+        *(
+            route(context, f"/.well-known/{name}", discovery.server_metadata, cors="any")
+            for name in _WELL_KNOWN
+        ),
+        route(context, "/static/{name}", discovery.static),
+        route(context, "/health", discovery.health),
+        route(context, "/api/health", discovery.health),
+        route(context, "/ready", discovery.ready),
+        route(context, "/", discovery.front_page),
+    ]
+
+
+def _route(
+    context: Context,
+    path: str,
+    handler: Handler,
+    methods: list[str] | None = None,
+    *,
+    cors: str = "",
+) -> Route:
+    allowed = [*(methods or ["GET"]), *(["OPTIONS"] if cors else [])]
+    return Route(path, Endpoint(context, handler, cors), methods=allowed, name=handler.__name__)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code, text = {
+        404: ("not_found", "There is nothing at this address"),
+        405: ("method_not_allowed", "This address does not take this method"),
+    }.get(error.status_code, ("invalid_request", "The request cannot be served"))
+    return JSONResponse(
+        {"error": code, "error_description": text}, error.status_code, error.headers
+    )

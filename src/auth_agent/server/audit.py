@@ -1,0 +1,40 @@
+"""What happened, append only: one row in the same transaction as the thing itself."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert
+
+from . import tables
+
+_INSERT = insert(tables.audit)
+
+
+def record(
+    connection: Connection,
+    *,
+    at: int,
+    kind: str,
+    outcome: str,
+    agent_id: str | None = None,
+    client_id: str | None = None,
+    request_id: str | None = None,
+    address: str | None = None,
+) -> None:
+    """Writes one line; never a secret, a code or a token."""
+    connection.execute(
+        _INSERT,
+        {
+            "at": at,
+            "kind": kind,
+            "outcome": outcome,
+            "agent_id": _short(agent_id),
+            "client_id": _short(client_id),
+            "request_id": _short(request_id),
+            "address": _short(address),
+        },
+    )
+
+
+def _short(text: str | None) -> str | None:
+    """Names that were only claimed come from outside and may be of any length."""
+    return text if text is None else text[:64]

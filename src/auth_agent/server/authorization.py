@@ -1,0 +1,75 @@
+"""What an authorization request has to be (RFC 6749 section 4.1.1, OAuth 2.1, RFC 8707)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from authlib.oauth2.rfc6749.errors import InvalidRequestError, InvalidScopeError, OAuth2Error
+
+from .clients import Client
+from .parameters import Parameters
+from .urls import origin_of
+
+
+class UnknownWebsite(OAuth2Error):  # type: ignore[misc]
+    """Client or redirect URI are not known together: shown to the visitor, never redirected."""
+
+    error = "invalid_request"
+
+
+def validated_client(
+    query_client: Callable[[str], Client | None], parameters: Parameters
+) -> tuple[Client, str]:
+    """The website and the redirect URI that it has registered."""
+    client_id, redirect_uri = parameters.get("client_id"), parameters.get("redirect_uri")
+    if parameters.duplicates & {"client_id", "redirect_uri"}:
+        raise UnknownWebsite("client_id or redirect_uri is given more than once")
+    if not client_id:
+        raise UnknownWebsite("The website sent no client_id")
+    if not redirect_uri:
+        raise UnknownWebsite("The website sent no redirect_uri")
+    client = query_client(client_id)
+    if client is None:
+        raise UnknownWebsite("No website with this client_id is registered here")
+    if not client.check_redirect_uri(redirect_uri):
+        raise UnknownWebsite("The website has not registered this redirect_uri")
+    return client, redirect_uri
+
+
+def check_payload(client: Client, parameters: Parameters) -> str:
+    """Everything but PKCE; returns the scope that is asked for."""
+    if parameters.duplicates:
+        raise InvalidRequestError("A parameter is given more than once")
+    if "response_type" not in parameters:
+        raise InvalidRequestError("Missing required parameter: response_type")
+    if parameters["response_type"] != "code":
+        raise OAuth2Error("Only response_type=code is supported", error="unsupported_response_type")
+    if parameters.get("response_mode", "query") != "query":
+        raise InvalidRequestError("Only response_mode=query is supported")
+    for name in ("request", "request_uri"):
+        if name in parameters:
+            raise OAuth2Error("Request objects are not supported", error=f"{name}_not_supported")
+    if "none" in parameters.get("prompt", "").split():
+        # An agent proves itself anew each time; there is no session to use silently.
+        raise OAuth2Error("An agent has to answer this request", error="interaction_required")
+    audience_of(client, parameters)
+    return _scope(client, parameters.get("scope", "openid"))
+
+
+def audience_of(client: Client, parameters: Parameters) -> tuple[str, ...]:
+    """Who the access token is for: the resources asked for, else the website itself.
+
+    A website may name only its own resources: otherwise it could act as the agent elsewhere.
+    """
+    if not set(parameters.resources) <= set(client.resources):
+        raise OAuth2Error("The resource is not one of this website's", error="invalid_target")
+    if parameters.resources:
+        return tuple(dict.fromkeys(parameters.resources))
+    return (origin_of(parameters["redirect_uri"]),)
+
+
+def _scope(client: Client, asked: str) -> str:
+    words = tuple(dict.fromkeys(word for word in asked.split(" ") if word))
+    if not words or not set(words) <= set(client.scopes):
+        raise InvalidScopeError("The website asks for a scope that it is not registered for")
+    return " ".join(words)

@@ -1,0 +1,73 @@
+"""A request and an answer as plain values: what handlers take and return."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Headers = tuple[tuple[str, str], ...]
+
+NO_STORE: Headers = (("cache-control", "no-store"), ("pragma", "no-cache"))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Call:
+    """One request, body read; header names in lower case. It has no repr: it holds secrets."""
+
+    method: str
+    path: str
+    path_params: Mapping[str, str]
+    query: bytes
+    headers: Mapping[str, str]
+    body: bytes
+    address: str
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "")
+
+    def cookie(self, name: str) -> str | None:
+        """The first cookie of this name, as browsers send the most specific one first."""
+        for part in self.headers.get("cookie", "").split(";"):
+            key, _, value = part.strip().partition("=")
+            if key == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One response."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    content_type: str = "application/json"
+    vary: str = field(default="", kw_only=True)
+
+
+class Refusal(Exception):
+    """A request that is refused with an OAuth error; `description` is plain ASCII, for people."""
+
+    def __init__(self, status: int, error: str, description: str, headers: Headers = ()) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+        self.description = description
+        self.headers = headers
+
+    def answer(self) -> Answer:
+        body = {"error": self.error, "error_description": self.description}
+        return json_answer(body, self.status, (*NO_STORE, *self.headers))
+
+
+def json_answer(body: Any, status: int = 200, headers: Headers = NO_STORE) -> Answer:
+    return Answer(status, json.dumps(body, separators=(",", ":")).encode(), headers)
+
+
+def redirect(location: str, status: int = 303, headers: Headers = NO_STORE) -> Answer:
+    """A redirect; never the body that was posted goes along (RFC 9700 section 4.12)."""
+    extra = (("location", location), ("referrer-policy", "no-referrer"))
+    return Answer(status, b"", (*headers, *extra), "text/plain; charset=utf-8")

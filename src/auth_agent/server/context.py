@@ -1,0 +1,94 @@
+"""What every handler needs, put together once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .clients import registered_origins
+from .credentials import CodeMaker, SecretVerifier
+from .database import Database
+from .keyring import Keyring
+from .pages import Pages
+from .secret_file import server_secrets
+from .settings import ServerSettings
+from .sweep import Sweeper
+
+if TYPE_CHECKING:
+    from .oauth import OAuthServer
+
+Clock = Callable[[], float]
+ORIGINS_CACHE_SECONDS = 10
+
+
+class Origins:
+    """The origins of the registered websites, read again when ten seconds old."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
+
+    def __contains__(self, origin: str) -> bool:
+        read_at, origins = self._known
+        if time.monotonic() - read_at > ORIGINS_CACHE_SECONDS:
+            with self._database.read() as connection:
+                origins = registered_origins(connection)
+            self._known = (time.monotonic(), origins)
+        return origin in origins
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Context:
+    """One server: its settings, its database and what is derived from them."""
+
+    settings: ServerSettings
+    database: Database
+    keyring: Keyring
+    verifier: SecretVerifier
+    codes: CodeMaker
+    origins: Origins
+    sweeper: Sweeper
+    pages: Pages
+    clock: Clock
+    oauth: OAuthServer
+
+    def now(self) -> int:
+        """Whole seconds since 1970."""
+        return int(self.clock())
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context:
+    """Opens the database, makes the first signing key, sweeps what has expired."""
+    from .oauth import OAuthServer
+
+    secrets = server_secrets(settings)
+    database = Database.open(settings.database)
+    try:
+        lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
+        keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)
+        oauth = OAuthServer()
+        context = Context(
+            settings=settings,
+            database=database,
+            keyring=keyring,
+            verifier=SecretVerifier(),
+            codes=CodeMaker(secrets),
+            origins=Origins(database),
+            sweeper=Sweeper(database, threading.Lock()),
+            pages=Pages(settings.path),
+            clock=clock,
+            oauth=oauth,
+        )
+        oauth.context = context
+        keyring.current()
+        context.sweeper.sweep(context.now())
+    except BaseException:
+        database.close()
+        raise
+    return context

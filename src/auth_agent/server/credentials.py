@@ -1,0 +1,117 @@
+"""Making, hashing and checking of secrets.
+
+Secrets that people or programs keep are hashed with bcrypt. Codes and refresh tokens are random
+and short-lived, so that SHA-256 is enough for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+import bcrypt
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ..secret import Secret
+
+ROUNDS = 10
+LONGEST_SECRET = 72  # bytes; bcrypt sees no more
+REMEMBERED_FOR = 300.0  # seconds
+REMEMBERED_AT_MOST = 10_000
+
+
+def new_token(prefix: str, size: int = 32) -> str:
+    """A random identifier or secret of `size` bytes, e.g. `new_token("cs_")`."""
+    return prefix + secrets.token_urlsafe(size)
+
+
+def digest(token: str) -> str:
+    """What is stored of a random token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def hash_secret(secret: str) -> str:
+    """What is stored of a secret; ValueError if it is longer than bcrypt can see."""
+    if is_too_long(secret):
+        raise ValueError(f"the secret is longer than {LONGEST_SECRET} bytes; choose a shorter one")
+    return bcrypt.hashpw(secret.encode(), bcrypt.gensalt(ROUNDS)).decode()
+
+
+def is_too_long(secret: str) -> bool:
+    return len(secret.encode()) > LONGEST_SECRET
+
+
+def derive_key(secret: Secret, purpose: str) -> bytes:
+    """A 256-bit key for one purpose (RFC 5869)."""
+    info = f"auth-agent server {purpose}".encode()
+    hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=info)
+    return hkdf.derive(secret.reveal().encode())
+
+
+class SecretVerifier:
+    """Compares a secret with its bcrypt hash; remembers for minutes what it has just verified.
+
+    What is remembered is a digest under a random key of this process, and the stored hash is part
+    of it: a secret that was replaced elsewhere is not recognised from that moment on.
+    """
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self._timer = timer
+        self._key = secrets.token_bytes(32)
+        self._seen: OrderedDict[bytes, float] = OrderedDict()
+        self._lock = threading.Lock()
+        self._nobody = hash_secret(new_token("no_"))
+
+    def verify(self, stored: str | None, secret: str) -> bool:
+        """Takes the same time for a missing hash as for a wrong secret."""
+        if is_too_long(secret):
+            return False
+        if stored is None:
+            bcrypt.checkpw(secret.encode(), self._nobody.encode())
+            return False
+        mark = hmac.digest(self._key, f"{stored}\0{secret}".encode(), "sha256")
+        if self._recognises(mark):
+            return True
+        if not bcrypt.checkpw(secret.encode(), stored.encode()):
+            return False
+        self._remember(mark)
+        return True
+
+    def _recognises(self, mark: bytes) -> bool:
+        with self._lock:
+            return self._seen.get(mark, 0.0) > self._timer()
+
+    def _remember(self, mark: bytes) -> None:
+        with self._lock:
+            self._seen[mark] = self._timer() + REMEMBERED_FOR
+            self._seen.move_to_end(mark)
+            while len(self._seen) > REMEMBERED_AT_MOST:
+                self._seen.popitem(last=False)
+
+
+class CodeMaker:
+    """Derives a sign-in's code from its id, so that it can be told twice and is stored never."""
+
+    def __init__(self, server_secrets: tuple[Secret, ...]) -> None:
+        self._keys = [derive_key(secret, "code") for secret in server_secrets]
+
+    def code(self, request_id: str) -> str:
+        return _code(self._keys[0], request_id)
+
+    def find(self, request_id: str, code_hash: str) -> str | None:
+        """The code with this digest, also when the server's secret has changed since."""
+        for key in self._keys:
+            code = _code(key, request_id)
+            if hmac.compare_digest(digest(code), code_hash):
+                return code
+        return None
+
+
+def _code(key: bytes, request_id: str) -> str:
+    return "ac_" + hmac.digest(key, request_id.encode(), "sha256").hex()

@@ -1,0 +1,113 @@
+"""The database: short reads without a transaction, and writers that do not wait in circles.
+
+A read runs in autocommit mode, so that it never turns into a writer half-way (SQLite would
+refuse that). A writer on SQLite says BEGIN IMMEDIATE, and the writers of one process queue at
+a lock: waiting there is cheaper and fairer than SQLite's own retries, which remain between
+processes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.pool import QueuePool
+
+HEAD = "0001"
+
+
+class Database:
+    """An open database; `Database.open(url)`, then `read()` and `begin()`, at last `close()`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self.engine = engine
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._writer = engine.execution_options(auth_agent_writes=True)
+        self._turn = threading.Lock() if self.is_sqlite else nullcontext()
+        if self.is_sqlite:
+            # All SQLite connections are in autocommit mode, where only we say BEGIN.
+            self._reader = engine
+            event.listen(engine, "connect", _set_up_sqlite)
+            event.listen(engine, "begin", _begin_immediate)
+
+    @classmethod
+    def open(cls, url: str) -> Database:
+        """Connects, and brings an SQLite schema up to date; other databases: `auth-agent migrate`."""
+        database = cls(_engine(url))
+        if database.is_sqlite:
+            try:
+                database.migrate()
+            except BaseException:
+                database.close()
+                raise
+        return database
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for SELECT statements that need not agree with each other."""
+        with self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction that may write; committed at the end, rolled back on an exception."""
+        with self._turn, self._writer.begin() as connection:
+            yield connection
+
+    def migrate(self) -> bool:
+        """Brings the schema up to date; False if it was already. Safe to call twice at once."""
+        from .migration import current_revision, upgrade
+
+        with self.read() as connection:
+            if current_revision(connection) == HEAD:
+                return False
+        with self.begin() as connection:
+            upgrade(connection)
+        return True
+
+    def close(self) -> None:
+        """Closes every connection of the pool."""
+        self.engine.dispose()
+
+    def __repr__(self) -> str:
+        return f"Database({self.engine.url!r})"
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    options: dict[str, Any] = {
+        # Error messages would otherwise quote what was being stored.
+        "hide_parameters": True,
+    }
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True, **options)
+    if parsed.database in (None, "", ":memory:"):
+        # A memory database lives in one connection, which its users take in turns.
+        options |= {"pool_size": 1, "max_overflow": 0}
+    else:
+        options |= {"pool_size": 8, "max_overflow": 40}
+    return create_engine(
+        parsed,
+        poolclass=QueuePool,
+        connect_args={"check_same_thread": False, "isolation_level": None},
+        **options,
+    )
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 10000")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # In WAL mode NORMAL survives the death of the process; only a power cut may cost the last commits.
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    if connection.get_execution_options().get("auth_agent_writes"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

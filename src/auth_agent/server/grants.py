@@ -1,0 +1,248 @@
+"""Authlib's grants; whatever is redeemed is redeemed by one conditional UPDATE, before anything
+is issued, in the transaction that also stores what was issued."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidScopeError
+from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
+from authlib.oauth2.rfc6749.hooks import hooked
+from authlib.oauth2.rfc7636 import CodeChallenge
+
+from ..secret import Secret
+from . import families, sign_ins
+from .audit import record
+from .authorization import check_payload, validated_client
+from .client_authentication import METHODS
+from .credentials import digest, new_token
+from .families import Family
+from .sign_ins import AuthorizationCode
+from .tokens import Issue, sign_id_token
+
+if TYPE_CHECKING:
+    from .clients import Client
+    from .context import Context
+    from .oauth import OAuthRequest, OAuthServer
+
+
+class Reused(InvalidGrantError):  # type: ignore[misc]
+    """A code or refresh token came a second time: somebody has a copy (RFC 9700 section 4.14.2)."""
+
+    def __init__(self, family_id: str) -> None:
+        super().__init__("It was used before; everything that came from it is revoked")
+        self.family_id = family_id
+
+
+class S256Challenge(CodeChallenge):  # type: ignore[misc]
+    """PKCE with S256 and nothing else, compulsory."""
+
+    DEFAULT_CODE_CHALLENGE_METHOD = "S256"
+    SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
+    CODE_CHALLENGE_METHODS = {"S256": CodeChallenge.CODE_CHALLENGE_METHODS["S256"]}  # noqa: RUF012
+
+    def validate_code_challenge(self, grant: CodeGrant, redirect_uri: Any) -> None:
+        data = grant.request.payload.data
+        if "code_challenge" not in data or data.get("code_challenge_method") != "S256":
+            raise _invalid_request("PKCE is required: send code_challenge and method S256")
+        super().validate_code_challenge(grant, redirect_uri)
+
+
+class IdTokenExtension:
+    """Adds the ID token to an answer whose scope has `openid`."""
+
+    def __call__(self, grant: Any) -> None:
+        grant.register_hook("after_create_token_response", self.add)
+
+    def add(self, grant: Any, response: tuple[int, dict[str, Any], Any]) -> None:
+        token, issue = response[1], grant.request.issue
+        if "openid" in token["scope"].split():
+            token["id_token"] = sign_id_token(
+                issue.key, issue, token["scope"], token["access_token"]
+            )
+
+
+class _Issuing:
+    """What both grants do alike: one transaction around redeeming and issuing."""
+
+    request: OAuthRequest
+    server: OAuthServer
+
+    @property
+    def context(self) -> Context:
+        return self.server.context
+
+    def create_token_response(self) -> Any:
+        # Read before the transaction: the keyring may have to read or write itself.
+        self.now = self.context.now()
+        self.key = self.context.keyring.current().signer(self.now)
+        try:
+            with self.context.database.begin() as connection:
+                self.request.connection = connection
+                return super().create_token_response()  # type: ignore[misc]
+        except Reused as reused:
+            self._end(reused.family_id)
+            raise
+
+    def _end(self, family_id: str) -> None:
+        with self.context.database.begin() as connection:
+            if families.revoke(connection, family_id, self.context.now()):
+                self._record(connection, "reuse", "revoked", None)
+
+    def _record(self, connection: Any, kind: str, outcome: str, agent_id: str | None) -> None:
+        record(
+            connection,
+            at=self.context.now(),
+            kind=kind,
+            outcome=outcome,
+            agent_id=agent_id,
+            client_id=self.request.client.id,
+            address=self.request.address,
+        )
+
+    def _issue(self, source: AuthorizationCode | Family, family_id: str, **more: Any) -> Issue:
+        settings = self.context.settings
+        issue = Issue(
+            key=self.key,
+            refresh_token=Secret(new_token("rt_")),
+            issuer=settings.issuer,
+            client_id=source.client_id,
+            family_id=family_id,
+            agent=source.agent,
+            model=source.model,
+            audience=source.audience,
+            auth_time=source.auth_time,
+            amr=source.amr,
+            now=self.now,
+            id_token_lifetime=settings.id_token_lifetime,
+            **more,
+        )
+        self.request.issue = issue
+        return issue
+
+
+class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
+    """The authorization code grant (RFC 6749 section 4.1, OAuth 2.1)."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
+
+    @classmethod
+    def check_authorization_endpoint(cls, request: OAuthRequest) -> bool:  # noqa: ARG003
+        """True for every response type: the wrong ones are refused where the website is known."""
+        return True
+
+    @staticmethod
+    def validate_no_multiple_request_parameter(request: OAuthRequest) -> None:
+        """Checked with the payload, so that the refusal reaches the website."""
+
+    def validate_authorization_request(self) -> str:
+        client, redirect_uri = validated_client(self.server.query_client, self.request.parameters)
+        self.request.client = client
+        try:
+            self.validate_authorization_request_payload()
+        except Exception as error:
+            error.redirect_uri = redirect_uri  # type: ignore[attr-defined]
+            raise
+        return redirect_uri
+
+    @hooked  # type: ignore[untyped-decorator]
+    def validate_authorization_request_payload(self) -> None:
+        """The name is Authlib's: the PKCE extension hooks itself behind it."""
+        self.request.scope = check_payload(self.request.client, self.request.parameters)
+
+    def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
+        with self.context.database.read() as connection:
+            found = sign_ins.find_by_code(connection, digest(code))
+        # A code in the wrong hands is refused and stays good for its owner.
+        return found if found is not None and found.client_id == client.id else None
+
+    def authenticate_user(self, code: AuthorizationCode) -> Issue:
+        connection, settings = self.request.connection, self.context.settings
+        assert connection is not None
+        family_id = new_token("sid_", 16)
+        if not sign_ins.redeem(connection, code.request_id, self.now, family_id):
+            if redeemed := sign_ins.family_of_redeemed(connection, code.request_id):
+                raise Reused(redeemed)
+            raise InvalidGrantError("The code has expired")
+        lifetime = min(settings.access_token_lifetime, settings.family_lifetime)
+        issue = self._issue(code, family_id, access_lifetime=lifetime, nonce=code.nonce)
+        self._start(connection, issue, code.scope)
+        return issue
+
+    def _start(self, connection: Any, issue: Issue, scope: str) -> None:
+        settings = self.context.settings
+        row = {
+            "id": issue.family_id,
+            "client_id": issue.client_id,
+            "agent_id": issue.agent.id,
+            "scope": scope,
+            "audience": " ".join(issue.audience),
+            "model": issue.model,
+            "amr": " ".join(issue.amr),
+            "auth_time": issue.auth_time,
+            "refresh_hash": digest(issue.refresh_token.reveal()),
+            "refresh_issued_at": self.now,
+            "refresh_expires_at": self.now + settings.refresh_token_lifetime,
+            "access_expires_at": self.now + issue.access_lifetime,
+            "created_at": self.now,
+            "expires_at": self.now + settings.family_lifetime,
+        }
+        families.start_family(connection, row)
+        self._record(connection, "token", "issued", issue.agent.id)
+
+    def delete_authorization_code(self, code: AuthorizationCode) -> None:
+        """Redeemed already; the row stays, so that a replay is noticed."""
+
+
+class RefreshGrant(_Issuing, RefreshTokenGrant):  # type: ignore[misc]
+    """The refresh token grant (RFC 6749 section 6); the token rotates at every use."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
+    INCLUDE_NEW_REFRESH_TOKEN = True
+
+    def authenticate_refresh_token(self, token: str) -> Family | None:
+        self.token_hash = digest(token)
+        with self.context.database.read() as connection:
+            family = families.find_by_refresh_token(connection, self.token_hash)
+            spent = None if family else families.find_by_spent_token(connection, self.token_hash)
+        if spent is not None and spent.check_client(self.request.client):
+            self._end(spent.id)
+            raise Reused(spent.id)
+        return family
+
+    def _validate_token_scope(self, token: Family) -> None:
+        asked = (self.request.payload.scope or "").split()
+        if not set(asked) <= set(token.scope.split()):
+            raise InvalidScopeError("The scope exceeds what was granted")
+
+    def authenticate_user(self, family: Family) -> Issue:
+        connection, settings = self.request.connection, self.context.settings
+        assert connection is not None
+        left = family.expires_at - self.now
+        lifetime = min(settings.access_token_lifetime, left)
+        issue = self._issue(family, family.id, access_lifetime=lifetime)
+        rotated = families.rotate(
+            connection,
+            family.id,
+            self.token_hash,
+            self.now,
+            new_hash=digest(issue.refresh_token.reveal()),
+            refresh_until=self.now + min(settings.refresh_token_lifetime, left),
+            access_until=self.now + lifetime,
+        )
+        if rotated:
+            self._record(connection, "refresh", "issued", issue.agent.id)
+            return issue
+        if families.find_by_spent_token(connection, self.token_hash):
+            raise Reused(family.id)
+        raise InvalidGrantError("The refresh token has expired or was revoked")
+
+    def revoke_old_credential(self, refresh_token: Family) -> None:
+        """Done by the rotation."""
+
+
+def _invalid_request(description: str) -> Exception:
+    from authlib.oauth2.rfc6749.errors import InvalidRequestError
+
+    error: Exception = InvalidRequestError(description)
+    return error

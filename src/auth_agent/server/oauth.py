@@ -1,0 +1,124 @@
+"""Authlib's authorization server on our database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Payload, OAuth2Request
+from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
+from sqlalchemy import Connection
+
+from .call import NO_STORE, Answer, Call, json_answer
+from .client_authentication import METHODS, ClientProof
+from .clients import Client, find_client
+from .grants import CodeGrant, IdTokenExtension, RefreshGrant, S256Challenge
+from .parameters import Parameters
+from .token_endpoints import Introspection, Revocation
+from .tokens import Issue, sign_access_token
+
+if TYPE_CHECKING:
+    from .context import Context
+
+__all__ = ["METHODS", "OAuthRequest", "OAuthServer"]
+
+
+class OAuthRequest(OAuth2Request):  # type: ignore[misc]
+    """A request in Authlib's words; `connection` and `issue` are filled in on the way."""
+
+    def __init__(self, issuer: str, call: Call, parameters: Parameters) -> None:
+        # The address is the issuer's, whose scheme the settings have already judged (https, or
+        # http on a loopback host): behind a proxy the connection's own scheme says nothing.
+        super().__init__(call.method, issuer + call.path, headers=dict(call.headers))
+        self.payload = _Payload(parameters)
+        self.parameters = parameters
+        self.address = call.address
+        self.connection: Connection | None = None
+        self.issue: Issue | None = None
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        return self.parameters
+
+    @property
+    def args(self) -> Mapping[str, str]:
+        return self.parameters
+
+
+class _Payload(OAuth2Payload):  # type: ignore[misc]
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+
+    @property
+    def data(self) -> Mapping[str, str]:
+        return self._parameters
+
+    @property
+    def datalist(self) -> Mapping[str, list[str]]:
+        return {name: [value] for name, value in self._parameters.items()}
+
+
+class OAuthServer(AuthorizationServer):  # type: ignore[misc]
+    """The grants and endpoints of this server; `context` is set right after birth."""
+
+    context: Context
+
+    def __init__(self) -> None:
+        super().__init__()
+        ClientProof(self).register()
+        self.register_grant(CodeGrant, [S256Challenge(required=True), IdTokenExtension()])
+        self.register_grant(RefreshGrant, [IdTokenExtension()])
+        self.register_token_generator("default", _bearer_token)
+        self.register_endpoint(Introspection)
+        self.register_endpoint(Revocation)
+
+    def query_client(self, client_id: str) -> Client | None:
+        with self.context.database.read() as connection:
+            return find_client(connection, client_id)
+
+    def get_token_grant(self, request: OAuthRequest) -> Any:
+        if not request.payload.grant_type:
+            raise InvalidRequestError("Missing required parameter: grant_type")
+        return super().get_token_grant(request)
+
+    def save_token(self, token: dict[str, Any], request: OAuthRequest) -> None:
+        """Nothing of the token itself is stored; grants write the family's row."""
+
+    def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Nobody listens."""
+
+    def create_oauth2_request(self, request: Any) -> Any:
+        return request
+
+    def handle_response(self, status: int, body: Any, _headers: Any) -> Answer:
+        if status != 401:
+            return json_answer(body, status)
+        challenge = ("www-authenticate", f'Basic realm="{self.context.settings.issuer}"')
+        return json_answer(body, status, (*NO_STORE, challenge))
+
+    def handle_error_response(self, request: OAuthRequest, error: OAuth2Error) -> Answer:
+        body = {"error": error.error}
+        if error.error == "unsupported_grant_type":
+            # Authlib's text would repeat what was sent.
+            body["error_description"] = "Use authorization_code or refresh_token"
+        elif description := error.get_error_description():
+            body["error_description"] = description
+        return self.handle_response(error.status_code, body, None)
+
+
+def _bearer_token(
+    grant_type: str,  # noqa: ARG001  (the names are Authlib's)
+    client: Client,  # noqa: ARG001
+    user: Issue,
+    scope: str,
+    expires_in: int | None = None,  # noqa: ARG001
+    include_refresh_token: bool = True,  # noqa: ARG001
+) -> dict[str, Any]:
+    """The answer of the token endpoint (RFC 6749 section 5.1); the ID token is added by a hook."""
+    return {
+        "access_token": sign_access_token(user.key, user, scope),
+        "token_type": "Bearer",
+        "expires_in": user.access_lifetime,
+        "refresh_token": user.refresh_token.reveal(),
+        "scope": scope,
+    }

@@ -1,0 +1,228 @@
+"""Registering websites and agents: what the command line, tests and the demo call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, insert, select, update
+
+from ..secret import Secret
+from . import families, tables
+from .audit import record
+from .credentials import hash_secret, new_token
+from .database import Database
+from .settings import DEFAULT_SCOPES, SCOPE_TOKEN
+from .urls import url_problem
+
+
+class RegistrationError(ValueError):
+    """What was to be registered is not acceptable; the message names cause and remedy."""
+
+
+class ClientCredentials(Struct, frozen=True):
+    """Shown once; a public client has no secret."""
+
+    client_id: str
+    client_secret: Secret | None
+
+
+class AgentCredentials(Struct, frozen=True):
+    """Shown once."""
+
+    agent_id: str
+    agent_secret: Secret
+
+
+def add_client(
+    database: Database,
+    name: str,
+    redirect_uris: Sequence[str],
+    *,
+    scopes: Sequence[str] = DEFAULT_SCOPES,
+    resources: Sequence[str] = (),
+    public: bool = False,
+    upstream_compat: bool = False,
+) -> ClientCredentials:
+    """Registers a website; RegistrationError if an address or a scope is not acceptable."""
+    if not redirect_uris:
+        raise RegistrationError("a website needs at least one redirect URI")
+    for uri in redirect_uris:
+        _check_url("redirect URI", uri)
+    for resource in resources:
+        _check_url("resource", resource)
+    client_id = new_token("client_", 12)
+    secret = None if public else Secret(new_token("cs_"))
+    row = {
+        "id": client_id,
+        "name": _line("name", name),
+        "auth_method": "none" if public else "client_secret",
+        "secret_hash": None if secret is None else hash_secret(secret.reveal()),
+        "redirect_uris": " ".join(dict.fromkeys(redirect_uris)),
+        "scopes": _words("scope", scopes),
+        "resources": " ".join(dict.fromkeys(resources)),
+        "upstream_compat": upstream_compat,
+        "created_at": _now(),
+    }
+    with database.begin() as connection:
+        connection.execute(insert(tables.client), row)
+        _record(connection, "client", "added", client_id=client_id)
+    return ClientCredentials(client_id, secret)
+
+
+def add_agent(
+    database: Database,
+    email: str,
+    *,
+    name: str = "",
+    model: str = "",
+    scopes: Sequence[str] | None = None,
+    permissions: Sequence[str] = (),
+    require_origin: bool = False,
+    verified: bool = True,
+) -> AgentCredentials:
+    """Registers an agent under its owner's address, for which the caller vouches if `verified`.
+
+    Without `scopes` it may give every scope that a website asks for.
+    """
+    if email.count("@") != 1 or not email.isprintable() or " " in email or len(email) > 254:
+        raise RegistrationError(f"{email!r} is not an e-mail address")
+    agent_id, secret = new_token("agent_", 12), Secret(new_token("ags_"))
+    row = {
+        "id": agent_id,
+        "email": email,
+        "email_verified": verified,
+        "name": _line("name", name, needed=False),
+        "model": _line("model", model, needed=False),
+        "scopes": None if scopes is None else _words("scope", scopes),
+        "permissions": _words("permission", permissions),
+        "secret_hash": hash_secret(secret.reveal()),
+        "require_origin": require_origin,
+        "created_at": _now(),
+        "updated_at": _now(),
+    }
+    with database.begin() as connection:
+        connection.execute(insert(tables.agent), row)
+        _record(connection, "agent", "added", agent_id=agent_id)
+    return AgentCredentials(agent_id, secret)
+
+
+def list_clients(database: Database) -> list[dict[str, Any]]:
+    """All websites that were not removed, oldest first; no secrets."""
+    table = tables.client
+    statement = select(table).where(table.c.removed_at.is_(None)).order_by(table.c.created_at)
+    with database.read() as connection:
+        rows = connection.execute(statement).all()
+    return [
+        {
+            "client_id": row.id,
+            "name": row.name,
+            "redirect_uris": row.redirect_uris.split(),
+            "scopes": row.scopes.split(),
+            "resources": row.resources.split(),
+            "public": row.auth_method == "none",
+            "upstream_compat": row.upstream_compat,
+            "created_at": row.created_at,
+        }
+        for row in rows
+    ]
+
+
+def list_agents(database: Database) -> list[dict[str, Any]]:
+    """All agents, oldest first; no secrets."""
+    with database.read() as connection:
+        rows = connection.execute(select(tables.agent).order_by(tables.agent.c.created_at)).all()
+    return [
+        {
+            "agent_id": row.id,
+            "email": row.email,
+            "email_verified": row.email_verified,
+            "name": row.name,
+            "model": row.model,
+            "scopes": None if row.scopes is None else row.scopes.split(),
+            "permissions": row.permissions.split(),
+            "require_origin": row.require_origin,
+            "disabled": row.disabled_at is not None,
+            "created_at": row.created_at,
+        }
+        for row in rows
+    ]
+
+
+def remove_client(database: Database, client_id: str) -> bool:
+    """Ends a website and all its tokens; its id is never used again. False if there is none."""
+    table = tables.client
+    statement = update(table).where(table.c.id == client_id, table.c.removed_at.is_(None))
+    with database.begin() as connection:
+        if connection.execute(statement.values(removed_at=_now())).rowcount != 1:
+            return False
+        families.revoke_all(connection, client_id, _now())
+        _record(connection, "client", "removed", client_id=client_id)
+    return True
+
+
+def disable_agent(database: Database, agent_id: str) -> bool:
+    """Ends an agent and all its tokens. False if there is none or it is disabled already."""
+    table = tables.agent
+    statement = update(table).where(table.c.id == agent_id, table.c.disabled_at.is_(None))
+    with database.begin() as connection:
+        values = {"disabled_at": _now(), "updated_at": _now()}
+        if connection.execute(statement.values(values)).rowcount != 1:
+            return False
+        families.revoke_all(connection, agent_id, _now())
+        _record(connection, "agent", "disabled", agent_id=agent_id)
+    return True
+
+
+def rotate_client_secret(database: Database, client_id: str) -> Secret | None:
+    """A new secret, the old one is void at once; None if there is no such confidential client."""
+    table, secret = tables.client, Secret(new_token("cs_"))
+    statement = update(table).where(
+        table.c.id == client_id, table.c.removed_at.is_(None), table.c.secret_hash.is_not(None)
+    )
+    with database.begin() as connection:
+        values = {"secret_hash": hash_secret(secret.reveal())}
+        if connection.execute(statement.values(values)).rowcount != 1:
+            return None
+        _record(connection, "client", "secret rotated", client_id=client_id)
+    return secret
+
+
+def rotate_agent_secret(database: Database, agent_id: str) -> Secret | None:
+    """A new secret, the old one is void at once; None if there is no such agent."""
+    table, secret = tables.agent, Secret(new_token("ags_"))
+    statement = update(table).where(table.c.id == agent_id, table.c.disabled_at.is_(None))
+    with database.begin() as connection:
+        values = {"secret_hash": hash_secret(secret.reveal()), "updated_at": _now()}
+        if connection.execute(statement.values(values)).rowcount != 1:
+            return None
+        _record(connection, "agent", "secret rotated", agent_id=agent_id)
+    return secret
+
+
+def _check_url(kind: str, url: str) -> None:
+    if problem := url_problem(url):
+        raise RegistrationError(f"the {kind} {url!r} {problem}")
+
+
+def _line(what: str, text: str, *, needed: bool = True) -> str:
+    if (needed and not text.strip()) or len(text) > 200 or not text.isprintable():
+        raise RegistrationError(f"the {what} has to be one line of at most 200 characters")
+    return text
+
+
+def _words(what: str, words: Sequence[str]) -> str:
+    for word in words:
+        if not SCOPE_TOKEN.fullmatch(word):
+            raise RegistrationError(f"the {what} {word!r} has to be one word of plain ASCII")
+    return " ".join(dict.fromkeys(words))
+
+
+def _record(connection: Connection, kind: str, outcome: str, **whom: str) -> None:
+    record(connection, at=_now(), kind=kind, outcome=outcome, **whom)
+
+
+def _now() -> int:
+    return int(time.time())

@@ -1,0 +1,134 @@
+"""The async shell: reads a bounded body, lets a plain function decide in a thread, sends the answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from anyio import to_thread
+from sqlalchemy.exc import OperationalError
+from starlette.types import Receive, Scope, Send
+
+from .call import Answer, Call, Refusal
+from .context import Context
+
+Handler = Callable[[Context, Call], Answer]
+log = logging.getLogger("auth_agent.server")
+
+_TOO_LARGE = Refusal(413, "invalid_request", "The body is too large")
+_BROKEN = Refusal(500, "server_error", "Something went wrong here; it has been logged")
+_BUSY = Refusal(
+    503, "temporarily_unavailable", "The database is busy; try again", (("retry-after", "2"),)
+)
+_EVERYWHERE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+_PREFLIGHT = (
+    ("access-control-allow-methods", "GET, POST"),
+    ("access-control-allow-headers", "authorization, content-type"),
+    ("access-control-max-age", "600"),
+)
+
+
+class Endpoint:
+    """One handler as an ASGI application; `cors` is `any`, `registered` or empty."""
+
+    def __init__(self, context: Context, handler: Handler, cors: str = "") -> None:
+        self._context = context
+        self._handler = handler
+        self._cors = cors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        headers = _headers(scope)
+        try:
+            body = b""
+            if method == "POST":
+                body = await _read_body(receive, headers, self._context.settings.max_body)
+        except Refusal as refusal:
+            await _send(send, refusal.answer())
+            return
+        except ConnectionResetError:
+            return
+        address = scope["client"][0] if scope.get("client") else ""
+        call = Call(
+            method,
+            scope["path"],
+            scope.get("path_params", {}),
+            scope["query_string"],
+            headers,
+            body,
+            address,
+        )
+        await _send(send, await to_thread.run_sync(self._answer, call))
+
+    def _answer(self, call: Call) -> Answer:
+        if self._cors and "origin" in call.headers:
+            return self._with_cors(call)
+        return self._handled(call)
+
+    def _handled(self, call: Call) -> Answer:
+        try:
+            return self._handler(self._context, call)
+        except Refusal as refusal:
+            return refusal.answer()
+        except OperationalError:
+            log.exception("database error at %s", self._handler.__name__)
+            return _BUSY.answer()
+        except Exception:
+            # The last line of defence: the caller sees no detail, the log has it.
+            log.exception("unexpected error at %s", self._handler.__name__)
+            return _BROKEN.answer()
+
+    def _with_cors(self, call: Call) -> Answer:
+        """Fetch standard; credentials are never allowed, so `*` gives nothing away."""
+        origin = call.headers["origin"]
+        allowed = self._cors == "any" or origin in self._context.origins
+        preflight = call.method == "OPTIONS"
+        answer = Answer(204) if preflight else self._handled(call)
+        if not allowed:
+            return answer
+        extra = (("access-control-allow-origin", "*" if self._cors == "any" else origin),)
+        if preflight:
+            extra += _PREFLIGHT
+        if self._cors != "any":
+            extra += (("vary", "Origin"),)
+        return Answer(answer.status, answer.body, answer.headers + extra, answer.content_type)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Header names come in lower case (ASGI); of a repeated one the first counts, cookies add up."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if name == "cookie" and name in found:
+            found[name] += "; " + value
+        else:
+            found.setdefault(name, value)
+    return found
+
+
+async def _read_body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise _TOO_LARGE
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _TOO_LARGE
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    if answer.status != 204:
+        headers.append((b"content-type", answer.content_type.encode("latin-1")))
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+    headers.extend(_EVERYWHERE)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,153 @@
+"""The tables; times are whole seconds since 1970, lists of words are separated by spaces."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite counts up only a column whose type is exactly INTEGER.
+_Counter = BigInteger().with_variant(Integer(), "sqlite")
+
+client = Table(
+    "client",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("auth_method", String(32), nullable=False),
+    Column("secret_hash", String(100)),
+    Column("redirect_uris", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("resources", Text, nullable=False),
+    Column("upstream_compat", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+)
+
+agent = Table(
+    "agent",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("email", String(254), nullable=False),
+    Column("email_verified", Boolean, nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("scopes", Text),  # none means: every scope that the website may ask for
+    Column("permissions", Text, nullable=False),
+    Column("secret_hash", String(100)),
+    Column("require_origin", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+)
+
+# One row from /authorize to the redemption of its code.
+sign_in = Table(
+    "sign_in",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("client_id", String(64), ForeignKey("client.id"), nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("state", Text),
+    Column("nonce", Text),
+    Column("code_challenge", String(128), nullable=False),
+    Column("browser_hash", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("agent_id", String(64), ForeignKey("agent.id")),
+    Column("model", String(200)),
+    Column("amr", String(64)),
+    Column("approved_at", BigInteger),
+    Column("denied_at", BigInteger),
+    Column("code_hash", String(64), unique=True),
+    Column("code_expires_at", BigInteger),
+    Column("redeemed_at", BigInteger),
+    Column("family_id", String(64)),
+    Index(None, "expires_at"),
+)
+
+# Everything that descends from one redeemed code; it holds the refresh token that is good now.
+token_family = Table(
+    "token_family",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("client_id", String(64), ForeignKey("client.id"), nullable=False),
+    Column("agent_id", String(64), ForeignKey("agent.id"), nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("amr", String(64), nullable=False),
+    Column("auth_time", BigInteger, nullable=False),
+    Column("refresh_hash", String(64), nullable=False, unique=True),
+    Column("refresh_issued_at", BigInteger, nullable=False),
+    Column("refresh_expires_at", BigInteger, nullable=False),
+    Column("access_expires_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Index(None, "agent_id"),
+    Index(None, "client_id"),
+    Index(None, "refresh_expires_at"),
+)
+
+# Refresh tokens that were rotated away: seeing one again means that somebody copied it.
+spent_refresh_token = Table(
+    "spent_refresh_token",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column(
+        "family_id",
+        String(64),
+        ForeignKey("token_family.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Index(None, "family_id"),
+)
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("kid", String(64), primary_key=True),
+    Column("generation", Integer, nullable=False, unique=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("public_jwk", Text, nullable=False),
+    Column("private_sealed", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("signs_from", BigInteger, nullable=False),
+    Column("published_until", BigInteger),
+)
+
+# Append only, and without foreign keys: it outlives what it speaks of.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Counter, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("outcome", String(40), nullable=False),
+    Column("agent_id", String(64)),
+    Column("client_id", String(64)),
+    Column("request_id", String(64)),
+    Column("address", String(64)),
+    Index(None, "at"),
+)
