@@ -80,8 +80,11 @@ def _parse_key(entry: object) -> Key | None:
 
     if not isinstance(entry, dict) or not _may_verify(entry):
         return None
+    algorithm = _any_algorithm(entry)
+    if algorithm is None:
+        return None
     try:
-        public = PyJWK(entry, algorithm=_any_algorithm(entry)).key
+        public = PyJWK(entry, algorithm=algorithm).key
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError):
         return None
     if entry["kty"] == "RSA" and public.key_size < MIN_RSA_BITS:
@@ -101,6 +104,6 @@ def _may_verify(entry: Mapping[str, Any]) -> bool:
     )
 
 
-def _any_algorithm(entry: Mapping[str, Any]) -> str:
+def _any_algorithm(entry: Mapping[str, Any]) -> str | None:
     shape = (entry.get("kty"), entry.get("crv"))
-    return next(alg for alg, fitting in _FITTING.items() if shape in fitting)
+    return next((alg for alg, fitting in _FITTING.items() if shape in fitting), None)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from itsdangerous import BadData
+from itsdangerous.encoding import base64_decode
 
 from auth_agent.errors import TokenRefused
 from auth_agent.jwks import Key
@@ -34,16 +36,15 @@ class Header(msgspec.Struct, frozen=True):
 
 def read_header(token: str) -> Header:
     """Raises `TokenRefused` where the token is too large, malformed or names its own key."""
-    import jwt  # noqa: PLC0415  # 100 ms that the first request need not wait for
-
     if len(token) > MAX_TOKEN:
         raise TokenRefused("The token is larger than 32 KiB.", code="token_too_large")
     if not _COMPACT.fullmatch(token):
         raise TokenRefused("This is not a signed token.", code="token_malformed")
     try:
-        fields = jwt.get_unverified_header(token)
-    except (jwt.PyJWTError, ValueError, RecursionError):
+        header = base64_decode(token.partition(".")[0])
+    except BadData:
         raise TokenRefused("The token's header cannot be read.", code="token_malformed") from None
+    fields = _json_object(header)
     forbidden = [name for name in _FORBIDDEN if name in fields]
     if forbidden:
         raise TokenRefused(
@@ -83,7 +84,7 @@ def check_type(header: Header, *expected: str) -> None:
 
 def verify_signature(token: str, key: Key, alg: str) -> dict[str, Any]:
     """The claims of a token that this key has signed with this algorithm."""
-    import jwt  # noqa: PLC0415
+    import jwt  # noqa: PLC0415  # 100 ms that the first request need not wait for
 
     if not key.fits(alg):
         raise TokenRefused("The key does not fit the token's algorithm.", code="key_mismatch")
@@ -91,13 +92,7 @@ def verify_signature(token: str, key: Key, alg: str) -> dict[str, Any]:
         payload = jwt.PyJWS([alg]).decode(token, key.public, algorithms=[alg])
     except (jwt.PyJWTError, ValueError, TypeError):
         raise TokenRefused("The token's signature is wrong.", code="signature_invalid") from None
-    try:
-        claims = msgspec.json.decode(payload)
-    except (ValueError, RecursionError):
-        claims = None
-    if not isinstance(claims, dict):
-        raise TokenRefused("The token's claims are not a JSON object.", code="token_malformed")
-    return claims
+    return _json_object(payload)
 
 
 def check_times(claims: Mapping[str, Any], *, now: float) -> None:
@@ -119,6 +114,16 @@ def check_issuer(claims: Mapping[str, Any], issuer: str) -> None:
 def check_subject(claims: Mapping[str, Any]) -> None:
     if not isinstance(claims.get("sub"), str) or not claims["sub"]:
         raise TokenRefused("The token names no agent (`sub`).", code="sub_missing")
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise TokenRefused("The token holds no JSON object.", code="token_malformed")
+    return value
 
 
 def number(claims: Mapping[str, Any], name: str) -> float:

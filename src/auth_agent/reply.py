@@ -40,7 +40,7 @@ _PAGE_HEADERS = (
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
-    ("Referrer-Policy", "no-referrer"),
+    ("Referrer-Policy", "same-origin"),  # none at all would make a form's Origin "null"
     ("X-Content-Type-Options", "nosniff"),
 )
 

@@ -201,7 +201,7 @@ def _check_secret(settings: Settings) -> Iterator[str]:
     if not settings.secret:
         yield f"is missing: it protects the cookies; {make}"
     if any(len(secret.reveal()) < 32 for secret in settings.secret):
-        yield f"holds a secret of fewer than 32 characters; {make}"
+        yield f"holds a secret of fewer than 32 characters (a comma begins the next one); {make}"
 
 
 def _check_base_url(settings: Settings) -> Iterator[str]:

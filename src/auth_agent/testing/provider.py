@@ -1,0 +1,224 @@
+"""A server in a value: it takes an `HttpRequest`, returns an `HttpResponse`, and opens no socket.
+
+It is strict where a real one is (client authentication, redirect URI, PKCE, single use), so that
+a relying party that passes with it has done its part. What it says can be bent on demand:
+
+    server.claims["aud"] = "somebody-else"          # every ID token from now on
+    server.header["alg"] = "none"
+    server.answers["/token"] = HttpResponse(500, {}, b"")
+    server.rotate()
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+
+from auth_agent.wire import HttpRequest, HttpResponse
+
+ABSENT = object()
+"""A claim, header field or metadata field with this value is left out."""
+
+
+class FakeServer:
+    """One issuer, one website, one agent."""
+
+    def __init__(
+        self,
+        issuer: str = "https://auth.example",
+        *,
+        client_id: str = "client_shop",
+        client_secret: str = "cs_a secret: with+signs",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.issuer = issuer
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.clock = clock
+        self.requests: list[HttpRequest] = []
+        """Everything that was asked, in order."""
+        self.answers: dict[str, HttpResponse | Exception] = {}
+        """Path to what is answered (or raised) there, instead of the truth."""
+        self.claims: dict[str, Any] = {}
+        self.header: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
+        self.userinfo: dict[str, Any] = {}
+        self.token_response: dict[str, Any] = {}
+        self.agent: dict[str, Any] = {
+            "sub": "agent_7",
+            "agent_id": "agent_7",
+            "model": "claude-opus-4",
+            "model_name": "claude-opus-4",
+            "email": "owner@example.com",
+            "email_verified": True,
+            "name": "Shopping agent",
+        }
+        self.active: set[str] = set()
+        """The refresh tokens that introspection calls active."""
+        self.extra_keys: list[dict[str, Any]] = []
+        self._codes: dict[str, dict[str, str]] = {}
+        self.rotate()
+
+    def rotate(self) -> None:
+        """A new signing key; the old one is no longer published."""
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.kid = secrets.token_hex(8)
+
+    def count(self, path: str) -> int:
+        """How often a path was asked for."""
+        return sum(urlsplit(request.url).path == path for request in self.requests)
+
+    def approve(self, authorization_url: str, **changes: Any) -> str:
+        """The agent says yes: where the browser is sent; `changes` bend the answer's parameters."""
+        query = dict(parse_qsl(urlsplit(authorization_url).query))
+        code = f"ac_{secrets.token_urlsafe(16)}"
+        self._codes[code] = query
+        answer = {"code": code, "state": query["state"], "iss": self.issuer, **changes}
+        sent = {name: value for name, value in answer.items() if value is not ABSENT}
+        return f"{query['redirect_uri']}?{urlencode(sent, doseq=True)}"
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """What the server says; raises what a network would where `answers` holds an exception."""
+        self.requests.append(request)
+        path = urlsplit(request.url).path
+        bent = self.answers.get(path)
+        if isinstance(bent, Exception):
+            raise bent
+        if bent is not None:
+            return bent
+        handler = {
+            "/.well-known/oauth-authorization-server": self._metadata,
+            "/.well-known/jwks.json": self._jwks,
+            "/token": self._token,
+            "/userinfo": self._userinfo,
+            "/introspect": self._introspect,
+            "/revoke": self._revoke,
+        }.get(path)
+        return handler(request) if handler else json_response(404, {"error": "not_found"})
+
+    def sign(self, claims: dict[str, Any], header: dict[str, Any]) -> str:
+        """A compact token; `header` may ask for what a good library refuses to write."""
+        fields = present({"alg": "ES256", "kid": self.kid, "typ": "JWT", **header})
+        parts = [_encode(json.dumps(part).encode()) for part in (fields, present(claims))]
+        signing_input = ".".join(parts).encode()
+        if fields.get("alg") == "none":
+            return ".".join([*parts, ""])
+        signature = jwt.get_algorithm_by_name("ES256").sign(signing_input, self.key)
+        return ".".join([*parts, _encode(signature)])
+
+    def _metadata(self, request: HttpRequest) -> HttpResponse:
+        document = {
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "jwks_uri": f"{self.issuer}/.well-known/jwks.json",
+            "userinfo_endpoint": f"{self.issuer}/userinfo",
+            "introspection_endpoint": f"{self.issuer}/introspect",
+            "revocation_endpoint": f"{self.issuer}/revoke",
+            "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+            "authorization_response_iss_parameter_supported": True,
+            **self.metadata,
+        }
+        return json_response(200, present(document))
+
+    def _jwks(self, request: HttpRequest) -> HttpResponse:
+        public = ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
+        key = {**public, "kid": self.kid, "alg": "ES256", "use": "sig"}
+        return json_response(200, {"keys": [*self.extra_keys, key]})
+
+    def _token(self, request: HttpRequest) -> HttpResponse:
+        form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+        if not self._knows(request, form):
+            return json_response(401, {"error": "invalid_client"})
+        begun = self._codes.pop(form.get("code", ""), None)
+        challenge = _encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
+        if (
+            begun is None
+            or form.get("redirect_uri") != begun["redirect_uri"]
+            or challenge != begun["code_challenge"]
+        ):
+            return json_response(400, {"error": "invalid_grant"})
+        access_token, refresh_token = (f"{p}_{secrets.token_urlsafe(16)}" for p in ("at", "rt"))
+        self.active.add(refresh_token)
+        document = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": 3600,
+            "refresh_token": refresh_token,
+            "scope": begun["scope"],
+            "id_token": self.sign(self._id_claims(begun, access_token), self.header),
+            **self.token_response,
+        }
+        return json_response(200, present(document))
+
+    def _id_claims(self, begun: dict[str, str], access_token: str) -> dict[str, Any]:
+        now = int(self.clock())
+        digest = hashlib.sha256(access_token.encode()).digest()
+        return {
+            "iss": self.issuer,
+            "aud": self.client_id,
+            "exp": now + 3600,
+            "iat": now,
+            "auth_time": now,
+            "nonce": begun["nonce"],
+            "at_hash": _encode(digest[:16]),
+            **self.agent,
+            **self.claims,
+        }
+
+    def _userinfo(self, request: HttpRequest) -> HttpResponse:
+        return json_response(200, present({**self.agent, **self.userinfo}))
+
+    def _introspect(self, request: HttpRequest) -> HttpResponse:
+        form = dict(parse_qsl(request.body.decode()))
+        if not self._knows(request, form):
+            return json_response(401, {"error": "invalid_client"})
+        return json_response(200, {"active": form.get("token") in self.active})
+
+    def _revoke(self, request: HttpRequest) -> HttpResponse:
+        form = dict(parse_qsl(request.body.decode()))
+        if not self._knows(request, form):
+            return json_response(401, {"error": "invalid_client"})
+        self.active.discard(form.get("token", ""))
+        return json_response(200, {})
+
+    def _knows(self, request: HttpRequest, form: dict[str, str]) -> bool:
+        scheme, _, credentials = dict(request.headers).get("Authorization", "").partition(" ")
+        if scheme == "Basic":
+            client_id, _, secret = base64.b64decode(credentials).decode().partition(":")
+            return (unquote_plus(client_id), unquote_plus(secret)) == (
+                self.client_id,
+                self.client_secret,
+            )
+        if "client_secret" in form:
+            return (form["client_id"], form["client_secret"]) == (
+                self.client_id,
+                self.client_secret,
+            )
+        methods = self.metadata.get("token_endpoint_auth_methods_supported", ())
+        return "none" in methods and form.get("client_id") == self.client_id
+
+
+def json_response(status: int, document: Any, **headers: str) -> HttpResponse:
+    fields = {"content-type": "application/json", **headers}
+    return HttpResponse(status, fields, json.dumps(document).encode())
+
+
+def present(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields without those that are `ABSENT`."""
+    return {name: value for name, value in fields.items() if value is not ABSENT}
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,118 @@
+"""A browser in a value: it keeps cookies, follows the sign-in, and opens no socket."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from auth_agent import AuthError, RelyingParty
+from auth_agent.testing import FakeServer
+from auth_agent.wire import Join, Pass, Reply, Send, Visit
+
+NAVIGATION = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+
+class Clock:
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class ValueVisit(Visit):
+    def __init__(self, method, target, headers):
+        parts = urlsplit(f"https://any{target}")
+        super().__init__(method, parts.path, parts.path, parts.query)
+        self.headers = headers
+
+    def header(self, name):
+        return self.headers.get(name)
+
+
+def drive(flow, server: FakeServer):
+    """Performs effects against the server in the value."""
+    result, error = None, None
+    while True:
+        try:
+            effect = flow.send(result) if error is None else flow.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        result, error = None, None
+        try:
+            if isinstance(effect, Send):
+                result = server.answer(effect.request)
+            else:
+                assert isinstance(effect, Join)
+                result = drive(effect.start(), server)
+        except AuthError as raised:
+            error = raised
+
+
+class Browser:
+    def __init__(self, relying_party: RelyingParty, server: FakeServer) -> None:
+        self.relying_party = relying_party
+        self.server = server
+        self.cookies: dict[str, str] = {}
+
+    def twin(self) -> Browser:
+        """Another browser on the same website."""
+        return Browser(self.relying_party, self.server)
+
+    def request(self, target, *, method="GET", headers=None) -> Pass | Reply:
+        headers = dict(NAVIGATION if headers is None else headers)
+        if self.cookies:
+            headers["cookie"] = "; ".join(f"{n}={v}" for n, v in self.cookies.items())
+        outcome = self.relying_party.enter(ValueVisit(method, target, headers))
+        if not isinstance(outcome, (Pass, Reply)):
+            outcome = drive(outcome, self.server)
+        self.keep(outcome.cookies)
+        return outcome
+
+    def keep(self, cookies) -> None:
+        for cookie in cookies:
+            if cookie.max_age > 0:
+                self.cookies[cookie.name] = cookie.value
+            else:
+                self.cookies.pop(cookie.name, None)
+
+    def begin(self, next_path="/me") -> str:
+        """Starts a sign-in; the URL at the server that the browser is sent to."""
+        reply = self.request(f"/auth-agent/login?next={next_path}")
+        assert reply.status == 303, reply.body
+        return location(reply)
+
+    def end(self, authorization_url, **changes) -> Reply:
+        return self.request(relative(self.server.approve(authorization_url, **changes)))
+
+    def sign_in(self, next_path="/me") -> Reply:
+        return self.end(self.begin(next_path))
+
+    @property
+    def agent(self):
+        """The agent that the website sees on its public page."""
+        outcome = self.request("/")
+        assert isinstance(outcome, Pass)
+        return outcome.agent
+
+
+def location(reply) -> str:
+    return dict(reply.headers)["Location"]
+
+
+def relative(url) -> str:
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}"
+
+
+def cause(reply) -> str:
+    """The code that a refusal page or document names."""
+    import json
+    import re
+
+    if reply.body.startswith(b"{"):
+        return json.loads(reply.body)["error"]
+    found = re.search(rb"<small>([a-z_]+)</small>", reply.body)
+    return found[1].decode() if found else ""
