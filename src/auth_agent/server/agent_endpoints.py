@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -16,6 +16,14 @@ from .urls import host_of, origin_of
 
 LONGEST_MODEL = 200
 _NOT_FOUND = (404, "request_not_found", "The request is unknown or has expired")
+
+
+class Answering(NamedTuple):
+    """A proven agent, the model it claims to be, and where it calls from."""
+
+    agent_id: str
+    model: str
+    address: str
 
 
 def authenticate(context: Context, call: Call) -> Answer:
@@ -71,20 +79,18 @@ def _authenticate(context: Context, call: Call) -> Answer:
     if _is_answered(row, agent_id):
         return _approved()
     with context.database.begin() as connection:
-        _approve(context, connection, row, agent_id, model, call.address)
+        _approve(context, connection, row, Answering(agent_id, model, call.address))
     return _approved()
 
 
-def _approve(
-    context: Context, connection: Connection, row: Any, agent_id: str, model: str, address: str
-) -> None:
+def _approve(context: Context, connection: Connection, row: Any, by: Answering) -> None:
     now = context.now()
     done = approve(
         connection,
         row.id,
         now,
-        by_agent=agent_id,
-        with_model=model,
+        by_agent=by.agent_id,
+        with_model=by.model,
         with_scope=_granted_scope(row),
         how="pwd",
         with_code=digest(context.codes.code(row.id)),
@@ -96,15 +102,15 @@ def _approve(
             at=now,
             kind="approval",
             outcome="approved",
-            agent_id=agent_id,
+            agent_id=by.agent_id,
             client_id=row.client_id,
             request_id=row.id,
-            address=address,
+            address=by.address,
         )
         return
     # Somebody was quicker; who, decides the answer.
-    found = find_with_claimant(connection, row.id, agent_id)
-    if found is None or not _is_answered(found, agent_id):
+    found = find_with_claimant(connection, row.id, by.agent_id)
+    if found is None or not _is_answered(found, by.agent_id):
         raise Refusal(*_NOT_FOUND)
 
 

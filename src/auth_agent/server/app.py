@@ -104,7 +104,8 @@ def _route(
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+    if not isinstance(error, HTTPException):
+        raise error
     code, text = {
         404: ("not_found", "There is nothing at this address"),
         405: ("method_not_allowed", "This address does not take this method"),

@@ -103,7 +103,7 @@ def continue_sign_in(context: Context, call: Call) -> Answer:
 
 
 def cancel(context: Context, call: Call) -> Answer:
-    """POST /authorize/cancel: the visitor denies the request; only in the browser that opened it."""
+    """POST /authorize/cancel: the visitor denies; only in the browser that opened it."""
     if call.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return _refused(context, "This form was sent from another website")
     try:

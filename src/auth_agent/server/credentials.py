@@ -18,7 +18,7 @@ import bcrypt
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ..secret import Secret
+from auth_agent.secret import Secret
 
 ROUNDS = 10
 LONGEST_SECRET = 72  # bytes; bcrypt sees no more

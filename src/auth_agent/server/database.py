@@ -16,6 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import QueuePool
 
+from .migration import current_revision, upgrade
+
 HEAD = "0001"
 
 
@@ -25,18 +27,19 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.engine = engine
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        # SQLite's connections are in autocommit mode anyway: only we say BEGIN there.
+        self._reader: Engine = (
+            engine if self.is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
         self._writer = engine.execution_options(auth_agent_writes=True)
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
-            # All SQLite connections are in autocommit mode, where only we say BEGIN.
-            self._reader = engine
             event.listen(engine, "connect", _set_up_sqlite)
             event.listen(engine, "begin", _begin_immediate)
 
     @classmethod
     def open(cls, url: str) -> Database:
-        """Connects, and brings an SQLite schema up to date; other databases: `auth-agent migrate`."""
+        """Connects; an SQLite schema is brought up to date, others by `auth-agent migrate`."""
         database = cls(_engine(url))
         if database.is_sqlite:
             try:
@@ -60,8 +63,6 @@ class Database:
 
     def migrate(self) -> bool:
         """Brings the schema up to date; False if it was already. Safe to call twice at once."""
-        from .migration import current_revision, upgrade
-
         with self.read() as connection:
             if current_revision(connection) == HEAD:
                 return False
@@ -102,7 +103,7 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout = 10000")
     cursor.execute("PRAGMA journal_mode = WAL")
-    # In WAL mode NORMAL survives the death of the process; only a power cut may cost the last commits.
+    # In WAL mode NORMAL survives the death of the process; a power cut may undo the last commits.
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()

@@ -13,23 +13,8 @@ from .context import Context
 
 _PUBLIC = (("cache-control", "public, max-age=300"),)
 CLAIMS = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "iat",
-    "auth_time",
-    "nonce",
-    "amr",
-    "at_hash",
-    "sid",
-    "agent_id",
-    "model",
-    "model_name",
-    "email",
-    "email_verified",
-    "name",
-    "permissions",
+    *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "at_hash", "sid"),
+    *("agent_id", "model", "model_name", "email", "email_verified", "name", "permissions"),
 ]
 
 

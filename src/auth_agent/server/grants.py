@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidScopeError
+from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidRequestError, InvalidScopeError
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
 from authlib.oauth2.rfc6749.hooks import hooked
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from ..secret import Secret
+from auth_agent.secret import Secret
+
 from . import families, sign_ins
 from .audit import record
 from .authorization import check_payload, validated_client
@@ -44,7 +45,7 @@ class S256Challenge(CodeChallenge):  # type: ignore[misc]
     def validate_code_challenge(self, grant: CodeGrant, redirect_uri: Any) -> None:
         data = grant.request.payload.data
         if "code_challenge" not in data or data.get("code_challenge_method") != "S256":
-            raise _invalid_request("PKCE is required: send code_challenge and method S256")
+            raise InvalidRequestError("PKCE is required: send code_challenge and method S256")
         super().validate_code_challenge(grant, redirect_uri)
 
 
@@ -78,7 +79,7 @@ class _Issuing:
         self.key = self.context.keyring.current().signer(self.now)
         try:
             with self.context.database.begin() as connection:
-                self.request.connection = connection
+                self.request.transaction = connection
                 return super().create_token_response()  # type: ignore[misc]
         except Reused as reused:
             self._end(reused.family_id)
@@ -157,8 +158,7 @@ class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
         return found if found is not None and found.client_id == client.id else None
 
     def authenticate_user(self, code: AuthorizationCode) -> Issue:
-        connection, settings = self.request.connection, self.context.settings
-        assert connection is not None
+        connection, settings = self.request.transaction, self.context.settings
         family_id = new_token("sid_", 16)
         if not sign_ins.redeem(connection, code.request_id, self.now, family_id):
             if redeemed := sign_ins.family_of_redeemed(connection, code.request_id):
@@ -216,8 +216,7 @@ class RefreshGrant(_Issuing, RefreshTokenGrant):  # type: ignore[misc]
             raise InvalidScopeError("The scope exceeds what was granted")
 
     def authenticate_user(self, family: Family) -> Issue:
-        connection, settings = self.request.connection, self.context.settings
-        assert connection is not None
+        connection, settings = self.request.transaction, self.context.settings
         left = family.expires_at - self.now
         lifetime = min(settings.access_token_lifetime, left)
         issue = self._issue(family, family.id, access_lifetime=lifetime)
@@ -239,10 +238,3 @@ class RefreshGrant(_Issuing, RefreshTokenGrant):  # type: ignore[misc]
 
     def revoke_old_credential(self, refresh_token: Family) -> None:
         """Done by the rotation."""
-
-
-def _invalid_request(description: str) -> Exception:
-    from authlib.oauth2.rfc6749.errors import InvalidRequestError
-
-    error: Exception = InvalidRequestError(description)
-    return error

@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import SettingsError
-from ..secret import Secret
+from auth_agent.errors import SettingsError
+from auth_agent.secret import Secret
+
 from .credentials import derive_key
 from .database import Database
 from .settings import ALGORITHMS

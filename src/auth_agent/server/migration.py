@@ -22,14 +22,14 @@ def current_revision(connection: Connection) -> str | None:
 
 def upgrade(connection: Connection) -> None:
     """Runs what is missing inside the caller's transaction."""
-    from alembic import command
+    from alembic import command  # noqa: PLC0415  (slow to import, seldom needed)
 
     command.upgrade(alembic_config(connection), "head")
 
 
 def alembic_config(connection: Connection) -> Any:
     """Alembic's configuration for one connection; no ini file, no logging set-up."""
-    from alembic.config import Config
+    from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))

@@ -24,7 +24,7 @@ __all__ = ["METHODS", "OAuthRequest", "OAuthServer"]
 
 
 class OAuthRequest(OAuth2Request):  # type: ignore[misc]
-    """A request in Authlib's words; `connection` and `issue` are filled in on the way."""
+    """A request in Authlib's words; `transaction` and `issue` are filled in on the way."""
 
     def __init__(self, issuer: str, call: Call, parameters: Parameters) -> None:
         # The address is the issuer's, whose scheme the settings have already judged (https, or
@@ -33,8 +33,8 @@ class OAuthRequest(OAuth2Request):  # type: ignore[misc]
         self.payload = _Payload(parameters)
         self.parameters = parameters
         self.address = call.address
-        self.connection: Connection | None = None
-        self.issue: Issue | None = None
+        self.transaction: Connection
+        self.issue: Issue
 
     @property
     def form(self) -> Mapping[str, str]:
@@ -96,7 +96,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         challenge = ("www-authenticate", f'Basic realm="{self.context.settings.issuer}"')
         return json_answer(body, status, (*NO_STORE, challenge))
 
-    def handle_error_response(self, request: OAuthRequest, error: OAuth2Error) -> Answer:
+    def handle_error_response(self, _request: OAuthRequest, error: OAuth2Error) -> Answer:
         body = {"error": error.error}
         if error.error == "unsupported_grant_type":
             # Authlib's text would repeat what was sent.
@@ -106,7 +106,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         return self.handle_response(error.status_code, body, None)
 
 
-def _bearer_token(
+def _bearer_token(  # noqa: PLR0917
     grant_type: str,  # noqa: ARG001  (the names are Authlib's)
     client: Client,  # noqa: ARG001
     user: Issue,

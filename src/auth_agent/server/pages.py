@@ -1,4 +1,4 @@
-"""The HTML pages: templates, the stylesheet under a name that changes with it, and their headers."""
+"""The HTML pages, their headers, and the stylesheet under a name that changes with it."""
 
 from __future__ import annotations
 

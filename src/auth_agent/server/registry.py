@@ -9,7 +9,8 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, insert, select, update
 
-from ..secret import Secret
+from auth_agent.secret import Secret
+
 from . import families, tables
 from .audit import record
 from .credentials import hash_secret, new_token

@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ..errors import SettingsError
-from ..secret import Secret
+from auth_agent.errors import SettingsError
+from auth_agent.secret import Secret
+
 from .settings import ServerSettings
 
 

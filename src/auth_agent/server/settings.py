@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from ..errors import SettingsError
-from ..secret import Secret
+from auth_agent.errors import SettingsError
+from auth_agent.secret import Secret
+
 from .urls import is_loopback, issuer_problem
 
 PREFIX = "AUTH_AGENT_SERVER_"

@@ -1,4 +1,4 @@
-"""The async shell: reads a bounded body, lets a plain function decide in a thread, sends the answer."""
+"""The async shell: reads a bounded body, lets a plain function decide in a thread, answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from anyio import to_thread
 from sqlalchemy.exc import OperationalError
 from starlette.types import Receive, Scope, Send
 
-from .call import Answer, Call, Refusal
+from .call import Answer, Call, Headers, Refusal
 from .context import Context
 
 Handler = Callable[[Context, Call], Answer]
@@ -21,7 +21,7 @@ _BUSY = Refusal(
     503, "temporarily_unavailable", "The database is busy; try again", (("retry-after", "2"),)
 )
 _EVERYWHERE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
-_PREFLIGHT = (
+_PREFLIGHT: Headers = (
     ("access-control-allow-methods", "GET, POST"),
     ("access-control-allow-headers", "authorization, content-type"),
     ("access-control-max-age", "600"),
@@ -86,7 +86,7 @@ class Endpoint:
         answer = Answer(204) if preflight else self._handled(call)
         if not allowed:
             return answer
-        extra = (("access-control-allow-origin", "*" if self._cors == "any" else origin),)
+        extra: Headers = (("access-control-allow-origin", "*" if self._cors == "any" else origin),)
         if preflight:
             extra += _PREFLIGHT
         if self._cors != "any":
@@ -95,7 +95,7 @@ class Endpoint:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """Header names come in lower case (ASGI); of a repeated one the first counts, cookies add up."""
+    """ASGI writes names in lower case; of a repeated header the first counts, cookies add up."""
     found: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")

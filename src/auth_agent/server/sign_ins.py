@@ -114,7 +114,7 @@ def find_sign_in(connection: Connection, request_id: str) -> Any:
 
 
 def find_with_claimant(connection: Connection, request_id: str, agent_id: str) -> Any:
-    """The sign-in beside the agent that says it is `agent_id`; columns are null for no such agent."""
+    """The sign-in beside the agent with the claimed id, whose columns are null if there is none."""
     values = {"id": request_id, "claimant": agent_id}
     return connection.execute(_WITH_CLAIMANT, values).one_or_none()
 

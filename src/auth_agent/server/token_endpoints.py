@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Presented:
-    """A token that somebody shows, with the family it belongs to; claims only of an access token."""
+    """A token that somebody shows, with its family; only an access token has claims."""
 
     def __init__(
         self, family: Family, claims: dict[str, Any] | None, now: int, *, is_spent: bool = False

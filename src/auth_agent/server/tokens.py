@@ -10,7 +10,8 @@ from typing import Any
 import jwt
 from msgspec import Struct
 
-from ..secret import Secret
+from auth_agent.secret import Secret
+
 from .agents import AgentRecord, claims_about
 from .keyring import SigningKey, Snapshot
 
