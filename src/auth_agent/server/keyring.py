@@ -187,6 +187,22 @@ class Keyring:
         )
 
 
+def list_keys(database: Database, now: int) -> list[dict[str, Any]]:
+    """The published keys, newest first; nothing of their private parts."""
+    with database.read() as connection:
+        rows = connection.execute(_PUBLISHED, {"now": now}).all()
+    return [
+        {
+            "kid": row.kid,
+            "algorithm": row.algorithm,
+            "created_at": row.created_at,
+            "signs_from": row.signs_from,
+            "published_until": row.published_until,
+        }
+        for row in rows
+    ]
+
+
 def _retire(connection: Connection, earliest: int) -> None:
     """Keys that are replaced now stay public until the last token signed with them has expired."""
     last_token = connection.execute(select(func.max(token_family.c.access_expires_at))).scalar()

@@ -1,0 +1,26 @@
+"""The command line; each command imports what it needs when it runs, so that --help is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from . import agents, clients, keys, serve
+from .output import EXIT_CODES
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Let AI agents sign in to websites with an identity of their own.",
+    epilog=EXIT_CODES,
+)
+app.command("serve", epilog=EXIT_CODES)(serve.serve)
+app.add_typer(clients.app, name="client")
+app.add_typer(agents.app, name="agent")
+app.add_typer(keys.app, name="keys")
+app.command("migrate", epilog=EXIT_CODES)(keys.migrate)
+
+
+def main() -> None:
+    """The entry point `auth-agent`."""
+    app()
