@@ -105,5 +105,5 @@ def _may_verify(entry: Mapping[str, Any]) -> bool:
 
 
 def _any_algorithm(entry: Mapping[str, Any]) -> str | None:
-    shape = (entry.get("kty"), entry.get("crv"))
+    shape = (str(entry.get("kty")), None if "crv" not in entry else str(entry["crv"]))
     return next((alg for alg, fitting in _FITTING.items() if shape in fitting), None)

@@ -21,6 +21,7 @@ ALGORITHMS = (
     "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA",
 )  # fmt: skip
 CLIENT_AUTH_METHODS = ("client_secret_basic", "client_secret_post", "none")
+MAX_LIFETIME = 30 * 86_400
 ENV_PREFIX = "AUTH_AGENT_"
 # Other parts of the distribution read these; everything else with our prefix must be known here,
 # because a mistyped AUTH_AGENT_PROTECT would leave a site open.
@@ -251,13 +252,19 @@ def _check_userinfo(settings: Settings) -> Iterator[str]:
 
 
 def _check_session_lifetime(settings: Settings) -> Iterator[str]:
-    if not 60 <= settings.session_lifetime <= 30 * 86_400:
+    if not _is_lifetime(settings.session_lifetime):
         yield "must be between 60 seconds and 30 days"
 
 
 def _check_session_idle(settings: Settings) -> Iterator[str]:
-    if not 30 <= settings.session_idle <= settings.session_lifetime:
+    lifetime = settings.session_lifetime
+    longest = lifetime if _is_lifetime(lifetime) else MAX_LIFETIME
+    if not 30 <= settings.session_idle <= longest:
         yield "must be at least 30 seconds and at most AUTH_AGENT_SESSION_LIFETIME"
+
+
+def _is_lifetime(value: object) -> bool:
+    return isinstance(value, int) and 60 <= value <= MAX_LIFETIME
 
 
 _CHECKS: dict[str, Callable[[Settings], Iterator[str]]] = {

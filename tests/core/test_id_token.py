@@ -160,9 +160,7 @@ def test_an_hmac_with_the_public_key_is_refused(browser, server):
     from auth_agent.testing.provider import _encode
 
     def forge(claims, header):
-        pem = server.key.public_key().public_bytes(
-            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
-        )
+        pem = server.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         head = _encode(json.dumps({"alg": "HS256", "kid": server.kid}).encode())
         body = _encode(json.dumps(claims).encode())
         mac = hmac.digest(pem, f"{head}.{body}".encode(), hashlib.sha256)
@@ -190,16 +188,14 @@ def test_an_hmac_with_the_public_key_is_refused(browser, server):
 def test_a_key_that_does_not_fit_is_refused(browser, server, bend):
     public = ECAlgorithm.to_jwk(server.key.public_key(), as_dict=True)
     key = {**public, "kid": server.kid, "alg": "ES256", "use": "sig"}
-    other = ECAlgorithm.to_jwk(
-        ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True
-    )
+    other = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True)
     keys = [bend(key), {**other, "kid": "another"}]
     server.answers["/.well-known/jwks.json"] = json_response(200, {"keys": keys})
     assert_refused(browser, "key_unknown")
 
 
 def test_a_weak_rsa_key_is_no_key(browser, server):
-    weak = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 1024).public_key(), as_dict=True)
+    weak = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 1024).public_key(), as_dict=True)  # noqa: S505
     keys = {"keys": [{**weak, "kid": server.kid}]}
     server.answers["/.well-known/jwks.json"] = json_response(200, keys)
     assert_refused(browser, "jwks_empty", status=502)

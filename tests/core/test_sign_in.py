@@ -265,7 +265,7 @@ class TestTokenEndpoint:
             (HttpResponse(200, {}, b"<html>"), "server_misbehaved", 502),
             (HttpResponse(200, {}, b"[]"), "server_misbehaved", 502),
             (HttpResponse(200, {}, b"[" * 100_000), "server_misbehaved", 502),
-            (HttpResponse(302, {"location": "https://evil.example"}, b""), "server_misbehaved", 502),
+            (HttpResponse(302, {"location": "https://evil"}, b""), "server_misbehaved", 502),
             (json_response(400, {"error": "invalid_grant"}), "invalid_grant", 400),
             (json_response(401, {"error": "invalid_client"}), "invalid_client", 502),
             (json_response(400, {"error": "<b>"}), "token_refused", 502),

@@ -1,0 +1,117 @@
+"""Requirements: each one alone lets in and keeps out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from auth_agent import Requirement
+from tests.core.browser import ValueVisit, cause, location
+
+JSON = {"accept": "application/json"}
+
+
+def ask(site, requirement, headers=JSON):
+    agent = site.agent
+    return site.relying_party.require(ValueVisit("GET", "/page", headers), agent, requirement)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "code"),
+    [
+        ({"scopes": ["openid", "email"]}, None),
+        ({"scopes": "openid email"}, None),
+        ({"scopes": ["reports:read"]}, "insufficient_scope"),
+        ({"permissions": ["refund"]}, None),
+        ({"permissions": ["refund", "admin"]}, "access_denied"),
+        ({"models": ["claude-*"]}, None),
+        ({"models": ["gpt-*", "claude-opus-?"]}, None),
+        ({"models": ["gpt-*"]}, "access_denied"),
+        ({"models": ["CLAUDE-*"]}, "access_denied"),
+        ({"agents": ["agent_7"]}, None),
+        ({"agents": ["agent_8"]}, "access_denied"),
+        ({"verified_email": True}, None),
+        ({"max_age": 60}, None),
+        ({}, None),
+    ],
+)
+def test_each_requirement(browser, server, requirement, code):
+    server.agent["permissions"] = ["refund"]
+    browser.sign_in()
+    reply = ask(browser, Requirement(**requirement))
+    assert (cause(reply) if reply else None) == code
+    if reply:
+        assert reply.status == 403
+
+
+def test_an_unverified_address_is_not_verified(browser, server):
+    for value in (False, "true", 1, None):
+        server.agent["email_verified"] = value
+        browser.sign_in()
+        assert ask(browser, Requirement(verified_email=True)).status == 403
+
+
+def test_an_unknown_model_matches_no_pattern(browser, server):
+    server.agent.update(model="", model_name="")
+    browser.sign_in()
+    assert ask(browser, Requirement(models=["*"])).status == 403
+
+
+def test_lacking_scope_has_a_challenge_that_names_it(browser):
+    browser.sign_in()
+    reply = ask(browser, Requirement(scopes=["reports:read"]))
+    challenge = dict(reply.headers)["WWW-Authenticate"]
+    assert challenge.startswith('Bearer error="insufficient_scope"')
+    assert 'scope="reports:read"' in challenge
+    assert json.loads(reply.body)["scope"] == "reports:read"
+
+
+def test_an_old_sign_in_is_made_anew(browser, clock):
+    browser.sign_in()
+    clock.advance(61)
+    recent = Requirement(max_age=60)
+    reply = ask(browser, recent)
+    assert (cause(reply), reply.status) == ("insufficient_user_authentication", 401)
+    page = ask(browser, recent, {"accept": "text/html"})
+    assert location(page).startswith("/auth-agent/login")
+    browser.sign_in()
+    assert ask(browser, recent) is None
+
+
+def test_no_agent_is_led_to_the_login(browser):
+    reply = browser.relying_party.require(ValueVisit("GET", "/page", JSON), None)
+    assert (reply.status, cause(reply)) == (401, "login_required")
+
+
+@pytest.mark.parametrize(
+    ("settings", "admitted"),
+    [
+        ({"allow_models": "claude-*, gpt-*"}, True),
+        ({"allow_models": "gpt-*"}, False),
+        ({"deny_agents": "agent_7"}, False),
+        ({"deny_agents": "agent_*"}, False),
+        ({"deny_agents": "agent_8"}, True),
+    ],
+)
+def test_the_whole_site_may_refuse_an_agent(make_site, settings, admitted):
+    site = make_site(**settings)
+    reply = site.sign_in()
+    assert (reply.status == 303) is admitted
+    assert (site.agent is not None) is admitted
+    if not admitted:
+        assert (cause(reply), reply.status) == ("agent_refused", 403)
+
+
+def test_a_denied_agent_is_out_although_it_was_signed_in(make_site):
+    site = make_site()
+    site.sign_in()
+    stricter = make_site(deny_agents="agent_7", protect="/private/*")
+    stricter.cookies = site.cookies
+    assert stricter.agent is None
+    assert stricter.request("/private/x").status == 303
+
+
+def test_a_misspelt_requirement_is_no_requirement():
+    with pytest.raises(TypeError):
+        Requirement(scope="a")

@@ -1,0 +1,253 @@
+"""The session cookie: what is believed, how long, and what is ignored."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auth_agent import ServerUnavailable
+from auth_agent.reply import cookie_headers, private_headers
+from auth_agent.seal import Seal
+from auth_agent.secret import Secret
+from auth_agent.wire import Cookie
+from tests.core.browser import Browser, cause, location
+
+NAME = "__Host-auth_agent"
+OLD, NEW = "the old secret of this website is kept", "n" * 40
+SEAL = Seal([Secret("s" * 32)], "issuer", "client", "site")
+
+
+def test_the_cookie_has_every_protection(browser):
+    cookie = next(c for c in browser.sign_in().cookies if c.name == NAME)
+    attributes = cookie.header().split("; ")[1:]
+    assert set(attributes) == {"Path=/", "Max-Age=28800", "HttpOnly", "SameSite=Lax", "Secure"}
+    assert len(NAME) + len(cookie.value) < 1_024
+
+
+def test_on_loopback_the_port_keeps_two_sites_apart(make_site):
+    one, two = (make_site(base_url=f"http://localhost:{port}") for port in (8000, 8001))
+    for site in (one, two):
+        assert site.sign_in().status == 303
+    assert not set(one.cookies) & set(two.cookies)
+    assert "Secure" not in Cookie("a", "b", 1, secure=False).header()
+
+
+def test_what_is_secret_in_it_cannot_be_read(browser, server):
+    browser.sign_in()
+    import base64
+
+    value = browser.cookies[NAME]
+    readable = base64.urlsafe_b64decode(value.split(".")[0] + "==")
+    assert b"agent_7" in readable
+    assert not any(token.encode() in readable for token in server.active)
+
+
+class TestLifetime:
+    def test_is_absolute(self, make_site, clock):
+        site = make_site(session_lifetime=7_200, session_idle=3_600)
+        site.sign_in()
+        for _ in range(4):
+            clock.advance(1_799)
+            assert site.agent is not None
+        clock.advance(10)
+        assert site.agent is None
+
+    def test_ends_when_idle(self, browser, clock):
+        browser.sign_in()
+        clock.advance(3_599)
+        kept = dict(browser.cookies)
+        assert browser.agent is not None
+        browser.cookies = kept  # as if that request had not been made
+        clock.advance(1)
+        assert browser.agent is None
+
+    def test_a_shorter_setting_counts_at_once(self, make_site, clock):
+        site = make_site()
+        site.sign_in()
+        shorter = make_site(session_lifetime=600, session_idle=300)
+        shorter.cookies = site.cookies
+        assert shorter.agent is not None
+        clock.advance(601)
+        assert shorter.agent is None
+        assert site.agent is not None
+
+    def test_a_cookie_from_the_future_is_none(self, browser, clock):
+        browser.sign_in()
+        clock.advance(-61)
+        assert browser.agent is None
+
+
+class TestRenewal:
+    def test_costs_nothing_before_half_of_the_idle_time(self, browser, server, clock):
+        browser.sign_in()
+        asked = len(server.requests)
+        clock.advance(1_799)
+        assert browser.request("/").cookies == ()
+        assert len(server.requests) == asked
+
+    def test_asks_whether_the_agent_is_still_welcome(self, browser, server, clock):
+        browser.sign_in()
+        clock.advance(1_800)
+        (cookie,) = browser.request("/").cookies
+        assert cookie.max_age == 28_800 - 1_800
+        assert server.count("/introspect") == 1
+        browser.request("/")
+        assert server.count("/introspect") == 1
+
+    def test_a_disabled_agent_is_out(self, browser, server, clock):
+        browser.sign_in()
+        server.active.clear()
+        clock.advance(1_800)
+        assert browser.agent is None
+        assert NAME not in browser.cookies
+
+    def test_a_disabled_agent_is_led_to_the_login(self, make_site, server, clock):
+        site = make_site(protect="/private/*")
+        site.sign_in()
+        server.active.clear()
+        clock.advance(1_800)
+        assert location(site.request("/private/x")).startswith("/auth-agent/login")
+        assert NAME not in site.cookies
+
+    @pytest.mark.parametrize("path", ["/introspect", "/.well-known/oauth-authorization-server"])
+    def test_a_server_that_is_away_ends_no_session(self, browser, server, clock, path):
+        browser.sign_in()
+        server.answers[path] = ServerUnavailable("connection refused")
+        clock.advance(1_800)
+        assert browser.agent is not None
+        clock.advance(3_599)
+        assert browser.agent is not None
+
+
+class TestSecrets:
+    def test_rotate_without_signing_anybody_out(self, make_site):
+        old = make_site(secret=OLD)
+        old.sign_in()
+        url = old.begin("/tab")
+        both = make_site(secret=[NEW, OLD])
+        both.cookies = old.cookies
+        assert both.agent.id == "agent_7"
+        assert location(both.end(url)) == "/tab"
+        new = make_site(secret=NEW)
+        new.cookies = both.cookies
+        assert new.agent.id == "agent_7", "signed by the first of the list"
+
+    def test_another_secret_is_as_if_there_were_no_cookie(self, make_site):
+        site = make_site(secret=OLD)
+        site.sign_in()
+        other = make_site(secret=NEW)
+        other.cookies = dict(site.cookies)
+        assert other.agent is None
+        assert other.request("/").cookies == (), "another worker may still know it"
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"base_url": "https://other.example"}, {"client_id": "client_other"}],
+    )
+    def test_a_cookie_of_another_site_is_foreign(self, browser, make_site, server, change):
+        browser.sign_in()
+        other = make_site(**change)
+        other.cookies = browser.cookies
+        assert other.agent is None
+
+    def test_a_cookie_of_another_issuer_is_foreign(self, browser, make_site, server):
+        browser.sign_in()
+        server.issuer = "https://other.example"
+        other = make_site()
+        other.cookies = browser.cookies
+        assert other.agent is None
+
+
+class TestForgery:
+    @pytest.mark.parametrize(
+        "bend",
+        [
+            lambda v: v[:-1] + ("A" if v[-1] not in "AB" else "z"),
+            lambda v: ("A" if v[0] != "A" else "B") + v[1:],
+            lambda v: v.split(".")[0],
+            lambda v: v + "." + v,
+            lambda v: "",
+            lambda v: "." * 100,
+            lambda v: "é" + v,
+            lambda v: v + "A" * 5_000,
+            lambda v: v.upper(),
+        ],
+    )
+    def test_a_changed_cookie_is_ignored_and_not_cleared(self, browser, bend):
+        browser.sign_in()
+        browser.cookies[NAME] = bend(browser.cookies[NAME])
+        outcome = browser.request("/")
+        assert (outcome.agent, outcome.cookies) == (None, ())
+
+    def test_a_planted_cookie_is_never_adopted(self, browser):
+        browser.cookies[NAME] = "planted"
+        browser.sign_in()
+        assert browser.cookies[NAME] != "planted"
+
+    def test_a_transaction_cookie_is_no_session(self, browser):
+        browser.begin()
+        (value,) = browser.cookies.values()
+        browser.cookies = {NAME: value}
+        assert browser.agent is None
+
+    @given(st.text(max_size=200))
+    def test_no_text_opens_a_session(self, text):
+        assert SEAL.unsign(text) is None
+        assert SEAL.decrypt("transaction", text) is None
+
+    def test_a_huge_cookie_header_is_not_read(self, browser):
+        browser.sign_in()
+        browser.cookies["padding"] = "x" * 17_000
+        assert browser.request("/").agent is None
+
+
+class TestAgentThatDoesNotFit:
+    def test_further_claims_go_first(self, browser, server):
+        server.claims["portrait"] = "x" * 5_000
+        browser.sign_in()
+        assert browser.agent.id == "agent_7"
+        assert "portrait" not in browser.agent.claims
+
+    def test_then_the_sign_in_is_refused(self, browser, server):
+        server.claims["name"] = "x" * 5_000
+        assert cause(browser.sign_in()) == "agent_too_large"
+
+
+class TestResponseHeaders:
+    @pytest.mark.parametrize(
+        ("before", "vary", "control"),
+        [
+            ([], "Cookie, Authorization", "private"),
+            ([("vary", "Accept")], "Accept, Cookie, Authorization", "private"),
+            ([("Vary", "cookie")], "cookie, Authorization", "private"),
+            ([("Vary", "*")], "*", "private"),
+            ([("Cache-Control", "public, max-age=60")], None, "max-age=60, private"),
+            ([("Cache-Control", "max-age=60, s-maxage=600")], None, "max-age=60, private"),
+            ([("Cache-Control", "no-store")], None, "no-store"),
+            ([("Cache-Control", "private")], None, "private"),
+        ],
+    )
+    def test_a_response_for_which_the_agent_was_read_is_private(self, before, vary, control):
+        after = {name.lower(): value for name, value in private_headers(before)}
+        assert after["vary"] == (vary or "Cookie, Authorization")
+        assert after["cache-control"] == control
+
+    def test_a_response_that_sets_a_cookie_is_stored_nowhere(self):
+        cookie = Cookie("a", "b", 60, secure=True)
+        after = cookie_headers([("Cache-Control", "public"), ("Set-Cookie", "site=1")], [cookie])
+        assert ("Cache-Control", "no-store") in after
+        assert [v for n, v in after if n == "Set-Cookie"] == ["site=1", cookie.header()]
+        assert not re.search("public", str(after))
+
+
+def test_ten_thousand_garbage_requests_leave_nothing_behind(browser):
+    for number in range(10_000):
+        browser.cookies = {NAME: f"{number}.garbage", f"{NAME}_login_{number}": "x" * 50}
+        browser.request("/")
+        browser.request(f"/auth-agent/callback?code=x&state={number:043}")
+    assert isinstance(browser, Browser)
+    browser.cookies.clear()
+    assert browser.sign_in().status == 303

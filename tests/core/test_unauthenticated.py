@@ -1,0 +1,140 @@
+"""What a visit without an agent is told: the whole matrix."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from auth_agent.policy import is_protected
+from auth_agent.wire import Pass
+from tests.core.browser import NAVIGATION, ValueVisit, location, relative
+
+HTML = {"accept": "text/html,application/xhtml+xml"}
+JSON = {"accept": "application/json"}
+
+
+@pytest.fixture
+def site(make_site):
+    return make_site(protect="/private/*,/exact")
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", NAVIGATION, 303),
+        ("HEAD", NAVIGATION, 303),
+        ("GET", HTML, 303),
+        ("HEAD", HTML, 303),
+        ("GET", {**HTML, "x-requested-with": "XMLHttpRequest"}, 401),
+        ("GET", {**HTML, "sec-fetch-mode": "cors"}, 401),
+        ("GET", {**HTML, "sec-fetch-mode": "no-cors"}, 401),
+        ("GET", JSON, 401),
+        ("HEAD", JSON, 401),
+        ("GET", {"accept": "*/*"}, 401),
+        ("GET", {}, 401),
+        ("POST", NAVIGATION, 401),
+        ("POST", JSON, 401),
+        ("PUT", JSON, 401),
+        ("DELETE", JSON, 401),
+        ("OPTIONS", {}, 401),
+        ("OPTIONS", {"origin": "https://app.example"}, 401),
+        ("OPTIONS", {"access-control-request-method": "GET"}, 401),
+        ("BREW", {}, 401),
+    ],
+)
+def test_without_an_agent(site, method, headers, status):
+    reply = site.request("/private/report", method=method, headers=headers)
+    assert reply.status == status
+    assert not isinstance(reply, Pass)
+    if status == 303:
+        assert location(reply) == "/auth-agent/login?next=/private/report"
+    assert ("Cache-Control", "no-store") in reply.headers
+
+
+def test_a_true_preflight_passes_without_an_agent(site):
+    headers = {"origin": "https://app.example", "access-control-request-method": "GET"}
+    outcome = site.request("/private/report", method="OPTIONS", headers=headers)
+    assert outcome == Pass(None)
+
+
+def test_the_refusal_tells_an_agent_what_to_do(site):
+    reply = site.request("/private/report?q=1", headers=JSON)
+    headers = dict(reply.headers)
+    document = json.loads(reply.body)
+    assert headers["Content-Type"] == "application/json"
+    assert headers["WWW-Authenticate"] == "Bearer"
+    assert document["error"] == "login_required"
+    assert "login_url" in document["error_description"]
+    assert document["issuer"] == "https://auth.example"
+    assert document["login_url"] == (
+        "https://shop.example/auth-agent/login?next=/private/report%3Fq%3D1"
+    )
+    assert headers["Link"] == f'<{document["login_url"]}>; rel="login"'
+
+
+def test_an_agent_that_follows_the_refusal_arrives(site):
+    reply = site.request("/private/report?q=1", headers=JSON)
+    login = site.request(relative(json.loads(reply.body)["login_url"]), headers=JSON)
+    back = site.end(location(login))
+    assert location(back) == "/private/report?q=1"
+    assert isinstance(site.request(location(back), headers=JSON), Pass)
+
+
+@pytest.mark.parametrize(
+    ("referer", "next_path"),
+    [
+        ("https://shop.example/private/form?id=1", "/private/form%3Fid%3D1"),
+        ("https://evil.example/private/form", "/"),
+        ("https://shop.example//evil.example", "/"),
+        ("nonsense://[", "/"),
+        (None, "/"),
+    ],
+)
+def test_a_form_is_returned_to_and_its_loss_is_said(site, referer, next_path):
+    headers = {**NAVIGATION, **({"referer": referer} if referer else {})}
+    reply = site.request("/private/order", method="POST", headers=headers)
+    assert reply.status == 401
+    assert f'/auth-agent/login?next={next_path}"'.encode() in reply.body
+    assert b"was not taken" in reply.body
+
+
+@pytest.mark.parametrize(
+    ("path", "protected"),
+    [
+        ("/private/report", True),
+        ("/private/", True),
+        ("/private", True),
+        ("/private/a/b/c", True),
+        ("//private/report", True),
+        ("/private//report", True),
+        ("/./private/report", True),
+        ("/x/../private/report", True),
+        ("/\\private\\report", True),
+        ("/exact", True),
+        ("/exact/", True),
+        ("/exactly", False),
+        ("/privateer", False),
+        ("/", False),
+        ("/public/private/x", False),
+    ],
+)
+def test_a_rule_covers_what_a_lenient_server_would_serve(path, protected):
+    assert is_protected(path, ("/private/*", "/exact")) is protected
+
+
+class TestSocket:
+    def enter(self, site, path, origin):
+        cookie = "; ".join(f"{n}={v}" for n, v in site.cookies.items())
+        headers = {"cookie": cookie, **({"origin": origin} if origin else {})}
+        return site.relying_party.enter_socket(ValueVisit("GET", path, headers))
+
+    def test_carries_the_agent_from_our_own_pages(self, site):
+        site.sign_in()
+        assert self.enter(site, "/private/ws", "https://shop.example").agent.id == "agent_7"
+
+    @pytest.mark.parametrize("origin", ["https://evil.example", "null", None])
+    def test_carries_no_agent_from_elsewhere(self, site, origin):
+        site.sign_in()
+        assert self.enter(site, "/public", origin).agent is None
+        assert self.enter(site, "/private/ws", origin).status == 401
