@@ -47,7 +47,12 @@ _PAGE_HEADERS = (
 
 def redirect(location: str, *, cookies: tuple[Cookie, ...] = ()) -> Reply:
     """303, so that the next request is a GET whatever this one was (RFC 9110 15.4.4)."""
-    headers = (("Location", location), NO_STORE, ("Referrer-Policy", "no-referrer"))
+    headers = (
+        ("Location", location),
+        ("Content-Type", "text/plain; charset=utf-8"),
+        NO_STORE,
+        ("Referrer-Policy", "no-referrer"),
+    )
     return Reply(303, headers, cookies=cookies)
 
 

@@ -19,14 +19,14 @@ _STARTS = [
     "//", "///", "////", "/\\", "\\/", "\\\\", "/\\/", "\\", "/\t/", "/\n/", "/\r/", "\t//", "\n//",
     " //", "/\x1f/", "/%2f", "/%2F", "/%5c", "/%5C", "/%2f%2f", "http://", "https://", "https:",
     "https:/", "https:///", "HTTPS://", "ftp://", "javascript:", "JaVaScRiPt:", "data:text/html,",
-    "vbscript:", "//\\", "/\x00/", "\x00//", "/\u2028/", "/\u00a0/", "\ufeff//", "/\x0b/", 
+    "vbscript:", "//\\", "/\x00/", "\x00//", "/\u2028/", "/\u00a0/", "\ufeff//", "/\x0b/",
     "/\x0c/", "/\x7f/", "\u3000//", "@", "/\u200b/", "blob:", "file://", "ws://", "mailto:", ".//",
     "/\ud800/",
 ]  # fmt: skip
 HOSTILE = [start + host for start in _STARTS for host in _HOSTS] + [
     "/a\r\nSet-Cookie: x=1", "/a\nLocation: //evil.example", "/\\evil.example/%2e%2e", "/" * 2_000,
     "/a" * 600, "", "?next=//evil.example", "#//evil.example", "evil.example", "/auth-agent/login",
-    "/auth-agent/logout", "/auth-agent", "/auth-agent/login?next=/auth-agent/login", "\x00", 
+    "/auth-agent/logout", "/auth-agent", "/auth-agent/login?next=/auth-agent/login", "\x00",
     "/\x00", "/auth-agent?x=1", "/a\tb", "/a\\b",
 ]  # fmt: skip
 

@@ -66,7 +66,7 @@ class FakeServer:
         self.active: set[str] = set()
         """The refresh tokens that introspection calls active."""
         self.extra_keys: list[dict[str, Any]] = []
-        self._codes: dict[str, dict[str, str]] = {}
+        self._codes: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
         self.rotate()
 
     def rotate(self) -> None:
@@ -78,11 +78,13 @@ class FakeServer:
         """How often a path was asked for."""
         return sum(urlsplit(request.url).path == path for request in self.requests)
 
-    def approve(self, authorization_url: str, **changes: Any) -> str:
-        """The agent says yes: where the browser is sent; `changes` bend the answer's parameters."""
+    def approve(
+        self, authorization_url: str, *, agent: dict[str, Any] | None = None, **changes: Any
+    ) -> str:
+        """An agent says yes: where the browser is sent; `changes` bend the answer's parameters."""
         query = dict(parse_qsl(urlsplit(authorization_url).query))
         code = f"ac_{secrets.token_urlsafe(16)}"
-        self._codes[code] = query
+        self._codes[code] = (query, {**self.agent, **(agent or {})})
         answer = {"code": code, "state": query["state"], "iss": self.issuer, **changes}
         sent = {name: value for name, value in answer.items() if value is not ABSENT}
         return f"{query['redirect_uri']}?{urlencode(sent, doseq=True)}"
@@ -116,7 +118,7 @@ class FakeServer:
         signature = jwt.get_algorithm_by_name("ES256").sign(signing_input, self.key)
         return ".".join([*parts, _encode(signature)])
 
-    def _metadata(self, request: HttpRequest) -> HttpResponse:
+    def _metadata(self, _: HttpRequest) -> HttpResponse:
         document = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
@@ -132,7 +134,7 @@ class FakeServer:
         }
         return json_response(200, present(document))
 
-    def _jwks(self, request: HttpRequest) -> HttpResponse:
+    def _jwks(self, _: HttpRequest) -> HttpResponse:
         public = ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
         key = {**public, "kid": self.kid, "alg": "ES256", "use": "sig"}
         return json_response(200, {"keys": [*self.extra_keys, key]})
@@ -141,10 +143,10 @@ class FakeServer:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         if not self._knows(request, form):
             return json_response(401, {"error": "invalid_client"})
-        begun = self._codes.pop(form.get("code", ""), None)
+        begun, agent = self._codes.pop(form.get("code", ""), ({}, {}))
         challenge = _encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
         if (
-            begun is None
+            not begun
             or form.get("redirect_uri") != begun["redirect_uri"]
             or challenge != begun["code_challenge"]
         ):
@@ -157,12 +159,14 @@ class FakeServer:
             "expires_in": 3600,
             "refresh_token": refresh_token,
             "scope": begun["scope"],
-            "id_token": self.sign(self._id_claims(begun, access_token), self.header),
+            "id_token": self.sign(self._id_claims(begun, agent, access_token), self.header),
             **self.token_response,
         }
         return json_response(200, present(document))
 
-    def _id_claims(self, begun: dict[str, str], access_token: str) -> dict[str, Any]:
+    def _id_claims(
+        self, begun: dict[str, str], agent: dict[str, Any], access_token: str
+    ) -> dict[str, Any]:
         now = int(self.clock())
         digest = hashlib.sha256(access_token.encode()).digest()
         return {
@@ -173,11 +177,11 @@ class FakeServer:
             "auth_time": now,
             "nonce": begun["nonce"],
             "at_hash": _encode(digest[:16]),
-            **self.agent,
+            **agent,
             **self.claims,
         }
 
-    def _userinfo(self, request: HttpRequest) -> HttpResponse:
+    def _userinfo(self, _: HttpRequest) -> HttpResponse:
         return json_response(200, present({**self.agent, **self.userinfo}))
 
     def _introspect(self, request: HttpRequest) -> HttpResponse:

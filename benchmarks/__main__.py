@@ -1,0 +1,8 @@
+"""`make bench`: everything measured side by side in one run, told as ratios."""
+
+from __future__ import annotations
+
+from benchmarks import signed_in_request
+
+if __name__ == "__main__":
+    signed_in_request.main()

@@ -1,0 +1,134 @@
+"""The same small site on every stack.
+
+`/` is public and reads the agent, `/static` is public and does not, `/me` needs an agent,
+`/reports` needs a scope, `/private/report` is guarded by configuration alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from auth_agent import Requirement
+from auth_agent import asgi as bare_asgi
+from auth_agent import wsgi as bare_wsgi
+from auth_agent_starlette import AuthAgentMiddleware, requires_agent
+from tests.adapters.network import serve_asgi, serve_wsgi
+
+PUBLIC_CACHE = "public, max-age=60"
+
+
+class Stack(NamedTuple):
+    build: Callable[[Any], Any]
+    serve: Callable[[Any, int], AbstractContextManager[None]]
+
+
+def describe(agent):
+    return {"agent_id": agent.id if agent else None, "via": agent.via if agent else None}
+
+
+def build_starlette(settings):
+    async def home(request):
+        return JSONResponse(describe(request.state.agent), headers={"Cache-Control": PUBLIC_CACHE})
+
+    async def static(request):
+        return JSONResponse({}, headers={"Cache-Control": PUBLIC_CACHE})
+
+    @requires_agent
+    async def me(request):
+        return JSONResponse(describe(request.state.agent))
+
+    @requires_agent(scopes=["reports:read"])
+    def reports(request):
+        return JSONResponse({})
+
+    async def private(request):
+        return JSONResponse({"report": 42})
+
+    async def echo(request):
+        return Response(await request.body())
+
+    routes = [
+        Route("/", home),
+        Route("/static", static),
+        Route("/me", me, methods=["GET", "POST"]),
+        Route("/reports", reports),
+        Route("/private/{rest:path}", private, methods=["GET", "POST", "OPTIONS"]),
+        Route("/echo", echo, methods=["POST"]),
+    ]
+    middleware = Middleware(AuthAgentMiddleware, settings)
+    return Starlette(routes=routes, middleware=[middleware])
+
+
+def build_asgi(settings):
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            while (await receive())["type"] != "lifespan.shutdown":
+                await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        entry = scope["auth_agent.entry"]
+        status, headers, content = answer(
+            scope["path"], scope["auth_agent"], entry.relying_party, entry.visit, body
+        )
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": content})
+
+    return bare_asgi.AuthAgentMiddleware(app, settings)
+
+
+def build_wsgi(settings):
+    def app(environ, start_response):
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(length) if length else b""
+        status, headers, content = answer(
+            environ["PATH_INFO"],
+            environ["auth_agent"],
+            middleware.relying_party,
+            bare_wsgi.WsgiVisit(environ),
+            body,
+        )
+        headers = [*headers, ("Content-Length", str(len(content)))]
+        start_response(f"{status} Any", headers)
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else content]
+
+    middleware = bare_wsgi.AuthAgentMiddleware(app, settings)
+    return middleware
+
+
+def answer(path, agent, relying_party, visit, body):
+    """The site without a framework."""
+    needs = {"/me": Requirement(), "/reports": Requirement(scopes=["reports:read"])}
+    if path in needs:
+        refusal = relying_party.require(visit, agent, needs[path])
+        if refusal is not None:
+            headers = [pair for pair in refusal.header_list() if pair[0] != "Content-Length"]
+            return refusal.status, headers, refusal.body
+    if path == "/echo":
+        return 200, [("Content-Type", "application/octet-stream")], body
+    content = {"/": describe(agent), "/me": describe(agent), "/private/report": {"report": 42}}
+    headers = [("Content-Type", "application/json")]
+    if path in ("/", "/static"):
+        headers.append(("Cache-Control", PUBLIC_CACHE))
+    return 200, headers, json.dumps(content.get(path, {})).encode()
+
+
+STACKS = {
+    "asgi": Stack(build_asgi, serve_asgi),
+    "wsgi": Stack(build_wsgi, serve_wsgi),
+    "starlette": Stack(build_starlette, serve_asgi),
+}

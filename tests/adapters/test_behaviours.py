@@ -1,0 +1,142 @@
+"""One table of behaviours, the same on every stack, over real HTTP."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from auth_agent.testing.provider import json_response
+
+PAGE = {"accept": "text/html"}
+JSON = {"accept": "application/json"}
+
+
+def test_an_agent_signs_in_and_out(site):
+    assert site.get("/").json() == {"agent_id": None, "via": None}
+    back = site.sign_in("/me?tab=1")
+    assert (back.status_code, back.headers["location"]) == (303, "/me?tab=1")
+    assert site.get("/me").json() == {"agent_id": "agent_7", "via": "session"}
+    assert site.get("/private/report").json() == {"report": 42}
+    out = site.post("/auth-agent/logout")
+    assert (out.status_code, out.headers["location"]) == (303, "/")
+    assert site.get("/me", headers=JSON).status_code == 401
+    assert site.provider.active == set()
+
+
+def test_the_redirect_uri_does_not_come_from_the_request(site):
+    headers = {"host": "evil.example", "x-forwarded-host": "evil.example"}
+    answer = site.get("/auth-agent/login", headers=headers)
+    sent = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+    assert sent["redirect_uri"] == f"{str(site.base_url).rstrip('/')}/auth-agent/callback"
+
+
+@pytest.mark.parametrize("path", ["/me", "/private/report", "/reports", "/private", "//private/x"])
+def test_the_closed_doors(site, path):
+    page = site.get(f"{str(site.base_url).rstrip('/')}{path}", headers=PAGE)
+    assert page.status_code == 303
+    assert page.headers["location"].startswith("/auth-agent/login?next=")
+    document = site.get(f"{str(site.base_url).rstrip('/')}{path}", headers=JSON)
+    assert document.status_code == 401
+    assert document.headers["www-authenticate"] == "Bearer"
+    assert document.json()["issuer"] == site.provider.issuer
+    assert document.headers["link"] == f'<{document.json()["login_url"]}>; rel="login"'
+
+
+def test_a_head_request_is_answered_like_get_without_a_body(site):
+    answer = site.head("/private/report", headers=JSON)
+    assert (answer.status_code, answer.content) == (401, b"")
+    assert int(answer.headers["content-length"]) > 0
+
+
+def test_a_post_without_an_agent_is_not_redirected(site):
+    answer = site.post("/private/report", headers=PAGE, data={"order": "7"})
+    assert answer.status_code == 401
+    assert "Sign in with Auth Agent" in answer.text
+
+
+def test_a_preflight_passes(site):
+    headers = {"origin": "https://app.example", "access-control-request-method": "GET"}
+    assert site.options("/private/report", headers=headers).status_code == 200
+    assert site.options("/private/report").status_code == 401
+
+
+def test_a_missing_scope_is_forbidden(site):
+    site.sign_in()
+    answer = site.get("/reports", headers=JSON)
+    assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
+    assert 'scope="reports:read"' in answer.headers["www-authenticate"]
+
+
+def test_a_granted_scope_opens(site):
+    site.provider.token_response["scope"] = "openid reports:read"
+    site.sign_in()
+    assert site.get("/reports", headers=JSON).status_code == 200
+
+
+def test_responses_that_read_the_agent_are_private(site):
+    site.sign_in()
+    answer = site.get("/")
+    assert answer.headers["cache-control"] == "max-age=60, private"
+    assert answer.headers["vary"] == "Cookie, Authorization"
+
+
+def test_responses_that_do_not_are_untouched(site):
+    answer = site.get("/static")
+    assert answer.headers["cache-control"] == "public, max-age=60"
+    assert "vary" not in answer.headers
+
+
+def test_a_form_arrives_whole(site):
+    """The body is the application's: the middleware neither reads nor keeps it."""
+    body = b"x" * 300_000
+    assert site.post("/echo", content=body).content == body
+
+
+def test_a_wrong_answer_of_the_server_is_refused_and_the_site_goes_on(site):
+    site.provider.answers["/token"] = json_response(500, {})
+    answer = site.sign_in()
+    assert answer.status_code == 503
+    assert "retry-after" in answer.headers
+    del site.provider.answers["/token"]
+    assert site.sign_in().status_code == 303
+
+
+def test_a_callback_of_another_browser_is_refused(site):
+    callback = site.provider.approve(site.begin())
+    site.cookies.clear()
+    answer = site.get(callback, headers=JSON)
+    assert (answer.status_code, answer.json()["error"]) == (400, "state_unknown")
+
+
+def test_garbage_is_ignored(site):
+    name = next(c.name for c in _cookies_after_sign_in(site) if "login" not in c.name)
+    for value in ("garbage", "a.b", "é".encode().decode("latin-1"), "x" * 6_000):
+        answer = site.get("/", headers={"cookie": f"{name}={value}".encode("latin-1")})
+        assert answer.json()["agent_id"] is None
+        assert "set-cookie" not in answer.headers
+
+
+def _cookies_after_sign_in(site):
+    site.sign_in()
+    found = list(site.cookies.jar)
+    site.cookies.clear()
+    return found
+
+
+def test_twenty_agents_at_once_are_never_mixed_up(site):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tests.adapters.conftest import Visitor
+
+    def sign_in(number):
+        with Visitor(str(site.base_url), site.provider, site.stack) as visitor:
+            back = visitor.sign_in(f"/me?agent={number}", agent={"sub": f"agent_{number}"})
+            assert back.headers["location"] == f"/me?agent={number}"
+            return visitor.get("/me").json()["agent_id"]
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(sign_in, range(20)))
+    assert seen == [f"agent_{number}" for number in range(20)]
+    path = "/.well-known/oauth-authorization-server"
+    assert (site.provider.count(path), site.provider.count("/.well-known/jwks.json")) == (1, 1)

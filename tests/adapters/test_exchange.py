@@ -1,0 +1,245 @@
+"""What the server may do to an exchange over real HTTP, and what the website makes of it."""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+import httpx2
+import pytest
+
+from auth_agent import ServerMisbehaved, ServerUnavailable, drive, transport
+from auth_agent.testing import FakeServer
+from auth_agent.wire import HttpRequest, join, send
+from tests.adapters.network import free_port, serve_provider
+
+
+def run_sync(flow):
+    return drive.run(flow())
+
+
+def run_async(flow):
+    async def main():
+        try:
+            return await drive.arun(flow())
+        finally:
+            await drive.aclose()
+
+    return anyio.run(main)
+
+
+@pytest.fixture(params=[run_sync, run_async], ids=["threads", "tasks"])
+def run(request):
+    return request.param
+
+
+@pytest.fixture
+def fetch(run, provider):
+    """Asks the provider for /x, which does what `answer` does with the connection."""
+
+    def ask(answer):
+        provider.answers["/x"] = answer
+        return run(lambda: send(HttpRequest("GET", f"{provider.issuer}/x")))
+
+    return ask
+
+
+@pytest.fixture
+def short_deadline(monkeypatch):
+    monkeypatch.setattr(transport, "TOTAL_SECONDS", 0.5)
+
+
+def begin(handler, *lines):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"".join(line + b"\r\n" for line in lines))
+
+
+def hang(handler):
+    handler.connection.settimeout(5)
+    handler.connection.recv(1)  # until the other side gives up
+
+
+def drip_headers(handler):
+    begin(handler)
+    for number in range(100):
+        handler.wfile.write(f"X-{number}: y\r\n".encode())
+        time.sleep(0.05)
+
+
+def drip_body(handler):
+    begin(handler, b"Content-Length: 1000", b"")
+    for _ in range(100):
+        handler.wfile.write(b"x")
+        time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("short_deadline")
+@pytest.mark.parametrize("answer", [hang, drip_headers, drip_body])
+def test_an_exchange_ends_at_its_deadline(fetch, answer):
+    started = time.monotonic()
+    with pytest.raises(ServerUnavailable):
+        fetch(answer)
+    assert time.monotonic() - started < 3
+
+
+def endless(handler):
+    begin(handler, b"")
+    for _ in range(10_000):
+        handler.wfile.write(b"x" * 65_536)
+
+
+def compressed(handler):
+    begin(handler, b"Content-Encoding: gzip", b"Content-Length: 2", b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [(endless, "answer_too_large"), (compressed, "answer_compressed")]
+)
+def test_an_answer_is_bounded(fetch, answer, code):
+    with pytest.raises(ServerMisbehaved) as caught:
+        fetch(answer)
+    assert caught.value.code == code
+
+
+def garbage(handler):
+    handler.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+def hang_up(handler):
+    handler.connection.close()
+
+
+@pytest.mark.parametrize("answer", [garbage, hang_up])
+def test_no_http_is_no_answer(fetch, answer):
+    with pytest.raises(ServerUnavailable):
+        fetch(answer)
+
+
+def test_nobody_there_is_no_answer(run):
+    url = f"http://127.0.0.1:{free_port()}/"
+    with pytest.raises(ServerUnavailable, match="cannot be reached"):
+        run(lambda: send(HttpRequest("GET", url)))
+
+
+def elsewhere(handler):
+    handler.wfile.write(b"HTTP/1.1 307 X\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_redirect_is_not_followed(fetch, provider):
+    assert fetch(elsewhere).status == 307
+    assert not any(request.url.endswith("/y") for request in provider.requests)
+
+
+def test_fifty_threads_cost_one_fetch(provider):
+    """Threads: a cold start waits, and everybody gets the one result."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def flow():
+        return join("key", lambda: send(HttpRequest("GET", f"{provider.issuer}/slow")))
+
+    def slow(handler):
+        time.sleep(0.3)
+        begin(handler, b"Content-Length: 2", b"", b"ok")
+
+    provider.answers["/slow"] = slow
+    with ThreadPoolExecutor(50) as pool:
+        results = list(pool.map(lambda _: drive.run(flow()).status, range(50)))
+    assert results == [200] * 50
+    assert sum(request.url.endswith("/slow") for request in provider.requests) == 1
+
+
+def test_five_hundred_tasks_cost_one_fetch(provider):
+    def flow():
+        return join("key", lambda: send(HttpRequest("GET", f"{provider.issuer}/slow")))
+
+    def slow(handler):
+        time.sleep(0.2)
+        begin(handler, b"Content-Length: 2", b"", b"ok")
+
+    async def main():
+        statuses = []
+
+        async def one():
+            statuses.append((await drive.arun(flow())).status)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(500):
+                tasks.start_soon(one)
+        await drive.aclose()
+        return statuses
+
+    provider.answers["/slow"] = slow
+    assert anyio.run(main) == [200] * 500
+    assert sum(request.url.endswith("/slow") for request in provider.requests) == 1
+
+
+def test_those_who_wait_hear_of_a_failure(provider):
+    def slow(handler):
+        time.sleep(0.2)
+        handler.connection.close()
+
+    provider.answers["/slow"] = slow
+
+    def flow():
+        return join("key", lambda: send(HttpRequest("GET", f"{provider.issuer}/slow")))
+
+    async def main():
+        failures = []
+
+        async def one():
+            try:
+                await drive.arun(flow())
+            except ServerUnavailable as error:
+                failures.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(one)
+        await drive.aclose()
+        return failures
+
+    assert len(anyio.run(main)) == 20
+
+
+def test_those_who_wait_are_freed_when_the_one_who_asks_is_cancelled(provider):
+    provider.answers["/slow"] = hang
+
+    def flow():
+        return join("key", lambda: send(HttpRequest("GET", f"{provider.issuer}/slow")))
+
+    async def main():
+        failures = []
+
+        async def wait():
+            try:
+                await drive.arun(flow())
+            except ServerUnavailable as error:
+                failures.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            leader = anyio.CancelScope()
+
+            async def lead():
+                with leader:
+                    await drive.arun(flow())
+
+            tasks.start_soon(lead)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            leader.cancel()
+        await drive.aclose()
+        return failures
+
+    assert len(anyio.run(main)) == 1
+
+
+def test_a_site_starts_although_its_server_is_down(serve, provider):
+    port = free_port()
+    issuer = f"http://127.0.0.1:{port}"
+    base_url = serve("starlette", issuer=issuer)
+    with httpx2.Client(base_url=base_url) as client:
+        assert client.get("/").status_code == 200
+        answer = client.get("/auth-agent/login")
+        assert (answer.status_code, int(answer.headers["retry-after"])) == (503, 5)
+        with serve_provider(FakeServer(issuer), port):
+            assert client.get("/auth-agent/login").status_code == 303
