@@ -40,17 +40,19 @@ def logout_path(connection: HTTPConnection) -> str:
 
 
 def _guard(endpoint: Endpoint, *, requirement: Requirement) -> Any:
-    signature = inspect.signature(endpoint)
-    if "request" not in signature.parameters:
+    parameters = list(inspect.signature(endpoint).parameters)
+    if "request" not in parameters:
         raise TypeError(f"{endpoint.__qualname__} needs a `request` argument for requires_agent")
+    position = parameters.index("request")
+    is_async = inspect.iscoroutinefunction(endpoint)
 
     @functools.wraps(endpoint)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
-        request: Request = signature.bind_partial(*args, **kwargs).arguments["request"]
+        request: Request = kwargs["request"] if "request" in kwargs else args[position]
         refusal = refuse(request, requirement)
         if refusal is not None:
             return refusal
-        if inspect.iscoroutinefunction(endpoint):
+        if is_async:
             return await endpoint(*args, **kwargs)
         return await run_in_threadpool(endpoint, *args, **kwargs)
 

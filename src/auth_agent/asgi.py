@@ -6,7 +6,7 @@ scope["auth_agent"]                 # the Agent, or None
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from auth_agent.agent import Agent
@@ -111,9 +111,20 @@ async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -
     await send({"type": f"{prefix}.response.body", "body": body})
 
 
+_PRIVATE = [(b"vary", b"Cookie, Authorization"), (b"cache-control", b"private")]
+
+
+def _has_cache_headers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() in (b"vary", b"cache-control") for name, _ in headers)
+
+
 def _finishing(send: Send, entry: Entry, cookies: tuple[Cookie, ...]) -> Send:
     async def finish(message: Message) -> None:
-        if message["type"] == "http.response.start" and (entry.read or cookies):
+        if message["type"] != "http.response.start":
+            pass
+        elif entry.read and not cookies and not _has_cache_headers(message["headers"]):
+            message["headers"] = [*message["headers"], *_PRIVATE]  # the common case, quickly
+        elif entry.read or cookies:
             headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in message["headers"]]
             if entry.read:
                 headers = private_headers(headers)

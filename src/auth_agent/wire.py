@@ -19,6 +19,8 @@ from auth_agent.errors import ServerMisbehaved
 T = TypeVar("T")
 Headers = tuple[tuple[str, str], ...]
 
+MAX_COOKIE_HEADER = 16_384
+
 
 class HttpRequest(msgspec.Struct, frozen=True):
     """A request to the Auth Agent server."""
@@ -135,7 +137,7 @@ class Visit:
     def cookies(self) -> Iterator[tuple[str, str]]:
         """Every cookie of the request, in the browser's order, at most 16 KiB of them."""
         header = self.header("cookie")
-        if not header or len(header) > 16_384:
+        if not header or len(header) > MAX_COOKIE_HEADER:
             return
         for pair in header.split(";"):
             name, equals, value = pair.partition("=")
@@ -145,9 +147,13 @@ class Visit:
     def cookie(self, name: str) -> str | None:
         """The first cookie of this name: the hot path reads just this one."""
         header = self.header("cookie")
-        if not header or name not in header:
+        if header is None or name not in header or len(header) > MAX_COOKIE_HEADER:
             return None
-        return next((value for found, value in self.cookies() if found == name), None)
+        # What every browser sends is `a=1; b=2`; anything else is taken apart with care.
+        _, found, after = f"; {header}".partition(f"; {name}=")
+        if found:
+            return after.partition(";")[0].strip()
+        return next((value for given, value in self.cookies() if given == name), None)
 
 
 class Reply(msgspec.Struct, frozen=True):
