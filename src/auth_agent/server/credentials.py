@@ -6,6 +6,7 @@ and short-lived, so that SHA-256 is enough for them.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import secrets
@@ -54,6 +55,12 @@ def derive_key(secret: Secret, purpose: str) -> bytes:
     return hkdf.derive(secret.reveal().encode())
 
 
+@functools.cache
+def _nobody() -> str:
+    """The hash of a secret that nobody has."""
+    return hash_secret(new_token("no_"))
+
+
 class SecretVerifier:
     """Compares a secret with its bcrypt hash; remembers for minutes what it has just verified.
 
@@ -66,7 +73,7 @@ class SecretVerifier:
         self._key = secrets.token_bytes(32)
         self._seen: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
-        self._nobody = hash_secret(new_token("no_"))
+        self._nobody = _nobody()
 
     def verify(self, stored: str | None, secret: str) -> bool:
         """Takes the same time for a missing hash as for a wrong secret."""

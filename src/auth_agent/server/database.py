@@ -31,11 +31,9 @@ class Database:
         self._reader: Engine = (
             engine if self.is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
         )
-        self._writer = engine.execution_options(auth_agent_writes=True)
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
             event.listen(engine, "connect", _set_up_sqlite)
-            event.listen(engine, "begin", _begin_immediate)
 
     @classmethod
     def open(cls, url: str) -> Database:
@@ -58,7 +56,9 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction that may write; committed at the end, rolled back on an exception."""
-        with self._turn, self._writer.begin() as connection:
+        with self._turn, self.engine.begin() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
     def migrate(self) -> bool:
@@ -107,8 +107,3 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
-
-
-def _begin_immediate(connection: Connection) -> None:
-    if connection.get_execution_options().get("auth_agent_writes"):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")

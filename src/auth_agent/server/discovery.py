@@ -57,7 +57,6 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "request_uri_parameter_supported": False,
         "prompt_values_supported": ["login", "consent", "select_account"],
         "agent_authentication_endpoint": f"{issuer}/api/agent/authenticate",
-        "auth_request_endpoint": f"{issuer}/api/auth-requests",
     }
 
 

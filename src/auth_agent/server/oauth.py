@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Payload, OAuth2Request
-from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
+from authlib.oauth2.rfc6749.errors import OAuth2Error
 from sqlalchemy import Connection
 
 from .call import NO_STORE, Answer, Call, json_answer
@@ -75,11 +75,6 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
     def query_client(self, client_id: str) -> Client | None:
         with self.context.database.read() as connection:
             return find_client(connection, client_id)
-
-    def get_token_grant(self, request: OAuthRequest) -> Any:
-        if not request.payload.grant_type:
-            raise InvalidRequestError("Missing required parameter: grant_type")
-        return super().get_token_grant(request)
 
     def save_token(self, token: dict[str, Any], request: OAuthRequest) -> None:
         """Nothing of the token itself is stored; grants write the family's row."""

@@ -14,6 +14,7 @@ from .token_endpoints import find_presented
 def token(context: Context, call: Call) -> Answer:
     """POST /token: a code or a refresh token for tokens."""
     request = _request(context, call)
+    request.parameters.need("grant_type")
     answer: Answer = context.oauth.create_token_response(request)
     if answer.status != 200:
         _record_refusal(context, call, request, "token")

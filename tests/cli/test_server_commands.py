@@ -1,0 +1,136 @@
+"""The commands that run and administer a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from auth_agent.cli import app
+from auth_agent.server import Database
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("AUTH_AGENT"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AUTH_AGENT_SERVER_DATABASE", f"sqlite:///{tmp_path}/auth-agent.db")
+
+
+def _run(*words: str, code: int = 0) -> Result:
+    result = runner.invoke(app, list(words))
+    assert result.exit_code == code, result.output
+    return result
+
+
+def _json(*words: str) -> Any:
+    return json.loads(_run(*words, "--json").stdout)
+
+
+def test_a_website_from_birth_to_removal() -> None:
+    made = _json("client", "add", "Shop", "--redirect-uri", "https://shop.example/cb")
+    assert made["client_secret"].startswith("cs_")
+    (listed,) = _json("client", "list")
+    assert listed["client_id"] == made["client_id"]
+    assert made["client_id"] in _run("client", "list").stdout
+    fresh = _json("client", "rotate-secret", made["client_id"])
+    assert fresh["client_secret"] != made["client_secret"]
+    _run("client", "remove", made["client_id"])
+    _run("client", "remove", made["client_id"], code=1)
+    assert _json("client", "list") == []
+
+
+def test_a_public_website_has_no_secret() -> None:
+    made = _json("client", "add", "App", "--redirect-uri", "http://127.0.0.1/cb", "--public")
+    assert made["client_secret"] is None
+
+
+def test_an_agent_from_birth_to_its_end() -> None:
+    made = _json(
+        *("agent", "add", "ann@owner.example", "--name", "Ann", "--model", "m"),
+        *("--scope", "openid email", "--permission", "read", "--require-origin", "--unverified"),
+    )
+    assert made["agent_secret"].startswith("ags_")
+    (listed,) = _json("agent", "list")
+    assert listed["scopes"] == ["openid", "email"]
+    assert listed["permissions"] == ["read"]
+    assert (listed["require_origin"], listed["email_verified"]) == (True, False)
+    assert _json("agent", "rotate-secret", made["agent_id"])["agent_secret"]
+    _run("agent", "disable", made["agent_id"])
+    _run("agent", "disable", made["agent_id"], code=1)
+    assert "disabled" in _run("agent", "list").stdout
+
+
+def test_a_refusal_names_cause_and_remedy() -> None:
+    result = _run("client", "add", "Shop", "--redirect-uri", "http://shop.example/cb", code=1)
+    assert "use https" in result.stderr
+    _run("client", "add", "Shop", code=2)
+    _run("agent", "add", "nobody", code=1)
+
+
+def test_keys_are_listed_and_rotated() -> None:
+    assert _json("keys", "list") == []
+    first = _json("keys", "rotate")["kid"]
+    second = _json("keys", "rotate")["kid"]
+    listed = _json("keys", "list")
+    assert [key["kid"] for key in listed] == [second, first]
+    assert listed[0]["published_until"] is None
+    assert "ES256" in _run("keys", "list").stdout
+
+
+def test_migrate_can_be_run_twice(tmp_path: Path) -> None:
+    _run("migrate")
+    _run("migrate")
+    database = Database.open(f"sqlite:///{tmp_path}/auth-agent.db")
+    assert database.migrate() is False
+    database.close()
+
+
+def test_a_database_that_is_none_is_told() -> None:
+    result = _run("client", "list", "--database", "sqlite:////nowhere/at/all.db", code=1)
+    assert "cannot be opened" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_serve_refuses_wrong_settings() -> None:
+    result = _run("serve", "--host", "0.0.0.0", code=1)  # noqa: S104
+    assert "AUTH_AGENT_SERVER_ISSUER" in result.stderr
+    assert "AUTH_AGENT_SERVER_SECRET" in result.stderr
+    result = _run("serve", "--issuer", "http://id.example", code=1)
+    assert "use https" in result.stderr
+    _run("serve", "--port", "99999999", code=2)
+
+
+def test_upstream_compat_is_for_loopback_issuers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_AGENT_SERVER_SECRET", "s" * 32)
+    result = _run("serve", "--issuer", "https://id.example", "--upstream-compat", code=1)
+    assert "UPSTREAM_COMPAT" in result.stderr
+
+
+def test_every_command_has_help_and_names_its_exit_codes() -> None:
+    for words in (
+        *(["serve"], ["migrate"], ["client", "add"], ["client", "list"], ["client", "remove"]),
+        *(["client", "rotate-secret"], ["agent", "add"], ["agent", "list"], ["agent", "disable"]),
+        *(["agent", "rotate-secret"], ["keys", "list"], ["keys", "rotate"]),
+    ):
+        assert "Exit codes" in _run(*words, "--help").stdout, words
+
+
+def test_help_loads_nothing_heavy() -> None:
+    probe = (
+        "import sys; from auth_agent.cli import app\n"
+        "assert not {'sqlalchemy', 'starlette', 'authlib', 'alembic'} & set(sys.modules)"
+    )
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-c", probe], check=True)
+    assert time.monotonic() - started < 10

@@ -1,0 +1,176 @@
+"""GET /authorize: who is sent back to the website, who is shown a page, and what the page holds."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.server.world import ISSUER, REDIRECT, UPSTREAM_PATTERN, World
+
+
+def _error(world: World, **changes: Any) -> dict[str, list[str]]:
+    answer = world.browser().get("/authorize", params=world.request(**changes))
+    assert answer.status_code == 303, answer.text
+    location = answer.headers["location"]
+    assert location.startswith(REDIRECT + "&")
+    found = parse_qs(urlsplit(location).query)
+    assert found["iss"] == [ISSUER]
+    assert found["keep"] == ["a b"]
+    assert "set-cookie" not in answer.headers
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": 'x"\r\n\u2603'}, "unsupported_response_type"),
+        ({"response_type": None}, "invalid_request"),
+        ({"response_mode": "fragment"}, "invalid_request"),
+        ({"response_mode": "form_post"}, "invalid_request"),
+        ({"code_challenge": None}, "invalid_request"),
+        ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge": "short"}, "invalid_request"),
+        ({"scope": "openid admin"}, "invalid_scope"),
+        ({"scope": " "}, "invalid_scope"),
+        ({"prompt": "none"}, "interaction_required"),
+        ({"request": "e30.e30."}, "request_not_supported"),
+        ({"request_uri": "https://x.example"}, "request_uri_not_supported"),
+        ({"resource": "https://api.other.example"}, "invalid_target"),
+        ({"nonce": ["a", "b"]}, "invalid_request"),
+    ],
+)
+def test_a_wrong_request_goes_back_to_the_website(
+    world: World, changes: dict[str, Any], error: str
+) -> None:
+    found = _error(world, **changes)
+    assert found["error"] == [error]
+    assert found["error_description"][0].isascii()
+    assert found["state"] == ["st+ate é&=~"]
+
+
+def test_a_repeated_state_is_refused_and_not_returned(world: World) -> None:
+    found = _error(world, state=["a", "b"])
+    assert found["error"] == ["invalid_request"]
+    assert "state" not in found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_id": "client_unknown"},
+        {"client_id": None},
+        {"client_id": ["a", "b"]},
+        {"redirect_uri": None},
+        {"redirect_uri": "https://evil.example/callback"},
+        {"redirect_uri": "https://shop.example/callback"},
+        {"redirect_uri": REDIRECT + "&x=1"},
+        {"redirect_uri": REDIRECT.replace("shop", "SHOP")},
+        {"redirect_uri": [REDIRECT, REDIRECT]},
+        {"redirect_uri": 'https://evil.example/"><script>\r\n'},
+        {"client_id": "client_\x00"},
+    ],
+)
+def test_an_unknown_website_is_never_redirected_to(world: World, changes: dict[str, Any]) -> None:
+    answer = world.browser().get("/authorize", params=world.request(**changes))
+    assert answer.status_code == 400
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "location" not in answer.headers
+    assert "evil" not in answer.text
+
+
+def test_broken_unicode_is_refused(world: World) -> None:
+    answer = world.browser().get("/authorize?client_id=%ff%fe&state=%00")
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("redirect_uri", "status"),
+    [
+        ("http://127.0.0.1/cb", 200),
+        ("http://127.0.0.1:49152/cb", 200),
+        ("http://127.0.0.1:49152/cb/", 400),
+        ("http://127.0.0.1:49152/cb?x=1", 400),
+        ("http://127.0.0.2:49152/cb", 400),
+        ("http://localhost:49152/cb", 400),
+        ("https://127.0.0.1:49152/cb", 400),
+        ("http://127.0.0.1:49152@evil.example/cb", 400),
+        ("http://127.0.0.1:99999/cb", 400),
+    ],
+)
+def test_a_loopback_address_may_come_with_any_port(
+    world: World, redirect_uri: str, status: int
+) -> None:
+    params = world.request(client_id=world.phone.client_id, redirect_uri=redirect_uri)
+    assert world.browser().get("/authorize", params=params).status_code == status
+
+
+def test_the_waiting_page_is_what_published_agents_look_for(world: World) -> None:
+    page = world.browser().get("/authorize", params=world.request()).text
+    found = UPSTREAM_PATTERN.search(page)
+    assert found
+    assert re.search(r"window\.authRequest = \{ request_id: 'req_[\w-]+', timestamp: \d+ \}", page)
+    assert "}" not in page[: page.index("window.authRequest")]
+    assert f'<meta name="request-id" content="{found[1]}">' in page
+    assert "authenticating ai agent" in page.lower()
+    assert "The Shop" in page
+    assert "shop.example" in page
+
+
+def test_the_waiting_page_lets_nothing_run_but_its_own_script(world: World) -> None:
+    answer = world.browser().get("/authorize", params=world.request())
+    policy = answer.headers["content-security-policy"]
+    nonce = re.search(r"script-src 'nonce-([\w-]+)'", policy)
+    assert nonce
+    assert f'<script nonce="{nonce[1]}">' in answer.text
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "base-uri 'none'" in policy
+    assert "form-action 'self' https://shop.example;" in policy
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    for handler in ("onload=", "onclick=", "style=", "http://127.0.0.1:8420/", "//cdn"):
+        assert handler not in answer.text
+    again = world.browser().get("/authorize", params=world.request())
+    assert nonce[1] not in again.text
+
+
+def test_the_stylesheet_is_ours_and_its_name_changes_with_it(world: World) -> None:
+    page = world.browser().get("/authorize", params=world.request()).text
+    name = re.search(r'href="(/static/auth-agent\.[0-9a-f]+\.css)"', page)
+    assert name
+    answer = world.browser().get(name[1])
+    assert answer.headers["content-type"].startswith("text/css")
+    assert "immutable" in answer.headers["cache-control"]
+    assert world.browser().get("/static/auth-agent.css").status_code == 404
+    assert world.browser().get("/static/..%2fapp.py").status_code == 404
+
+
+def test_the_browser_gets_one_cookie_and_keeps_it(world: World) -> None:
+    browser = world.browser()
+    first = browser.get("/authorize", params=world.request())
+    cookie = first.headers["set-cookie"]
+    assert re.fullmatch(r"auth_agent=[\w-]{43}; Path=/; HttpOnly; SameSite=Lax", cookie)
+    assert "set-cookie" not in browser.get("/authorize", params=world.request()).headers
+
+
+@pytest.mark.parametrize("planted", ["short", "x" * 44, "ä" * 43, "a b" * 14 + "c"])
+def test_a_malformed_cookie_is_replaced(world: World, planted: str) -> None:
+    headers = {"cookie": f"auth_agent={planted}".encode()}
+    answer = world.browser().get("/authorize", params=world.request(), headers=headers)
+    assert "set-cookie" in answer.headers
+
+
+def test_markup_in_names_is_shown_as_text(own_world: World) -> None:
+    from auth_agent.server import registry
+
+    nasty = registry.add_client(own_world.database, "<b>}'\"</b>", ["https://x.example/"])
+    params = own_world.request(client_id=nasty.client_id, redirect_uri="https://x.example/")
+    page = own_world.browser().get("/authorize", params=params).text
+    assert "<b>" not in page

@@ -1,0 +1,232 @@
+"""Settings, registration, schema, sweeping: what happens outside requests."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import select
+
+from auth_agent.errors import SettingsError
+from auth_agent.secret import Secret
+from auth_agent.server import Database, ServerSettings, registry
+from auth_agent.server.credentials import SecretVerifier, hash_secret
+from auth_agent.server.database import HEAD
+from auth_agent.server.migration import alembic_config
+from auth_agent.server.secret_file import server_secrets
+from auth_agent.server.tables import metadata
+from tests.server.world import World
+
+GOOD = "s" * 32
+
+
+def _environ(**changes: str) -> dict[str, str]:
+    good = {"ISSUER": "https://id.example", "SECRET": GOOD}
+    return {f"AUTH_AGENT_SERVER_{k}": v for k, v in {**good, **changes}.items()}
+
+
+def test_the_environment_is_read() -> None:
+    settings = ServerSettings.from_env(
+        _environ(SECRET=f"{GOOD}, {'t' * 32}", REQUEST_LIFETIME="300", SCOPES="reports:read")
+    )
+    assert settings.secrets == (Secret(GOOD), Secret("t" * 32))
+    assert settings.request_lifetime == 300
+    assert settings.scopes == ("openid", "profile", "email", "agent", "reports:read")
+    assert GOOD not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"ISSUER": ""}, "ISSUER"),
+        ({"ISSUER": "http://id.example"}, "ISSUER"),
+        ({"ISSUER": "http://127.0.0.1.evil.example"}, "ISSUER"),
+        ({"ISSUER": "https://id.example/"}, "ISSUER"),
+        ({"ISSUER": "https://ID.example"}, "ISSUER"),
+        ({"ISSUER": "https://id.example:443"}, "ISSUER"),
+        ({"ISSUER": "https://id.example?x=1"}, "ISSUER"),
+        ({"ISSUER": "https://id.example#x"}, "ISSUER"),
+        ({"ISSUER": "https://u:p@id.example"}, "ISSUER"),
+        ({"ISSUER": "https://id.example:port"}, "ISSUER"),
+        ({"ISSUER": "ftp://id.example"}, "ISSUER"),
+        ({"SECRET": ""}, "SECRET"),
+        ({"SECRET": "short"}, "SECRET"),
+        ({"SECRET": f"{GOOD},short"}, "SECRET"),
+        ({"CODE_LIFETIME": "61"}, "CODE_LIFETIME"),
+        ({"REQUEST_LIFETIME": "ten"}, "REQUEST_LIFETIME"),
+        ({"FAMILY_LIFETIME": "600"}, "FAMILY_LIFETIME"),
+        ({"SIGNING_ALGORITHM": "HS256"}, "SIGNING_ALGORITHM"),
+        ({"SCOPES": 'a"b'}, "SCOPES"),
+        ({"DATABASE": "auth-agent.db"}, "DATABASE"),
+        ({"UPSTREAM_COMPAT": "true"}, "UPSTREAM_COMPAT"),
+        ({"UPSTREAM_COMPAT": "perhaps"}, "UPSTREAM_COMPAT"),
+    ],
+)
+def test_a_mistake_names_its_variable(changes: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        ServerSettings.from_env(_environ(**changes))
+    (problem,) = caught.value.problems
+    assert f"AUTH_AGENT_SERVER_{named}" in problem
+    assert GOOD not in problem
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        ServerSettings.from_env(_environ(ISSUER="x", SECRET="y", CODE_LIFETIME="z"))
+    assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "[::1]", "localhost"])
+def test_http_is_for_loopback_hosts(host: str) -> None:
+    assert ServerSettings(issuer=f"http://{host}:8420").is_loopback
+
+
+def test_a_loopback_server_keeps_its_secret_beside_the_database(tmp_path: Path) -> None:
+    settings = ServerSettings(issuer="http://localhost", database=f"sqlite:///{tmp_path}/a.db")
+    (first,) = server_secrets(settings)
+    path = tmp_path / "a.db.secret"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert server_secrets(settings) == (first,)
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(SettingsError):
+        ServerSettings(issuer="http://localhost", database="postgresql://db/x")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("http://shop.example/cb", "https://shop.example/cb#x", "/cb", "javascript:alert(1)"),
+        *("https://u@shop.example/", "https://shop.example/a b", "https://shop.example/\n", ""),
+        *("https://shop.example\\@evil.example/", "http://127.0.0.1.evil.example/"),
+    ],
+)
+def test_a_bad_redirect_uri_is_not_registered(own_world: World, uri: str) -> None:
+    with pytest.raises(registry.RegistrationError):
+        registry.add_client(own_world.database, "X", [uri])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"name": " "}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"redirect_uris": []}, "redirect"),
+        ({"scopes": ["a b"]}, "scope"),
+        ({"resources": ["api"]}, "resource"),
+    ],
+)
+def test_a_bad_website_is_not_registered(
+    own_world: World, change: dict[str, Any], named: str
+) -> None:
+    values = {"name": "X", "redirect_uris": ["https://x.example/"], **change}
+    with pytest.raises(registry.RegistrationError, match=named):
+        registry.add_client(own_world.database, **values)
+
+
+@pytest.mark.parametrize("email", ["", "ann", "a@b@c", "a b@c", "a@b\n"])
+def test_a_bad_address_is_not_registered(own_world: World, email: str) -> None:
+    with pytest.raises(registry.RegistrationError):
+        registry.add_agent(own_world.database, email)
+
+
+def test_lists_hold_no_secrets(own_world: World) -> None:
+    shown = repr(
+        registry.list_clients(own_world.database) + registry.list_agents(own_world.database)
+    )
+    assert "secret" not in shown
+    assert "$2b$" not in shown
+    assert registry.remove_client(own_world.database, own_world.other.client_id)
+    assert not registry.remove_client(own_world.database, own_world.other.client_id)
+    assert len(registry.list_clients(own_world.database)) == 2
+    assert registry.rotate_client_secret(own_world.database, own_world.phone.client_id) is None
+    assert registry.rotate_agent_secret(own_world.database, "agent_none") is None
+    assert not registry.disable_agent(own_world.database, "agent_none")
+
+
+def test_a_rotated_client_secret_counts_at_once(own_world: World) -> None:
+    assert own_world.tokens()
+    fresh = registry.rotate_client_secret(own_world.database, own_world.shop.client_id)
+    assert fresh
+    code = own_world.code()
+    assert own_world.redeem(code).status_code == 401
+    auth = (own_world.shop.client_id, fresh.reveal())
+    assert own_world.redeem(code, auth=auth).status_code == 200
+
+
+def test_models_and_migrations_agree(own_world: World) -> None:
+    with own_world.database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        script = ScriptDirectory.from_config(alembic_config(connection))
+    assert script.get_current_head() == HEAD
+
+
+def test_migrations_run_twice_and_back(tmp_path: Path) -> None:
+    from alembic import command
+
+    database = Database.open(f"sqlite:///{tmp_path}/a.db")
+    assert database.migrate() is False
+    with database.begin() as connection:
+        command.downgrade(alembic_config(connection), "base")
+    assert database.migrate() is True
+    database.close()
+
+
+def test_sqlite_is_set_up(own_world: World) -> None:
+    with own_world.database.read() as connection:
+        for pragma, value in (
+            ("journal_mode", "wal"),
+            ("foreign_keys", 1),
+            ("busy_timeout", 10_000),
+        ):
+            assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_a_failed_transaction_leaves_nothing(own_world: World) -> None:
+    def fail() -> None:
+        with own_world.database.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM audit")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with own_world.database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM audit").scalar()
+
+
+def test_expired_rows_are_swept(own_world: World) -> None:
+    own_world.open(own_world.browser())
+    tokens = own_world.tokens()
+    own_world.refresh(tokens["refresh_token"])
+    sweep = own_world.context.sweeper.sweep
+    assert sweep(own_world.context.now()) == 0
+    assert sweep(own_world.context.now() + 600 + 3_601) == 1
+    assert sweep(own_world.context.now() + 2 * 86_400) == 1
+    assert sweep(own_world.context.now() + 31 * 86_400) == 2
+    for table in ("sign_in", "token_family", "spent_refresh_token"):
+        with own_world.database.read() as connection:
+            assert connection.execute(select(metadata.tables[table])).all() == []
+
+
+def test_a_verified_secret_is_remembered_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    import bcrypt
+
+    now, calls = [0.0], []
+    real = bcrypt.checkpw
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *a: calls.append(1) or real(*a))
+    verifier, stored = SecretVerifier(lambda: now[0]), hash_secret("right")
+    assert verifier.verify(stored, "right")
+    assert verifier.verify(stored, "right")
+    assert len(calls) == 1
+    assert not verifier.verify(stored, "wrong")
+    assert not verifier.verify(hash_secret("other"), "right")
+    assert not verifier.verify(stored, "x" * 73)
+    assert len(calls) == 3
+    now[0] = 301.0
+    assert verifier.verify(stored, "right")
+    assert len(calls) == 4

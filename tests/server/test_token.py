@@ -1,0 +1,309 @@
+"""POST /token: each check broken alone, and every redemption only once."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote_plus
+
+import jwt
+import pytest
+
+from auth_agent.server import registry
+from tests.server.world import ISSUER, REDIRECT, VERIFIER, World
+
+CALLBACK = "http://127.0.0.1:5000/cb"
+
+
+def _refused(answer: Any, error: str, status: int = 400) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"] == error
+    assert answer.headers["cache-control"] == "no-store"
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+
+
+def test_the_answer_has_all_tokens(world: World) -> None:
+    answer = world.redeem(world.code())
+    assert answer.headers["cache-control"] == "no-store"
+    tokens = answer.json()
+    assert set(tokens) == {
+        *("access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token")
+    }
+    assert tokens["token_type"] == "Bearer"
+    assert tokens["expires_in"] == 3600
+    assert tokens["scope"] == "openid profile email agent"
+    assert tokens["refresh_token"].startswith("rt_")
+
+
+def test_the_id_token(world: World) -> None:
+    tokens = world.tokens()
+    claims = world.verified(tokens["id_token"], world.shop.client_id)
+    hashed = hashlib.sha256(tokens["access_token"].encode()).digest()[:16]
+    now = int(world.clock())
+    assert claims.pop("sid")
+    assert claims == {
+        "iss": ISSUER,
+        "sub": world.agent.agent_id,
+        "aud": world.shop.client_id,
+        "iat": now,
+        "exp": now + 3600,
+        "auth_time": now,
+        "nonce": "n-1",
+        "amr": ["pwd"],
+        "at_hash": base64.urlsafe_b64encode(hashed).rstrip(b"=").decode(),
+        "agent_id": world.agent.agent_id,
+        "model": "claude-test",
+        "model_name": "claude-test",
+        "permissions": ["read"],
+        "email": "ann@owner.example",
+        "email_verified": True,
+        "name": "Ann",
+    }
+
+
+def test_the_access_token(world: World) -> None:
+    tokens = world.tokens()
+    header = jwt.get_unverified_header(tokens["access_token"])
+    assert (header["typ"], header["alg"]) == ("at+jwt", "ES256")
+    claims = world.verified(tokens["access_token"], "https://shop.example")
+    assert claims["sub"] == claims["agent_id"] == world.agent.agent_id
+    assert claims["client_id"] == world.shop.client_id
+    assert claims["aud"] == "https://shop.example"
+    assert claims["scope"] == "openid profile email agent"
+    assert claims["jti"]
+    assert claims["model"] == "claude-test"
+    other = world.verified(world.tokens()["access_token"], "https://shop.example")
+    assert other["jti"] != claims["jti"]
+
+
+def test_claims_come_under_their_scopes(world: World) -> None:
+    claims = world.verified(world.tokens(scope="openid")["id_token"], world.shop.client_id)
+    assert not {"email", "email_verified", "name"} & set(claims)
+    assert "id_token" not in world.tokens(scope="profile")
+
+
+def test_an_unproved_address_is_left_out(world: World) -> None:
+    browser = world.browser()
+    request_id = world.open(browser)
+    world.answer(request_id, world.rival)
+    tokens = world.redeem(world.poll(browser, request_id)["code"]).json()
+    for claims in (
+        world.verified(tokens["id_token"], world.shop.client_id),
+        world.verified(tokens["access_token"], "https://shop.example"),
+        world.userinfo(tokens["access_token"]).json(),
+        world.introspect(tokens["access_token"]),
+    ):
+        assert "email" not in claims
+        assert claims["email_verified"] is False
+
+
+def test_a_resource_becomes_the_audience(world: World) -> None:
+    token = world.tokens(resource="https://api.shop.example")["access_token"]
+    assert world.verified(token, "https://api.shop.example")["aud"] == "https://api.shop.example"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"code": None}, "invalid_request"),
+        ({"code": "ac_unknown"}, "invalid_grant"),
+        ({"redirect_uri": None}, "invalid_grant"),
+        ({"redirect_uri": REDIRECT + "x"}, "invalid_grant"),
+        ({"code_verifier": None}, "invalid_request"),
+        ({"code_verifier": "w" * 50}, "invalid_grant"),
+        ({"code_verifier": "short"}, "invalid_request"),
+        ({"grant_type": None}, "invalid_request"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        ({"grant_type": 'x"\r\n☃'}, "unsupported_grant_type"),
+        ({"code": ["ac_1", "ac_2"]}, "invalid_request"),
+    ],
+)
+def test_a_wrong_request_is_refused_and_burns_nothing(
+    world: World, changes: dict[str, Any], error: str
+) -> None:
+    code = world.code()
+    _refused(world.redeem(**{"code": code, **changes}), error)
+    assert world.redeem(code).status_code == 200
+
+
+def test_a_wrong_client_burns_nothing(world: World) -> None:
+    code = world.code()
+    _refused(world.redeem(code, auth=world.basic(world.other)), "invalid_grant")
+    phone = {"client_id": world.phone.client_id, "auth": None}
+    _refused(world.redeem(code, **phone), "invalid_grant")
+    assert world.redeem(code).status_code == 200
+
+
+def test_a_replayed_code_ends_what_came_from_it(world: World) -> None:
+    code = world.code()
+    tokens = world.redeem(code).json()
+    assert world.introspect(tokens["access_token"])["active"] is True
+    _refused(world.redeem(code, code_verifier="w" * 50), "invalid_grant")
+    _refused(world.redeem(code, auth=world.basic(world.other)), "invalid_grant")
+    assert world.introspect(tokens["access_token"])["active"] is True
+    _refused(world.redeem(code), "invalid_grant")
+    assert world.introspect(tokens["access_token"]) == {"active": False}
+    _refused(world.refresh(tokens["refresh_token"]), "invalid_grant")
+
+
+def test_a_disabled_agent_gets_nothing_more(own_world: World) -> None:
+    code, tokens = own_world.code(), own_world.tokens()
+    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    _refused(own_world.redeem(code), "invalid_grant")
+    _refused(own_world.refresh(tokens["refresh_token"]), "invalid_grant")
+    assert own_world.introspect(tokens["access_token"]) == {"active": False}
+    assert own_world.userinfo(tokens["access_token"]).status_code == 401
+
+
+def test_a_removed_website_gets_nothing_more(own_world: World) -> None:
+    code = own_world.code()
+    assert registry.remove_client(own_world.database, own_world.shop.client_id)
+    _refused(own_world.redeem(code), "invalid_client", 401)
+    answer = own_world.browser().get("/authorize", params=own_world.request())
+    assert answer.status_code == 400
+
+
+# Client authentication
+
+
+def test_json_is_as_good_as_a_form(world: World) -> None:
+    client_id, secret = world.basic()
+    body = {
+        "grant_type": "authorization_code",
+        "code": world.code(),
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+        "client_id": client_id,
+        "client_secret": secret,
+    }
+    assert world.browser().post("/token", json=body).status_code == 200
+
+
+def test_credentials_in_the_form(world: World) -> None:
+    client_id, secret = world.basic()
+    extra = {"client_id": client_id, "client_secret": secret, "auth": None}
+    assert world.redeem(world.code(), **extra).status_code == 200
+
+
+def test_a_public_client_has_no_secret(world: World) -> None:
+    request = {"client_id": world.phone.client_id, "redirect_uri": CALLBACK}
+    code = world.code(**request)
+    tokens = world.redeem(code, **request, auth=None).json()
+    again = world.refresh(tokens["refresh_token"], client_id=world.phone.client_id, auth=None)
+    assert again.status_code == 200
+
+
+def test_a_confidential_client_has_to_prove_itself(world: World) -> None:
+    code = world.code()
+    only_id = {"client_id": world.shop.client_id, "auth": None}
+    _refused(world.redeem(code, **only_id), "invalid_client", 401)
+    _refused(world.redeem(code, auth=None), "invalid_client", 401)
+    _refused(world.redeem(code, auth=(world.shop.client_id, "wrong")), "invalid_client", 401)
+    unknown = world.redeem(code, auth=("client_unknown", "wrong"))
+    wrong = world.redeem(code, auth=(world.shop.client_id, "wrong"))
+    assert unknown.content == wrong.content
+    too_long = world.basic()[1] + "x" * 72
+    _refused(world.redeem(code, auth=(world.shop.client_id, too_long)), "invalid_client", 401)
+    assert world.redeem(code).status_code == 200
+
+
+def test_two_ways_at_once_are_refused(world: World) -> None:
+    client_id, secret = world.basic()
+    answer = world.redeem(world.code(), client_id=client_id, client_secret=secret)
+    _refused(answer, "invalid_request")
+
+
+def test_basic_credentials_are_form_decoded(world: World) -> None:
+    client_id, secret = world.basic()
+    encoded = "".join(f"%{byte:02X}" for byte in client_id.encode())
+    plain = f"{encoded}:{quote_plus(secret)}"
+    headers = {"authorization": "bAsIc " + base64.b64encode(plain.encode()).decode()}
+    assert world.redeem(world.code(), auth=None, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "credentials", ["", "%%%", "bm9jb2xvbg==", base64.b64encode(b"\xff:\xfe").decode(), "YTolMDA="]
+)
+def test_broken_basic_credentials_are_refused(world: World, credentials: str) -> None:
+    headers = {"authorization": f"Basic {credentials}"}
+    _refused(world.redeem("ac_x", auth=None, headers=headers), "invalid_client", 401)
+
+
+# Refreshing
+
+
+def test_a_refresh_token_rotates(world: World) -> None:
+    first = world.tokens()
+    world.clock.forward(10)
+    second = world.refresh(first["refresh_token"]).json()
+    assert second["refresh_token"] != first["refresh_token"]
+    assert second["scope"] == first["scope"]
+    claims = world.verified(second["id_token"], world.shop.client_id)
+    assert "nonce" not in claims
+    assert claims["auth_time"] == int(world.clock()) - 10
+    assert world.refresh(second["refresh_token"]).status_code == 200
+
+
+def test_a_reused_refresh_token_ends_the_family(world: World) -> None:
+    first = world.tokens()
+    second = world.refresh(first["refresh_token"]).json()
+    _refused(world.refresh(first["refresh_token"], auth=world.basic(world.other)), "invalid_grant")
+    assert world.introspect(second["access_token"])["active"] is True
+    _refused(world.refresh(first["refresh_token"]), "invalid_grant")
+    assert world.introspect(second["access_token"]) == {"active": False}
+    _refused(world.refresh(second["refresh_token"]), "invalid_grant")
+
+
+def test_a_wrong_client_does_not_rotate(world: World) -> None:
+    tokens = world.tokens()
+    answer = world.refresh(tokens["refresh_token"], auth=world.basic(world.other))
+    _refused(answer, "invalid_grant")
+    assert world.refresh(tokens["refresh_token"]).status_code == 200
+
+
+def test_the_scope_can_be_narrowed_but_not_widened(world: World) -> None:
+    tokens = world.tokens(scope="openid email")
+    _refused(world.refresh(tokens["refresh_token"], scope="openid profile"), "invalid_scope")
+    narrow = world.refresh(tokens["refresh_token"], scope="openid").json()
+    assert narrow["scope"] == "openid"
+    assert "email" not in world.userinfo(narrow["access_token"]).json()
+    assert world.refresh(narrow["refresh_token"]).json()["scope"] == "openid email"
+
+
+def test_a_refresh_token_ends_when_it_is_idle(own_world: World) -> None:
+    tokens = own_world.tokens()
+    own_world.clock.forward(30 * 86_400)
+    _refused(own_world.refresh(tokens["refresh_token"]), "invalid_grant")
+
+
+def test_a_family_ends_however_busy_it_is(own_world: World) -> None:
+    token = own_world.tokens()["refresh_token"]
+    for _ in range(4):
+        own_world.clock.forward(20 * 86_400)
+        token = own_world.refresh(token).json()["refresh_token"]
+    own_world.clock.forward(10 * 86_400 - 60)
+    last = own_world.refresh(token).json()
+    assert last["expires_in"] == 60
+    own_world.clock.forward(60)
+    _refused(own_world.refresh(last["refresh_token"]), "invalid_grant")
+
+
+# Races in one process; two processes are in test_workers.py
+
+
+def test_of_many_redemptions_one_wins(own_world: World) -> None:
+    code = own_world.code()
+    own_world.redeem("ac_warm")
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: own_world.redeem(code), range(16)))
+    assert sorted(a.status_code for a in answers) == [200] + [400] * 15
+
+
+def test_of_many_answers_one_agent_wins(own_world: World) -> None:
+    request_id = own_world.open(own_world.browser())
+    who = [own_world.agent, own_world.rival] * 4
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda agent: own_world.answer(request_id, agent), who))
+    assert sorted(a.status_code for a in answers) == [200] * 4 + [409] * 4
