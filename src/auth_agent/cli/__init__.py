@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import agents, clients, keys, serve
+from . import agents, clients, demo, keys, login, serve
 from .output import EXIT_CODES
 
 app = typer.Typer(
@@ -14,11 +14,13 @@ app = typer.Typer(
     help="Let AI agents sign in to websites with an identity of their own.",
     epilog=EXIT_CODES,
 )
+app.command("demo", epilog=demo.DEMO_EXIT_CODES)(demo.demo)
 app.command("serve", epilog=EXIT_CODES)(serve.serve)
 app.add_typer(clients.app, name="client")
 app.add_typer(agents.app, name="agent")
 app.add_typer(keys.app, name="keys")
 app.command("migrate", epilog=EXIT_CODES)(keys.migrate)
+app.command("login", epilog=login.LOGIN_EXIT_CODES)(login.login)
 
 
 def main() -> None:

@@ -1,0 +1,218 @@
+"""The agent's exchanges with the server: look at a request, answer it, wait for the code."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+from urllib.parse import urlencode
+
+import msgspec
+
+from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable
+from auth_agent.sdk.options import Options
+from auth_agent.sdk.page import excerpt
+from auth_agent.url import normal_origin, url_problem
+from auth_agent.wire import HttpRequest, HttpResponse, json_object
+
+_ACCEPT = ("Accept", "application/json")
+_CONTENT_TYPE = ("Content-Type", "application/json")
+POLL_SECONDS = 0.5
+MAX_RETRY_AFTER = 30.0
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a website asks the agent to approve; `origin` is where the code will go."""
+
+    client_name: str
+    origin: str
+    scopes: frozenset[str]
+
+
+class Code(msgspec.Struct, frozen=True):
+    """An approved sign-in's way back to its website."""
+
+    code: str
+    state: str | None
+    redirect_uri: str
+
+    def __repr__(self) -> str:
+        return f"Code({self.redirect_uri.partition('?')[0]})"
+
+
+def look_request(issuer: str, request_id: str) -> HttpRequest:
+    return HttpRequest("GET", f"{issuer}/api/auth-requests/{request_id}", (_ACCEPT,))
+
+
+def parse_look(response: HttpResponse) -> Request:
+    """Raises `request_expired` where there is nothing left to answer."""
+    if response.status != 200:
+        _refuse(response)
+    document = json_object(response, "description of the request")
+    if document.get("status", "pending") != "pending":
+        raise _expired("The request has been answered already; start the sign-in again.")
+    origin, scope = document.get("redirect_origin"), document.get("scope")
+    name = document.get("client_name")
+    if not isinstance(origin, str) or not isinstance(scope, str):
+        raise ServerMisbehaved(
+            "The server does not say which website asks and what for, so nothing was approved.",
+            code="request_unclear",
+        )
+    return Request(
+        client_name=name if isinstance(name, str) else origin,
+        origin=origin,
+        scopes=frozenset(scope.split()),
+    )
+
+
+def check_request(request: Request, website: str, allowed_scopes: frozenset[str] | None) -> None:
+    """Raises where the request is another website's, or asks for more than the caller gives."""
+    if request.origin != website:
+        raise AuthError(
+            f"The sign-in that {website} led to belongs to {request.origin}. Nothing was "
+            "approved; if that is the website you mean, give its own URL.",
+            code="website_mismatch",
+            status_code=409,
+        )
+    if allowed_scopes is not None and not request.scopes <= allowed_scopes:
+        more = " ".join(sorted(request.scopes - allowed_scopes))
+        raise AuthError(
+            f"The website asks for the scope {more}, which is not among the allowed ones. "
+            "Nothing was approved.",
+            code="scope_not_allowed",
+            status_code=403,
+        )
+
+
+def answer_request(issuer: str, request_id: str, website: str, options: Options) -> HttpRequest:
+    """Always says which website is meant, so that the server refuses any other one."""
+    content = {
+        "request_id": request_id,
+        "agent_id": options.agent_id,
+        "agent_secret": options.secret().reveal(),
+        "expected_origin": website,
+    }
+    if options.model is not None:
+        content["model"] = options.model
+    body = msgspec.json.encode(content)
+    url = f"{issuer}/api/agent/authenticate"
+    return HttpRequest("POST", url, (_CONTENT_TYPE, _ACCEPT), body)
+
+
+def parse_answer(response: HttpResponse) -> None:
+    """Raises `invalid_credentials`, `request_expired` and the rest of the wire contract's 1.3."""
+    if response.status != 200:
+        _refuse(response)
+    document = json_object(response, "answer to the agent")
+    if document.get("requires_2fa"):
+        raise AuthError(
+            "This agent's owner has switched on a second factor, which this SDK cannot answer yet.",
+            code="two_factor_required",
+            status_code=403,
+        )
+    if document.get("success") is not True:
+        raise ServerMisbehaved("The server neither took nor refused the agent's answer.")
+
+
+def poll_request(issuer: str, request_id: str) -> HttpRequest:
+    query = urlencode({"request_id": request_id})
+    return HttpRequest("GET", f"{issuer}/api/check-status?{query}", (_ACCEPT,))
+
+
+def parse_poll(response: HttpResponse, issuer: str, website: str) -> Code | float:
+    """The code, or the seconds until it is worth asking again."""
+    if response.status == 429 or response.status >= 500:
+        return retry_after(response)
+    if response.status != 200:
+        _refuse(response)
+    document = json_object(response, "status of the request")
+    status = document.get("status")
+    if status == "pending":
+        return POLL_SECONDS
+    if status == "authenticated":
+        return _code(document, issuer, website)
+    if status == "error":
+        raise _ended(document)
+    raise AuthError(
+        "The server gives the code to another browser than the one that started this sign-in; "
+        "start again, and let cookies through.",
+        code="sign_in_failed",
+    )
+
+
+def callback_url(code: Code, issuer: str) -> str:
+    """The redirect URI with its own query kept (RFC 6749 4.1.2), and the issuer (RFC 9207)."""
+    state = [] if code.state is None else [("state", code.state)]
+    query = urlencode([("code", code.code), *state, ("iss", issuer)])
+    uri = code.redirect_uri
+    joint = "?" if "?" not in uri else "" if uri.endswith(("?", "&")) else "&"
+    return f"{uri}{joint}{query}"
+
+
+def retry_after(response: HttpResponse) -> float:
+    """Seconds; dates are not worth their trouble here (RFC 9110 10.2.3)."""
+    text = response.headers.get("retry-after", "")
+    seconds = float(text) if text.isascii() and text.isdigit() else POLL_SECONDS
+    return min(max(seconds, POLL_SECONDS), MAX_RETRY_AFTER)
+
+
+def _code(document: dict[str, Any], issuer: str, website: str) -> Code:
+    code, state, uri = (document.get(name) for name in ("code", "state", "redirect_uri"))
+    if not isinstance(code, str) or not isinstance(uri, str) or not isinstance(state, str | None):
+        raise ServerMisbehaved("The server approved the request without a usable code.")
+    if document.get("iss", issuer) != issuer:  # RFC 9207 2.4
+        raise ServerMisbehaved("The code comes from another issuer.", code="issuer_mismatch")
+    if url_problem(uri, query=True) is not None or normal_origin(uri) != website:
+        raise AuthError(
+            f"The server wants to give the code to another address than {website}.",
+            code="website_mismatch",
+            status_code=409,
+        )
+    return Code(code, state, uri)
+
+
+def _refuse(response: HttpResponse) -> NoReturn:
+    """The error answers of the agent's endpoints."""
+    if response.status == 429:
+        seconds = int(retry_after(response))
+        raise AuthError(
+            f"Too many attempts; the server asks to wait {seconds} seconds.",
+            code="rate_limited",
+            status_code=429,
+        )
+    if response.status >= 500:
+        raise ServerUnavailable("The Auth Agent server fails; try again in a few seconds.")
+    error, said = _error(response), excerpt(response)
+    if response.status == 401:
+        raise AuthError(
+            "The server knows no such agent, or the secret is wrong or was replaced; check "
+            "agent_id and agent_secret (`auth-agent agent list`, `agent rotate-secret`).",
+            code="invalid_credentials",
+            status_code=401,
+        )
+    if response.status == 404:
+        raise _expired("The request has expired; start the sign-in again.")
+    if error in ("origin_mismatch", "website_mismatch"):
+        raise AuthError(
+            "The server says that the request belongs to another website; nothing was approved.",
+            code="website_mismatch",
+            status_code=409,
+        )
+    raise AuthError(
+        f"The server refused: {said}", code="sign_in_failed", status_code=response.status
+    )
+
+
+def _error(response: HttpResponse) -> str:
+    try:
+        return str(json_object(response, "error").get("error", ""))
+    except ServerMisbehaved:
+        return ""
+
+
+def _ended(document: dict[str, Any]) -> AuthError:
+    if document.get("error") == "access_denied":
+        return AuthError("The sign-in was cancelled.", code="access_denied", status_code=403)
+    return _expired("The request has expired; start the sign-in again.")
+
+
+def _expired(description: str) -> AuthError:
+    return AuthError(description, code="request_expired", status_code=404)
