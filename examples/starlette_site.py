@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from auth_agent_starlette import AuthAgentMiddleware, login_path, logout_path, requires_agent
@@ -53,6 +53,7 @@ app = Starlette(
         Route("/me", me),
         Route("/private/report", private_report),
         Route("/reports", reports),
+        Route("/favicon.ico", Response(status_code=204)),
     ],
     middleware=[Middleware(AuthAgentMiddleware)],
 )
