@@ -36,7 +36,8 @@ def answer_browsers(stage: Stage, console: Console) -> Iterator[None]:
     )
 
     def answer_one(request_id: str) -> None:
-        say(f"\n   A browser waits for an agent: {request_id}", "bold")
+        console.print()
+        say(f"A browser waits for an agent: {request_id}", "bold")
         time.sleep(PAUSE_SECONDS)
         journey = Journey(ends_at=time.monotonic() + 10, timeout=options.timeout)
         flow = answer(stage.server, request_id, stage.website, options, journey)
