@@ -215,7 +215,6 @@ def test_an_accident_shows_nothing(own_world: World, caplog: pytest.LogCaptureFi
 
 def test_nothing_secret_is_ever_logged(own_world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("authlib").setLevel(logging.INFO)
     browser = own_world.browser()
     request_id = own_world.open(browser)
     own_world.answer(request_id)

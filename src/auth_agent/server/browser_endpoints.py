@@ -35,7 +35,7 @@ def authorize(context: Context, call: Call) -> Answer:
         state = None if "state" in parameters.duplicates else parameters.get("state")
         return _error_redirect(context, error.redirect_uri, error.error, error.description, state)
     browser, cookie = _browser(context, call)
-    now, request_id = context.now(), new_token("req_", 24)
+    now, request_id = context.now(), new_token("req_", 18)
     row = {
         "id": request_id,
         "client_id": request.client.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 Headers = tuple[tuple[str, str], ...]
@@ -45,7 +45,6 @@ class Answer:
     body: bytes = b""
     headers: Headers = ()
     content_type: str = "application/json"
-    vary: str = field(default="", kw_only=True)
 
 
 class Refusal(Exception):

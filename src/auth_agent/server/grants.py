@@ -5,7 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidRequestError, InvalidScopeError
+from authlib.oauth2.rfc6749.errors import (
+    InvalidGrantError,
+    InvalidRequestError,
+    InvalidScopeError,
+    OAuth2Error,
+)
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
 from authlib.oauth2.rfc6749.hooks import hooked
 from authlib.oauth2.rfc7636 import CodeChallenge
@@ -141,8 +146,8 @@ class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
         self.request.client = client
         try:
             self.validate_authorization_request_payload()
-        except Exception as error:
-            error.redirect_uri = redirect_uri  # type: ignore[attr-defined]
+        except OAuth2Error as error:
+            error.redirect_uri = redirect_uri
             raise
         return redirect_uri
 
