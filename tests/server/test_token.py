@@ -104,6 +104,21 @@ def test_a_resource_becomes_the_audience(world: World) -> None:
     assert world.verified(token, "https://api.shop.example")["aud"] == "https://api.shop.example"
 
 
+def test_a_token_request_may_narrow_the_audience_but_not_change_it(own_world: World) -> None:
+    two = ["https://api.a.example", "https://api.b.example"]
+    site = registry.add_client(own_world.database, "Two", [REDIRECT], resources=two)
+    code = own_world.code(client_id=site.client_id, resource=two)
+    auth = own_world.basic(site)
+    _refused(own_world.redeem(code, auth=auth, resource="https://x.example"), "invalid_target")
+    tokens = own_world.redeem(code, auth=auth, resource=two[0]).json()
+    assert own_world.verified(tokens["access_token"], two[0])["aud"] == two[0]
+    assert own_world.introspect(tokens["access_token"], site)["aud"] == two[0]
+    refreshed = own_world.refresh(tokens["refresh_token"], auth=auth, resource="https://x.example")
+    _refused(refreshed, "invalid_target")
+    tokens = own_world.refresh(tokens["refresh_token"], auth=auth).json()
+    assert own_world.verified(tokens["access_token"], two[0])["aud"] == two
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

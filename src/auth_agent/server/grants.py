@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749.errors import (
     InvalidGrantError,
-    InvalidRequestError,
     InvalidScopeError,
     OAuth2Error,
 )
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
 from authlib.oauth2.rfc6749.hooks import hooked
-from authlib.oauth2.rfc7636 import CodeChallenge
 
 from auth_agent.secret import Secret
 
@@ -24,7 +22,7 @@ from .client_authentication import METHODS
 from .credentials import digest, new_token
 from .families import Family
 from .sign_ins import AuthorizationCode
-from .tokens import Issue, sign_id_token
+from .tokens import Issue
 
 if TYPE_CHECKING:
     from .clients import Client
@@ -38,34 +36,6 @@ class Reused(InvalidGrantError):  # type: ignore[misc]
     def __init__(self, family_id: str) -> None:
         super().__init__("It was used before; everything that came from it is revoked")
         self.family_id = family_id
-
-
-class S256Challenge(CodeChallenge):  # type: ignore[misc]
-    """PKCE with S256 and nothing else, compulsory."""
-
-    DEFAULT_CODE_CHALLENGE_METHOD = "S256"
-    SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
-    CODE_CHALLENGE_METHODS = {"S256": CodeChallenge.CODE_CHALLENGE_METHODS["S256"]}  # noqa: RUF012
-
-    def validate_code_challenge(self, grant: CodeGrant, redirect_uri: Any) -> None:
-        data = grant.request.payload.data
-        if "code_challenge" not in data or data.get("code_challenge_method") != "S256":
-            raise InvalidRequestError("PKCE is required: send code_challenge and method S256")
-        super().validate_code_challenge(grant, redirect_uri)
-
-
-class IdTokenExtension:
-    """Adds the ID token to an answer whose scope has `openid`."""
-
-    def __call__(self, grant: Any) -> None:
-        grant.register_hook("after_create_token_response", self.add)
-
-    def add(self, grant: Any, response: tuple[int, dict[str, Any], Any]) -> None:
-        token, issue = response[1], grant.request.issue
-        if "openid" in token["scope"].split():
-            token["id_token"] = sign_id_token(
-                issue.key, issue, token["scope"], token["access_token"]
-            )
 
 
 class _Issuing:
@@ -106,6 +76,13 @@ class _Issuing:
             address=self.request.address,
         )
 
+    def _audience(self, source: AuthorizationCode | Family) -> tuple[str, ...]:
+        """RFC 8707 section 2.2: a token request may narrow what was granted, never widen it."""
+        asked = tuple(dict.fromkeys(self.request.parameters.resources))
+        if not set(asked) <= set(source.audience):
+            raise OAuth2Error("The resource was not granted", error="invalid_target")
+        return asked or source.audience
+
     def _issue(self, source: AuthorizationCode | Family, family_id: str, **more: Any) -> Issue:
         settings = self.context.settings
         issue = Issue(
@@ -116,7 +93,7 @@ class _Issuing:
             family_id=family_id,
             agent=source.agent,
             model=source.model,
-            audience=source.audience,
+            audience=self._audience(source),
             auth_time=source.auth_time,
             amr=source.amr,
             now=self.now,
@@ -164,6 +141,7 @@ class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
 
     def authenticate_user(self, code: AuthorizationCode) -> Issue:
         connection, settings = self.request.transaction, self.context.settings
+        self._audience(code)  # before anything is redeemed
         family_id = new_token("sid_", 16)
         if not sign_ins.redeem(connection, code.request_id, self.now, family_id):
             if redeemed := sign_ins.family_of_redeemed(connection, code.request_id):
@@ -171,17 +149,17 @@ class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
             raise InvalidGrantError("The code has expired")
         lifetime = min(settings.access_token_lifetime, settings.family_lifetime)
         issue = self._issue(code, family_id, access_lifetime=lifetime, nonce=code.nonce)
-        self._start(connection, issue, code.scope)
+        self._start(connection, issue, code.scope, code.audience)
         return issue
 
-    def _start(self, connection: Any, issue: Issue, scope: str) -> None:
+    def _start(self, connection: Any, issue: Issue, scope: str, audience: tuple[str, ...]) -> None:
         settings = self.context.settings
         row = {
             "id": issue.family_id,
             "client_id": issue.client_id,
             "agent_id": issue.agent.id,
             "scope": scope,
-            "audience": " ".join(issue.audience),
+            "audience": " ".join(audience),
             "model": issue.model,
             "amr": " ".join(issue.amr),
             "auth_time": issue.auth_time,

@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from .call import NO_STORE, Answer, Call, json_answer
 from .client_authentication import METHODS, ClientProof
 from .clients import Client, find_client
-from .grants import CodeGrant, IdTokenExtension, RefreshGrant, S256Challenge
+from .extensions import IdTokenExtension, S256Challenge
+from .grants import CodeGrant, RefreshGrant
 from .parameters import Parameters
 from .token_endpoints import Introspection, Revocation
 from .tokens import Issue, sign_access_token
