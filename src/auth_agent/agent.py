@@ -27,4 +27,6 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
     scopes: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()
     claims: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    account_id: str | None = None
+    """What the website's own `on_sign_in` hook returned."""
     via: Literal["session", "bearer"] = "session"

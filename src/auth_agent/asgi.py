@@ -82,7 +82,10 @@ class AuthAgentMiddleware:
             outcome = self.relying_party.enter_socket(visit)
         else:
             entered = self.relying_party.enter(visit)
-            outcome = entered if isinstance(entered, Pass | Reply) else await arun(entered)
+            if isinstance(entered, Pass | Reply):
+                outcome = entered
+            else:
+                outcome = await arun(entered, body_reader(receive))
         if isinstance(outcome, Reply):
             await send_reply(scope, receive, send, outcome)
             return
@@ -95,6 +98,23 @@ class AuthAgentMiddleware:
         scope["auth_agent"] = entry.agent
         scope["auth_agent.entry"] = entry
         entry.read = entry.agent is not None
+
+
+def body_reader(receive: Receive) -> Callable[[int], Awaitable[bytes | None]]:
+    """Reads a body that belongs to a route of ours; the application's bodies are never touched."""
+
+    async def read(limit: int) -> bytes | None:
+        body = b""
+        while len(body) <= limit:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                return body if len(body) <= limit else None
+        return None
+
+    return read
 
 
 async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -> None:

@@ -7,15 +7,17 @@ of one event loop.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
+import inspect
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.transport import aclose, close, exchange, exchange_async
-from auth_agent.wire import Effect, Flow, Join, Send
+from auth_agent.wire import Call, Effect, Flow, Join, Send, Spawn
 
 if TYPE_CHECKING:
     from anyio.lowlevel import RunVar
@@ -23,14 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["aclose", "arun", "close", "run"]
 
 T = TypeVar("T")
+BodyReader = Callable[[int], bytes | None]
+AsyncBodyReader = Callable[[int], Awaitable[bytes | None]]
 
 WAIT_SECONDS = 30.0  # three exchanges; a leader takes two at most
 
 
-def run(flow: Flow[T]) -> T:
-    """The flow's value; raises what the flow raises."""
+def run(flow: Flow[T], read_body: BodyReader | None = None) -> T:
+    """The flow's value; raises what the flow raises. `read_body(limit)` reads the visit's body."""
     result: Any = None
-    error: AuthError | None = None
+    error: Exception | None = None
     while True:
         try:
             effect = flow.send(result) if error is None else flow.throw(error)
@@ -39,15 +43,15 @@ def run(flow: Flow[T]) -> T:
             return value
         result, error = None, None
         try:
-            result = _perform(effect)
-        except AuthError as raised:
+            result = _perform(effect, read_body)
+        except Exception as raised:  # noqa: BLE001  # the flow decides what becomes of it
             error = raised
 
 
-async def arun(flow: Flow[T]) -> T:
-    """The flow's value; raises what the flow raises."""
+async def arun(flow: Flow[T], read_body: AsyncBodyReader | None = None) -> T:
+    """The flow's value; raises what the flow raises. `read_body(limit)` reads the visit's body."""
     result: Any = None
-    error: AuthError | None = None
+    error: Exception | None = None
     while True:
         try:
             effect = flow.send(result) if error is None else flow.throw(error)
@@ -56,37 +60,87 @@ async def arun(flow: Flow[T]) -> T:
             return value
         result, error = None, None
         try:
-            result = await _perform_async(effect)
-        except AuthError as raised:
+            result = await _perform_async(effect, read_body)
+        except Exception as raised:  # noqa: BLE001  # the flow decides what becomes of it
             error = raised
 
 
-def _perform(effect: Effect) -> Any:
+def _perform(effect: Effect, read_body: BodyReader | None) -> Any:
     if isinstance(effect, Send):
         return exchange(effect.request)
+    if isinstance(effect, Join):
+        return _join(effect)
+    if isinstance(effect, Spawn):
+        return _spawn(effect)
+    if isinstance(effect, Call):
+        result = effect.function(*effect.arguments)
+        if inspect.isawaitable(result):
+            raise TypeError(f"{effect.function!r} is async, but this website runs in threads")
+        return result
+    if read_body is None:
+        raise TypeError("this adapter cannot read a body")
+    return read_body(effect.limit)
+
+
+async def _perform_async(effect: Effect, read_body: AsyncBodyReader | None) -> Any:
+    if isinstance(effect, Send):
+        return await exchange_async(effect.request)
+    if isinstance(effect, Join):
+        return await _join_async(effect)
+    if isinstance(effect, Spawn):
+        return _spawn(effect)
+    if isinstance(effect, Call):
+        return await _call_async(effect)
+    if read_body is None:
+        raise TypeError("this adapter cannot read a body")
+    return await read_body(effect.limit)
+
+
+async def _call_async(effect: Call) -> Any:
+    """A plain function may block, so it runs in a thread."""
+    if inspect.iscoroutinefunction(effect.function):
+        return await effect.function(*effect.arguments)
+    from anyio import to_thread  # noqa: PLC0415
+
+    result = await to_thread.run_sync(effect.function, *effect.arguments)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _join(effect: Join) -> Any:
     flight, leads = _threads.board(effect.key, threading.Event)
     if leads:
-        with _Landing(_threads, effect, flight):
+        with _Landing(_threads, effect.key, flight):
             flight.result = run(effect.start())
     elif not flight.landed.wait(WAIT_SECONDS):
         raise ServerUnavailable("The Auth Agent server takes too long to answer.")
     return flight.outcome()
 
 
-async def _perform_async(effect: Effect) -> Any:
+async def _join_async(effect: Join) -> Any:
     import anyio  # noqa: PLC0415
 
-    if isinstance(effect, Send):
-        return await exchange_async(effect.request)
     flights = _loop_flights()
     flight, leads = flights.board(effect.key, anyio.Event)
     if leads:
-        with _Landing(flights, effect, flight):
+        with _Landing(flights, effect.key, flight):
             flight.result = await arun(effect.start())
     else:
         with anyio.move_on_after(WAIT_SECONDS):
             await flight.landed.wait()
     return flight.outcome()
+
+
+def _spawn(effect: Spawn) -> None:
+    """In a thread of its own, under tasks too: no event loop has to outlive it."""
+    flight, leads = _threads.board(effect.key, threading.Event)
+    if not leads:
+        return
+
+    def work() -> None:
+        with contextlib.suppress(AuthError), _Landing(_threads, effect.key, flight):
+            run(effect.start())
+
+    threading.Thread(target=work, name="auth-agent", daemon=True).start()
 
 
 class _Flight:
@@ -129,8 +183,8 @@ class _Flights:
 class _Landing:
     """Whatever happens to the one who runs the flow, those who wait hear of it."""
 
-    def __init__(self, flights: _Flights, effect: Join, flight: _Flight) -> None:
-        self._flights, self._effect, self._flight = flights, effect, flight
+    def __init__(self, flights: _Flights, key: Hashable, flight: _Flight) -> None:
+        self._flights, self._key, self._flight = flights, key, flight
 
     def __enter__(self) -> None:
         pass
@@ -138,7 +192,7 @@ class _Landing:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, AuthError):
             self._flight.error = error
-        self._flights.land(self._effect.key, self._flight)
+        self._flights.land(self._key, self._flight)
 
 
 _threads = _Flights()

@@ -11,16 +11,18 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from auth_agent import login, routes
 from auth_agent.agent import Agent
 from auth_agent.challenge import challenge, forbid, is_preflight
+from auth_agent.errors import AuthError
 from auth_agent.policy import Requirement, is_protected, judge, judge_site
 from auth_agent.session import Session, cleared_cookie, is_due, read_session, renew, session_cookie
 from auth_agent.settings import Settings
-from auth_agent.site import Site
+from auth_agent.site import Hooks, Site
 from auth_agent.transaction import SpentStates
 from auth_agent.url import safe_next
 from auth_agent.wire import Flow, Outcome, Pass, Reply, Visit, join
@@ -41,11 +43,16 @@ class RelyingParty:
         self,
         settings: Settings | None = None,
         *,
+        on_sign_in: Callable[[Agent], Any] | None = None,
+        on_refused: Callable[[AuthError], Any] | None = None,
+        on_sign_out: Callable[[Agent], Any] | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        """`site.Hooks` says what the hooks may do."""
         self.settings = settings or Settings.from_env()
-        self._site = Site.open(self.settings, clock=clock, random=random)
+        hooks = Hooks(on_sign_in=on_sign_in, on_refused=on_refused, on_sign_out=on_sign_out)
+        self._site = Site.open(self.settings, hooks, clock=clock, random=random)
         self._routes = routes.routes(self._site, SpentStates())
 
     def enter(self, visit: Visit) -> Outcome | Flow[Outcome]:

@@ -6,17 +6,19 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import msgspec
+
 from auth_agent import login, transaction
 from auth_agent.challenge import may_start_login, refuse
 from auth_agent.errors import AuthError, SignInRefused
 from auth_agent.logout import is_own_request, revoke
 from auth_agent.policy import judge_site
 from auth_agent.reply import json_reply, page, post_button, redirect
-from auth_agent.session import cleared_cookie, read_session, session_cookie
+from auth_agent.session import Session, cleared_cookie, read_session, session_cookie
 from auth_agent.site import Site
 from auth_agent.transaction import SpentStates, Transaction
 from auth_agent.url import safe_next
-from auth_agent.wire import Cookie, Flow, Outcome, Reply, Visit
+from auth_agent.wire import Cookie, Flow, Outcome, Reply, Visit, call
 
 logger = logging.getLogger("auth_agent")
 
@@ -52,7 +54,7 @@ def _start(site: Site, visit: Visit) -> Flow[Outcome]:
         begun, cookies = transaction.begin(visit, next_path, site)
         location = login.authorization_url(begun, site.settings, metadata)
     except AuthError as error:
-        return _refused(site, visit, error, next_path)
+        return (yield from _refuse(site, visit, error, next_path))
     return redirect(location, cookies=cookies)
 
 
@@ -63,7 +65,7 @@ def _callback(site: Site, spent: SpentStates, visit: Visit) -> Outcome | Flow[Ou
         callback = login.read_callback(visit)
         begun = transaction.recall(visit, callback.state, site)
     except SignInRefused as error:
-        return _refused(site, visit, error, "/")
+        return _refuse(site, visit, error, "/")
     return _finish(site, spent, visit, callback, begun)
 
 
@@ -76,11 +78,22 @@ def _finish(
         refusal = judge_site(session.agent, site.settings)
         if refusal is not None:
             raise SignInRefused(refusal.description, code="agent_refused", status_code=403)
+        session = yield from _tell_sign_in(session, site)
         cookie = session_cookie(session, site)
     except AuthError as error:
-        return _refused(site, visit, error, begun.next, (cleared,))
+        return (yield from _refuse(site, visit, error, begun.next, (cleared,)))
     logger.info("signed_in agent=%s client=%s", session.agent.id, session.agent.client_id)
     return redirect(begun.next, cookies=(cleared, cookie))
+
+
+def _tell_sign_in(session: Session, site: Site) -> Flow[Session]:
+    if site.hooks.on_sign_in is None:
+        return session
+    account_id = yield from call(site.hooks.on_sign_in, session.agent)
+    if account_id is None:
+        return session
+    agent = msgspec.structs.replace(session.agent, account_id=str(account_id))
+    return msgspec.structs.replace(session, agent=agent)
 
 
 def _logout(site: Site, visit: Visit) -> Outcome | Flow[Outcome]:
@@ -105,13 +118,17 @@ def _sign_out(site: Site, visit: Visit) -> Flow[Outcome]:
     if session is not None:
         revoked = yield from revoke(session, site)
         logger.info("signed_out agent=%s revoked=%s", session.agent.id, revoked)
+        if site.hooks.on_sign_out is not None:
+            yield from call(site.hooks.on_sign_out, session.agent)
     return redirect("/", cookies=(cleared_cookie(site.settings),))
 
 
-def _refused(
+def _refuse(
     site: Site, visit: Visit, error: AuthError, next_path: str, cookies: tuple[Cookie, ...] = ()
-) -> Reply:
+) -> Flow[Outcome]:
     logger.warning("refused cause=%s status=%d", error.code, error.status_code)
+    if site.hooks.on_refused is not None:
+        yield from call(site.hooks.on_refused, error)
     return refuse(visit, site.settings, error, next_path=next_path, cookies=cookies)
 
 

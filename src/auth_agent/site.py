@@ -5,12 +5,28 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
+from auth_agent.agent import Agent
+from auth_agent.errors import AuthError
 from auth_agent.provider import Provider
 from auth_agent.seal import Seal
 from auth_agent.settings import Settings
+
+
+class Hooks(msgspec.Struct, frozen=True, kw_only=True):
+    """Functions of the website, sync or (under ASGI) async.
+
+    `on_sign_in(agent)` may return the website's own account id, which stays in the session as
+    `agent.account_id`, and may raise `SignInRefused`. `on_refused(error)` hears of a sign-in that
+    failed, `on_sign_out(agent)` of one that ended.
+    """
+
+    on_sign_in: Callable[[Agent], Any] | None = None
+    on_refused: Callable[[AuthError], Any] | None = None
+    on_sign_out: Callable[[Agent], Any] | None = None
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -21,15 +37,17 @@ class Site(msgspec.Struct, frozen=True):
     provider: Provider
     clock: Callable[[], float]
     random: Callable[[int], bytes]
+    hooks: Hooks
 
     @classmethod
     def open(
         cls,
         settings: Settings,
+        hooks: Hooks,
         *,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> Site:
         context = (settings.issuer, settings.client_id, settings.base_url)
         seal = Seal(settings.secret, *context, random=random)
-        return cls(settings, seal, Provider(settings.issuer, clock), clock, random)
+        return cls(settings, seal, Provider(settings.issuer, clock), clock, random, hooks)

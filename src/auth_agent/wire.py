@@ -58,7 +58,27 @@ class Join(msgspec.Struct, frozen=True):
     start: Callable[[], Flow[Any]]
 
 
-Effect = Send | Join
+class Spawn(msgspec.Struct, frozen=True):
+    """Run a flow in the background, unless one of this key is under way; nobody hears of it."""
+
+    key: Hashable
+    start: Callable[[], Flow[Any]]
+
+
+class ReadBody(msgspec.Struct, frozen=True):
+    """Read the visit's body; the result is bytes, or None where there are more than `limit`."""
+
+    limit: int
+
+
+class Call(msgspec.Struct, frozen=True):
+    """Call a function of the website, which may be async; the result is what it returns."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+Effect = Send | Join | Spawn | ReadBody | Call
 Flow = Generator[Effect, Any, T]
 
 
@@ -69,6 +89,20 @@ def send(request: HttpRequest) -> Flow[HttpResponse]:
 
 def join(key: Hashable, start: Callable[[], Flow[T]]) -> Flow[T]:
     result: T = yield Join(key, start)
+    return result
+
+
+def spawn(key: Hashable, start: Callable[[], Flow[Any]]) -> Flow[None]:
+    yield Spawn(key, start)
+
+
+def read_body(limit: int) -> Flow[bytes | None]:
+    body: bytes | None = yield ReadBody(limit)
+    return body
+
+
+def call(function: Callable[..., Any], *arguments: Any) -> Flow[Any]:
+    result: Any = yield Call(function, arguments)
     return result
 
 

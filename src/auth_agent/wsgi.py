@@ -58,7 +58,7 @@ class AuthAgentMiddleware:
         visit = WsgiVisit(environ)
         outcome = self.relying_party.enter(visit)
         if not isinstance(outcome, Pass | Reply):
-            outcome = run(outcome)
+            outcome = run(outcome, body_reader(environ))
         if isinstance(outcome, Reply):
             return send_reply(visit, outcome, start_response)
         environ["auth_agent"] = outcome.agent
@@ -68,6 +68,19 @@ class AuthAgentMiddleware:
         if read or outcome.cookies:
             start_response = _finishing(start_response, read, outcome.cookies)
         return self.app(environ, start_response)
+
+
+def body_reader(environ: WSGIEnvironment) -> Callable[[int], bytes | None]:
+    """Reads a body that belongs to a route of ours; the application's bodies are never touched."""
+
+    def read(limit: int) -> bytes | None:
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal() or int(length) > limit:
+            return None
+        body: bytes = environ["wsgi.input"].read(int(length))
+        return body
+
+    return read
 
 
 def send_reply(visit: Visit, reply: Reply, start_response: StartResponse) -> Iterable[bytes]:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from auth_agent import AuthError, RelyingParty
 from auth_agent.testing import FakeServer
-from auth_agent.wire import Join, Pass, Reply, Send, Visit
+from auth_agent.wire import Call, Join, Pass, Reply, Send, Visit
 
 NAVIGATION = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 
@@ -44,6 +44,8 @@ def drive(flow, server: FakeServer):
         try:
             if isinstance(effect, Send):
                 result = server.answer(effect.request)
+            elif isinstance(effect, Call):
+                result = effect.function(*effect.arguments)
             else:
                 assert isinstance(effect, Join)
                 result = drive(effect.start(), server)
