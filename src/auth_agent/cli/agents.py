@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .output import EXIT_CODES, fail, print_json, print_table, print_values
+from .output import EXIT_CODES, fail, print_credentials, print_json, print_table
 from .storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
 app = typer.Typer(no_args_is_help=True, help="AI agents and their owners.", epilog=EXIT_CODES)
@@ -48,10 +48,7 @@ def add(
             verified=not unverified,
         )
     values = {"agent_id": made.agent_id, "agent_secret": made.agent_secret.reveal()}
-    if as_json:
-        print_json(values)
-    else:
-        print_values(values, "Keep the secret now: it is not shown again.")
+    print_credentials(values, as_json=as_json)
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -107,7 +104,4 @@ def rotate_secret(
     if secret is None:
         raise fail(f"There is no active agent {agent_id}")
     values = {"agent_id": agent_id, "agent_secret": secret.reveal()}
-    if as_json:
-        print_json(values)
-    else:
-        print_values(values, "Keep the secret now: it is not shown again.")
+    print_credentials(values, as_json=as_json)

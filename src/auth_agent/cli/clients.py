@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .output import EXIT_CODES, fail, print_json, print_table, print_values
+from .output import EXIT_CODES, fail, print_credentials, print_json, print_table
 from .storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
 app = typer.Typer(no_args_is_help=True, help="Websites that may sign agents in.", epilog=EXIT_CODES)
@@ -50,13 +50,7 @@ def add(
             upstream_compat=upstream_compat,
         )
     secret = made.client_secret.reveal() if made.client_secret else None
-    if as_json:
-        print_json({"client_id": made.client_id, "client_secret": secret})
-    else:
-        print_values(
-            {"client_id": made.client_id, "client_secret": secret or "none (public client)"},
-            "Keep the secret now: it is not shown again." if secret else "",
-        )
+    print_credentials({"client_id": made.client_id, "client_secret": secret}, as_json=as_json)
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -112,10 +106,7 @@ def rotate_secret(
     if secret is None:
         raise fail(f"There is no website {client_id} that has a secret")
     values = {"client_id": client_id, "client_secret": secret.reveal()}
-    if as_json:
-        print_json(values)
-    else:
-        print_values(values, "Keep the secret now: it is not shown again.")
+    print_credentials(values, as_json=as_json)
 
 
 def _words(options: list[str] | None) -> list[str]:

@@ -39,6 +39,16 @@ def print_values(values: Mapping[str, str], note: str = "") -> None:
         console.print(f"[dim]{note}[/dim]", highlight=False, soft_wrap=True)
 
 
+def print_credentials(values: Mapping[str, str | None], *, as_json: bool) -> None:
+    """An id and the secret that is shown this once; None for those who have no secret."""
+    if as_json:
+        print_json(dict(values))
+        return
+    has_secret = all(value is not None for value in values.values())
+    note = "Keep the secret now: it is not shown again." if has_secret else ""
+    print_values({name: value or "none" for name, value in values.items()}, note)
+
+
 def fail(message: str) -> typer.Exit:
     """Says on stderr what is wrong; raise what it returns."""
     Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
