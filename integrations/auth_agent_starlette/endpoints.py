@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
-from auth_agent.asgi import Entry
+from auth_agent.asgi import Entry, send_reply
 from auth_agent.errors import SettingsError
 from auth_agent.policy import Requirement
+from auth_agent.wire import Reply
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -21,7 +23,8 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 def requires_agent(endpoint: Endpoint | None = None, **requirement: Any) -> Any:
     """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
 
-    For sync and async endpoints that have a `request` argument.
+    For sync and async endpoints that have a `request` argument, and for WebSocket endpoints, where
+    it is `websocket`: they are refused before they accept.
     """
     wanted = Requirement(**requirement)
     if endpoint is None:
@@ -41,17 +44,22 @@ def logout_path(connection: HTTPConnection) -> str:
 
 def _guard(endpoint: Endpoint, *, requirement: Requirement) -> Any:
     parameters = list(inspect.signature(endpoint).parameters)
-    if "request" not in parameters:
-        raise TypeError(f"{endpoint.__qualname__} needs a `request` argument for requires_agent")
-    position = parameters.index("request")
+    name = next((name for name in ("request", "websocket") if name in parameters), None)
+    if name is None:
+        raise TypeError(
+            f"{endpoint.__qualname__} needs a `request` or `websocket` argument for requires_agent"
+        )
+    position = parameters.index(name)
     is_async = inspect.iscoroutinefunction(endpoint)
 
     @functools.wraps(endpoint)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
-        request: Request = kwargs["request"] if "request" in kwargs else args[position]
-        refusal = refuse(request, requirement)
-        if refusal is not None:
-            return refusal
+        connection = kwargs[name] if name in kwargs else args[position]
+        reply = refusal(connection, requirement)
+        if reply is not None and isinstance(connection, WebSocket):
+            return await deny(connection, reply)
+        if reply is not None:
+            return response(reply)
         if is_async:
             return await endpoint(*args, **kwargs)
         return await run_in_threadpool(endpoint, *args, **kwargs)
@@ -59,19 +67,31 @@ def _guard(endpoint: Endpoint, *, requirement: Requirement) -> Any:
     return guarded
 
 
-def refuse(request: HTTPConnection, requirement: Requirement) -> Response | None:
-    """The response for an agent that may not come in, or None."""
-    entry = _entry(request)
+def refusal(connection: HTTPConnection, requirement: Requirement) -> Reply | None:
+    """What to answer an agent that may not come in, or None."""
+    entry = read_entry(connection)
+    return entry.relying_party.require(entry.visit, entry.agent, requirement)
+
+
+def read_entry(connection: HTTPConnection) -> Entry:
+    """The entry, noting that somebody looked at the agent."""
+    entry = _entry(connection)
     entry.read = True
-    reply = entry.relying_party.require(entry.visit, entry.agent, requirement)
-    if reply is None:
-        return None
-    response = Response(reply.body, reply.status)
-    response.raw_headers = [
+    return entry
+
+
+def response(reply: Reply) -> Response:
+    answer = Response(reply.body, reply.status)
+    answer.raw_headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1"))
         for name, value in reply.header_list()
     ]
-    return response
+    return answer
+
+
+async def deny(websocket: WebSocket, reply: Reply) -> None:
+    """Answers the handshake, before the socket is open."""
+    await send_reply(websocket.scope, websocket.receive, websocket.send, reply)
 
 
 def _entry(connection: HTTPConnection) -> Entry:

@@ -9,17 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from fastapi import FastAPI
+from flask import Flask, jsonify, request
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from auth_agent import Requirement
+from auth_agent import Agent, Requirement
 from auth_agent import asgi as bare_asgi
 from auth_agent import wsgi as bare_wsgi
+from auth_agent_flask import AuthAgent, current_agent
+from auth_agent_flask import requires_agent as flask_requires_agent
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent
+from auth_agent_starlette.fastapi import CurrentAgent, OptionalAgent, agent_with
 from tests.adapters.network import serve_asgi, serve_wsgi
 
 PUBLIC_CACHE = "public, max-age=60"
@@ -65,6 +71,70 @@ def build_starlette(settings):
     ]
     middleware = Middleware(AuthAgentMiddleware, settings)
     return Starlette(routes=routes, middleware=[middleware])
+
+
+def build_fastapi(settings):
+    app = FastAPI()
+    app.add_middleware(AuthAgentMiddleware, settings)
+
+    @app.get("/")
+    async def home(agent: OptionalAgent):
+        return JSONResponse(describe(agent), headers={"Cache-Control": PUBLIC_CACHE})
+
+    @app.get("/static")
+    async def static():
+        return JSONResponse({}, headers={"Cache-Control": PUBLIC_CACHE})
+
+    @app.api_route("/me", methods=["GET", "POST"])
+    async def me(agent: CurrentAgent):
+        return describe(agent)
+
+    @app.get("/reports")
+    def reports(agent: Annotated[Agent, agent_with(scopes=["reports:read"])]):
+        return {}
+
+    @app.api_route("/private/{rest:path}", methods=["GET", "HEAD", "POST", "OPTIONS"])
+    async def private(rest: str):
+        return {"report": 42}
+
+    @app.post("/echo")
+    async def echo(request: Request):
+        return Response(await request.body())
+
+    return app
+
+
+def build_flask(settings):
+    app = Flask(__name__, static_folder=None)
+    AuthAgent(app, settings)
+
+    @app.get("/")
+    def home():
+        return describe(current_agent), {"Cache-Control": PUBLIC_CACHE}
+
+    @app.get("/static")
+    def static():
+        return {}, {"Cache-Control": PUBLIC_CACHE}
+
+    @app.route("/me", methods=["GET", "POST"])
+    @flask_requires_agent
+    def me():
+        return describe(current_agent)
+
+    @app.get("/reports")
+    @flask_requires_agent(scopes=["reports:read"])
+    async def reports():
+        return {}
+
+    @app.route("/private/<path:rest>", methods=["GET", "POST", "OPTIONS"])
+    def private(rest):
+        return jsonify(report=42)
+
+    @app.post("/echo")
+    def echo():
+        return request.get_data()
+
+    return app
 
 
 def build_asgi(settings):
@@ -131,4 +201,6 @@ STACKS = {
     "asgi": Stack(build_asgi, serve_asgi),
     "wsgi": Stack(build_wsgi, serve_wsgi),
     "starlette": Stack(build_starlette, serve_asgi),
+    "fastapi": Stack(build_fastapi, serve_asgi),
+    "flask": Stack(build_flask, serve_wsgi),
 }

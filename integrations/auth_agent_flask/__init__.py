@@ -1,0 +1,14 @@
+"""Sign in with Auth Agent for Flask.
+
+AuthAgent(app)                              # settings from AUTH_AGENT_* and app.config
+
+@app.get("/reports")
+@requires_agent(scopes=["reports:read"])
+def reports():
+    current_agent.id                        # the Agent; false where there is none
+"""
+
+from auth_agent_flask.extension import AuthAgent
+from auth_agent_flask.views import current_agent, login_path, logout_path, requires_agent
+
+__all__ = ["AuthAgent", "current_agent", "login_path", "logout_path", "requires_agent"]

@@ -1,0 +1,84 @@
+"""The Flask extension: reads the configuration and puts the middleware in front of the app."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask
+
+from auth_agent.agent import Agent
+from auth_agent.errors import AuthError
+from auth_agent.gate import RelyingParty
+from auth_agent.settings import ENV_PREFIX, Settings
+from auth_agent_flask.middleware import Middleware
+from auth_agent_flask.views import current_agent, login_path, logout_path
+
+Hook = Callable[..., Any]
+
+
+class AuthAgent:
+    """Lets agents in to a Flask application; raises `SettingsError` where the settings are wrong.
+
+    Give the application here, or to `init_app` in a factory. The hooks are those of `RelyingParty`,
+    sync or async, called with an application context.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        settings: Settings | None = None,
+        *,
+        relying_party: RelyingParty | None = None,
+        on_sign_in: Callable[[Agent], Any] | None = None,
+        on_refused: Callable[[AuthError], Any] | None = None,
+        on_sign_out: Callable[[Agent], Any] | None = None,
+    ) -> None:
+        """`settings` replace environment and `app.config`, `relying_party` all other arguments."""
+        self._settings = settings
+        self._relying_party = relying_party
+        self._hooks = {
+            "on_sign_in": on_sign_in,
+            "on_refused": on_refused,
+            "on_sign_out": on_sign_out,
+        }
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Each application gets a relying party of its own, unless one was given."""
+        relying_party = self._relying_party or RelyingParty(
+            self._settings or read_settings(app.config),
+            **{name: _in_context(app, hook) for name, hook in self._hooks.items() if hook},
+        )
+        app.extensions["auth_agent"] = relying_party
+        app.wsgi_app = Middleware(app.wsgi_app, relying_party)  # type: ignore[method-assign]
+        app.jinja_env.globals.update(
+            current_agent=current_agent,
+            auth_agent_login_path=login_path,
+            auth_agent_logout_path=logout_path,
+        )
+
+
+def read_settings(config: Mapping[str, Any]) -> Settings:
+    """`AUTH_AGENT_*` from the environment and from `app.config`, which wins."""
+    given = {key: value for key, value in config.items() if key.startswith(ENV_PREFIX)}
+    names = {key: key[len(ENV_PREFIX) :].lower() for key in given}
+    known = {names[key]: value for key, value in given.items() if _is_setting(names[key])}
+    others = {key: str(value) for key, value in given.items() if not _is_setting(names[key])}
+    return Settings.from_env({**os.environ, **others}, **known)
+
+
+def _is_setting(name: str) -> bool:
+    return name in Settings.__struct_fields__
+
+
+def _in_context(app: Flask, hook: Hook) -> Hook:
+    @functools.wraps(hook)
+    def call(*arguments: Any) -> Any:
+        with app.app_context():
+            return app.ensure_sync(hook)(*arguments)
+
+    return call

@@ -1,0 +1,126 @@
+"""Sign in with Auth Agent for FastAPI.
+
+app.add_middleware(AuthAgentMiddleware)     # settings from AUTH_AGENT_*
+
+@app.get("/me")
+async def me(agent: CurrentAgent): ...      # OptionalAgent where nobody has to sign in
+
+@app.get("/reports")
+async def reports(agent: Annotated[Agent, agent_with(scopes=["reports:read"])]): ...
+
+For HTTP and WebSocket endpoints, and in `dependencies=[…]` of a router; /docs shows the lock.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import HTTPException, Security
+from fastapi.openapi.models import APIKey, HTTPBearer
+from fastapi.openapi.models import SecurityBase as SecurityModel
+from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket
+
+from auth_agent.agent import Agent
+from auth_agent.policy import Requirement
+from auth_agent.wire import Reply
+from auth_agent_starlette.endpoints import (
+    deny,
+    login_path,
+    logout_path,
+    read_entry,
+    refusal,
+    response,
+)
+from auth_agent_starlette.middleware import AuthAgentMiddleware
+
+__all__ = [
+    "AgentRefused",
+    "AuthAgentMiddleware",
+    "CurrentAgent",
+    "OptionalAgent",
+    "agent_with",
+    "login_path",
+    "logout_path",
+]
+
+
+class AgentRefused(HTTPException):
+    """No agent, or not the one that is required; answers itself as the core says.
+
+    `@app.exception_handler(AgentRefused)` changes the answer.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status, headers=dict(reply.headers))
+        self.reply = reply
+
+
+class _Scheme(SecurityBase):
+    """What OpenAPI shows; the middleware has checked it all before any endpoint is reached."""
+
+    def __init__(self, name: str, model: SecurityModel) -> None:
+        self.scheme_name = name
+        self.model = model
+
+    async def __call__(self) -> None:
+        pass
+
+
+_session = _Scheme(
+    "AuthAgentSession",
+    APIKey.model_validate(
+        {
+            "in": "cookie",
+            "name": "__Host-auth_agent",
+            "description": "The session of an agent that signed in under `/auth-agent/login`.",
+        }
+    ),
+)
+_bearer = _Scheme(
+    "AuthAgentBearer",
+    HTTPBearer(bearerFormat="JWT", description="An access token of the Auth Agent server."),
+)
+
+
+def agent_with(requirement: Requirement | None = None, /, **fields: Any) -> Any:
+    """A dependency on an agent that brings what `Requirement` says, e.g. `scopes=["a"]`."""
+    wanted = requirement or Requirement(**fields)
+
+    async def agent(
+        connection: HTTPConnection,
+        _session: Annotated[None, Security(_session)],
+        _bearer: Annotated[None, Security(_bearer)],
+    ) -> Agent | None:
+        reply = refusal(connection, wanted)
+        if reply is not None:
+            raise _refused(connection, reply)
+        return read_entry(connection).agent
+
+    return Security(agent, scopes=list(wanted.scopes))
+
+
+async def _optional_agent(
+    connection: HTTPConnection,
+    _session: Annotated[None, Security(_session)],
+    _bearer: Annotated[None, Security(_bearer)],
+) -> Agent | None:
+    return read_entry(connection).agent
+
+
+CurrentAgent = Annotated[Agent, agent_with()]
+OptionalAgent = Annotated[Agent | None, Security(_optional_agent)]
+
+
+def _refused(connection: HTTPConnection, reply: Reply) -> AgentRefused:
+    """Starlette looks for handlers here, so that no website has to register ours."""
+    handlers, _ = connection.scope["starlette.exception_handlers"]
+    handlers.setdefault(AgentRefused, _answer)
+    return AgentRefused(reply)
+
+
+async def _answer(connection: HTTPConnection, error: AgentRefused) -> Any:
+    if isinstance(connection, WebSocket):
+        return await deny(connection, error.reply)
+    return response(error.reply)
