@@ -230,3 +230,24 @@ def test_a_verified_secret_is_remembered_for_a_while(monkeypatch: pytest.MonkeyP
     now[0] = 301.0
     assert verifier.verify(stored, "right")
     assert len(calls) == 4
+
+
+def test_a_database_in_use_is_migrated_with_everything_in_it(tmp_path: Path) -> None:
+    from alembic import command
+
+    database = Database.open(f"sqlite:///{tmp_path}/a.db")
+    registry.add_client(database, "Shop", ["https://shop.example/"])
+    agent = registry.add_agent(database, "ann@owner.example")
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("DELETE FROM client WHERE agent_id IS NOT NULL")
+        command.downgrade(alembic_config(connection), "0001")
+        connection.commit()
+    assert database.migrate() is True
+    assert [row["agent_id"] for row in registry.list_agents(database)] == [agent.agent_id]
+    with database.read() as connection:
+        clients = connection.exec_driver_sql("SELECT agent_id FROM client ORDER BY name").all()
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    assert set(clients) == {(None,), (agent.agent_id,)}
+    database.close()

@@ -28,13 +28,13 @@ def record(
             "kind": kind,
             "outcome": outcome,
             "agent_id": _short(agent_id),
-            "client_id": _short(client_id),
+            "client_id": _short(client_id, 255),
             "request_id": _short(request_id),
             "address": _short(address),
         },
     )
 
 
-def _short(text: str | None) -> str | None:
+def _short(text: str | None, longest: int = 64) -> str | None:
     """Names that were only claimed come from outside and may be of any length."""
-    return text if text is None else text[:64]
+    return text if text is None else text[:longest]

@@ -18,7 +18,8 @@ from sqlalchemy.pool import QueuePool
 
 from .migration import current_revision, upgrade
 
-HEAD = "0001"
+HEAD = "0002"
+_MIGRATING = 0x61757468  # any number that nobody else locks
 
 
 class Database:
@@ -66,8 +67,31 @@ class Database:
         with self.read() as connection:
             if current_revision(connection) == HEAD:
                 return False
-        with self.begin() as connection:
-            upgrade(connection)
+        with self._turn, self.engine.connect() as connection:
+            return self._upgrade(connection)
+
+    def _upgrade(self, connection: Connection) -> bool:
+        """Under a lock that other processes wait for, and see that there is nothing left to do."""
+        if not self.is_sqlite:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
+            return self._upgrade_in(connection)
+        # SQLite changes a table by copying it, which no foreign key may notice on the way; the
+        # pragma does nothing inside a transaction.
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return self._upgrade_in(connection)
+        finally:
+            connection.rollback()
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+
+    def _upgrade_in(self, connection: Connection) -> bool:
+        if current_revision(connection) == HEAD:
+            return False
+        upgrade(connection)
+        if self.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+            raise RuntimeError("the migration would break references between tables")
+        connection.commit()
         return True
 
     def close(self) -> None:
@@ -80,6 +104,9 @@ class Database:
 
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
+    if parsed.drivername in ("postgres", "postgresql"):
+        # What everybody writes; the driver is psycopg 3.
+        parsed = parsed.set(drivername="postgresql+psycopg")
     options: dict[str, Any] = {
         # Error messages would otherwise quote what was being stored.
         "hide_parameters": True,

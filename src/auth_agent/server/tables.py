@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData(
@@ -30,7 +31,7 @@ _Counter = BigInteger().with_variant(Integer(), "sqlite")
 client = Table(
     "client",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("id", String(255), primary_key=True),
     Column("name", String(200), nullable=False),
     Column("auth_method", String(32), nullable=False),
     Column("secret_hash", String(100)),
@@ -40,6 +41,13 @@ client = Table(
     Column("upstream_compat", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("removed_at", BigInteger),
+    # How it came here: added by an administrator, registered by itself, or read from its document.
+    Column("origin", String(16), nullable=False, server_default="added"),
+    # An agent of the older generation is a client under its own id.
+    Column("agent_id", String(64), ForeignKey("agent.id"), unique=True),
+    Column("jwks", Text),
+    Column("jwks_uri", Text),
+    Column("backchannel_logout_uri", Text),
 )
 
 agent = Table(
@@ -57,6 +65,7 @@ agent = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
+    Column("jwks", Text),  # public keys, for an agent that signs instead of sending a secret
 )
 
 # One row from /authorize to the redemption of its code.
@@ -64,14 +73,14 @@ sign_in = Table(
     "sign_in",
     metadata,
     Column("id", String(64), primary_key=True),
-    Column("client_id", String(64), ForeignKey("client.id"), nullable=False),
+    Column("client_id", String(255), ForeignKey("client.id"), nullable=False),
     Column("redirect_uri", Text, nullable=False),
     Column("scope", Text, nullable=False),
     Column("audience", Text, nullable=False),
     Column("state", Text),
     Column("nonce", Text),
     Column("code_challenge", String(128), nullable=False),
-    Column("browser_hash", String(64), nullable=False),
+    Column("browser_hash", String(64)),  # none until the first browser comes
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("agent_id", String(64), ForeignKey("agent.id")),
@@ -83,7 +92,15 @@ sign_in = Table(
     Column("code_expires_at", BigInteger),
     Column("redeemed_at", BigInteger),
     Column("family_id", String(64)),
+    Column("address", String(64)),
+    Column("only_agent", String(64)),  # the one agent that may answer, if there is such a one
     Index(None, "expires_at"),
+)
+Index(
+    "ix_sign_in_pending",
+    sign_in.c.address,
+    sqlite_where=text("approved_at IS NULL AND denied_at IS NULL"),
+    postgresql_where=text("approved_at IS NULL AND denied_at IS NULL"),
 )
 
 # Everything that descends from one redeemed code; it holds the refresh token that is good now.
@@ -91,7 +108,7 @@ token_family = Table(
     "token_family",
     metadata,
     Column("id", String(64), primary_key=True),
-    Column("client_id", String(64), ForeignKey("client.id"), nullable=False),
+    Column("client_id", String(255), ForeignKey("client.id"), nullable=False),
     Column("agent_id", String(64), ForeignKey("agent.id"), nullable=False),
     Column("scope", Text, nullable=False),
     Column("audience", Text, nullable=False),
@@ -146,8 +163,75 @@ audit = Table(
     Column("kind", String(40), nullable=False),
     Column("outcome", String(40), nullable=False),
     Column("agent_id", String(64)),
-    Column("client_id", String(64)),
+    Column("client_id", String(255)),
     Column("request_id", String(64)),
     Column("address", String(64)),
     Index(None, "at"),
+)
+
+# What administrators show; only a digest is kept.
+admin_token = Table(
+    "admin_token",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+# Assertions are good once (RFC 7523 section 3, rule 7).
+used_assertion = Table(
+    "used_assertion",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+    Index(None, "expires_at"),
+)
+
+# Back-channel logouts that websites have still to be told of, or were told of a while ago.
+logout_delivery = Table(
+    "logout_delivery",
+    metadata,
+    Column("id", _Counter, primary_key=True, autoincrement=True),
+    Column("client_id", String(255), nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("agent_id", String(64), nullable=False),
+    Column("family_id", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger),  # none once it is over
+    Column("outcome", String(40)),
+    Index(None, "next_at"),
+)
+
+# What agents report with send_event; apart from everything that a sign-in reads or writes.
+event = Table(
+    "event",
+    metadata,
+    Column("id", _Counter, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("agent_id", String(64), nullable=False),
+    Column("client_id", String(255), nullable=False),
+    Column("kind", String(200), nullable=False),
+    Column("site", String(255)),
+    Column("data", Text, nullable=False),
+    Index(None, "at"),
+    Index(None, "agent_id"),
+)
+
+# Proofs that an agent is alive behind its token.
+verification = Table(
+    "verification",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("agent_id", String(64), ForeignKey("agent.id"), nullable=False),
+    Column("client_id", String(255)),  # the website that asked; none if the agent itself did
+    Column("challenge", String(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("verified_at", BigInteger),
+    Index(None, "agent_id"),
+    Index(None, "expires_at"),
 )

@@ -32,7 +32,7 @@ def downgrade() -> None:
 def _people() -> None:
     op.create_table(
         "client",
-        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("id", sa.String(255), primary_key=True),
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("auth_method", sa.String(32), nullable=False),
         sa.Column("secret_hash", sa.String(100)),
@@ -64,7 +64,7 @@ def _sign_ins() -> None:
     op.create_table(
         "sign_in",
         sa.Column("id", sa.String(64), primary_key=True),
-        sa.Column("client_id", sa.String(64), sa.ForeignKey("client.id"), nullable=False),
+        sa.Column("client_id", sa.String(255), sa.ForeignKey("client.id"), nullable=False),
         sa.Column("redirect_uri", sa.Text, nullable=False),
         sa.Column("scope", sa.Text, nullable=False),
         sa.Column("audience", sa.Text, nullable=False),
@@ -91,7 +91,7 @@ def _tokens() -> None:
     op.create_table(
         "token_family",
         sa.Column("id", sa.String(64), primary_key=True),
-        sa.Column("client_id", sa.String(64), sa.ForeignKey("client.id"), nullable=False),
+        sa.Column("client_id", sa.String(255), sa.ForeignKey("client.id"), nullable=False),
         sa.Column("agent_id", sa.String(64), sa.ForeignKey("agent.id"), nullable=False),
         sa.Column("scope", sa.Text, nullable=False),
         sa.Column("audience", sa.Text, nullable=False),
@@ -141,7 +141,7 @@ def _records() -> None:
         sa.Column("kind", sa.String(40), nullable=False),
         sa.Column("outcome", sa.String(40), nullable=False),
         sa.Column("agent_id", sa.String(64)),
-        sa.Column("client_id", sa.String(64)),
+        sa.Column("client_id", sa.String(255)),
         sa.Column("request_id", sa.String(64)),
         sa.Column("address", sa.String(64)),
     )
