@@ -11,13 +11,15 @@ from msgspec import Struct
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
 
-from .urls import is_loopback, issuer_problem
+from .urls import is_loopback, issuer_problem, smtp_problem
 
 PREFIX = "AUTH_AGENT_SERVER_"
 DEFAULT_DATABASE = "sqlite:///auth-agent.db"
 DEFAULT_SCOPES = ("openid", "profile", "email", "agent")
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 DAY = 86_400
+LOG_FORMATS = ("text", "json")
+_ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,189}")
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 # Field, lowest and highest allowed value; all in seconds but the last, which is in bytes.
@@ -28,6 +30,10 @@ _NUMBERS = {
     "id_token_lifetime": (60, DAY),
     "refresh_token_lifetime": (300, 365 * DAY),
     "family_lifetime": (300, 730 * DAY),
+    "second_factor_lifetime": (60, 3_600),
+    "mailed_code_lifetime": (60, 3_600),
+    "session_idle": (60, DAY),
+    "session_lifetime": (300, 30 * DAY),
     "max_body": (1_024, 1_048_576),
 }
 
@@ -36,7 +42,9 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     """Everything the server is told; each field is `AUTH_AGENT_SERVER_<FIELD>` in the environment.
 
     Lifetimes are in seconds. `secrets` (variable `_SECRET`) is newest first; it may be empty
-    only where a loopback issuer keeps a secret beside its SQLite file.
+    only where a loopback issuer keeps a secret beside its SQLite file. `session_idle` and
+    `session_lifetime` are those of administrators and owners in the console. Without `smtp_url`
+    a loopback issuer prints its mail and any other sends none.
     """
 
     issuer: str
@@ -50,8 +58,16 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     id_token_lifetime: int = 3_600
     refresh_token_lifetime: int = 30 * DAY
     family_lifetime: int = 90 * DAY
+    second_factor_lifetime: int = 300
+    mailed_code_lifetime: int = 900
+    session_idle: int = 1_800
+    session_lifetime: int = 43_200
     max_body: int = 65_536
     upstream_compat: bool = False
+    smtp_url: Secret = Secret("")
+    mail_from: str = ""
+    log_format: str = "text"
+    metrics_token: Secret = Secret("")
 
     def __post_init__(self) -> None:
         problems = _problems(self)
@@ -75,6 +91,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
             values["scopes"] = tuple(dict.fromkeys((*DEFAULT_SCOPES, *scopes.split())))
         if algorithm := environ.get(PREFIX + "SIGNING_ALGORITHM"):
             values["signing_algorithm"] = algorithm
+        values |= _mail_and_operations(environ)
         for field in _NUMBERS:
             name = PREFIX + field.upper()
             if not (text := environ.get(name)):
@@ -102,6 +119,18 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     def path(self) -> str:
         """The issuer's path, empty for most; every public address starts with it."""
         return urlsplit(self.issuer).path
+
+
+def _mail_and_operations(environ: Mapping[str, str]) -> dict[str, object]:
+    """What is taken as it is written; the secrets among it in their type."""
+    values: dict[str, object] = {}
+    for field in ("smtp_url", "metrics_token"):
+        if text := environ.get(PREFIX + field.upper(), ""):
+            values[field] = Secret(text)
+    for field in ("mail_from", "log_format"):
+        if text := environ.get(PREFIX + field.upper(), ""):
+            values[field] = text
+    return values
 
 
 def _born(values: dict[str, object], problems: list[str]) -> ServerSettings:
@@ -132,10 +161,26 @@ def _problems(settings: ServerSettings) -> list[str]:
         problems.append(
             f"{PREFIX}SIGNING_ALGORITHM is not supported; choose one of {', '.join(ALGORITHMS)}"
         )
+    problems += _operations_problems(settings)
     if any(not SCOPE_TOKEN.fullmatch(scope) for scope in settings.scopes):
         problems.append(
             f"{PREFIX}SCOPES holds a character that no scope has; use plain ASCII words"
         )
+    return problems
+
+
+def _operations_problems(settings: ServerSettings) -> list[str]:
+    problems = []
+    if settings.smtp_url and (problem := smtp_problem(settings.smtp_url.reveal())):
+        problems.append(f"{PREFIX}SMTP_URL {problem}")
+    if settings.mail_from and not _ADDRESS.fullmatch(settings.mail_from):
+        problems.append(f"{PREFIX}MAIL_FROM is not an e-mail address; write e.g. id@shop.example")
+    if settings.log_format not in LOG_FORMATS:
+        problems.append(f"{PREFIX}LOG_FORMAT is unknown; choose one of {', '.join(LOG_FORMATS)}")
+    if settings.metrics_token and len(settings.metrics_token.reveal()) < 16:
+        problems.append(f"{PREFIX}METRICS_TOKEN is shorter than 16 characters; make it longer")
+    if settings.session_idle > settings.session_lifetime:
+        problems.append(f"{PREFIX}SESSION_IDLE is over {PREFIX}SESSION_LIFETIME; make it shorter")
     return problems
 
 

@@ -77,6 +77,21 @@ def issuer_problem(issuer: str) -> str | None:
     return None
 
 
+def smtp_problem(url: str) -> str | None:
+    """What is wrong with the address of a mail server; says nothing of what is in it."""
+    example = "write it like smtps://user:password@mail.example or smtp://mail.example:587"
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return f"is not a URL; {example}"
+    if parts.scheme not in ("smtp", "smtps") or not host:
+        return f"names no mail server; {example}"
+    if parts.path not in ("", "/") or parts.query not in ("", "plaintext=allowed") or "#" in url:
+        return f"holds more than a mail server; {example}"
+    return None
+
+
 def redirect_matches(registered: str, requested: str) -> bool:
     """Exact string match; a loopback http address may come with any port (RFC 8252 section 7.3)."""
     if registered == requested:
