@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urldefrag
 from urllib.request import getproxies
 
 from auth_agent import transport
@@ -80,6 +81,7 @@ def new_async_client(timeout: float, url: str) -> httpx2.AsyncClient:
 
 
 def _base(url: str) -> str:
+    url = urldefrag(url).url
     return normal_origin(url) if url_problem(url, query=True) is None else ""
 
 

@@ -1,0 +1,270 @@
+"""The same flow without a socket: https, and servers that ours will never be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from auth_agent import AuthError, ServerMisbehaved, ServerUnavailable
+from auth_agent.sdk import approval
+from auth_agent.sdk.flow import Fetch, Now, Tell, Wait
+from auth_agent.sdk.options import Options
+from auth_agent.sdk.page import excerpt, request_ids
+from auth_agent.sdk.sign_in import sign_in
+from auth_agent.secret import Secret
+from auth_agent.wire import HttpRequest, HttpResponse
+
+ISSUER = "https://id.example"
+SHOP = "https://shop.example"
+AUTHORIZE = f"{ISSUER}/authorize?response_type=code&client_id=shop"
+METADATA = f"{ISSUER}/.well-known/oauth-authorization-server"
+LOOK = f"{ISSUER}/api/auth-requests/req_1234"
+ANSWER = f"{ISSUER}/api/agent/authenticate"
+POLL = f"{ISSUER}/api/check-status?request_id=req_1234"
+CALLBACK = f"{SHOP}/callback?keep=a%20b&code=ac_1&state=s%26t&iss=https%3A%2F%2Fid.example"
+
+
+def html(text, status=200):
+    return HttpResponse(status, {"content-type": "text/html"}, text.encode())
+
+
+def as_json(status=200, /, **content):
+    headers = {"content-type": "application/json"}
+    return HttpResponse(status, headers, json.dumps(content).encode())
+
+
+def to(location, status=302):
+    return HttpResponse(status, {"location": location}, b"")
+
+
+def metadata(**changes):
+    names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+    endpoints = {name: f"{ISSUER}/{name.partition('_')[0]}" for name in names}
+    endpoints["authorization_endpoint"] = f"{ISSUER}/authorize"
+    return as_json(**{"issuer": ISSUER, **endpoints, **changes})
+
+
+APPROVED = {
+    "status": "authenticated",
+    "code": "ac_1",
+    "state": "s&t",
+    "redirect_uri": f"{SHOP}/callback?keep=a%20b",
+}
+
+
+def web(**changes):
+    """A website and a server where all goes well, but for what is changed."""
+    answers = {
+        f"{SHOP}/me": [to(AUTHORIZE), html("Welcome")],
+        METADATA: metadata(),
+        AUTHORIZE: html("<meta name='request-id' content='req_1234'>"),
+        LOOK: as_json(redirect_origin=SHOP, scope="openid email", client_name="Shop"),
+        ANSWER: as_json(success=True, status="authenticated"),
+        POLL: [as_json(status="pending"), as_json(**APPROVED)],
+        CALLBACK: to("/me"),
+    }
+    return {**answers, **{globals().get(name, name): value for name, value in changes.items()}}
+
+
+class Internet:
+    """Answers the flow's effects from a table; its clock moves only while the flow waits."""
+
+    def __init__(self, answers):
+        self.answers = {k: list(v) if isinstance(v, list) else v for k, v in answers.items()}
+        self.requests: list[HttpRequest] = []
+        self.waits: list[float] = []
+        self.steps = []
+        self.now = 0.0
+
+    def play(self, url=f"{SHOP}/me", *, scopes=None, within=60.0, **options):
+        made = Options(
+            agent_id="agent_1", agent_secret=Secret("ags_1"), server_url=ISSUER, **options
+        )
+        flow = sign_in(url, made, allowed_scopes=scopes, within=within)
+        result, error = None, None
+        while True:
+            try:
+                effect = flow.send(result) if error is None else flow.throw(error)
+            except StopIteration as stop:
+                return stop.value
+            result, error = None, None
+            try:
+                result = self.perform(effect)
+            except AuthError as raised:
+                error = raised
+
+    def perform(self, effect):
+        match effect:
+            case Now():
+                return self.now
+            case Wait():
+                self.waits.append(effect.seconds)
+                self.now += effect.seconds
+            case Tell():
+                self.steps.append(effect.step)
+            case Fetch():
+                return self.answer(effect.request)
+
+    def answer(self, request):
+        self.requests.append(request)
+        found = self.answers.get(request.url)
+        if found is None:
+            raise ServerUnavailable(f"nobody at {request.url}")
+        return found.pop(0) if isinstance(found, list) else found
+
+
+def code_of(**changes):
+    internet = Internet(web(**changes))
+    with pytest.raises(AuthError) as caught:
+        internet.play()
+    return caught.value.code
+
+
+def test_all_goes_well_and_the_redirect_uri_keeps_its_query():
+    internet = Internet(web())
+    landing = internet.play(model="m")
+    assert (landing.url, landing.response.status) == (f"{SHOP}/me", 200)
+    assert internet.waits == [0.5]
+    (post,) = (request for request in internet.requests if request.method == "POST")
+    assert json.loads(post.body) == {
+        "request_id": "req_1234",
+        "agent_id": "agent_1",
+        "agent_secret": "ags_1",
+        "model": "m",
+        "expected_origin": SHOP,
+    }
+    assert "ags_1" not in repr(internet.steps)
+    assert "ags_1" not in repr(post)
+
+
+def test_the_code_travels_once_and_only_to_the_website():
+    internet = Internet(web())
+    internet.play()
+    assert [request.url for request in internet.requests if "ac_1" in request.url] == [CALLBACK]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({f"{SHOP}/me": to("http://shop.example/login")}, "insecure_url"),
+        ({f"{SHOP}/me": to("http://127.0.0.1:8000/")}, "insecure_url"),
+        ({"METADATA": metadata(issuer=f"{ISSUER}/")}, "issuer_mismatch"),
+        ({"METADATA": metadata(authorization_endpoint=f"{ISSUER}/other")}, "issuer_not_allowed"),
+        ({"METADATA": metadata(jwks_uri="http://id.example/jwks")}, "metadata_invalid"),
+        ({"AUTHORIZE": html("nothing here")}, "sign_in_failed"),
+        ({"AUTHORIZE": html("<meta name='request-id' content='../x'>")}, "sign_in_failed"),
+        (
+            {"AUTHORIZE": html("<meta name='request-id' content='req_1'>"
+             "<script>window.authRequest = {request_id: 'req_2'}</script>")},
+            "sign_in_failed",
+        ),
+        ({"AUTHORIZE": html("unknown website", 400)}, "sign_in_failed"),
+        ({"AUTHORIZE": html("busy", 429)}, "server_unavailable"),
+        ({"AUTHORIZE": to("https://other.example/?error=x")}, "sign_in_failed"),
+        ({"LOOK": as_json(redirect_origin="https://bank.example", scope="openid")},
+         "website_mismatch"),
+        ({"LOOK": as_json(redirect_origin=SHOP)}, "request_unclear"),
+        ({"LOOK": as_json(scope="openid")}, "request_unclear"),
+        ({"LOOK": as_json(redirect_origin=SHOP, scope="", status="completed")}, "request_expired"),
+        ({"LOOK": as_json(404, error="request_not_found")}, "request_expired"),
+        ({"LOOK": html("<p>A captive portal</p>")}, "server_misbehaved"),
+        ({"LOOK": HttpResponse(200, {"content-encoding": "gzip"}, b"")}, "answer_compressed"),
+        ({"ANSWER": as_json(401, error="invalid_credentials")}, "invalid_credentials"),
+        ({"ANSWER": as_json(404, error="request_not_found")}, "request_expired"),
+        ({"ANSWER": as_json(409, error="origin_mismatch")}, "website_mismatch"),
+        ({"ANSWER": as_json(409, error="already_answered")}, "sign_in_failed"),
+        ({"ANSWER": as_json(429, error="slow_down")}, "rate_limited"),
+        ({"ANSWER": as_json(500)}, "server_unavailable"),
+        ({"ANSWER": to("https://evil.example/")}, "sign_in_failed"),
+        ({"ANSWER": as_json(success=False)}, "server_misbehaved"),
+        ({"ANSWER": as_json(success=True, requires_2fa=True)}, "two_factor_required"),
+        ({"POLL": as_json(status="error", error="access_denied")}, "access_denied"),
+        ({"POLL": as_json(status="error", error="request_expired")}, "request_expired"),
+        ({"POLL": as_json(status="completed")}, "sign_in_failed"),
+        ({"POLL": as_json(status="pending")}, "timeout"),
+        ({"POLL": as_json(**{**APPROVED, "redirect_uri": "https://evil.example/"})},
+         "website_mismatch"),
+        ({"POLL": as_json(**{**APPROVED, "redirect_uri": "https://shop.example@evil.example/"})},
+         "website_mismatch"),
+        ({"POLL": as_json(**{**APPROVED, "code": None})}, "server_misbehaved"),
+        ({"POLL": as_json(**{**APPROVED, "iss": "https://evil.example"})}, "issuer_mismatch"),
+        ({"CALLBACK": html("no session for you", 400)}, "sign_in_failed"),
+        ({"CALLBACK": to("https://evil.example/")}, "sign_in_failed"),
+        ({"CALLBACK": to(AUTHORIZE)}, "sign_in_failed"),
+        ({"CALLBACK": to("http://shop.example/")}, "insecure_url"),
+    ],
+)  # fmt: skip
+def test_what_stops_a_sign_in(changes, code):
+    assert code_of(**changes) == code
+
+
+def test_the_website_tells_why_its_request_was_refused():
+    error = f"{SHOP}/callback?error=invalid_scope"
+    internet = Internet(web(**{"AUTHORIZE": to(error), error: html("<h1>No such scope</h1>", 400)}))
+    with pytest.raises(AuthError, match="No such scope"):
+        internet.play()
+
+
+def test_a_pinned_issuer_beside_others_and_an_older_websites_endpoint():
+    older = f"{ISSUER}/oauth2/authorize?response_type=code&client_id=shop"
+    changes = {f"{SHOP}/me": [to(older), html("Welcome")], older: web()[AUTHORIZE]}
+    internet = Internet(web(**changes))
+    internet.play(allowed_issuers=("https://away.example", ISSUER))
+    assert "https://away.example" not in {request.url[:20] for request in internet.requests}
+
+
+def test_a_server_that_is_busy_is_asked_again_when_it_says():
+    busy = HttpResponse(429, {"retry-after": "7"}, b"")
+    lost = HttpResponse(503, {"retry-after": "soon"}, b"")
+    internet = Internet(web(POLL=[busy, lost, as_json(**APPROVED)]))
+    internet.play()
+    assert internet.waits == [7, 0.5]
+
+
+def test_the_end_of_the_time_given():
+    internet = Internet(web(POLL=[as_json(status="pending")] * 9))
+    with pytest.raises(AuthError) as caught:
+        internet.play(within=2)
+    assert (caught.value.code, internet.waits) == ("timeout", [0.5, 0.5, 0.5])
+
+
+def test_a_request_for_a_part_of_the_scopes_is_fine():
+    Internet(web()).play(scopes=frozenset({"openid", "email", "profile"}))
+
+
+def test_unknown_words_of_the_server_reach_the_caller_on_one_bounded_line():
+    with pytest.raises(AuthError) as caught:
+        approval.parse_answer(
+            as_json(418, error="teapot", error_description="a\nb\x1b[31m" + "c" * 999)
+        )
+    assert "a b [31mccc" in caught.value.description
+    assert len(caught.value.description) < 350
+
+
+def test_the_words_of_a_page():
+    page = html("<title>No</title><script>evil()</script><h1>It &amp; that</h1><p>did\nnot work")
+    assert excerpt(page) == "It & that did not work"
+    assert excerpt(as_json(error="a", error_description="b")) == "a: b"
+    assert excerpt(HttpResponse(200, {"content-type": "application/json"}, b"[1]")) == "[1]"
+    assert excerpt(HttpResponse(200, {}, b"\xff")) == "�"
+
+
+@pytest.mark.parametrize(
+    ("page", "found"),
+    [
+        ("<meta name=request-id content=req_1>", {"req_1"}),
+        ("<script>window.authRequest = { request_id: 'req_1' }</script>", {"req_1"}),
+        ('<script>window.authRequest={timestamp:1,request_id:"req_1"}</script>', {"req_1"}),
+        ("<script>window.authRequest = {}; request_id: 'req_1'</script>", set()),
+        ("<script>let request_id = 'req_1'</script>", set()),
+    ],
+)
+def test_what_a_waiting_page_is(page, found):
+    assert request_ids(html(page)) == found
+    assert request_ids(HttpResponse(200, {"content-type": "text/plain"}, page.encode())) == set()
+
+
+def test_misbehaviour_has_its_own_class():
+    with pytest.raises(ServerMisbehaved):
+        Internet(web(LOOK=html("?"))).play()
