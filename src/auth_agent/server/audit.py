@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
 from sqlalchemy import Connection, insert
 
 from . import tables
 
 _INSERT = insert(tables.audit)
+
+
+class Actor(NamedTuple):
+    """Who acts, and from where."""
+
+    name: str | None = None
+    address: str | None = None
+
+
+_ACTOR: ContextVar[Actor] = ContextVar("actor", default=Actor())
+
+
+@contextmanager
+def acting(name: str, address: str | None = None) -> Iterator[None]:
+    """What is recorded inside was done by this administrator or owner."""
+    token = _ACTOR.set(Actor(name, address))
+    try:
+        yield
+    finally:
+        _ACTOR.reset(token)
 
 
 def record(
@@ -21,6 +46,7 @@ def record(
     address: str | None = None,
 ) -> None:
     """Writes one line; never a secret, a code or a token."""
+    actor = _ACTOR.get()
     connection.execute(
         _INSERT,
         {
@@ -30,7 +56,8 @@ def record(
             "agent_id": _short(agent_id),
             "client_id": _short(client_id, 255),
             "request_id": _short(request_id),
-            "address": _short(address),
+            "address": _short(address or actor.address),
+            "actor": _short(actor.name, 254),
         },
     )
 

@@ -18,7 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from .migration import current_revision, upgrade
 
-HEAD = "0002"
+HEAD = "0010"
 _MIGRATING = 0x61757468  # any number that nobody else locks
 
 

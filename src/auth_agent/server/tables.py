@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -66,6 +67,8 @@ agent = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
     Column("jwks", Text),  # public keys, for an agent that signs instead of sending a secret
+    # A code mailed to the owner finishes each of its sign-ins.
+    Column("second_factor", Boolean, nullable=False, default=False, server_default=false()),
 )
 
 # One row from /authorize to the redemption of its code.
@@ -166,7 +169,9 @@ audit = Table(
     Column("client_id", String(255)),
     Column("request_id", String(64)),
     Column("address", String(64)),
+    Column("actor", String(254)),  # the administrator or owner who did it
     Index(None, "at"),
+    Index(None, "agent_id"),
 )
 
 # What administrators show; only a digest is kept.

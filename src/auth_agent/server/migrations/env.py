@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from auth_agent.server.tables import metadata
+from auth_agent.server.people_tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
