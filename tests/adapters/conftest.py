@@ -21,6 +21,21 @@ def provider():
     drive.close()
 
 
+def settings_of(provider, base_url, **changes):
+    """A website of this provider."""
+    return Settings(
+        **{
+            "issuer": provider.issuer,
+            "client_id": provider.client_id,
+            "client_secret": provider.client_secret,
+            "secret": "a secret of the website that is long enough",
+            "base_url": base_url,
+            "protect": "/private/*",
+            **changes,
+        }
+    )
+
+
 @pytest.fixture
 def serve(provider):
     """Starts a stack with these settings; returns its base URL."""
@@ -29,17 +44,7 @@ def serve(provider):
         def start(name, **changes):
             port = free_port()
             base_url = f"http://127.0.0.1:{port}"
-            settings = Settings(
-                **{
-                    "issuer": provider.issuer,
-                    "client_id": provider.client_id,
-                    "client_secret": provider.client_secret,
-                    "secret": "a secret of the website that is long enough",
-                    "base_url": base_url,
-                    "protect": "/private/*",
-                    **changes,
-                }
-            )
+            settings = settings_of(provider, base_url, **changes)
             stack = STACKS[name]
             running.enter_context(stack.serve(stack.build(settings), port))
             return base_url
