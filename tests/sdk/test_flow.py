@@ -214,6 +214,14 @@ def test_a_pinned_issuer_beside_others_and_an_older_websites_endpoint():
     assert "https://away.example" not in {request.url[:20] for request in internet.requests}
 
 
+def test_an_issuer_that_ends_with_a_slash():
+    issuer = f"{ISSUER}/"
+    answers = web(METADATA=metadata(issuer=issuer))
+    found = answers.pop(CALLBACK)
+    answers[f"{CALLBACK}%2F"] = found
+    Internet(answers).play(allowed_issuers=(issuer,))
+
+
 def test_a_server_that_is_busy_is_asked_again_when_it_says():
     busy = HttpResponse(429, {"retry-after": "7"}, b"")
     lost = HttpResponse(503, {"retry-after": "soon"}, b"")

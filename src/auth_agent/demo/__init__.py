@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auth_agent.demo.bystander import answer_browsers
@@ -56,7 +59,7 @@ def _stay(stage: Stage, console: Console) -> None:
         ("\nSign in yourself, from another terminal", "bold"),
         (f"   export AUTH_AGENT_AGENT_SECRET={agent.agent_secret.reveal()}", ""),
         (
-            f"   auth-agent login {stage.website}/me --agent-id {agent.agent_id} "
+            f"   {_command()} login {stage.website}/me --agent-id {agent.agent_id} "
             f"--model {MODEL} --issuer {stage.server}",
             "",
         ),
@@ -68,11 +71,19 @@ def _stay(stage: Stage, console: Console) -> None:
         stage.ended()
 
 
+def _command() -> str:
+    """As it can be typed here: without an active virtual environment it needs its path."""
+    typed = Path(sys.argv[0])
+    is_found = shutil.which("auth-agent") is not None or typed.stem != "auth-agent"
+    return "auth-agent" if is_found else str(typed)
+
+
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Ctrl-C, a closed terminal and a polite kill end the demo in the same way, once."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    known = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    known = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        known.append(signal.SIGHUP)
 
     def interrupt(_number: int, _frame: object) -> None:
         for number in known:

@@ -39,7 +39,7 @@ class Code(msgspec.Struct, frozen=True):
 
 
 def look_request(issuer: str, request_id: str) -> HttpRequest:
-    return HttpRequest("GET", f"{issuer}/api/auth-requests/{request_id}", (_ACCEPT,))
+    return HttpRequest("GET", _at(issuer, f"/api/auth-requests/{request_id}"), (_ACCEPT,))
 
 
 def parse_look(response: HttpResponse) -> Request:
@@ -93,7 +93,7 @@ def answer_request(issuer: str, request_id: str, website: str, options: Options)
     if options.model is not None:
         content["model"] = options.model
     body = msgspec.json.encode(content)
-    url = f"{issuer}/api/agent/authenticate"
+    url = _at(issuer, "/api/agent/authenticate")
     return HttpRequest("POST", url, (_CONTENT_TYPE, _ACCEPT), body)
 
 
@@ -114,7 +114,7 @@ def parse_answer(response: HttpResponse) -> None:
 
 def poll_request(issuer: str, request_id: str) -> HttpRequest:
     query = urlencode({"request_id": request_id})
-    return HttpRequest("GET", f"{issuer}/api/check-status?{query}", (_ACCEPT,))
+    return HttpRequest("GET", _at(issuer, f"/api/check-status?{query}"), (_ACCEPT,))
 
 
 def parse_poll(response: HttpResponse, issuer: str, website: str) -> Code | float:
@@ -152,6 +152,10 @@ def retry_after(response: HttpResponse) -> float:
     text = response.headers.get("retry-after", "")
     seconds = float(text) if text.isascii() and text.isdigit() else POLL_SECONDS
     return min(max(seconds, POLL_SECONDS), MAX_RETRY_AFTER)
+
+
+def _at(issuer: str, path: str) -> str:
+    return issuer.rstrip("/") + path
 
 
 def _code(document: dict[str, Any], issuer: str, website: str) -> Code:

@@ -46,7 +46,7 @@ class PinnedIssuers:
 
 def _endpoints(metadata: Metadata) -> tuple[str, str]:
     """The older generation of websites knows the endpoint by another name (wire contract, 2)."""
-    older = f"{metadata.issuer}/oauth2/authorize"
+    older = f"{metadata.issuer.rstrip('/')}/oauth2/authorize"
     return metadata.authorization_endpoint.partition("?")[0], older
 
 
