@@ -79,13 +79,13 @@ class AuthAgentMiddleware:
             return
         visit = AsgiVisit(scope)
         if scope["type"] == "websocket":
-            outcome = self.relying_party.enter_socket(visit)
+            entered = self.relying_party.enter_socket(visit)
         else:
             entered = self.relying_party.enter(visit)
-            if isinstance(entered, Pass | Reply):
-                outcome = entered
-            else:
-                outcome = await arun(entered, body_reader(receive))
+        if isinstance(entered, Pass | Reply):
+            outcome = entered
+        else:
+            outcome = await arun(entered, body_reader(receive))
         if isinstance(outcome, Reply):
             await send_reply(scope, receive, send, outcome)
             return

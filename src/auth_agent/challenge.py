@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from auth_agent.errors import AuthError, ServerUnavailable
+import msgspec
+
+from auth_agent.errors import AuthError, ServerUnavailable, TokenRefused
 from auth_agent.login import login_path
 from auth_agent.policy import Refusal
 from auth_agent.reply import json_reply, link, page, redirect
 from auth_agent.settings import Settings
 from auth_agent.url import normal_origin, safe_next
 from auth_agent.wire import Cookie, Headers, Reply, Visit
+
+RESOURCE_METADATA_PATH = "/.well-known/oauth-protected-resource"
 
 
 def is_navigation(visit: Visit) -> bool:
@@ -52,7 +57,7 @@ def challenge(visit: Visit, settings: Settings, *, refusal: Refusal | None = Non
     if is_read and is_navigation(visit):
         return redirect(login)
     headers: Headers = (
-        ("WWW-Authenticate", _bearer(refusal)),
+        ("WWW-Authenticate", _bearer(settings, refusal)),
         ("Link", f'<{settings.base_url}{login}>; rel="login"'),
     )
     description = refusal.description if refusal else "This needs a signed-in agent."
@@ -82,7 +87,7 @@ def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
     headers: Headers = ()
     content = {"error": refusal.code, "error_description": refusal.description}
     if refusal.scope is not None:
-        headers = (("WWW-Authenticate", _bearer(refusal)),)
+        headers = (("WWW-Authenticate", _bearer(settings, refusal)),)
         content["scope"] = refusal.scope
     if is_navigation(visit):
         return page(
@@ -138,8 +143,46 @@ def _own_referer(visit: Visit, settings: Settings) -> str | None:
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def _bearer(refusal: Refusal | None) -> str:
+def reject(settings: Settings, problem: AuthError) -> Reply:
+    """For credentials that are worth nothing: 400, 401 (RFC 6750 3.1) or 503."""
+    content = {"error": problem.code, "error_description": problem.description}
+    headers: Headers = ()
+    if isinstance(problem, ServerUnavailable):
+        headers = (("Retry-After", str(problem.retry_after)),)
+    elif isinstance(problem, TokenRefused):
+        content["error"] = "invalid_request" if problem.status_code == 400 else "invalid_token"
+        content["cause"] = problem.code
+        values = {"error": content["error"], "error_description": problem.description}
+        headers = (("WWW-Authenticate", _challenge(settings, values)),)
+    return json_reply(problem.status_code, content, headers=headers)
+
+
+def resource_metadata(settings: Settings) -> Reply:
+    """Where an agent gets tokens for this website (RFC 9728 2)."""
+    content = {
+        "resource": settings.expected_audience,
+        "authorization_servers": [settings.issuer],
+        "bearer_methods_supported": ["header"],
+        "scopes_supported": settings.scope.split(),
+    }
+    headers = (
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "public, max-age=3600"),
+        ("Access-Control-Allow-Origin", "*"),
+    )
+    return Reply(200, headers, msgspec.json.encode(content))
+
+
+def _bearer(settings: Settings, refusal: Refusal | None) -> str:
+    """RFC 6750 3.1: no error code where no token was sent."""
     if refusal is None:
-        return "Bearer"  # RFC 6750 3.1: no error code where no token was sent
-    scope = f', scope="{refusal.scope}"' if refusal.scope else ""
-    return f'Bearer error="{refusal.code}", error_description="{refusal.description}"{scope}'
+        return _challenge(settings, {})
+    values = {"error": refusal.code, "error_description": refusal.description}
+    return _challenge(settings, {**values, **({"scope": refusal.scope} if refusal.scope else {})})
+
+
+def _challenge(settings: Settings, values: Mapping[str, str]) -> str:
+    """RFC 9728 5.1 adds where to learn which server to go to."""
+    metadata = f"{settings.base_url}{RESOURCE_METADATA_PATH}"
+    parts = {**values, "resource_metadata": metadata}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parts.items())

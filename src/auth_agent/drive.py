@@ -12,12 +12,14 @@ import copy
 import functools
 import inspect
 import threading
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from auth_agent import redis_exchange, transport
 from auth_agent.errors import AuthError, ServerUnavailable
-from auth_agent.transport import aclose, close, exchange, exchange_async
-from auth_agent.wire import Call, Effect, Flow, Join, Send, Spawn
+from auth_agent.transport import exchange, exchange_async
+from auth_agent.wire import Ask, Call, Effect, Flow, Join, Send, Sleep, Spawn
 
 if TYPE_CHECKING:
     from anyio.lowlevel import RunVar
@@ -29,6 +31,18 @@ BodyReader = Callable[[int], bytes | None]
 AsyncBodyReader = Callable[[int], Awaitable[bytes | None]]
 
 WAIT_SECONDS = 30.0  # three exchanges; a leader takes two at most
+
+
+def close() -> None:
+    """Close what this process holds open; the next effect opens it anew."""
+    transport.close()
+    redis_exchange.close()
+
+
+async def aclose() -> None:
+    """Close what this event loop holds open; the next effect opens it anew."""
+    await transport.aclose()
+    await redis_exchange.aclose()
 
 
 def run(flow: Flow[T], read_body: BodyReader | None = None) -> T:
@@ -72,6 +86,10 @@ def _perform(effect: Effect, read_body: BodyReader | None) -> Any:
         return _join(effect)
     if isinstance(effect, Spawn):
         return _spawn(effect)
+    if isinstance(effect, Ask):
+        return redis_exchange.ask(effect)
+    if isinstance(effect, Sleep):
+        return time.sleep(effect.seconds)
     if isinstance(effect, Call):
         result = effect.function(*effect.arguments)
         if inspect.isawaitable(result):
@@ -89,11 +107,21 @@ async def _perform_async(effect: Effect, read_body: AsyncBodyReader | None) -> A
         return await _join_async(effect)
     if isinstance(effect, Spawn):
         return _spawn(effect)
+    if isinstance(effect, Ask):
+        return await redis_exchange.ask_async(effect)
+    if isinstance(effect, Sleep):
+        return await _sleep_async(effect.seconds)
     if isinstance(effect, Call):
         return await _call_async(effect)
     if read_body is None:
         raise TypeError("this adapter cannot read a body")
     return await read_body(effect.limit)
+
+
+async def _sleep_async(seconds: float) -> None:
+    import anyio  # noqa: PLC0415
+
+    await anyio.sleep(seconds)
 
 
 async def _call_async(effect: Call) -> Any:

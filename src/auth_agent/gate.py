@@ -1,8 +1,9 @@
 """The one entrance for every framework.
 
 `RelyingParty.enter` takes a `Visit` and returns a `Pass` (go on, with this agent) or a `Reply`
-(answer this, the application never hears of it). Where it needs the server it returns a flow that
-ends in one of the two; a visit whose session is good never becomes one. Adapters translate.
+(answer this, the application never hears of it). Where it needs somebody else it returns a flow
+that ends in one of the two; a visit whose cookie or token is known to be good never becomes one.
+Adapters translate.
 """
 
 from __future__ import annotations
@@ -15,19 +16,37 @@ from typing import Any
 
 import msgspec
 
-from auth_agent import login, routes
+from auth_agent import login
 from auth_agent.agent import Agent
-from auth_agent.challenge import challenge, forbid, is_preflight
-from auth_agent.errors import AuthError
-from auth_agent.policy import Requirement, is_protected, judge, judge_site
-from auth_agent.session import Session, cleared_cookie, is_due, read_session, renew, session_cookie
+from auth_agent.bearer import Bearers, is_bearer, read_token
+from auth_agent.challenge import challenge, forbid, is_preflight, reject
+from auth_agent.drive import arun, run
+from auth_agent.errors import AuthError, ServerUnavailable, SettingsError
+from auth_agent.events import log_event
+from auth_agent.policy import (
+    Decision,
+    Refusal,
+    Requirement,
+    explain,
+    is_protected,
+    judge,
+    judge_absence,
+    judge_site,
+)
+from auth_agent.renewal import is_due, keep, renew
+from auth_agent.routes import Routes
+from auth_agent.session import (
+    Session,
+    cleared_cookie,
+    read_session,
+    read_session_id,
+    session_cookie,
+)
 from auth_agent.settings import Settings
 from auth_agent.site import Hooks, Site
-from auth_agent.transaction import SpentStates
+from auth_agent.store import Store
 from auth_agent.url import safe_next
 from auth_agent.wire import Flow, Outcome, Pass, Reply, Visit, join
-
-logger = logging.getLogger("auth_agent")
 
 ANY_AGENT = Requirement()
 
@@ -36,7 +55,8 @@ class RelyingParty:
     """A website that lets agents in: its settings, its keys, and what it knows of its server.
 
     Raises `SettingsError` at birth where the settings are wrong. Never talks to the server at
-    birth, so that a website starts although its server is down.
+    birth, so that a website starts although its server is down. `site.Hooks` says what the hooks
+    may do.
     """
 
     def __init__(
@@ -49,47 +69,63 @@ class RelyingParty:
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """`site.Hooks` says what the hooks may do."""
         self.settings = settings or Settings.from_env()
         hooks = Hooks(on_sign_in=on_sign_in, on_refused=on_refused, on_sign_out=on_sign_out)
         self._site = Site.open(self.settings, hooks, clock=clock, random=random)
-        self._routes = routes.routes(self._site, SpentStates())
+        store_url = self.settings.store_url
+        self._store = Store(store_url, self._site) if store_url is not None else None
+        self._routes = Routes(self._site, self._store).table()
+        self._bearers = Bearers(self._site)
+        if self.settings.report_only:
+            log_event("report_only", level=logging.WARNING, cause="AUTH_AGENT_REPORT_ONLY")
 
     def enter(self, visit: Visit) -> Outcome | Flow[Outcome]:
         """The entrance; this much of it runs for every request of the website."""
         route = self._routes.get(visit.path)
         if route is not None:
             return route(visit)
+        authorization = visit.header("authorization")
+        if authorization is not None and is_bearer(authorization):
+            return self._enter_with_token(visit, authorization)
+        if self._store is not None:
+            return self._enter_with_id(visit, self._store)
         now = self._site.clock()
         session = read_session(visit, self._site, now)
         if session is not None and is_due(session, self._site, now):
             return self._renew(visit, session)
-        return self._admit(visit, session)
+        return self._admit(visit, session.agent if session is not None else None)
 
-    def enter_socket(self, visit: Visit) -> Outcome:
-        """The entrance for a WebSocket's handshake: at once, and without a cookie in return.
+    def enter_socket(self, visit: Visit) -> Outcome | Flow[Outcome]:
+        """The entrance for a WebSocket's handshake, which gets no cookie in return.
 
         Browsers let any page open a socket to us with our cookies, so with a session the Origin
         must be ours (RFC 6455 10.2).
         """
+        authorization = visit.header("authorization")
+        if authorization is not None and is_bearer(authorization):
+            return self._enter_with_token(visit, authorization)
+        if visit.header("origin") != self.settings.base_url:
+            return self._admit(visit, None)
+        if self._store is not None:
+            return self._enter_with_id(visit, self._store)
         session = read_session(visit, self._site, self._site.clock())
-        if session is not None and visit.header("origin") != self.settings.base_url:
-            logger.warning("ignored session of agent=%s cause=foreign_origin", session.agent.id)
-            session = None
-        return self._admit(visit, session)
+        return self._admit(visit, session.agent if session is not None else None)
 
     def require(
         self, visit: Visit, agent: Agent | None, requirement: Requirement = ANY_AGENT
     ) -> Reply | None:
         """None where the agent brings what is required, else what to answer instead."""
         if agent is None:
-            return challenge(visit, self.settings)
-        refusal = judge(agent, requirement, now=self._site.clock())
-        if refusal is None:
-            return None
-        facts = (agent.id, agent.client_id, refusal.code, refusal.rule)
-        logger.info("refused agent=%s client=%s cause=%s rule=%s", *facts)
-        return forbid(visit, self.settings, refusal)
+            return self._refuse_nobody(visit)
+        return self._refuse(visit, agent, judge(agent, requirement, now=self._site.clock()))
+
+    def require_no_agent(self, visit: Visit, agent: Agent | None) -> Reply | None:
+        """None where no agent is signed in: for a place that is kept for humans."""
+        return self._refuse(visit, agent, judge_absence(agent))
+
+    def explain(self, agent: Agent | None, requirement: Requirement = ANY_AGENT) -> Decision:
+        """Which rule admits or refuses the agent, and why; nothing is logged."""
+        return explain(agent, requirement, self.settings, now=self._site.clock())
 
     def login_path(self, next_path: str = "/") -> str:
         """Where the button "Sign in with Auth Agent" leads, and where the agent returns to."""
@@ -99,26 +135,110 @@ class RelyingParty:
         """Where the button "Sign out" posts to."""
         return f"{self.settings.prefix}/logout"
 
-    def _admit(self, visit: Visit, session: Session | None) -> Outcome:
-        agent = session.agent if session is not None else None
-        if agent is not None and judge_site(agent, self.settings) is not None:
-            agent = None
-        if (
-            agent is None
-            and is_protected(visit.path, self.settings.protect)
-            and not is_preflight(visit)
-        ):
-            return challenge(visit, self.settings)
+    def end_sessions(self, *, agent_id: str | None = None, email: str | None = None) -> int:
+        """Ends every session of an agent or an owner's e-mail, or all of them; says how many.
+
+        Effective at the next request on every machine. Raises `SettingsError` where sessions are
+        kept in cookies, which nobody can reach, and `ServerUnavailable` where the store is away.
+        """
+        return run(self._end_sessions(agent_id, email))
+
+    async def aend_sessions(self, *, agent_id: str | None = None, email: str | None = None) -> int:
+        """`end_sessions` for tasks."""
+        return await arun(self._end_sessions(agent_id, email))
+
+    def _end_sessions(self, agent_id: str | None, email: str | None) -> Flow[int]:
+        if self._store is None:
+            raise SettingsError(["AUTH_AGENT_SESSION_STORE must be redis://… to end sessions"])
+        if agent_id is not None and email is not None:
+            raise TypeError("end_sessions takes an agent_id or an email, not both")
+        if agent_id is not None:
+            ended = yield from self._store.end("agent", agent_id)
+        elif email is not None:
+            ended = yield from self._store.end("email", email.casefold())
+        else:
+            ended = yield from self._store.end("all")
+        log_event("ended", cause="end_sessions", agent=agent_id, sessions=ended)
+        return ended
+
+    def _admit(self, visit: Visit, agent: Agent | None) -> Outcome:
+        if agent is not None:
+            refusal = judge_site(agent, self.settings)
+            if refusal is not None and self._refuse(visit, agent, refusal) is not None:
+                agent = None
+        if agent is None and is_protected(visit.path, self.settings.protect):
+            reply = None if is_preflight(visit) else self._refuse_nobody(visit)
+            if reply is not None:
+                return reply
         return Pass(agent)
+
+    def _enter_with_token(self, visit: Visit, authorization: str) -> Outcome | Flow[Outcome]:
+        try:
+            token = read_token(authorization)
+        except AuthError as problem:
+            visit.problem = problem
+            return self._admit(visit, None)
+        agent = self._bearers.recall(token)
+        return self._resolve(visit, token) if agent is None else self._admit(visit, agent)
+
+    def _resolve(self, visit: Visit, token: str) -> Flow[Outcome]:
+        try:
+            agent = yield from self._bearers.resolve(token)
+        except AuthError as problem:
+            visit.problem = problem
+            return self._admit(visit, None)
+        return self._admit(visit, agent)
+
+    def _enter_with_id(self, visit: Visit, store: Store) -> Outcome | Flow[Outcome]:
+        session_id = read_session_id(visit, self.settings)
+        if session_id is None:
+            return self._admit(visit, None)
+        return self._load(visit, session_id, store)
+
+    def _load(self, visit: Visit, session_id: str, store: Store) -> Flow[Outcome]:
+        try:
+            session = yield from store.load(session_id)
+            if session is not None:
+                found = session
+                key = ("keep", self, session_id)
+                session = yield from join(key, lambda: keep(found, store, self._site))
+        except ServerUnavailable as problem:  # whoever is signed in must not seem signed out
+            log_event("refused", level=logging.WARNING, cause=problem.code)
+            return reject(self.settings, problem)
+        return self._admit(visit, session.agent if session is not None else None)
 
     def _renew(self, visit: Visit, session: Session) -> Flow[Outcome]:
         """Asks once for all requests of this session that are under way."""
         key = ("renew", self, session.id)
         renewed = yield from join(key, lambda: renew(session, self._site))
         if renewed is None:
-            logger.info("ended agent=%s cause=token_inactive", session.agent.id)
-            cookie = cleared_cookie(self.settings)
+            log_event("ended", agent=session.agent.id, cause="token_inactive")
+            outcome, cookie = self._admit(visit, None), cleared_cookie(self.settings)
         else:
+            outcome = self._admit(visit, renewed.agent)
             cookie = session_cookie(renewed, self._site)
-        outcome = self._admit(visit, renewed)
         return msgspec.structs.replace(outcome, cookies=(*outcome.cookies, cookie))
+
+    def _refuse_nobody(self, visit: Visit) -> Reply | None:
+        if self._is_only_reported(None, "no_agent"):
+            return None
+        if visit.problem is not None:
+            log_event("refused", cause=visit.problem.code)
+            return reject(self.settings, visit.problem)
+        return challenge(visit, self.settings)
+
+    def _refuse(self, visit: Visit, agent: Agent | None, refusal: Refusal | None) -> Reply | None:
+        if refusal is None or self._is_only_reported(agent, refusal.rule):
+            return None
+        agent_id, client_id = (agent.id, agent.client_id) if agent is not None else (None, None)
+        log_event(
+            "refused", agent=agent_id, client=client_id, cause=refusal.code, rule=refusal.rule
+        )
+        return forbid(visit, self.settings, refusal)
+
+    def _is_only_reported(self, agent: Agent | None, rule: str) -> bool:
+        if not self.settings.report_only:
+            return False
+        agent_id = agent.id if agent is not None else None
+        log_event("would_refuse", level=logging.WARNING, agent=agent_id, rule=rule)
+        return True

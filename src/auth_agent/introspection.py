@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from auth_agent.client_auth import client_request
+from collections.abc import Mapping
+from typing import Any
+
+from auth_agent.client_auth import Credentials, client_request
 from auth_agent.errors import ServerUnavailable
-from auth_agent.metadata import Metadata
-from auth_agent.settings import Settings
 from auth_agent.wire import HttpRequest, HttpResponse, json_object
 
 
-def introspection_request(
-    endpoint: str, token: str, hint: str, settings: Settings, metadata: Metadata
-) -> HttpRequest:
-    fields = {"token": token, "token_type_hint": hint}
-    return client_request(endpoint, fields, settings, metadata)
+def introspection_request(token: str, hint: str, credentials: Credentials) -> HttpRequest | None:
+    """None where the server has no such endpoint."""
+    endpoint = credentials.metadata.introspection_endpoint
+    if endpoint is None:
+        return None
+    return client_request(endpoint, {"token": token, "token_type_hint": hint}, credentials)
 
 
-def parse_active(response: HttpResponse) -> bool:
-    """Raises `ServerUnavailable` where there is no answer to rely on."""
+def parse_introspection(response: HttpResponse) -> Mapping[str, Any] | None:
+    """The claims of an active token, None for any other.
+
+    Raises `ServerUnavailable` where there is no answer to rely on.
+    """
     if response.status != 200:
         raise ServerUnavailable(f"The introspection endpoint answered {response.status}.")
-    return json_object(response, "introspection response").get("active") is True
+    document = json_object(response, "introspection response")
+    return document if document.get("active") is True else None

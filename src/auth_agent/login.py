@@ -15,8 +15,10 @@ from urllib.parse import parse_qsl, quote
 
 import msgspec
 
-from auth_agent.errors import ServerMisbehaved, SignInRefused
+from auth_agent.errors import ServerMisbehaved, SignInRefused, TokenRefused
 from auth_agent.id_token import Expected, read_id_token, verify_id_token
+from auth_agent.introspection import introspection_request, parse_introspection
+from auth_agent.jws import check_subject
 from auth_agent.metadata import Metadata
 from auth_agent.session import Session, open_session
 from auth_agent.settings import Settings
@@ -105,9 +107,14 @@ def finish(
     _check_issuer(callback, metadata)
     spent.spend(transaction, site.clock())
     code = _read_code(callback)
-    request = code_request(code, transaction.verifier, site.settings, metadata)
-    tokens = parse_tokens((yield from send(request)))
-    claims = yield from _identify(tokens, transaction, metadata, site)
+    request = code_request(code, transaction.verifier, site.credentials(metadata))
+    response = yield from send(request)
+    if site.settings.identity == "introspection":
+        tokens = parse_tokens(response, needs_id_token=False)
+        claims = yield from _ask_identity(tokens, metadata, site)
+    else:
+        tokens = parse_tokens(response)
+        claims = yield from _identify(tokens, transaction, metadata, site)
     return open_session(claims, tokens, site)
 
 
@@ -136,9 +143,9 @@ def _read_code(callback: Callback) -> str:
 def _identify(
     tokens: Tokens, transaction: Transaction, metadata: Metadata, site: Site
 ) -> Flow[Mapping[str, Any]]:
-    settings = site.settings
+    settings, id_token = site.settings, tokens.id_token or ""
     header = read_id_token(
-        tokens.id_token, allowed=settings.algorithms, advertised=metadata.id_token_algorithms
+        id_token, allowed=settings.algorithms, advertised=metadata.id_token_algorithms
     )
     key = yield from site.provider.key(header)
     expected = Expected(
@@ -149,11 +156,34 @@ def _identify(
         max_age=settings.session_lifetime,
         now=site.clock(),
     )
-    claims = verify_id_token(tokens.id_token, header, key, expected)
+    claims = verify_id_token(id_token, header, key, expected)
     endpoint = metadata.userinfo_endpoint
     if endpoint is None or not _wants_userinfo(claims, tokens, settings):
         return claims
     response = yield from send(userinfo_request(endpoint, tokens.access_token))
+    return _merge(claims, parse_userinfo(response, subject=claims["sub"]))
+
+
+def _ask_identity(tokens: Tokens, metadata: Metadata, site: Site) -> Flow[Mapping[str, Any]]:
+    """For a server of the original kind, which signs nothing that a website could verify: the
+    agent is who the server names over TLS, asked about the very token that it just gave us."""
+    credentials = site.credentials(metadata)
+    request = introspection_request(tokens.access_token, "access_token", credentials)
+    if request is None:
+        raise ServerMisbehaved(
+            "The server's metadata names no introspection_endpoint, which "
+            "AUTH_AGENT_IDENTITY=introspection needs.",
+            code="metadata_invalid",
+        )
+    claims = parse_introspection((yield from send(request)))
+    if claims is None:
+        raise TokenRefused("The server does not call its own token active.", code="token_inactive")
+    if claims.get("client_id") != site.settings.client_id:
+        raise TokenRefused("The token was given to another website.", code="audience_mismatch")
+    check_subject(claims)
+    if metadata.userinfo_endpoint is None:
+        return claims
+    response = yield from send(userinfo_request(metadata.userinfo_endpoint, tokens.access_token))
     return _merge(claims, parse_userinfo(response, subject=claims["sub"]))
 
 

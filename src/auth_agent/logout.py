@@ -35,10 +35,9 @@ def revoke(session: Session, site: Site) -> Flow[bool]:
         return False
     try:
         metadata = yield from site.provider.metadata()
-        endpoint = metadata.revocation_endpoint
-        if endpoint is None:
+        request = revocation_request(refresh_token, site.credentials(metadata))
+        if request is None:
             return False
-        request = revocation_request(endpoint, refresh_token, site.settings, metadata)
         response = yield from send(request)
     except AuthError:
         return False

@@ -25,7 +25,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
-    jwks_uri: str
+    jwks_uri: str | None
     userinfo_endpoint: str | None = None
     introspection_endpoint: str | None = None
     revocation_endpoint: str | None = None
@@ -53,7 +53,9 @@ def is_metadata(response: HttpResponse) -> bool:
     return response.status == 200 and "json" in content_type.lower()
 
 
-def parse_metadata(response: HttpResponse, *, issuer: str, now: float) -> Metadata:
+def parse_metadata(
+    response: HttpResponse, *, issuer: str, now: float, needs_keys: bool = True
+) -> Metadata:
     """Raises `ServerMisbehaved` where the answer is not the metadata of exactly this issuer."""
     if response.status != 200:
         raise ServerMisbehaved(
@@ -72,7 +74,7 @@ def parse_metadata(response: HttpResponse, *, issuer: str, now: float) -> Metada
         issuer=issuer,
         authorization_endpoint=_endpoint(document, "authorization_endpoint", issuer),
         token_endpoint=_endpoint(document, "token_endpoint", issuer),
-        jwks_uri=_endpoint(document, "jwks_uri", issuer),
+        jwks_uri=(_endpoint if needs_keys else _optional_endpoint)(document, "jwks_uri", issuer),
         userinfo_endpoint=_optional_endpoint(document, "userinfo_endpoint", issuer),
         introspection_endpoint=_optional_endpoint(document, "introspection_endpoint", issuer),
         revocation_endpoint=_optional_endpoint(document, "revocation_endpoint", issuer),

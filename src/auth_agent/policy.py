@@ -46,6 +46,36 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     scope: str | None = None
 
 
+class Decision(msgspec.Struct, frozen=True):
+    """Whether an agent may come in, the rule that decided, and why, in words."""
+
+    admitted: bool
+    rule: str
+    reason: str
+
+
+def explain(
+    agent: Agent | None, requirement: Requirement, settings: Settings, *, now: float
+) -> Decision:
+    """What the gate would say, for people and for tests."""
+    if agent is None:
+        return Decision(False, "agent", "Nobody is signed in.")
+    refusal = judge_site(agent, settings) or judge(agent, requirement, now=now)
+    if refusal is None:
+        return Decision(True, "all", "The agent brings everything that is required.")
+    return Decision(False, refusal.rule, refusal.description)
+
+
+HUMANS_ONLY = "no_agents"
+
+
+def judge_absence(agent: Agent | None) -> Refusal | None:
+    """For a place that is kept for humans."""
+    if agent is None:
+        return None
+    return _denied(HUMANS_ONLY, "This is kept for humans; agents are not admitted here.")
+
+
 def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | None:
     """None where the agent brings all that is required."""
     lacking = [scope for scope in requirement.scopes if scope not in agent.scopes]

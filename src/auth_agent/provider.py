@@ -12,18 +12,20 @@ from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable, To
 from auth_agent.jwks import Key, KeySet, jwks_request, parse_jwks
 from auth_agent.jws import Header
 from auth_agent.metadata import Metadata, is_metadata, metadata_requests, parse_metadata
-from auth_agent.wire import Flow, join, send
+from auth_agent.wire import Flow, join, send, spawn
 
 UNKNOWN_KEY_SECONDS = 10
 RETRY_SECONDS = 30
+EARLY_SECONDS = 60  # this long before its end a snapshot is fetched anew in the background
 STALE_SECONDS = 86_400
 
 
 class Provider:
     """One per relying party. `clock` gives seconds since 1970."""
 
-    def __init__(self, issuer: str, clock: Callable[[], float]) -> None:
+    def __init__(self, issuer: str, clock: Callable[[], float], *, needs_keys: bool = True) -> None:
         self._issuer = issuer
+        self._needs_keys = needs_keys
         self._clock = clock
         self._metadata: Metadata | None = None
         self._keys: KeySet | None = None
@@ -32,15 +34,21 @@ class Provider:
         self._unknown_key_at = float("-inf")
         self._asking_for_unknown_key = False
 
-    @property
-    def snapshot(self) -> Metadata | None:
-        """The metadata, if they are here already; never fetches."""
-        return self._metadata
+    def still_has(self, key: Key) -> bool:
+        """Whether a key that verified a token is still published, as far as is known now.
+
+        False also where it is time to look again.
+        """
+        keys = self._keys
+        return keys is not None and self._clock() < keys.expires_at and key in keys.keys
 
     def metadata(self) -> Flow[Metadata]:
         """Raises `ServerUnavailable` or `ServerMisbehaved` where there is nothing to go on with."""
         known, now = self._metadata, self._clock()
         if known is not None and (now < known.expires_at or now < self._retry_metadata_at):
+            if now >= known.expires_at - EARLY_SECONDS and now >= self._retry_metadata_at:
+                self._retry_metadata_at = now + RETRY_SECONDS
+                yield from spawn(("metadata", self), self._fetch_metadata)
             return known
         try:
             return (yield from join(("metadata", self), self._fetch_metadata))
@@ -81,6 +89,9 @@ class Provider:
     def _key_set(self) -> Flow[KeySet]:
         known, now = self._keys, self._clock()
         if known is not None and (now < known.expires_at or now < self._retry_keys_at):
+            if now >= known.expires_at - EARLY_SECONDS and now >= self._retry_keys_at:
+                self._retry_keys_at = now + RETRY_SECONDS
+                yield from spawn(("jwks", self), self._fetch_keys)
             return known
         try:
             return (yield from join(("jwks", self), self._fetch_keys))
@@ -92,6 +103,8 @@ class Provider:
 
     def _fetch_keys(self) -> Flow[KeySet]:
         metadata = yield from self.metadata()
+        if metadata.jwks_uri is None:
+            raise ServerMisbehaved("The server publishes no keys.", code="jwks_empty")
         response = yield from send(jwks_request(metadata.jwks_uri))
         if response.status >= 500:
             raise ServerUnavailable(f"The server's key set answered {response.status}.")
@@ -107,5 +120,7 @@ class Provider:
             raise ServerUnavailable(f"The server's metadata answered {response.status}.")
         if response.status == 200 and not is_metadata(response):
             raise ServerMisbehaved("The server's metadata is not JSON.", code="metadata_missing")
-        self._metadata = parse_metadata(response, issuer=self._issuer, now=self._clock())
+        self._metadata = parse_metadata(
+            response, issuer=self._issuer, now=self._clock(), needs_keys=self._needs_keys
+        )
         return self._metadata

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from auth_agent.client_auth import client_request
-from auth_agent.metadata import Metadata
-from auth_agent.settings import Settings
+from auth_agent.client_auth import Credentials, client_request
 from auth_agent.wire import HttpRequest
 
 
-def revocation_request(
-    endpoint: str, refresh_token: str, settings: Settings, metadata: Metadata
-) -> HttpRequest:
+def revocation_request(refresh_token: str, credentials: Credentials) -> HttpRequest | None:
+    """None where the server has no such endpoint."""
+    endpoint = credentials.metadata.revocation_endpoint
+    if endpoint is None:
+        return None
     fields = {"token": refresh_token, "token_type_hint": "refresh_token"}
-    return client_request(endpoint, fields, settings, metadata)
+    return client_request(endpoint, fields, credentials)

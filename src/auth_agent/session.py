@@ -6,6 +6,7 @@ and revoke at logout, is encrypted and bound to this session.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,16 +14,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 from auth_agent.agent import Agent
-from auth_agent.errors import AuthError, ServerMisbehaved
-from auth_agent.introspection import introspection_request, parse_active
+from auth_agent.errors import ServerMisbehaved
 from auth_agent.seal import Seal, encode
 from auth_agent.settings import Settings
 from auth_agent.site import Site
 from auth_agent.token import Tokens
-from auth_agent.wire import Cookie, Flow, Visit, send
+from auth_agent.wire import Cookie, Visit
 
 MAX_COOKIE = 4_000  # name and value; browsers take 4,096 bytes with the name
 SKEW = 60
+TOMBSTONE_SECONDS = 60
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 # What belongs to the protocol, or has a field of its own in `Agent`.
 _NOT_KEPT = frozenset(
@@ -30,8 +33,20 @@ _NOT_KEPT = frozenset(
         *("iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash"),
         *("sid", "scope", "agent_id", "model", "model_name", "email", "email_verified", "name"),
         "permissions",
+        *("active", "client_id", "token_type", "username"),
     }
 )
+
+
+class StoredTokens(msgspec.Struct, frozen=True):
+    """The tokens of a session that is kept in a store, where all of it is encrypted."""
+
+    access_token: str
+    refresh_token: str | None
+    expires_at: int
+
+    def __repr__(self) -> str:
+        return "StoredTokens(**********)"
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,8 +56,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: int
     seen_at: int
     agent: Agent
+    sid: str | None = None
+    """What the server calls this sign-in."""
     refresh_token: str | None = None
-    """Encrypted."""
+    """Encrypted; for a session that is kept in a cookie."""
+    tokens: StoredTokens | None = None
 
     def __repr__(self) -> str:
         return f"Session(agent={self.agent.id!r}, created_at={self.created_at})"
@@ -53,17 +71,21 @@ _decode = msgspec.json.Decoder(Session).decode
 
 def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Session:
     """A new session with a new id, whatever the browser had before."""
-    session_id, now = encode(site.random(16)), site.clock()
-    refresh_token = tokens.refresh_token and site.seal.encrypt(
-        "refresh token", tokens.refresh_token.encode(), bound_to=session_id
-    )
-    return Session(
+    session_id, now = encode(site.random(32)), int(site.clock())
+    session = Session(
         id=session_id,
-        created_at=int(now),
-        seen_at=int(now),
+        created_at=now,
+        seen_at=now,
         agent=_agent(claims, tokens, site.settings, now),
-        refresh_token=refresh_token,
+        sid=_text(claims, "sid"),
     )
+    if site.settings.store_url is not None:
+        kept = StoredTokens(tokens.access_token, tokens.refresh_token, now + tokens.expires_in)
+        return msgspec.structs.replace(session, tokens=kept)
+    if tokens.refresh_token is None:
+        return session
+    sealed = site.seal.encrypt("refresh token", tokens.refresh_token.encode(), bound_to=session_id)
+    return msgspec.structs.replace(session, refresh_token=sealed)
 
 
 def read_session(visit: Visit, site: Site, now: float) -> Session | None:
@@ -78,43 +100,28 @@ def read_session(visit: Visit, site: Site, now: float) -> Session | None:
         session = _decode(data)
     except msgspec.MsgspecError:  # signed by an older or newer release
         return None
-    alive = (
+    alive = is_alive(session, site, now) and visit.cookie(_tombstone(site.settings)) != session.id
+    return session if alive else None
+
+
+def is_alive(session: Session, site: Site, now: float) -> bool:
+    """Within its absolute and its idle lifetime, as they are set today."""
+    return (
         session.created_at <= now + SKEW
         and now < session.created_at + site.settings.session_lifetime
         and now < session.seen_at + site.settings.session_idle
     )
-    return session if alive else None
 
 
-def is_due(session: Session, site: Site, now: float) -> bool:
-    """Half of the idle lifetime has gone by: time to ask after the agent and to write it anew."""
-    return now >= session.seen_at + site.settings.session_idle / 2
-
-
-def renew(session: Session, site: Site) -> Flow[Session | None]:
-    """The session for another idle lifetime; None where the server has ended it.
-
-    A server that cannot be reached ends nothing: a good session stays good.
-    """
-    refresh_token = read_refresh_token(session, site.seal)
-    renewed = msgspec.structs.replace(session, seen_at=int(site.clock()))
-    if refresh_token is None:
-        return renewed
-    try:
-        metadata = yield from site.provider.metadata()
-        endpoint = metadata.introspection_endpoint
-        if endpoint is None:
-            return renewed
-        request = introspection_request(
-            endpoint, refresh_token, "refresh_token", site.settings, metadata
-        )
-        active = parse_active((yield from send(request)))
-    except AuthError:
-        return renewed
-    return renewed if active else None
+def read_session_id(visit: Visit, settings: Settings) -> str | None:
+    """The opaque id that a browser holds where sessions are kept in a store."""
+    value = visit.cookie(cookie_name(settings))
+    return value if value is not None and _SESSION_ID.fullmatch(value) else None
 
 
 def read_refresh_token(session: Session, seal: Seal) -> str | None:
+    if session.tokens is not None:
+        return session.tokens.refresh_token
     if session.refresh_token is None:
         return None
     sealed = seal.decrypt("refresh token", session.refresh_token, bound_to=session.id)
@@ -125,6 +132,8 @@ def session_cookie(session: Session, site: Site) -> Cookie:
     """Raises `ServerMisbehaved` where what the server says of the agent does not fit a cookie."""
     name = cookie_name(site.settings)
     left = session.created_at + site.settings.session_lifetime - int(site.clock())
+    if session.tokens is not None:
+        return Cookie(name, session.id, left, site.settings.secure)
     for content in (session, _without_claims(session)):
         value = site.seal.sign(msgspec.json.encode(content))
         if len(name) + len(value) <= MAX_COOKIE:
@@ -137,6 +146,15 @@ def session_cookie(session: Session, site: Site) -> Cookie:
 
 def cleared_cookie(settings: Settings) -> Cookie:
     return Cookie(cookie_name(settings), "", 0, settings.secure)
+
+
+def tombstone(session: Session, settings: Settings) -> Cookie:
+    """Keeps a session ended that a request in flight writes anew after its logout."""
+    return Cookie(_tombstone(settings), session.id, TOMBSTONE_SECONDS, settings.secure)
+
+
+def _tombstone(settings: Settings) -> str:
+    return f"{cookie_name(settings)}_out"
 
 
 def cookie_name(settings: Settings) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from auth_agent.agent import Agent
+from auth_agent.client_auth import Credentials
 from auth_agent.errors import AuthError
+from auth_agent.metadata import Metadata
 from auth_agent.provider import Provider
-from auth_agent.seal import Seal
+from auth_agent.seal import Seal, encode
 from auth_agent.settings import Settings
 
 
@@ -39,6 +41,10 @@ class Site(msgspec.Struct, frozen=True):
     random: Callable[[int], bytes]
     hooks: Hooks
 
+    def credentials(self, metadata: Metadata) -> Credentials:
+        """For one request to the server."""
+        return Credentials(self.settings, metadata, self.clock(), encode(self.random(16)))
+
     @classmethod
     def open(
         cls,
@@ -49,5 +55,6 @@ class Site(msgspec.Struct, frozen=True):
         random: Callable[[int], bytes] = os.urandom,
     ) -> Site:
         context = (settings.issuer, settings.client_id, settings.base_url)
+        provider = Provider(settings.issuer, clock, needs_keys=settings.identity == "id_token")
         seal = Seal(settings.secret, *context, random=random)
-        return cls(settings, seal, Provider(settings.issuer, clock), clock, random, hooks)
+        return cls(settings, seal, provider, clock, random, hooks)

@@ -6,11 +6,11 @@ import re
 
 import msgspec
 
-from auth_agent.client_auth import client_request
+from auth_agent.client_auth import Credentials, client_request
 from auth_agent.errors import ServerMisbehaved, ServerUnavailable, SignInRefused
-from auth_agent.metadata import Metadata
-from auth_agent.settings import Settings
 from auth_agent.wire import HttpRequest, HttpResponse, json_object
+
+DEFAULT_SECONDS = 300
 
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}")
 
@@ -19,7 +19,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     """What a sign-in earns; `scopes` is None where the server granted just what was asked."""
 
     access_token: str
-    id_token: str
+    id_token: str | None
+    expires_in: int
     refresh_token: str | None
     scopes: tuple[str, ...] | None
 
@@ -27,7 +28,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
         return "Tokens(**********)"
 
 
-def code_request(code: str, verifier: str, settings: Settings, metadata: Metadata) -> HttpRequest:
+def code_request(code: str, verifier: str, credentials: Credentials) -> HttpRequest:
+    settings = credentials.settings
     fields = {
         "grant_type": "authorization_code",
         "code": code,
@@ -36,13 +38,18 @@ def code_request(code: str, verifier: str, settings: Settings, metadata: Metadat
     }
     if settings.audience is not None:
         fields["resource"] = settings.audience
-    return client_request(metadata.token_endpoint, fields, settings, metadata)
+    return client_request(credentials.metadata.token_endpoint, fields, credentials)
 
 
-def parse_tokens(response: HttpResponse) -> Tokens:
-    """Raises `SignInRefused` where the code is no good, else `ServerUnavailable`/`Misbehaved`."""
+def refresh_request(refresh_token: str, credentials: Credentials) -> HttpRequest:
+    fields = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+    return client_request(credentials.metadata.token_endpoint, fields, credentials)
+
+
+def parse_tokens(response: HttpResponse, *, needs_id_token: bool = True) -> Tokens:
+    """Raises `SignInRefused` where the grant is no good, else `ServerUnavailable`/`Misbehaved`."""
     if response.status >= 500 or response.status == 429:
-        raise ServerUnavailable("The Auth Agent server could not redeem the code; sign in again.")
+        raise ServerUnavailable("The Auth Agent server gives no tokens now; sign in again.")
     if response.status != 200:
         raise _refusal(response)
     document = json_object(response, "token response")
@@ -50,14 +57,23 @@ def parse_tokens(response: HttpResponse) -> Tokens:
     if not isinstance(token_type, str) or token_type.lower() != "bearer":  # RFC 6749 5.1, 7.1
         raise ServerMisbehaved("The token is not of type Bearer.", code="token_type_unsupported")
     refresh, scope = document.get("refresh_token"), document.get("scope")
+    id_token = document.get("id_token")
     if not isinstance(refresh, str | None) or not isinstance(scope, str | None):
         raise ServerMisbehaved("The token response is malformed.", code="token_response_invalid")
     return Tokens(
         access_token=_text(document.get("access_token"), "access_token"),
-        id_token=_text(document.get("id_token"), "id_token"),
+        id_token=_text(id_token, "id_token") if needs_id_token or id_token else None,
+        expires_in=_seconds(document.get("expires_in")),
         refresh_token=refresh or None,
         scopes=None if scope is None else tuple(scope.split()),
     )
+
+
+def _seconds(value: object) -> int:
+    """RFC 6749 5.1: RECOMMENDED only; where it is missing the token is asked after soon."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        return DEFAULT_SECONDS
+    return int(min(value, 86_400))
 
 
 def _text(value: object, name: str) -> str:
@@ -75,7 +91,7 @@ def _refusal(response: HttpResponse) -> SignInRefused | ServerMisbehaved:
     code = error if isinstance(error, str) and _ERROR_CODE.fullmatch(error) else "unknown_error"
     if code == "invalid_grant":
         return SignInRefused(
-            "The server does not take this code: it has expired or was used already.",
+            "The server does not take this grant: it has expired, was used or was revoked.",
             code="invalid_grant",
         )
     if code == "invalid_client":
@@ -85,5 +101,5 @@ def _refusal(response: HttpResponse) -> SignInRefused | ServerMisbehaved:
             code="invalid_client",
         )
     return ServerMisbehaved(
-        f"The Auth Agent server refused to redeem the code ({code}).", code="token_refused"
+        f"The Auth Agent server refused to give tokens ({code}).", code="token_refused"
     )

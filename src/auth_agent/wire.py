@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from auth_agent.agent import Agent
-from auth_agent.errors import ServerMisbehaved
+from auth_agent.errors import AuthError, ServerMisbehaved
 
 T = TypeVar("T")
 Headers = tuple[tuple[str, str], ...]
@@ -78,7 +78,23 @@ class Call(msgspec.Struct, frozen=True):
     arguments: tuple[Any, ...]
 
 
-Effect = Send | Join | Spawn | ReadBody | Call
+class Sleep(msgspec.Struct, frozen=True):
+    """Wait for somebody else's work; `seconds` is short."""
+
+    seconds: float
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """Ask Redis; the result is a list with one answer for each command, done all or not at all."""
+
+    url: str
+    commands: tuple[tuple[str | bytes | int, ...], ...]
+
+    def __repr__(self) -> str:
+        return f"Ask({', '.join(str(command[0]) for command in self.commands)})"
+
+
+Effect = Send | Join | Spawn | ReadBody | Call | Sleep | Ask
 Flow = Generator[Effect, Any, T]
 
 
@@ -104,6 +120,15 @@ def read_body(limit: int) -> Flow[bytes | None]:
 def call(function: Callable[..., Any], *arguments: Any) -> Flow[Any]:
     result: Any = yield Call(function, arguments)
     return result
+
+
+def sleep(seconds: float) -> Flow[None]:
+    yield Sleep(seconds)
+
+
+def ask(url: str, *commands: tuple[str | bytes | int, ...]) -> Flow[list[Any]]:
+    answers: list[Any] = yield Ask(url, commands)
+    return answers
 
 
 def json_object(response: HttpResponse, what: str) -> dict[str, Any]:
@@ -152,9 +177,11 @@ class Visit:
     `path` is decoded, as the application routes it; `raw_path` is percent-encoded.
     """
 
-    __slots__ = ("method", "path", "query", "raw_path")
+    __slots__ = ("method", "path", "problem", "query", "raw_path")
 
     def __init__(self, method: str, path: str, raw_path: str, query: str) -> None:
+        self.problem: AuthError | None = None
+        """Why the credentials of this visit are worth nothing; said where an agent is needed."""
         self.method = method
         self.path = path
         self.raw_path = raw_path

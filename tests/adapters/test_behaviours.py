@@ -38,7 +38,7 @@ def test_the_closed_doors(site, path):
     assert page.headers["location"].startswith("/auth-agent/login?next=")
     document = site.get(f"{str(site.base_url).rstrip('/')}{path}", headers=JSON)
     assert document.status_code == 401
-    assert document.headers["www-authenticate"] == "Bearer"
+    assert document.headers["www-authenticate"].startswith("Bearer resource_metadata=")
     assert document.json()["issuer"] == site.provider.issuer
     assert document.headers["link"] == f'<{document.json()["login_url"]}>; rel="login"'
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from auth_agent import AuthError, RelyingParty
 from auth_agent.testing import FakeServer
-from auth_agent.wire import Call, Join, Pass, Reply, Send, Visit
+from auth_agent.wire import Call, Join, Pass, Reply, Send, Spawn, Visit
 
 NAVIGATION = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 
@@ -46,9 +47,12 @@ def drive(flow, server: FakeServer):
                 result = server.answer(effect.request)
             elif isinstance(effect, Call):
                 result = effect.function(*effect.arguments)
-            else:
-                assert isinstance(effect, Join)
+            elif isinstance(effect, Join):
                 result = drive(effect.start(), server)
+            else:
+                assert isinstance(effect, Spawn)
+                with suppress(AuthError):
+                    drive(effect.start(), server)
         except AuthError as raised:
             error = raised
 

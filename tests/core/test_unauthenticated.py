@@ -63,7 +63,8 @@ def test_the_refusal_tells_an_agent_what_to_do(site):
     headers = dict(reply.headers)
     document = json.loads(reply.body)
     assert headers["Content-Type"] == "application/json"
-    assert headers["WWW-Authenticate"] == "Bearer"
+    metadata = "https://shop.example/.well-known/oauth-protected-resource"
+    assert headers["WWW-Authenticate"] == f'Bearer resource_metadata="{metadata}"'
     assert document["error"] == "login_required"
     assert "login_url" in document["error_description"]
     assert document["issuer"] == "https://auth.example"

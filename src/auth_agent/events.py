@@ -1,0 +1,27 @@
+"""One log event for everything that a site's operator may want to know (logger `auth_agent`).
+
+The message reads as words, `extra` holds the same facts for programs. Facts are identifiers and
+causes; a token, code, secret or cookie is never one of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+logger = logging.getLogger("auth_agent")
+
+_PLAIN = re.compile(r"[^\x21-\x7e]")
+
+
+def log_event(name: str, *, level: int = logging.INFO, **facts: str | int | bool | None) -> None:
+    """`facts` may come from outside, so that line breaks and the like are taken out of them."""
+    if not logger.isEnabledFor(level):
+        return
+    clean = {key: _clean(value) for key, value in facts.items() if value is not None}
+    words = " ".join(f"{key}={value}" for key, value in clean.items())
+    logger.log(level, "%s %s", name, words, extra={"auth_agent": {"event": name, **clean}})
+
+
+def _clean(value: str | int | bool) -> str | int | bool:
+    return _PLAIN.sub("?", value)[:200] if isinstance(value, str) else value

@@ -1,0 +1,79 @@
+"""The private key of a website that authenticates with `private_key_jwt`."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import msgspec
+
+from auth_agent.secret import Secret
+
+_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+MIN_RSA_BITS = 2_048
+
+
+class PrivateKey(msgspec.Struct, frozen=True):
+    """A key, the algorithm that it signs with, and its thumbprint (RFC 7638)."""
+
+    key: Any
+    alg: str
+    kid: str
+
+    def __repr__(self) -> str:
+        return f"PrivateKey({self.alg}, kid={self.kid})"
+
+
+def key_problem(pem: Secret) -> bool:
+    """Whether this is no key that can sign."""
+    try:
+        load_key(pem)
+    except ValueError:
+        return True
+    return False
+
+
+@functools.lru_cache(maxsize=16)
+def load_key(pem: Secret) -> PrivateKey:
+    """Raises `ValueError` for anything but an EC, RSA (2048 bits or more) or Ed25519 key."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    try:
+        key = load_pem_private_key(pem.reveal().encode(), None)
+    except (TypeError, UnsupportedAlgorithm):  # encrypted with a password, or exotic
+        raise ValueError("not a usable key") from None
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
+        alg = _CURVES[key.curve.name]
+    elif isinstance(key, rsa.RSAPrivateKey) and key.key_size >= MIN_RSA_BITS:
+        alg = "RS256"
+    elif isinstance(key, ed25519.Ed25519PrivateKey):
+        alg = "EdDSA"
+    else:
+        raise ValueError("not a usable key")
+    return PrivateKey(key, alg, thumbprint(public_jwk(key, alg)))
+
+
+def public_jwk(key: Any, alg: str) -> dict[str, Any]:
+    """What the server has to know of the key (RFC 7517)."""
+    import jwt  # noqa: PLC0415
+
+    jwk: dict[str, Any] = jwt.get_algorithm_by_name(alg).to_jwk(key.public_key(), as_dict=True)
+    jwk.pop("key_ops", None)
+    return jwk
+
+
+def thumbprint(jwk: dict[str, Any]) -> str:
+    """RFC 7638 3: the SHA-256 of the required members, in lexicographic order."""
+    import base64  # noqa: PLC0415
+    import hashlib  # noqa: PLC0415
+
+    required = {
+        "EC": ("crv", "kty", "x", "y"),
+        "RSA": ("e", "kty", "n"),
+        "OKP": ("crv", "kty", "x"),
+    }
+    canonical = msgspec.json.encode({name: jwk[name] for name in required[jwk["kty"]]})
+    digest = hashlib.sha256(canonical).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")

@@ -1,0 +1,103 @@
+"""Keeping a session that is in use: is the agent still welcome, and are its tokens still good?"""
+
+from __future__ import annotations
+
+import msgspec
+
+from auth_agent.errors import AuthError, SignInRefused
+from auth_agent.introspection import introspection_request, parse_introspection
+from auth_agent.seal import encode
+from auth_agent.session import Session, StoredTokens, read_refresh_token
+from auth_agent.site import Site
+from auth_agent.store import Store
+from auth_agent.token import parse_tokens, refresh_request
+from auth_agent.wire import Flow, send, sleep
+
+EARLY_SECONDS = 10
+RETRY_SECONDS = 30
+WAIT_SECONDS = 0.05
+MAX_WAITS = 400  # 20 seconds, the time that two exchanges may take
+
+
+def is_due(session: Session, site: Site, now: float) -> bool:
+    """Half of the idle lifetime has gone by: time to ask after the agent and to write it anew."""
+    return now >= session.seen_at + site.settings.session_idle / 2
+
+
+def renew(session: Session, site: Site) -> Flow[Session | None]:
+    """The session of a cookie for another idle lifetime; None where the server has ended it.
+
+    A server that cannot be reached ends nothing: a good session stays good.
+    """
+    refresh_token = read_refresh_token(session, site.seal)
+    renewed = msgspec.structs.replace(session, seen_at=int(site.clock()))
+    if refresh_token is None:
+        return renewed
+    try:
+        metadata = yield from site.provider.metadata()
+        request = introspection_request(refresh_token, "refresh_token", site.credentials(metadata))
+        if request is None:
+            return renewed
+        active = parse_introspection((yield from send(request)))
+    except AuthError:
+        return renewed
+    return renewed if active else None
+
+
+def keep(session: Session, store: Store, site: Site) -> Flow[Session | None]:
+    """A stored session in use: seen again, with tokens that are good; None where it has ended."""
+    now = site.clock()
+    if _is_stale(session, now):
+        return (yield from _refresh(session, store, site))
+    if now < session.seen_at + min(60, site.settings.session_idle / 4):
+        return session
+    seen = msgspec.structs.replace(session, seen_at=int(now))
+    return seen if (yield from store.update(seen)) else None
+
+
+def _refresh(session: Session, store: Store, site: Site) -> Flow[Session | None]:
+    """One token call, however many requests, tasks, threads and processes want it."""
+    token = encode(site.random(16))
+    current: Session | None = session
+    for _ in range(MAX_WAITS):
+        if (yield from store.lock(session, token)):
+            renewed = yield from _refresh_locked(session, store, site)
+            yield from store.unlock(session, token)
+            return renewed
+        yield from sleep(WAIT_SECONDS)
+        current = yield from store.load(session.id)
+        if current is None or not _is_stale(current, site.clock()):
+            return current
+    return current
+
+
+def _refresh_locked(session: Session, store: Store, site: Site) -> Flow[Session | None]:
+    current = yield from store.load(session.id)
+    if current is None or not _is_stale(current, site.clock()):
+        return current  # somebody else was quicker
+    refresh_token = read_refresh_token(current, site.seal) or ""
+    try:
+        metadata = yield from site.provider.metadata()
+        response = yield from send(refresh_request(refresh_token, site.credentials(metadata)))
+        tokens = parse_tokens(response, needs_id_token=False)
+    except SignInRefused:  # the server has ended it: RFC 6749 5.2, invalid_grant
+        yield from store.delete(current)
+        return None
+    except AuthError:  # it cannot be asked; a good session stays good
+        kept = StoredTokens("", refresh_token, int(site.clock()) + RETRY_SECONDS)
+    else:
+        kept = StoredTokens(
+            tokens.access_token,
+            tokens.refresh_token or refresh_token,
+            int(site.clock()) + tokens.expires_in,
+        )
+    renewed = msgspec.structs.replace(current, tokens=kept, seen_at=int(site.clock()))
+    return renewed if (yield from store.update(renewed)) else None
+
+
+def _is_stale(session: Session, now: float) -> bool:
+    """Whether the access token is about to end and there is something to refresh it with."""
+    tokens = session.tokens
+    if tokens is None or tokens.refresh_token is None:
+        return False
+    return now >= tokens.expires_at - EARLY_SECONDS
