@@ -1,4 +1,7 @@
-"""One server for all tests that leave it as it was, and fresh ones for the others."""
+"""One server for all tests that leave it as it was, and fresh ones for the others.
+
+Everything runs twice: on SQLite, and on a PostgreSQL that is started for it.
+"""
 
 from __future__ import annotations
 
@@ -8,43 +11,86 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from auth_agent.server import Database
+from tests.server.postgres import Postgres, running_postgres
 from tests.server.world import World, make_world, register
 
 Build = Callable[..., World]
+NewDatabase = Callable[[], str]
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Postgres | None]:
+    """The running PostgreSQL; None stands for SQLite."""
+    if request.param == "sqlite":
+        yield None
+        return
+    with running_postgres() as url:
+        postgres = Postgres(url)
+        yield postgres
+        postgres.close()
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A database file with people in it, to be copied: hashing their secrets takes a while."""
+def portal() -> Iterator[BlockingPortal]:
+    """One event loop for all the requests of a test run."""
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def template(
+    backend: Postgres | None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, dict[str, Any]]:
+    """A database with people in it, to be copied: hashing their secrets takes a while."""
     path = tmp_path_factory.mktemp("template") / "auth-agent.db"
-    database = Database.open(f"sqlite:///{path}")
+    url = f"sqlite:///{path}" if backend is None else backend.create()
+    database = Database.open(url)
+    database.migrate()
     people = register(database)
     database.close()
-    return path, people
+    return url, people
+
+
+@pytest.fixture(scope="session")
+def copies(
+    backend: Postgres | None,
+    template: tuple[str, dict[str, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> NewDatabase:
+    """Makes copies of the template."""
+
+    def copy() -> str:
+        if backend is not None:
+            return backend.create(template[0].rpartition("/")[2])
+        path = tmp_path_factory.mktemp("database") / "auth-agent.db"
+        shutil.copy(template[0].removeprefix("sqlite:///"), path)
+        return f"sqlite:///{path}"
+
+    return copy
 
 
 @pytest.fixture(scope="session")
 def world(
-    template: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    template: tuple[str, dict[str, Any]], copies: NewDatabase, portal: BlockingPortal
 ) -> Iterator[World]:
     """Shared: tests may sign in and move the clock forward, nothing else."""
-    path = tmp_path_factory.mktemp("shared") / "auth-agent.db"
-    shutil.copy(template[0], path)
-    made = make_world(f"sqlite:///{path}", template[1])
+    made = make_world(copies(), template[1], portal)
     yield made
     made.context.close()
 
 
 @pytest.fixture
-def build(template: tuple[Path, dict[str, Any]], tmp_path: Path) -> Iterator[Build]:
+def build(
+    template: tuple[str, dict[str, Any]], copies: NewDatabase, portal: BlockingPortal
+) -> Iterator[Build]:
     """Makes servers with settings of their own, all on the same new database."""
-    path, made = tmp_path / "auth-agent.db", []
-    shutil.copy(template[0], path)
+    url, made = copies(), []
 
     def one(**settings: Any) -> World:
-        made.append(make_world(f"sqlite:///{path}", template[1], **settings))
+        made.append(make_world(url, template[1], portal, **settings))
         return made[-1]
 
     yield one
@@ -56,3 +102,9 @@ def build(template: tuple[Path, dict[str, Any]], tmp_path: Path) -> Iterator[Bui
 def own_world(build: Build) -> World:
     """A server that this test alone uses."""
     return build()
+
+
+@pytest.fixture
+def empty_database(backend: Postgres | None, tmp_path: Path) -> str:
+    """The URL of a database without a schema."""
+    return f"sqlite:///{tmp_path}/empty.db" if backend is None else backend.create()

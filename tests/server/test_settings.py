@@ -7,17 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import select
 
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
-from auth_agent.server import Database, ServerSettings, registry
+from auth_agent.server import ServerSettings, registry
 from auth_agent.server.credentials import SecretVerifier, hash_secret
-from auth_agent.server.database import HEAD
-from auth_agent.server.migration import alembic_config
 from auth_agent.server.secret_file import server_secrets
 from auth_agent.server.tables import metadata
 from tests.server.world import World
@@ -62,6 +57,7 @@ def test_the_environment_is_read() -> None:
         ({"FAMILY_LIFETIME": "600"}, "FAMILY_LIFETIME"),
         ({"SIGNING_ALGORITHM": "HS256"}, "SIGNING_ALGORITHM"),
         ({"SCOPES": 'a"b'}, "SCOPES"),
+        ({"SQLITE_SYNCHRONOUS": "OFF"}, "SQLITE_SYNCHRONOUS"),
         ({"DATABASE": "auth-agent.db"}, "DATABASE"),
         ({"UPSTREAM_COMPAT": "true"}, "UPSTREAM_COMPAT"),
         ({"UPSTREAM_COMPAT": "perhaps"}, "UPSTREAM_COMPAT"),
@@ -158,35 +154,6 @@ def test_a_rotated_client_secret_counts_at_once(own_world: World) -> None:
     assert own_world.redeem(code, auth=auth).status_code == 200
 
 
-def test_models_and_migrations_agree(own_world: World) -> None:
-    with own_world.database.read() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
-        script = ScriptDirectory.from_config(alembic_config(connection))
-    assert script.get_current_head() == HEAD
-
-
-def test_migrations_run_twice_and_back(tmp_path: Path) -> None:
-    from alembic import command
-
-    database = Database.open(f"sqlite:///{tmp_path}/a.db")
-    assert database.migrate() is False
-    with database.begin() as connection:
-        command.downgrade(alembic_config(connection), "base")
-    assert database.migrate() is True
-    database.close()
-
-
-def test_sqlite_is_set_up(own_world: World) -> None:
-    with own_world.database.read() as connection:
-        for pragma, value in (
-            ("journal_mode", "wal"),
-            ("foreign_keys", 1),
-            ("busy_timeout", 10_000),
-        ):
-            assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
-
-
 def test_a_failed_transaction_leaves_nothing(own_world: World) -> None:
     def fail() -> None:
         with own_world.database.begin() as connection:
@@ -230,24 +197,3 @@ def test_a_verified_secret_is_remembered_for_a_while(monkeypatch: pytest.MonkeyP
     now[0] = 301.0
     assert verifier.verify(stored, "right")
     assert len(calls) == 4
-
-
-def test_a_database_in_use_is_migrated_with_everything_in_it(tmp_path: Path) -> None:
-    from alembic import command
-
-    database = Database.open(f"sqlite:///{tmp_path}/a.db")
-    registry.add_client(database, "Shop", ["https://shop.example/"])
-    agent = registry.add_agent(database, "ann@owner.example")
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        connection.exec_driver_sql("DELETE FROM client WHERE agent_id IS NOT NULL")
-        command.downgrade(alembic_config(connection), "0001")
-        connection.commit()
-    assert database.migrate() is True
-    assert [row["agent_id"] for row in registry.list_agents(database)] == [agent.agent_id]
-    with database.read() as connection:
-        clients = connection.exec_driver_sql("SELECT agent_id FROM client ORDER BY name").all()
-        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
-    assert set(clients) == {(None,), (agent.agent_id,)}
-    database.close()

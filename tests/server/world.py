@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from anyio.from_thread import BlockingPortal
 from starlette.testclient import TestClient
 
+from auth_agent.secret import Secret
 from auth_agent.server import Database, ServerSettings, create_app, registry
 from auth_agent.server.registry import AgentCredentials, ClientCredentials
 
@@ -44,6 +46,7 @@ class World:
 
     app: Any
     clock: Clock
+    portal: Any
     shop: ClientCredentials
     other: ClientCredentials
     phone: ClientCredentials
@@ -60,7 +63,9 @@ class World:
         return self.app.state.context
 
     def browser(self) -> TestClient:
-        return TestClient(self.app, base_url=ISSUER, follow_redirects=False)
+        browser = TestClient(self.app, base_url=ISSUER, follow_redirects=False)
+        browser.portal = self.portal
+        return browser
 
     def request(self, **changes: Any) -> dict[str, Any]:
         """The parameters of a good authorization request; None removes one."""
@@ -189,8 +194,10 @@ def register(database: Database) -> dict[str, Any]:
     }
 
 
-def make_world(url: str, people: dict[str, Any], **settings: Any) -> World:
+def make_world(url: str, people: dict[str, Any], portal: BlockingPortal, **settings: Any) -> World:
     """A server on a database in which these people are registered."""
     clock = Clock()
+    if not url.startswith("sqlite"):
+        settings.setdefault("secrets", (Secret("s" * 32),))
     app = create_app(ServerSettings(issuer=ISSUER, database=url, **settings), clock=clock)
-    return World(app=app, clock=clock, **people)
+    return World(app=app, clock=clock, portal=portal, **people)

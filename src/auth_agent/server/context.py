@@ -68,7 +68,7 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
     from .oauth import OAuthServer  # noqa: PLC0415  (the grants know the context's type)
 
     secrets = server_secrets(settings)
-    database = Database.open(settings.database)
+    database = Database.open(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
     try:
         lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
         keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)

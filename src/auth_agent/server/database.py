@@ -9,7 +9,7 @@ processes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -25,7 +25,7 @@ _MIGRATING = 0x61757468  # any number that nobody else locks
 class Database:
     """An open database; `Database.open(url)`, then `read()` and `begin()`, at last `close()`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, sqlite_synchronous: str = "NORMAL") -> None:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.engine = engine
         # SQLite's connections are in autocommit mode anyway: only we say BEGIN there.
@@ -34,12 +34,12 @@ class Database:
         )
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
-            event.listen(engine, "connect", _set_up_sqlite)
+            event.listen(engine, "connect", _sqlite_set_up(sqlite_synchronous))
 
     @classmethod
-    def open(cls, url: str) -> Database:
+    def open(cls, url: str, *, sqlite_synchronous: str = "NORMAL") -> Database:
         """Connects; an SQLite schema is brought up to date, others by `auth-agent migrate`."""
-        database = cls(_engine(url))
+        database = cls(_engine(url), sqlite_synchronous)
         if database.is_sqlite:
             try:
                 database.migrate()
@@ -126,11 +126,19 @@ def _engine(url: str) -> Engine:
     )
 
 
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 10000")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    # In WAL mode NORMAL survives the death of the process; a power cut may undo the last commits.
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
+def _sqlite_set_up(synchronous: str) -> Callable[[Any, Any], None]:
+    """What every new connection is told.
+
+    In WAL mode NORMAL loses nothing when the process dies, however it dies; a power cut may undo
+    the last commits (and leaves the file whole). FULL survives that, too, at one sync per commit.
+    """
+
+    def set_up(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout = 10000")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA synchronous = {synchronous}")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    return set_up

@@ -49,6 +49,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
 
     issuer: str
     database: str = DEFAULT_DATABASE
+    sqlite_synchronous: str = "NORMAL"
     secrets: tuple[Secret, ...] = ()
     scopes: tuple[str, ...] = DEFAULT_SCOPES
     signing_algorithm: str = "ES256"
@@ -91,6 +92,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
             values["scopes"] = tuple(dict.fromkeys((*DEFAULT_SCOPES, *scopes.split())))
         if algorithm := environ.get(PREFIX + "SIGNING_ALGORITHM"):
             values["signing_algorithm"] = algorithm
+        if synchronous := environ.get(PREFIX + "SQLITE_SYNCHRONOUS"):
+            values["sqlite_synchronous"] = synchronous.upper()
         values |= _mail_and_operations(environ)
         for field in _NUMBERS:
             name = PREFIX + field.upper()
@@ -162,6 +165,8 @@ def _problems(settings: ServerSettings) -> list[str]:
             f"{PREFIX}SIGNING_ALGORITHM is not supported; choose one of {', '.join(ALGORITHMS)}"
         )
     problems += _operations_problems(settings)
+    if settings.sqlite_synchronous not in ("NORMAL", "FULL"):
+        problems.append(f"{PREFIX}SQLITE_SYNCHRONOUS is neither NORMAL nor FULL; write one of them")
     if any(not SCOPE_TOKEN.fullmatch(scope) for scope in settings.scopes):
         problems.append(
             f"{PREFIX}SCOPES holds a character that no scope has; use plain ASCII words"

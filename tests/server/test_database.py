@@ -1,0 +1,99 @@
+"""Schema, migrations and what the two databases promise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from auth_agent.server import Database, registry
+from auth_agent.server.database import HEAD
+from auth_agent.server.migration import alembic_config
+from auth_agent.server.tables import metadata
+from tests.server.conftest import Build
+from tests.server.world import World
+
+
+def test_models_and_migrations_agree(own_world: World) -> None:
+    with own_world.database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        script = ScriptDirectory.from_config(alembic_config(connection))
+    assert script.get_current_head() == HEAD
+
+
+def test_migrations_run_twice_and_back(empty_database: str) -> None:
+    database = Database.open(empty_database)
+    assert database.migrate() is not database.is_sqlite
+    assert database.migrate() is False
+    with database.begin() as connection:
+        command.downgrade(alembic_config(connection), "base")
+    assert database.migrate() is True
+    database.close()
+
+
+def test_a_database_in_use_is_migrated_with_everything_in_it(empty_database: str) -> None:
+    database = Database.open(empty_database)
+    database.migrate()
+    registry.add_client(database, "Shop", ["https://shop.example/"])
+    agent = registry.add_agent(database, "ann@owner.example")
+    with database.engine.connect() as connection:
+        if database.is_sqlite:
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("DELETE FROM client WHERE agent_id IS NOT NULL")
+        command.downgrade(alembic_config(connection), "0001")
+        connection.commit()
+    assert database.migrate() is True
+    assert [row["agent_id"] for row in registry.list_agents(database)] == [agent.agent_id]
+    with database.read() as connection:
+        clients = connection.exec_driver_sql("SELECT agent_id FROM client").all()
+        if database.is_sqlite:
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    assert set(clients) == {(None,), (agent.agent_id,)}
+    database.close()
+
+
+def test_machines_that_migrate_at_once_do_it_once(empty_database: str) -> None:
+    words = [sys.executable, "-c", "from auth_agent.cli import main; main()", "migrate"]
+    root = Path(__file__).parents[2]
+    several = [
+        subprocess.Popen([*words, "--database", empty_database], cwd=root, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    told = [process.communicate(timeout=60)[0] for process in several]
+    assert [process.returncode for process in several] == [0, 0, 0, 0]
+    if not empty_database.startswith("sqlite"):
+        assert sum(b"was brought" in text for text in told) == 1
+    database = Database.open(empty_database)
+    assert database.migrate() is False
+    database.close()
+
+
+@pytest.mark.parametrize("setting", ["NORMAL", "FULL"])
+def test_sqlite_is_set_up(build: Build, setting: str) -> None:
+    world = build(sqlite_synchronous=setting)
+    if not world.database.is_sqlite:
+        return
+    with world.database.read() as connection:
+        for pragma, value in (
+            ("journal_mode", "wal"),
+            ("foreign_keys", 1),
+            ("busy_timeout", 10_000),
+            ("synchronous", {"NORMAL": 1, "FULL": 2}[setting]),
+        ):
+            assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_the_short_name_of_postgresql_is_enough() -> None:
+    for url in ("postgresql://a:s3cret@db.example/x", "postgresql+psycopg://a:s3cret@db.example/x"):
+        database = Database.open(url)
+        assert database.engine.url.drivername == "postgresql+psycopg"
+        assert "s3cret" not in repr(database)
+        database.close()
