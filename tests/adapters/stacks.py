@@ -26,6 +26,7 @@ from auth_agent_flask import AuthAgent, current_agent
 from auth_agent_flask import requires_agent as flask_requires_agent
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent
 from auth_agent_starlette.fastapi import CurrentAgent, OptionalAgent, agent_with
+from tests.adapters import django_site
 from tests.adapters.network import serve_asgi, serve_wsgi
 
 PUBLIC_CACHE = "public, max-age=60"
@@ -203,4 +204,6 @@ STACKS = {
     "starlette": Stack(build_starlette, serve_asgi),
     "fastapi": Stack(build_fastapi, serve_asgi),
     "flask": Stack(build_flask, serve_wsgi),
+    "django-wsgi": Stack(django_site.build_wsgi, serve_wsgi),
+    "django-asgi": Stack(django_site.build_asgi, serve_asgi),
 }

@@ -1,0 +1,57 @@
+"""The pages where an administrator sees the agents and blocks them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from auth_agent_django.accounts.models import AgentProfile
+
+
+@admin.register(AgentProfile)
+class AgentProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run time
+    """Everything but `blocked` is what the agent's server said, so it can only be read."""
+
+    list_display = (
+        "subject", "model", "owner_email", "owner_email_verified", "user", "scenario",
+        "last_seen", "blocked",
+    )  # fmt: skip
+    list_filter = ("blocked", "scenario", "owner_email_verified", "model", "issuer")
+    list_select_related = ("user",)
+    search_fields = ("subject", "owner_email", "model")
+    date_hierarchy = "last_seen"
+    actions = ("block", "unblock")
+    fields = (
+        "subject", "issuer", "model", "owner_email", "owner_email_verified", "user", "scenario",
+        "first_seen", "last_seen", "blocked",
+    )  # fmt: skip
+    readonly_fields = fields[:-1]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.action(description=_("Block the selected agents"), permissions=["change"])
+    def block(self, request: HttpRequest, agents: QuerySet[AgentProfile]) -> None:
+        self._set_blocked(request, agents, blocked=True)
+
+    @admin.action(description=_("Unblock the selected agents"), permissions=["change"])
+    def unblock(self, request: HttpRequest, agents: QuerySet[AgentProfile]) -> None:
+        self._set_blocked(request, agents, blocked=False)
+
+    def _set_blocked(self, request: HttpRequest, agents: QuerySet[Any], *, blocked: bool) -> None:
+        changed = list(agents.exclude(blocked=blocked))
+        agents.update(blocked=blocked)
+        for profile in changed:
+            self.log_change(request, profile, "Blocked." if blocked else "Unblocked.")
+        count = len(changed)
+        if blocked:
+            text = ngettext("%d agent is blocked.", "%d agents are blocked.", count) % count
+        else:
+            text = ngettext("%d agent is welcome again.", "%d agents are welcome again.", count)
+            text %= count
+        self.message_user(request, text, messages.SUCCESS)

@@ -1,0 +1,97 @@
+"""The website's `AUTH_AGENT` and environment, read into values; every mistake is named at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from django.conf import settings as django_settings
+from django.utils.module_loading import import_string
+
+from auth_agent.errors import SettingsError
+from auth_agent.settings import Settings
+
+Scenario = Literal["full", "contextual", "fresh"]
+SCENARIOS = ("full", "contextual", "fresh")
+HOOKS = ("ON_SIGN_IN", "ON_REFUSED", "ON_SIGN_OUT", "EMAIL_IS_VERIFIED")
+
+
+class Configuration(NamedTuple):
+    """`AUTH_AGENT` of the website: the core's settings by their names, and Django's own.
+
+    `ACCOUNTS` is a scenario or None; the other four are functions or dotted paths of functions.
+    """
+
+    settings: Settings
+    accounts: Scenario | None
+    on_sign_in: Callable[..., Any] | None
+    on_refused: Callable[..., Any] | None
+    on_sign_out: Callable[..., Any] | None
+    email_is_verified: Callable[..., Any] | None
+
+    @classmethod
+    def read(cls) -> Configuration:
+        """What `AUTH_AGENT` says wins over the environment. Raises `SettingsError`."""
+        given = _given()
+        problems = _unknown(given)
+        accounts = given.get("ACCOUNTS")
+        if accounts not in (None, *SCENARIOS):
+            problems.append('AUTH_AGENT_ACCOUNTS must be "full", "contextual", "fresh" or None')
+        functions = {name: _function(name, given.get(name), problems) for name in HOOKS}
+        core = {name.lower(): given[name] for name in _core_names() if name in given}
+        if accounts == "fresh" and "AUTH_AGENT_SCOPE" not in os.environ:
+            core.setdefault("scope", "openid profile")  # no e-mail is asked for
+        try:
+            settings = Settings.from_env(**core)
+        except SettingsError as error:
+            raise SettingsError([*problems, *error.problems]) from None
+        if problems:
+            raise SettingsError(problems)
+        return cls(settings, accounts, *functions.values())
+
+
+def accounts_of_site() -> object:
+    """What the website says in `ACCOUNTS`, right or wrong; for the system checks."""
+    try:
+        return _given().get("ACCOUNTS")
+    except SettingsError:
+        return None
+
+
+def _given() -> Mapping[str, Any]:
+    given = getattr(django_settings, "AUTH_AGENT", {})
+    if not isinstance(given, Mapping):
+        raise SettingsError(["AUTH_AGENT must be a dictionary of settings"])
+    return given
+
+
+def _core_names() -> tuple[str, ...]:
+    return tuple(name.upper() for name in Settings.__struct_fields__)
+
+
+def _unknown(given: Mapping[str, Any]) -> list[str]:
+    known = (*_core_names(), "ACCOUNTS", *HOOKS)
+    problems = []
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(str(name).upper(), known, n=1)
+            hint = f'did you mean "{close[0]}"?' if close else "remove it or correct its name."
+            problems.append(f'AUTH_AGENT["{name}"] is not a setting: {hint}')
+    return problems
+
+
+def _function(name: str, value: Any, problems: list[str]) -> Callable[..., Any] | None:
+    """A function of the website; a dotted path is imported, whatever goes wrong in there."""
+    if value is None:
+        return None
+    try:
+        function: Callable[..., Any] = import_string(value) if isinstance(value, str) else value
+    except Exception as error:  # noqa: BLE001  # the module is the website's
+        problems.append(f"AUTH_AGENT_{name} cannot be imported: {type(error).__name__}: {error}")
+        return None
+    if not callable(function):
+        problems.append(f"AUTH_AGENT_{name} must name a function: {value} is none")
+        return None
+    return function

@@ -1,0 +1,130 @@
+"""How a request is read and a response is written, and what the middleware leaves between."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from auth_agent.asgi import AsgiVisit, Entry
+from auth_agent.errors import SettingsError
+from auth_agent.reply import cookie_headers, private_headers
+from auth_agent.url import quote_path
+from auth_agent.wire import Cookie, Reply, Visit
+
+_NO_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")  # PEP 3333
+
+
+class MetaVisit(Visit):
+    """A visit read from `request.META`, whose PATH_INFO Django has already decoded."""
+
+    __slots__ = ("_meta",)
+
+    def __init__(self, request: HttpRequest) -> None:
+        path, query = request.path, request.META.get("QUERY_STRING", "")
+        super().__init__(request.method or "GET", path, quote_path(path), query)
+        self._meta = request.META
+
+    def header(self, name: str) -> str | None:
+        key = name.upper().replace("-", "_")
+        value: str | None = self._meta.get(key if key in _NO_PREFIX else f"HTTP_{key}")
+        return value
+
+
+def visit_of(request: HttpRequest) -> Visit:
+    """The scope is more exact than META, where Django joins split cookies with a comma."""
+    if isinstance(request, ASGIRequest):
+        query = request.META["QUERY_STRING"].encode()  # text in the scopes of Django's test client
+        return AsgiVisit({**request.scope, "query_string": query})
+    return MetaVisit(request)
+
+
+def body_reader(request: HttpRequest) -> Callable[[int], bytes | None]:
+    """Reads a body that belongs to a route of ours; the application's bodies are never touched."""
+
+    def read(limit: int) -> bytes | None:
+        body = request.read(limit + 1)
+        return body if len(body) <= limit else None
+
+    return read
+
+
+def async_body_reader(request: HttpRequest) -> Callable[[int], Awaitable[bytes | None]]:
+    """The same for tasks; Django has received the body before it calls a middleware."""
+    read_now = body_reader(request)
+
+    async def read(limit: int) -> bytes | None:
+        return read_now(limit)
+
+    return read
+
+
+class RequestAgent:
+    """`request.agent`: the Agent, or None. A test may assign it to a request of its own."""
+
+    def __get__(self, request: HttpRequest | None, kind: object = None) -> Any:
+        return self if request is None else look(request).agent
+
+
+def attach(request: HttpRequest, entry: Entry) -> Entry:
+    request.auth_agent_entry = entry  # type: ignore[attr-defined]
+    return entry
+
+
+def entry_of(request: Any) -> Entry:
+    """Raises `SettingsError` where the middleware did not see the request."""
+    entry = getattr(request, "auth_agent_entry", None)
+    if not isinstance(entry, Entry):
+        raise SettingsError(
+            ['MIDDLEWARE lacks AuthAgentMiddleware: add "auth_agent_django.AuthAgentMiddleware"']
+        )
+    return entry
+
+
+def look(request: Any) -> Entry:
+    """The entry, for who depends on the agent: the response is then a private one.
+
+    `cache_page` and Django's cache middleware decide before ours has written the headers, so they
+    are told here, by the flag that Django itself sets for what may not be stored.
+    """
+    entry = entry_of(request)
+    entry.read = True
+    request._cache_update_cache = False
+    return entry
+
+
+class ReplyResponse(HttpResponse):
+    """A reply of the core. An async view may await it, a sync one may return it."""
+
+    def __init__(self, reply: Reply, method: str | None) -> None:
+        super().__init__(b"" if method == "HEAD" else reply.body, status=reply.status)
+        del self.headers["Content-Type"]
+        write_headers(self, reply.header_list())
+
+    def __await__(self) -> Any:
+        return self
+        yield
+
+
+def finish(
+    response: HttpResponseBase, entry: Entry, cookies: tuple[Cookie, ...]
+) -> HttpResponseBase:
+    """The application's response with what the core has to add; its body is never touched."""
+    if entry.read:
+        told = [(name, response[name]) for name in ("Vary", "Cache-Control") if name in response]
+        write_headers(response, private_headers(told))
+    if cookies:
+        write_headers(response, cookie_headers((), cookies))
+    return response
+
+
+def write_headers(response: HttpResponseBase, headers: Iterable[tuple[str, str]]) -> None:
+    """A response's headers are a mapping, its cookies stand beside it."""
+    for name, value in headers:
+        if name == "Set-Cookie":
+            response.cookies.load(value)
+        else:
+            response[name] = value

@@ -1,0 +1,72 @@
+"""Who hears of an agent: the accounts first, then the website's function, then the signals."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
+
+from auth_agent.agent import Agent
+from auth_agent.errors import AuthError
+from auth_agent.gate import RelyingParty
+from auth_agent_django.configuration import Configuration
+from auth_agent_django.signals import agent_refused, agent_signed_in, agent_signed_out
+
+
+def open_relying_party(configuration: Configuration, *, is_async: bool) -> RelyingParty:
+    """The website's relying party; under ASGI its functions run where Django's database does."""
+    adapt = _in_database_thread if is_async else _as_it_is
+    return RelyingParty(
+        configuration.settings,
+        on_sign_in=adapt(functools.partial(_signed_in, configuration)),
+        on_refused=adapt(functools.partial(_refused, configuration)),
+        on_sign_out=adapt(functools.partial(_signed_out, configuration)),
+    )
+
+
+def _signed_in(configuration: Configuration, agent: Agent) -> str | None:
+    account_id = None
+    if configuration.accounts is not None:
+        from auth_agent_django.accounts.arrival import arrive  # noqa: PLC0415  # needs its models
+
+        account_id = arrive(agent, configuration.accounts, configuration.email_is_verified)
+    if configuration.on_sign_in is not None:
+        own = _sync(configuration.on_sign_in)(agent)
+        account_id = account_id if own is None else str(own)
+    known = msgspec.structs.replace(agent, account_id=account_id)
+    agent_signed_in.send(sender=Agent, agent=known)
+    return account_id
+
+
+def _refused(configuration: Configuration, error: AuthError) -> None:
+    if configuration.on_refused is not None:
+        _sync(configuration.on_refused)(error)
+    agent_refused.send(sender=Agent, error=error)
+
+
+def _signed_out(configuration: Configuration, agent: Agent) -> None:
+    if configuration.on_sign_out is not None:
+        _sync(configuration.on_sign_out)(agent)
+    agent_signed_out.send(sender=Agent, agent=agent)
+
+
+def _sync(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An async function of the website runs in the event loop of the request, if it has one."""
+    return async_to_sync(function) if iscoroutinefunction(function) else function
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+def _in_database_thread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Django keeps connections per thread and closes them in the one that asgiref reserves."""
+    in_thread = sync_to_async(function, thread_sensitive=True)
+
+    async def told(argument: Any) -> Any:
+        return await in_thread(argument)
+
+    return told

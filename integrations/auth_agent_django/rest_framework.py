@@ -1,0 +1,91 @@
+"""Sign in with Auth Agent for Django REST Framework.
+
+authentication_classes = [AgentAuthentication]
+permission_classes = [HasAgent]                 # or [agent_with(scopes=["reports:read"])]
+request.auth                                    # the Agent, or None
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
+
+from auth_agent.agent import Agent
+from auth_agent.policy import Requirement
+from auth_agent.wire import Reply, Visit
+from auth_agent_django.entry import look
+
+_OF_BROWSERS = ("accept", "sec-fetch-mode")
+
+
+class AgentAuthentication(BaseAuthentication):
+    """`request.auth` is the agent; `request.user` stays nobody, for an agent is no person."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Agent] | None:
+        agent = look(request).agent
+        if agent is None:
+            return None
+        nobody: Any = api_settings.UNAUTHENTICATED_USER
+        return (nobody() if nobody else None), agent
+
+    def authenticate_header(self, request: Request) -> str:
+        reply = _require(request, None, Requirement())
+        return "" if reply is None else _challenge(reply)
+
+
+class HasAgent(BasePermission):
+    """Lets only an agent in that brings `requirement`; tells others what the core tells them.
+
+    It raises what it has to say, so in `IsAdminUser | HasAgent` it stands last.
+    """
+
+    requirement = Requirement()
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        reply = _require(request, look(request).agent, self.requirement)
+        if reply is not None:
+            raise AgentRefused(reply)
+        return True
+
+
+def agent_with(**requirement: Any) -> type[HasAgent]:
+    """A permission that takes what `Requirement` takes, e.g. `scopes=["reports:read"]`."""
+    return type("AgentWith", (HasAgent,), {"requirement": Requirement(**requirement)})
+
+
+class AgentRefused(APIException):
+    """A reply of the core, as the framework renders errors."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(detail=msgspec.json.decode(reply.body))
+        self.status_code = reply.status
+        self.auth_header = _challenge(reply)  # the framework copies it into the response
+
+
+class _ApiVisit(Visit):
+    """The same visit, of which the core knows that its answer is not shown as a page."""
+
+    __slots__ = ("_visit",)
+
+    def __init__(self, visit: Visit) -> None:
+        super().__init__(visit.method, visit.path, visit.raw_path, visit.query)
+        self.problem = visit.problem
+        self._visit = visit
+
+    def header(self, name: str) -> str | None:
+        return None if name in _OF_BROWSERS else self._visit.header(name)
+
+
+def _require(request: Request, agent: Agent | None, requirement: Requirement) -> Reply | None:
+    entry = look(request)
+    return entry.relying_party.require(_ApiVisit(entry.visit), agent, requirement)
+
+
+def _challenge(reply: Reply) -> str:
+    return dict(reply.headers).get("WWW-Authenticate", "")

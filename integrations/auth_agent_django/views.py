@@ -1,0 +1,86 @@
+"""What guards a view, and the paths behind the buttons."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from auth_agent.policy import Requirement
+from auth_agent.wire import Reply
+from auth_agent_django.entry import ReplyResponse, entry_of, look
+
+if TYPE_CHECKING:
+    from django.views import View as _View
+else:
+    _View = object
+
+ViewFunction = TypeVar("ViewFunction", bound=Callable[..., Any])
+Judge = Callable[[Any], Reply | None]
+
+
+def requires_agent(view: ViewFunction | None = None, **requirement: Any) -> Any:
+    """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
+
+    For sync and async views, and with `method_decorator` for those that are classes.
+    """
+    judge = _judge(Requirement(**requirement))
+    return _guard(view, judge) if view is not None else functools.partial(_guard, judge=judge)
+
+
+def no_agents(view: ViewFunction) -> ViewFunction:
+    """Keeps a place for humans: turns away whoever is signed in as an agent."""
+
+    def judge(request: Any) -> Reply | None:
+        entry = look(request)
+        return entry.relying_party.require_no_agent(entry.visit, entry.agent)
+
+    return _guard(view, judge)
+
+
+class RequiresAgentMixin(_View):
+    """Lets only a signed-in agent into a class-based view; stands before `View` in its bases."""
+
+    requirement: ClassVar[Requirement] = Requirement()
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        dispatch = _guard(super().dispatch, _judge(self.requirement))
+        response: HttpResponseBase = dispatch(request, *args, **kwargs)
+        return response
+
+
+def login_path(request: Any, next_path: str = "/") -> str:
+    """Where the button "Sign in with Auth Agent" leads, and where the agent returns to."""
+    return entry_of(request).relying_party.login_path(next_path)
+
+
+def logout_path(request: Any) -> str:
+    """Where the button "Sign out" posts to."""
+    return entry_of(request).relying_party.logout_path()
+
+
+def _judge(requirement: Requirement) -> Judge:
+    def judge(request: Any) -> Reply | None:
+        entry = look(request)
+        return entry.relying_party.require(entry.visit, entry.agent, requirement)
+
+    return judge
+
+
+def _guard(view: ViewFunction, judge: Judge) -> ViewFunction:
+    """One guard for every shape of view: a refusal can be returned as well as awaited."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        reply = judge(request)
+        if reply is not None:
+            return ReplyResponse(reply, request.method)
+        return view(request, *args, **kwargs)
+
+    if iscoroutinefunction(view):
+        markcoroutinefunction(guarded)
+    return cast(ViewFunction, guarded)
