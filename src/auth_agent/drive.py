@@ -166,7 +166,7 @@ def _spawn(effect: Spawn) -> None:
 
     def work() -> None:
         with contextlib.suppress(AuthError), _Landing(_threads, effect.key, flight):
-            run(effect.start())
+            flight.result = run(effect.start())  # somebody may have come to wait for it
 
     threading.Thread(target=work, name="auth-agent", daemon=True).start()
 

@@ -58,14 +58,15 @@ def drive(flow, server: FakeServer):
 
 
 class Browser:
-    def __init__(self, relying_party: RelyingParty, server: FakeServer) -> None:
+    def __init__(self, relying_party: RelyingParty, server: FakeServer, run=drive) -> None:
         self.relying_party = relying_party
         self.server = server
+        self.run = run
         self.cookies: dict[str, str] = {}
 
     def twin(self) -> Browser:
         """Another browser on the same website."""
-        return Browser(self.relying_party, self.server)
+        return Browser(self.relying_party, self.server, self.run)
 
     def request(self, target, *, method="GET", headers=None) -> Pass | Reply:
         headers = dict(NAVIGATION if headers is None else headers)
@@ -73,7 +74,7 @@ class Browser:
             headers["cookie"] = "; ".join(f"{n}={v}" for n, v in self.cookies.items())
         outcome = self.relying_party.enter(ValueVisit(method, target, headers))
         if not isinstance(outcome, (Pass, Reply)):
-            outcome = drive(outcome, self.server)
+            outcome = self.run(outcome, self.server)
         self.keep(outcome.cookies)
         return outcome
 

@@ -64,8 +64,14 @@ class FakeServer:
             "name": "Shopping agent",
         }
         self.active: set[str] = set()
-        """The refresh tokens that introspection calls active."""
+        """The tokens that introspection calls active; a refresh token works while it is here."""
+        self.introspection: dict[str, Any] = {}
+        """What introspection adds to, or bends in, the claims of an active token."""
+        self.client_key: Any = None
+        """The website's public key, for `private_key_jwt`."""
         self.extra_keys: list[dict[str, Any]] = []
+        self._assertions: set[str] = set()
+        self._families: dict[str, set[str]] = {}
         self._codes: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
         self.rotate()
 
@@ -88,6 +94,40 @@ class FakeServer:
         answer = {"code": code, "state": query["state"], "iss": self.issuer, **changes}
         sent = {name: value for name, value in answer.items() if value is not ABSENT}
         return f"{query['redirect_uri']}?{urlencode(sent, doseq=True)}"
+
+    def access_token(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
+        """A JWT access token for the agent (RFC 9068); `changes` bend its claims."""
+        now = int(self.clock())
+        claims = {
+            "iss": self.issuer,
+            "aud": "https://shop.example",
+            "exp": now + 3600,
+            "iat": now,
+            "jti": secrets.token_urlsafe(8),
+            "client_id": "agent_7",
+            "scope": "openid email",
+            **self.agent,
+            **changes,
+        }
+        token = self.sign(claims, {"typ": "at+jwt", **(header or {})})
+        self.active.add(token)
+        return token
+
+    def logout_token(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
+        """What a back-channel logout is announced with; `changes` bend its claims."""
+        now = int(self.clock())
+        event = "http://schemas.openid.net/event/backchannel-logout"
+        claims = {
+            "iss": self.issuer,
+            "aud": self.client_id,
+            "exp": now + 120,
+            "iat": now,
+            "jti": secrets.token_urlsafe(8),
+            "sub": self.agent["sub"],
+            "events": {event: {}},
+            **changes,
+        }
+        return self.sign(claims, {"typ": "logout+jwt", **(header or {})})
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """What the server says; raises what a network would where `answers` holds an exception."""
@@ -143,6 +183,8 @@ class FakeServer:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         if not self._knows(request, form):
             return json_response(401, {"error": "invalid_client"})
+        if form.get("grant_type") == "refresh_token":
+            return self._refresh(form)
         begun, agent = self._codes.pop(form.get("code", ""), ({}, {}))
         challenge = _encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
         if (
@@ -151,8 +193,7 @@ class FakeServer:
             or challenge != begun["code_challenge"]
         ):
             return json_response(400, {"error": "invalid_grant"})
-        access_token, refresh_token = (f"{p}_{secrets.token_urlsafe(16)}" for p in ("at", "rt"))
-        self.active.add(refresh_token)
+        access_token, refresh_token = self._issue()
         document = {
             "access_token": access_token,
             "token_type": "Bearer",
@@ -163,6 +204,30 @@ class FakeServer:
             **self.token_response,
         }
         return json_response(200, present(document))
+
+    def _refresh(self, form: dict[str, str]) -> HttpResponse:
+        if form.get("refresh_token") not in self.active:
+            return json_response(400, {"error": "invalid_grant"})
+        self.active.discard(form["refresh_token"])
+        access_token, refresh_token = self._issue(self._families[form["refresh_token"]])
+        document = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": 3600,
+            "refresh_token": refresh_token,
+            **self.token_response,
+        }
+        document.pop("id_token", None)
+        return json_response(200, present(document))
+
+    def _issue(self, family: set[str] | None = None) -> tuple[str, str]:
+        access_token, refresh_token = (f"{p}_{secrets.token_urlsafe(16)}" for p in ("at", "rt"))
+        family = set() if family is None else family
+        for token in (access_token, refresh_token):
+            family.add(token)
+            self.active.add(token)
+            self._families[token] = family
+        return access_token, refresh_token
 
     def _id_claims(
         self, begun: dict[str, str], agent: dict[str, Any], access_token: str
@@ -188,13 +253,16 @@ class FakeServer:
         form = dict(parse_qsl(request.body.decode()))
         if not self._knows(request, form):
             return json_response(401, {"error": "invalid_client"})
-        return json_response(200, {"active": form.get("token") in self.active})
+        if form.get("token") not in self.active:
+            return json_response(200, {"active": False})
+        claims = {"client_id": self.client_id, **self.agent, **self.introspection}
+        return json_response(200, present({"active": True, **claims}))
 
     def _revoke(self, request: HttpRequest) -> HttpResponse:
         form = dict(parse_qsl(request.body.decode()))
         if not self._knows(request, form):
             return json_response(401, {"error": "invalid_client"})
-        self.active.discard(form.get("token", ""))
+        self.active -= self._families.get(form.get("token", ""), set())
         return json_response(200, {})
 
     def _knows(self, request: HttpRequest, form: dict[str, str]) -> bool:
@@ -205,6 +273,8 @@ class FakeServer:
                 self.client_id,
                 self.client_secret,
             )
+        if "client_assertion" in form:
+            return self._believes(form["client_assertion"])
         if "client_secret" in form:
             return (form["client_id"], form["client_secret"]) == (
                 self.client_id,
@@ -212,6 +282,18 @@ class FakeServer:
             )
         methods = self.metadata.get("token_endpoint_auth_methods_supported", ())
         return "none" in methods and form.get("client_id") == self.client_id
+
+    def _believes(self, assertion: str) -> bool:
+        """RFC 7523 3; strict about audience, lifetime and reuse."""
+        alg = jwt.get_unverified_header(assertion)["alg"]
+        options = {"require": ["exp", "iat", "jti", "sub"], "verify_exp": False}
+        claims = jwt.decode(
+            assertion, self.client_key, [alg], audience=self.issuer, issuer=self.client_id,
+            options={**options, "verify_iat": False},
+        )  # fmt: skip
+        fresh = claims["jti"] not in self._assertions and 0 < claims["exp"] - self.clock() <= 60
+        self._assertions.add(claims["jti"])
+        return fresh and claims["sub"] == self.client_id
 
 
 def json_response(status: int, document: Any, **headers: str) -> HttpResponse:

@@ -1,0 +1,392 @@
+"""Sessions in a real Redis: shared, refreshed once, ended at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
+import anyio
+import pytest
+import redis
+
+from auth_agent import RelyingParty, Settings, SettingsError, drive
+from auth_agent.testing.provider import json_response
+from auth_agent.wire import HttpResponse
+from tests.core.browser import Browser, Clock, ValueVisit
+from tests.services import redis_server
+
+JSON = {"accept": "application/json"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture(scope="module")
+def url():
+    with redis_server() as url:
+        yield url
+        drive.close()
+
+
+@pytest.fixture
+def redis_client(url):
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def clock():
+    return Clock(1_800_000_000.0)
+
+
+def run_in_thread(flow, server, body=None):
+    return drive.run(flow, lambda limit: body)
+
+
+def run_in_task(flow, server, body=None):
+    async def read(limit):
+        return body
+
+    async def main():
+        try:
+            return await drive.arun(flow, read)
+        finally:
+            await drive.aclose()
+
+    return anyio.run(main)
+
+
+@pytest.fixture(params=[run_in_thread, run_in_task], ids=["threads", "tasks"])
+def make_site(request, provider, url, clock, redis_client):
+    provider.clock = clock
+
+    def make(**changes):
+        settings = Settings(
+            issuer=provider.issuer,
+            client_id=provider.client_id,
+            client_secret=provider.client_secret,
+            secret="a secret of the website that is long enough",
+            **{"base_url": "https://shop.example", "session_store": url, **changes},
+        )
+        return Browser(RelyingParty(settings, clock=clock), provider, request.param)
+
+    return make
+
+
+@pytest.fixture
+def site(make_site):
+    return make_site()
+
+
+def test_the_browser_holds_nothing_but_an_opaque_id(site, redis_client, provider):
+    site.sign_in()
+    (value,) = site.cookies.values()
+    assert len(value) == 43
+    assert site.agent.id == "agent_7"
+    stored = b"".join(key + (redis_client.get(key) or b"") for key in _sessions(redis_client))
+    for secret in (value, "agent_7", "owner@example.com", *provider.active):
+        assert secret.encode() not in stored, "neither keys nor values tell"
+
+
+def test_two_websites_in_one_redis_do_not_meet(make_site):
+    one, two = make_site(), make_site(base_url="https://other.example")
+    one.sign_in()
+    two.cookies = dict(one.cookies)
+    assert two.agent is None
+
+
+def test_another_process_with_the_same_secret_shares_the_session(make_site):
+    one, two = make_site(), make_site()
+    one.sign_in()
+    two.cookies = one.cookies
+    assert two.agent.id == "agent_7"
+
+
+@pytest.mark.parametrize("value", ["", "x", "x" * 43, "ä" * 43, "x" * 5_000])
+def test_a_guessed_id_is_nobody(site, value):
+    site.cookies["__Host-auth_agent"] = value
+    assert site.agent is None
+
+
+def test_a_record_cannot_be_moved_to_another_id(site, redis_client):
+    """Whoever writes to Redis cannot hand one session's record to another id."""
+    site.sign_in()
+    other = site.twin()
+    other.sign_in()
+    one, two = _sessions(redis_client)
+    redis_client.set(one, redis_client.get(two))
+    redis_client.set(two, b"garbage")
+    assert site.agent is None
+    assert other.agent is None
+
+
+class TestLifetime:
+    def test_ends_when_idle(self, site, clock):
+        site.sign_in()
+        clock.advance(3_599)
+        assert site.agent is not None
+        clock.advance(3_599)
+        assert site.agent is not None
+        clock.advance(3_601)
+        assert site.agent is None
+
+    def test_is_absolute(self, site, clock, provider):
+        site.sign_in()
+        for _ in range(9):
+            clock.advance(3_199)
+            assert site.agent is not None
+        clock.advance(20)
+        assert site.agent is None
+
+    def test_redis_forgets_by_itself(self, site, redis_client):
+        site.sign_in()
+        (key,) = _sessions(redis_client)
+        assert 0 < redis_client.ttl(key) <= 3_600
+
+
+class TestRefresh:
+    def test_is_silent_and_once(self, site, clock, provider):
+        site.sign_in()
+        for _ in range(3):
+            clock.advance(1_800)
+            assert site.agent is not None
+        assert provider.count("/token") == 2, "the code, and one refresh in one and a half hours"
+
+    def test_an_ended_grant_ends_the_session_cleanly(self, site, clock, provider, redis_client):
+        site.sign_in()
+        provider.active.clear()
+        clock.advance(3_595)
+        assert site.agent is None
+        assert _sessions(redis_client) == []
+
+    @pytest.mark.parametrize(
+        "answer", [HttpResponse(500, {}, b""), json_response(401, {"error": "invalid_client"})]
+    )
+    def test_a_server_that_is_away_ends_nothing(self, site, clock, provider, answer):
+        site.sign_in()
+        provider.answers["/token"] = answer
+        clock.advance(3_595)
+        assert site.agent is not None
+        asked = provider.count("/token")
+        assert site.agent is not None
+        assert provider.count("/token") == asked, "not asked again at every request"
+        del provider.answers["/token"]
+        clock.advance(30)
+        assert site.agent is not None
+        assert provider.count("/token") == asked + 1
+
+    def test_a_logout_wins_against_a_refresh_in_flight(self, make_site, clock, provider):
+        one = make_site()
+        one.sign_in()
+        two = make_site()
+        two.cookies = dict(one.cookies)
+        at_server, go_on = threading.Event(), threading.Event()
+
+        def slow(handler):
+            at_server.set()
+            assert go_on.wait(10)
+            body = b'{"access_token":"a","token_type":"Bearer","refresh_token":"r"}'
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+        provider.answers["/token"] = slow
+        clock.advance(3_595)
+        with ThreadPoolExecutor(1) as pool:
+            in_flight = pool.submit(lambda: one.request("/").agent)
+            assert at_server.wait(10)
+            assert two.request("/auth-agent/logout", method="POST", headers={}).status == 303
+            go_on.set()
+            assert in_flight.result() is None
+        assert one.agent is None
+
+
+def test_a_hundred_requests_cost_one_token_call(url, redis_client, provider, clock):
+    """Threads of two processes' worth of relying parties, and tasks, on one expired token."""
+    provider.clock = clock
+    settings = Settings(
+        issuer=provider.issuer, client_id=provider.client_id,
+        client_secret=provider.client_secret, session_store=url,
+        secret="a secret of the website that is long enough", base_url="https://shop.example",
+    )  # fmt: skip
+    parties = [RelyingParty(settings, clock=clock) for _ in range(2)]
+    browser = Browser(parties[0], provider, run_in_thread)
+    browser.sign_in()
+    cookie = "; ".join(f"{n}={v}" for n, v in browser.cookies.items())
+    clock.advance(3_595)
+
+    def in_thread(number):
+        visit = ValueVisit("GET", "/", {"cookie": cookie})
+        return drive.run(parties[number % 2].enter(visit)).agent.id
+
+    async def in_tasks():
+        seen = []
+
+        async def one(number):
+            visit = ValueVisit("GET", "/", {"cookie": cookie})
+            seen.append((await drive.arun(parties[number % 2].enter(visit))).agent.id)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(50):
+                tasks.start_soon(one, number)
+        await drive.aclose()
+        return seen
+
+    with ThreadPoolExecutor(26) as pool:
+        tasks = pool.submit(anyio.run, in_tasks)
+        threads = list(pool.map(in_thread, range(50)))
+        assert threads + tasks.result() == ["agent_7"] * 100
+    assert provider.count("/token") == 2, "the code, and one refresh"
+
+
+class TestEndSessions:
+    @pytest.mark.parametrize(
+        ("whose", "ended"),
+        [
+            ({"agent_id": "agent_1"}, {1}),
+            ({"email": "TWO@example.com"}, {2}),
+            ({}, {1, 2, 3}),
+            ({"agent_id": "nobody"}, set()),
+        ],
+    )
+    def test_is_effective_at_the_next_request(self, make_site, whose, ended):
+        owners = {1: "one@example.com", 2: "two@example.com", 3: "three@example.com"}
+        browsers = {}
+        for number, email in owners.items():
+            browsers[number] = browser = make_site()
+            agent = {"sub": f"agent_{number}", "email": email}
+            browser.end(browser.begin(), agent=agent)
+        assert make_site().relying_party.end_sessions(**whose) == len(ended)
+        for number, browser in browsers.items():
+            assert (browser.agent is None) is (number in ended)
+
+    def test_for_tasks(self, site):
+        site.sign_in()
+
+        async def main():
+            ended = await site.relying_party.aend_sessions(agent_id="agent_7")
+            await drive.aclose()
+            return ended
+
+        assert anyio.run(main) == 1
+        assert site.agent is None
+
+    def test_needs_a_store(self, make_site):
+        with pytest.raises(SettingsError, match="AUTH_AGENT_SESSION_STORE"):
+            make_site(session_store="cookie").relying_party.end_sessions()
+
+    def test_the_lists_do_not_grow_for_ever(self, site, redis_client, clock):
+        for _ in range(6):
+            site.sign_in()
+            clock.advance(9_000)
+        assert max(redis_client.zcard(key) for key in _indexes(redis_client)) <= 4
+
+
+class TestBackChannelLogout:
+    def post(self, site, body, headers=FORM):
+        visit = ValueVisit("POST", "/auth-agent/backchannel-logout", headers)
+        return site.run(site.relying_party.enter(visit), None, body)
+
+    def announce(self, site, provider, header=None, **changes):
+        token = provider.logout_token(header=header, **changes)
+        return self.post(site, urlencode({"logout_token": token}).encode())
+
+    def test_ends_the_agents_sessions(self, site, provider):
+        site.sign_in()
+        assert self.announce(site, provider).status == 200
+        assert site.agent is None
+
+    def test_ends_one_session_of_the_server(self, make_site, provider):
+        one, two = make_site(), make_site()
+        one.end(one.begin(), agent={"sid": "s1"})
+        two.end(two.begin(), agent={"sid": "s2"})
+        assert self.announce(one, provider, sid="s1").status == 200
+        assert one.agent is None
+        assert two.agent is not None
+
+    @pytest.mark.parametrize(
+        ("change", "cause"),
+        [
+            ({"iss": "https://evil.example"}, "issuer_mismatch"),
+            ({"aud": "client_other"}, "audience_mismatch"),
+            ({"aud": ["client_shop", "client_other"]}, "audience_mismatch"),
+            ({"exp": 1_799_999_000}, "token_expired"),
+            ({"iat": 1_800_000_100}, "iat_ahead"),
+            ({"iat": 1_799_999_000}, "iat_too_old"),
+            ({"events": {}}, "events_missing"),
+            ({"events": "logout"}, "events_missing"),
+            ({"nonce": "n"}, "nonce_forbidden"),
+            ({"sub": None}, "sub_missing"),
+            ({"jti": None}, "jti_missing"),
+            ({"header": {"typ": "JWT"}}, "typ_mismatch"),
+            ({"header": {"typ": "at+jwt"}}, "typ_mismatch"),
+            ({"header": {"alg": "HS256"}}, "algorithm_refused"),
+            ({"header": {"kid": "unknown"}}, "key_unknown"),
+        ],
+    )
+    def test_a_wrong_token_ends_nothing(self, site, provider, change, cause):
+        site.sign_in()
+        reply = self.announce(site, provider, **change)
+        assert (reply.status, _document(reply)["cause"]) == (400, cause)
+        assert site.agent is not None
+
+    def test_a_token_works_once(self, site, provider):
+        body = urlencode({"logout_token": provider.logout_token()}).encode()
+        assert self.post(site, body).status == 200
+        site.sign_in()
+        assert _document(self.post(site, body))["cause"] == "jti_replayed"
+        assert site.agent is not None
+
+    @pytest.mark.parametrize(
+        ("body", "headers", "cause"),
+        [
+            (None, FORM, "body_too_large"),
+            (b"", FORM, "logout_token_missing"),
+            (b"logout_token=a&logout_token=b", FORM, "logout_token_missing"),
+            (b"logout_token=garbage", FORM, "token_malformed"),
+            (b"{}", {"content-type": "application/json"}, "body_not_a_form"),
+            (b"\xff\xfe", FORM, "body_not_a_form"),
+            (b"&".join(b"a=1" for _ in range(100)), FORM, "body_not_a_form"),
+        ],
+    )
+    def test_a_wrong_body_is_refused(self, site, body, headers, cause):
+        reply = self.post(site, body, headers)
+        assert (reply.status, _document(reply)["cause"]) == (400, cause)
+
+    def test_without_a_store_it_is_not_promised(self, make_site):
+        site = make_site(session_store="cookie")
+        reply = site.request("/auth-agent/backchannel-logout", method="POST")
+        assert reply.status == 501
+
+
+class TestOutage:
+    def test_nobody_seems_signed_out(self, make_site, site):
+        site.sign_in()
+        down = make_site(session_store="redis://127.0.0.1:1/0")
+        down.cookies = dict(site.cookies)
+        reply = down.request("/", headers=JSON)
+        assert (reply.status, _document(reply)["error"]) == (503, "store_unavailable")
+        assert "Retry-After" in dict(reply.headers)
+
+    def test_visitors_without_a_session_do_not_notice(self, make_site):
+        down = make_site(session_store="redis://127.0.0.1:1/0")
+        assert down.request("/").agent is None
+
+    def test_nobody_may_believe_to_be_signed_out(self, make_site, site):
+        site.sign_in()
+        down = make_site(session_store="redis://127.0.0.1:1/0")
+        down.cookies = dict(site.cookies)
+        reply = down.request("/auth-agent/logout", method="POST", headers={})
+        assert reply.status == 503
+        assert down.cookies == site.cookies
+
+
+def _document(reply):
+    return json.loads(reply.body)
+
+
+def _sessions(client):
+    return sorted(client.scan_iter("*:session:*"))
+
+
+def _indexes(client):
+    return [key for kind in ("all", "agent", "email") for key in client.scan_iter(f"*:{kind}:*")]

@@ -1,0 +1,291 @@
+"""Access tokens: what is believed, what is remembered, and for how long."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from auth_agent import Requirement, ServerUnavailable
+from auth_agent.testing.provider import ABSENT, json_response
+from auth_agent.wire import Pass
+from tests.core.browser import ValueVisit, cause, drive
+
+
+@pytest.fixture
+def api(make_site):
+    return make_site(protect="/api/*")
+
+
+def call(site, token, path="/api/orders", scheme="Bearer"):
+    return site.request(path, headers={"authorization": f"{scheme} {token}"})
+
+
+def test_an_access_token_carries_the_same_agent_as_a_session(api, server):
+    agent = call(api, server.access_token()).agent
+    api.sign_in()
+    signed_in = api.agent
+    assert (agent.id, agent.model, agent.email) == (
+        signed_in.id,
+        signed_in.model,
+        signed_in.email,
+    )
+    assert (agent.via, signed_in.via) == ("bearer", "session")
+    assert agent.scopes == ("openid", "email")
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+def test_the_scheme_has_no_case(api, server, scheme):
+    assert isinstance(call(api, server.access_token(), scheme=scheme), Pass)
+
+
+@pytest.mark.parametrize(
+    ("claim", "value", "code"),
+    [
+        ("iss", "https://evil.example", "issuer_mismatch"),
+        ("iss", ABSENT, "issuer_mismatch"),
+        ("aud", "https://other.example", "audience_mismatch"),
+        ("aud", ["https://other.example"], "audience_mismatch"),
+        ("aud", "client_shop", "audience_mismatch"),
+        ("aud", ABSENT, "audience_mismatch"),
+        ("exp", ABSENT, "time_missing"),
+        ("exp", 1_800_000_000 - 60, "token_expired"),
+        ("iat", 1_800_000_000 + 61, "iat_ahead"),
+        ("nbf", 1_800_000_000 + 61, "nbf_ahead"),
+        ("sub", ABSENT, "sub_missing"),
+        ("client_id", ABSENT, "client_id_missing"),
+    ],
+)
+def test_a_wrong_claim_is_refused(api, server, claim, value, code):
+    assert_invalid(call(api, server.access_token(**{claim: value})), code)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("typ", "JWT", "typ_mismatch"),
+        ("typ", ABSENT, "typ_mismatch"),
+        ("typ", "logout+jwt", "typ_mismatch"),
+        ("alg", "none", "token_malformed"),
+        ("alg", "HS256", "algorithm_refused"),
+        ("kid", "unknown", "key_unknown"),
+        ("jku", "https://evil.example", "header_forbidden"),
+        ("crit", ["x"], "header_forbidden"),
+    ],
+)
+def test_a_wrong_header_is_refused(api, server, field, value, code):
+    assert_invalid(call(api, server.access_token(header={field: value})), code)
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "application/at+jwt", "AT+JWT"])
+def test_the_type_of_access_tokens_is_accepted(api, server, typ):
+    assert isinstance(call(api, server.access_token(header={"typ": typ})), Pass)
+
+
+def test_an_audience_among_others_is_enough(api, server):
+    token = server.access_token(aud=["https://other.example", "https://shop.example"])
+    assert isinstance(call(api, token), Pass)
+
+
+def test_the_audience_can_be_set(make_site, server):
+    site = make_site(protect="/api/*", audience="https://api.shop.example")
+    assert call(site, server.access_token()).status == 401
+    token = server.access_token(aud="https://api.shop.example")
+    assert isinstance(call(site, token), Pass)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer", "Bearer ", "Bearer a b", "Bearer a, Bearer b", "Bearer ä", "Bearer " + "a" * 40_000,
+     'Bearer token="a"', "bearer\ta"],
+)  # fmt: skip
+def test_a_malformed_header_is_400(api, server, header):
+    reply = api.request("/api/orders", headers={"authorization": header})
+    assert (reply.status, cause(reply)) == (400, "invalid_request")
+    assert 'error="invalid_request"' in dict(reply.headers)["WWW-Authenticate"]
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("header", ["Basic YTpi", "Digest x", "", "Bearerx y", "Token abc"])
+def test_other_schemes_are_the_websites_own(api, header):
+    reply = api.request("/api/orders", headers={"authorization": header})
+    assert (reply.status, cause(reply)) == (401, "login_required")
+
+
+def test_a_bad_token_matters_only_where_an_agent_is_needed(api, server):
+    outcome = call(api, "not.a.token", path="/public")
+    assert outcome == Pass(None)
+    visit = ValueVisit("GET", "/page", {"authorization": "Bearer not.a.token"})
+    drive(api.relying_party.enter(visit), server)
+    reply = api.relying_party.require(visit, None)
+    assert (reply.status, cause(reply)) == (401, "invalid_token")
+
+
+def test_lacking_scope_is_403(api, server):
+    visit = ValueVisit("GET", "/page", {"authorization": f"Bearer {server.access_token()}"})
+    agent = drive(api.relying_party.enter(visit), server).agent
+    reply = api.relying_party.require(visit, agent, Requirement(scopes="admin"))
+    assert (reply.status, cause(reply)) == (403, "insufficient_scope")
+
+
+def test_the_website_says_where_tokens_come_from(api, server):
+    reply = api.request("/.well-known/oauth-protected-resource")
+    document = json.loads(reply.body)
+    assert document["resource"] == "https://shop.example"
+    assert document["authorization_servers"] == [server.issuer]
+    assert document["bearer_methods_supported"] == ["header"]
+    refused = call(api, "not.a.token")
+    url = "https://shop.example/.well-known/oauth-protected-resource"
+    assert f'resource_metadata="{url}"' in dict(refused.headers)["WWW-Authenticate"]
+
+
+class TestMemory:
+    def test_a_token_seen_before_costs_no_question(self, api, server):
+        token = server.access_token()
+        call(api, token)
+        asked = len(server.requests)
+        headers = {"authorization": f"Bearer {token}"}
+        outcome = api.relying_party.enter(ValueVisit("GET", "/api/x", headers))
+        assert isinstance(outcome, Pass), "no flow at all"
+        assert len(server.requests) == asked
+
+    def test_never_outlives_the_token(self, make_site, server, clock):
+        site = make_site(protect="/api/*", bearer_recheck=0)
+        token = server.access_token(exp=int(clock.now) + 100)
+        assert isinstance(call(site, token), Pass)
+        clock.advance(161)
+        assert_invalid(call(site, token), "token_expired")
+
+    def test_ends_when_the_signing_key_is_withdrawn(self, make_site, server, clock):
+        site = make_site(protect="/api/*", bearer_recheck=0)
+        token = server.access_token(exp=int(clock.now) + 90_000)
+        assert isinstance(call(site, token), Pass)
+        server.rotate()
+        clock.advance(3_601)
+        assert_invalid(call(site, token), "key_unknown")
+
+    def test_is_bounded(self, make_site, server):
+        from auth_agent import bearer
+
+        site = make_site(protect="/api/*")
+        bearers = site.relying_party._bearers
+        known = bearer._Known(None, 0, 0, None)
+        for number in range(bearer.REMEMBERED + 100):
+            bearers._remember(number.to_bytes(4, "big"), known)
+        assert len(bearers._known) == bearer.REMEMBERED
+
+
+class TestRevocation:
+    def test_bites_within_a_minute(self, api, server, clock):
+        token = server.access_token()
+        call(api, token)
+        server.active.clear()
+        clock.advance(59)
+        assert isinstance(call(api, token), Pass)
+        clock.advance(1)
+        assert_invalid(call(api, token), "token_inactive")
+
+    def test_is_asked_after_once_a_minute(self, api, server, clock):
+        token = server.access_token()
+        for _ in range(3):
+            clock.advance(60)
+            for _ in range(5):
+                assert isinstance(call(api, token), Pass)
+        assert server.count("/introspect") == 2, "not when it was seen for the first time"
+
+    def test_can_be_left_to_the_end_of_the_token(self, make_site, server, clock):
+        site = make_site(protect="/api/*", bearer_recheck=0)
+        token = server.access_token()
+        call(site, token)
+        server.active.clear()
+        clock.advance(3_000)
+        assert isinstance(call(site, token), Pass)
+        assert server.count("/introspect") == 0
+
+    def test_a_server_that_is_away_takes_nothing_away(self, api, server, clock):
+        token = server.access_token()
+        call(api, token)
+        server.answers["/introspect"] = ServerUnavailable("connection refused")
+        clock.advance(120)
+        assert isinstance(call(api, token), Pass)
+        clock.advance(30)
+        call(api, token)
+        assert server.count("/introspect") == 1, "not asked again at every request"
+
+
+class TestOpaque:
+    @pytest.fixture
+    def token(self, server):
+        server.active.add("opaque-token")
+        return "opaque-token"
+
+    def test_is_introspected(self, api, server, token):
+        server.introspection.update(scope="a b", exp=int(server.clock()) + 600)
+        agent = call(api, token).agent
+        assert (agent.id, agent.scopes, agent.via) == ("agent_7", ("a", "b"), "bearer")
+
+    def test_is_asked_after_once_a_minute(self, api, server, clock, token):
+        for _ in range(5):
+            call(api, token)
+        assert server.count("/introspect") == 1
+        clock.advance(60)
+        call(api, token)
+        assert server.count("/introspect") == 2
+
+    def test_is_never_remembered_past_its_end(self, api, server, clock, token):
+        server.introspection["exp"] = int(clock.now) + 5
+        assert isinstance(call(api, token), Pass)
+        clock.advance(5)
+        assert call(api, token).status == 401
+
+    @pytest.mark.parametrize(
+        ("claim", "value", "code"),
+        [
+            ("aud", "https://other.example", "audience_mismatch"),
+            ("client_id", "client_other", "audience_mismatch"),
+            ("client_id", ABSENT, "audience_mismatch"),
+            ("iss", "https://evil.example", "issuer_mismatch"),
+            ("token_type", "refresh_token", "typ_mismatch"),
+            ("exp", 1_700_000_000, "token_expired"),
+            ("sub", ABSENT, "sub_missing"),
+        ],
+    )
+    def test_of_somebody_else_is_refused(self, api, server, token, claim, value, code):
+        server.introspection[claim] = value
+        assert_invalid(call(api, token), code)
+
+    @pytest.mark.parametrize("aud", ["https://shop.example", "client_shop", ["x", "client_shop"]])
+    def test_for_us_is_accepted_whoever_asked_for_it(self, api, server, token, aud):
+        server.introspection.update(aud=aud, client_id="client_other")
+        assert isinstance(call(api, token), Pass)
+
+    def test_that_is_not_active_is_refused_and_remembered_for_a_moment(self, api, server, clock):
+        for _ in range(5):
+            assert_invalid(call(api, "unknown"), "token_inactive")
+        assert server.count("/introspect") == 1
+        clock.advance(10)
+        call(api, "unknown")
+        assert server.count("/introspect") == 2
+
+    def test_is_503_while_nobody_can_be_asked(self, api, server, token):
+        server.answers["/introspect"] = json_response(500, {})
+        reply = call(api, token)
+        assert reply.status == 503
+        assert "Retry-After" in dict(reply.headers)
+        assert call(api, token, path="/public") == Pass(None)
+
+
+def test_a_token_outweighs_a_session(api, server):
+    api.sign_in()
+    headers = {
+        "authorization": f"Bearer {server.access_token(sub='agent_8')}",
+        "cookie": "; ".join(f"{n}={v}" for n, v in api.cookies.items()),
+    }
+    outcome = drive(api.relying_party.enter(ValueVisit("GET", "/", headers)), server)
+    assert outcome.agent.id == "agent_8"
+
+
+def assert_invalid(reply, code):
+    document = json.loads(reply.body)
+    assert (reply.status, document["error"], document["cause"]) == (401, "invalid_token", code)
+    assert 'error="invalid_token"' in dict(reply.headers)["WWW-Authenticate"]

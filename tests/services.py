@@ -1,0 +1,49 @@
+"""Real servers that the tests start themselves, on free ports; missing ones are said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+
+import pytest
+
+
+def need(binary, package):
+    """The path of a program; without it the test says so and is skipped, in CI it fails."""
+    found = shutil.which(binary)
+    if found is None:
+        reason = f"{binary} is not installed: apt-get install {package}"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def redis_server():
+    """A Redis that keeps nothing; yields its URL and the process."""
+    port = free_port()
+    command = [need("redis-server", "redis-server"), "--port", str(port), "--save", "",
+               "--appendonly", "no", "--bind", "127.0.0.1", "--loglevel", "warning"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        wait_for_port(port, process)
+        yield f"redis://127.0.0.1:{port}/0"
+        process.terminate()
+
+
+def wait_for_port(port, process, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    pytest.fail(f"nothing listens on port {port}")
