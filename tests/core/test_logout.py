@@ -64,3 +64,25 @@ def test_only_our_own_pages_may(browser, headers, allowed):
 
 def test_other_methods_are_refused(browser):
     assert browser.request(LOGOUT, method="DELETE").status == 405
+
+
+class TestTombstone:
+    """A request that was under way while the agent signed out must not sign it in again."""
+
+    def test_outlives_a_racing_renewal(self, browser):
+        browser.sign_in()
+        before = dict(browser.cookies)
+        browser.request(LOGOUT, method="POST", headers=SAME)
+        browser.cookies |= before  # what the racing answer sets again
+        assert browser.agent is None
+
+    def test_does_not_stand_in_the_way_of_a_new_sign_in(self, browser):
+        browser.sign_in()
+        browser.request(LOGOUT, method="POST", headers=SAME)
+        browser.sign_in()
+        assert browser.agent is not None
+
+    def test_is_gone_after_a_minute(self, browser):
+        browser.sign_in()
+        reply = browser.request(LOGOUT, method="POST", headers=SAME)
+        assert max(cookie.max_age for cookie in reply.cookies) == 60

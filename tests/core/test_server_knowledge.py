@@ -198,3 +198,22 @@ def _get(url):
     from auth_agent.wire import HttpRequest
 
     return HttpRequest("GET", url)
+
+
+class TestBackgroundRefresh:
+    def test_keys_and_metadata_are_fetched_before_they_end(self, browser, server, clock):
+        browser.sign_in()
+        clock.advance(3_550)
+        browser.sign_in()
+        assert (server.count(WELL_KNOWN), server.count(JWKS)) == (2, 2)
+        clock.advance(100)
+        browser.sign_in()
+        assert (server.count(WELL_KNOWN), server.count(JWKS)) == (2, 2), "nobody had to wait"
+
+    def test_a_failure_is_not_repeated_at_every_request(self, browser, server, clock):
+        browser.sign_in()
+        server.answers[JWKS] = server.answers[WELL_KNOWN] = HttpResponse(500, {}, b"")
+        clock.advance(3_550)
+        for _ in range(5):
+            assert browser.sign_in().status == 303
+        assert server.count(JWKS) == 2

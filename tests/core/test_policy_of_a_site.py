@@ -1,0 +1,205 @@
+"""What a whole site decides: report-only, places for humans, explanations, hooks, log events."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from auth_agent import RelyingParty, Requirement, SignInRefused
+from auth_agent.testing.provider import ABSENT
+from auth_agent.wire import Pass
+from tests.core.browser import Browser, ValueVisit, cause
+
+JSON = {"accept": "application/json"}
+
+
+class TestReportOnly:
+    @pytest.fixture
+    def site(self, make_site):
+        return make_site(report_only=True, protect="/private/*", allow_models="gpt-*")
+
+    def test_lets_pass_and_logs_what_it_would_refuse(self, site, caplog):
+        with caplog.at_level(logging.WARNING, "auth_agent"):
+            assert site.request("/private/x") == Pass(None)
+        (record,) = caplog.records
+        assert record.auth_agent == {"event": "would_refuse", "rule": "no_agent"}
+
+    def test_lets_a_model_in_that_is_not_allowed(self, site, caplog):
+        with caplog.at_level(logging.WARNING, "auth_agent"):
+            site.sign_in()
+            assert site.agent.id == "agent_7"
+        assert caplog.records[-1].auth_agent["rule"] == "AUTH_AGENT_ALLOW_MODELS"
+
+    def test_lets_pass_what_lacks_a_scope(self, site, caplog):
+        site.sign_in()
+        visit = ValueVisit("GET", "/", JSON)
+        with caplog.at_level(logging.WARNING, "auth_agent"):
+            assert site.relying_party.require(visit, site.agent, Requirement(scopes="x")) is None
+        assert caplog.records[-1].auth_agent["rule"] == "scopes"
+
+    def test_says_at_the_start_that_it_is_on(self, make_site, caplog):
+        with caplog.at_level(logging.WARNING, "auth_agent"):
+            make_site(report_only="true")
+        assert "AUTH_AGENT_REPORT_ONLY" in caplog.text
+
+    @pytest.mark.parametrize("check", ["state", "nonce"])
+    def test_switches_off_no_check_of_a_sign_in(self, site, server, check):
+        if check == "nonce":
+            server.claims["nonce"] = "wrong"
+            assert site.sign_in().status == 401
+        else:
+            assert site.end(site.begin(), state="x" * 43).status == 400
+
+
+class TestPlacesForHumans:
+    def test_refuse_agents_and_nobody_else(self, browser):
+        visit = ValueVisit("GET", "/captcha", JSON)
+        assert browser.relying_party.require_no_agent(visit, None) is None
+        browser.sign_in()
+        reply = browser.relying_party.require_no_agent(visit, browser.agent)
+        assert (reply.status, cause(reply)) == (403, "access_denied")
+
+
+class TestExplain:
+    @pytest.mark.parametrize(
+        ("requirement", "admitted", "rule"),
+        [
+            ({}, True, "all"),
+            ({"scopes": "admin"}, False, "scopes"),
+            ({"models": ["gpt-*"]}, False, "models"),
+            ({"max_age": 0}, True, "all"),
+            ({"verified_email": True}, True, "all"),
+        ],
+    )
+    def test_names_the_rule_that_decides(self, browser, requirement, admitted, rule):
+        browser.sign_in()
+        decision = browser.relying_party.explain(browser.agent, Requirement(**requirement))
+        assert (decision.admitted, decision.rule) == (admitted, rule)
+        assert decision.reason.endswith(".")
+
+    def test_nobody_is_signed_in(self, browser):
+        assert browser.relying_party.explain(None).rule == "agent"
+
+    def test_the_sites_own_rules_come_first(self, make_site):
+        open_site, closed = make_site(), make_site(deny_agents="agent_7")
+        open_site.sign_in()
+        decision = closed.relying_party.explain(open_site.agent, Requirement(scopes="admin"))
+        assert decision.rule == "AUTH_AGENT_DENY_AGENTS"
+
+
+class TestHooks:
+    @pytest.fixture
+    def heard(self):
+        return []
+
+    @pytest.fixture
+    def site(self, browser, clock, heard):
+        def note(name, result=None):
+            def hook(subject):
+                heard.append((name, getattr(subject, "id", None) or subject.code))
+                return result
+
+            return hook
+
+        party = RelyingParty(
+            browser.relying_party.settings,
+            on_sign_in=note("in", 42),
+            on_refused=note("refused"),
+            on_sign_out=note("out"),
+            clock=clock,
+        )
+        return Browser(party, browser.server)
+
+    def test_hear_of_everything(self, site, heard):
+        site.sign_in()
+        site.end(site.begin(), error="access_denied")
+        site.request("/auth-agent/logout", method="POST", headers={})
+        assert heard == [("in", "agent_7"), ("refused", "access_denied"), ("out", "agent_7")]
+
+    def test_the_websites_own_account_id_stays_in_the_session(self, site):
+        site.sign_in()
+        assert site.agent.account_id == "42"
+
+    def test_a_hook_may_refuse(self, browser, clock):
+        def refuse(agent):
+            raise SignInRefused("This account is blocked.", code="blocked", status_code=403)
+
+        settings = browser.relying_party.settings
+        site = Browser(RelyingParty(settings, on_sign_in=refuse, clock=clock), browser.server)
+        reply = site.sign_in()
+        assert (cause(reply), reply.status) == ("blocked", 403)
+        assert site.agent is None
+
+    def test_a_hook_that_fails_signs_nobody_in(self, browser, clock):
+        def fail(agent):
+            raise KeyError("a mistake of the website")
+
+        settings = browser.relying_party.settings
+        site = Browser(RelyingParty(settings, on_sign_in=fail, clock=clock), browser.server)
+        with pytest.raises(KeyError):
+            site.sign_in()
+        assert site.agent is None
+
+
+class TestEvents:
+    def test_one_for_each_thing_that_happens(self, browser, caplog):
+        with caplog.at_level(logging.INFO, "auth_agent"):
+            browser.sign_in()
+            browser.end(browser.begin(), state="x" * 43)
+            browser.request("/auth-agent/logout", method="POST", headers={})
+        events = [record.auth_agent["event"] for record in caplog.records]
+        assert events == ["signed_in", "refused", "signed_out"]
+        assert caplog.records[0].getMessage() == "signed_in agent=agent_7 client=client_shop"
+        assert caplog.records[1].auth_agent["cause"] == "state_unknown"
+
+    def test_no_line_can_be_forged(self, browser, server, caplog):
+        server.agent["sub"] = "agent\nsigned_in agent=admin"
+        with caplog.at_level(logging.INFO, "auth_agent"):
+            browser.sign_in()
+        assert "\n" not in caplog.records[0].getMessage()
+
+
+class TestIntrospectionIdentity:
+    """A server of the original kind: HS256, no keys, no ID token (only when asked for)."""
+
+    @pytest.fixture
+    def site(self, make_site, server):
+        server.metadata.update(
+            jwks_uri=ABSENT,
+            id_token_signing_alg_values_supported=ABSENT,
+            authorization_response_iss_parameter_supported=ABSENT,
+        )
+        server.token_response["id_token"] = ABSENT
+        return make_site(identity="introspection", scope="profile email")
+
+    def test_takes_the_agent_from_the_server(self, site, server):
+        assert site.sign_in().status == 303
+        assert (site.agent.id, site.agent.email) == ("agent_7", "owner@example.com")
+        assert "active" not in site.agent.claims
+        assert server.count("/introspect") == 1
+
+    @pytest.mark.parametrize(
+        ("claim", "value", "code"),
+        [
+            ("active", False, "token_inactive"),
+            ("client_id", "client_other", "audience_mismatch"),
+            ("client_id", ABSENT, "audience_mismatch"),
+            ("sub", ABSENT, "sub_missing"),
+        ],
+    )
+    def test_believes_only_what_is_about_this_sign_in(self, site, server, claim, value, code):
+        server.introspection[claim] = value
+        assert cause(site.sign_in()) == code
+
+    def test_userinfo_must_be_about_the_same_agent(self, site, server):
+        server.userinfo["sub"] = "agent_8"
+        assert cause(site.sign_in()) == "userinfo_sub_mismatch"
+
+    def test_needs_the_endpoint(self, site, server):
+        server.metadata["introspection_endpoint"] = ABSENT
+        assert cause(site.sign_in()) == "metadata_invalid"
+
+    def test_is_not_what_happens_by_itself(self, make_site, server):
+        server.token_response["id_token"] = ABSENT
+        assert cause(make_site().sign_in()) == "id_token_missing"
