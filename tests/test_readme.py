@@ -1,0 +1,105 @@
+"""The README is true: its table of settings is the code's, its commands exist, its examples run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import msgspec
+import pytest
+
+from auth_agent import Settings
+from auth_agent.settings import ENV_PREFIX
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+ENVIRON = {
+    "AUTH_AGENT_ISSUER": "https://auth.example",
+    "AUTH_AGENT_CLIENT_ID": "client_shop",
+    "AUTH_AGENT_CLIENT_SECRET": "cs_secret",
+    "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
+    "AUTH_AGENT_BASE_URL": "https://shop.example",
+}
+
+
+def settings_table():
+    rows = re.findall(r"^\| `(AUTH_AGENT_[A-Z_]+)` \| (.*?) ?\| .+ \|$", README, re.MULTILINE)
+    return dict(rows)
+
+
+def test_the_table_of_settings_is_complete():
+    names = {ENV_PREFIX + name.upper() for name in Settings.__struct_fields__}
+    assert set(settings_table()) == names
+
+
+def test_the_defaults_in_the_table_are_the_codes():
+    fields = {field.name: field for field in msgspec.structs.fields(Settings)}
+    for variable, default in settings_table().items():
+        literal = re.fullmatch(r"`(.+)`", default)
+        if literal is None:
+            continue
+        actual = fields[variable.removeprefix(ENV_PREFIX).lower()].default
+        shown = actual.reveal() if hasattr(actual, "reveal") else actual
+        assert str(shown).lower() == literal[1], variable
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "check", "format", "bench"])
+def test_the_make_targets_exist(target):
+    dry = run("make", "-n", target)
+    assert dry.returncode == 0, dry.stderr
+
+
+def test_the_commands_exist():
+    found = re.findall(r"^ +auth-agent ([a-z]+)(?: (add|list|create))?", README, re.MULTILINE)
+    commands = {tuple(filter(None, command)) for command in found}
+    assert {("serve",), ("client", "add"), ("agent", "add"), ("login",)} <= commands
+    for command in commands:
+        program = "from auth_agent.cli import main; main()"
+        shown = run(sys.executable, "-c", program, *command, "--help")
+        assert shown.returncode == 0, (command, shown.stderr)
+
+
+def run(*command):
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def example(name):
+    found = re.search(rf"<!-- example: {name} -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert found, f"the README has no example {name}"
+    return found[1]
+
+
+def test_the_starlette_example_lets_agents_in(monkeypatch):
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    namespace = {}
+    exec(example("starlette"), namespace)  # noqa: S102  # our own README
+    from starlette.testclient import TestClient
+
+    with TestClient(namespace["app"], base_url="https://shop.example") as client:
+        answer = client.get("/me")
+    assert (answer.status_code, answer.json()["issuer"]) == (401, "https://auth.example")
+
+
+def test_the_wsgi_example_greets_a_stranger(monkeypatch):
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    namespace = {}
+    exec(example("wsgi"), namespace)  # noqa: S102  # our own README
+    transport = httpx2.WSGITransport(app=namespace["application"])
+    with httpx2.Client(transport=transport, base_url="https://shop.example") as client:
+        assert client.get("/").text == "Hello, stranger"
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_no_example_is_longer_than_it_says():
+    for name in re.findall(r"<!-- example: ([a-z-]+) -->", README):
+        lines = [line for line in example(name).splitlines() if line.strip()]
+        assert len(lines) <= 12, name
