@@ -1,4 +1,4 @@
-"""A Starlette site that lets agents in.
+"""A Starlette shop that lets agents in.
 
 Run it with `uvicorn examples.starlette_site:app`; the README says which AUTH_AGENT_* it needs.
 """
@@ -8,17 +8,28 @@ from __future__ import annotations
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from auth_agent_starlette import AuthAgentMiddleware, login_path, logout_path, requires_agent
-from examples.pages import home_page
+from examples import pages
 
 
-async def home(request: Request) -> HTMLResponse:
+async def catalogue(request: Request) -> HTMLResponse:
     """Public; shows who is signed in."""
-    page = home_page(request.state.agent, login_path(request, "/me"), logout_path(request))
-    return HTMLResponse(page.html, headers=page.headers)
+    return _show(pages.catalogue_page(_visitor(request, "/me")))
+
+
+@requires_agent
+async def orders(request: Request) -> HTMLResponse:
+    """Needs an agent."""
+    return _show(pages.orders_page(_visitor(request, "/orders")))
+
+
+@requires_agent(scopes=["refunds:write"])
+async def refunds(request: Request) -> HTMLResponse:
+    """Needs an agent that was granted a scope."""
+    return _show(pages.refunds_page(_visitor(request, "/refunds")))
 
 
 @requires_agent
@@ -47,12 +58,39 @@ async def reports(request: Request) -> JSONResponse:
     return JSONResponse({"reports": ["orders", "refunds"]})
 
 
+async def person(request: Request) -> RedirectResponse:
+    """A person comes or goes: a name to show beside the agent, which opens no door."""
+    response = RedirectResponse("/", 303)
+    if pages.PERSON_COOKIE in request.cookies:
+        response.delete_cookie(pages.PERSON_COOKIE)
+    else:
+        response.set_cookie(pages.PERSON_COOKIE, pages.PERSON, httponly=True, samesite="lax")
+    return response
+
+
+def _visitor(request: Request, next_path: str) -> pages.Visitor:
+    return pages.Visitor(
+        request.state.agent,
+        login_path(request, next_path),
+        logout_path(request),
+        request.cookies.get(pages.PERSON_COOKIE),
+        "/person",
+    )
+
+
+def _show(page: pages.Page) -> HTMLResponse:
+    return HTMLResponse(page.html, headers=page.headers)
+
+
 app = Starlette(
     routes=[
-        Route("/", home),
+        Route("/", catalogue),
+        Route("/orders", orders),
+        Route("/refunds", refunds),
         Route("/me", me),
         Route("/private/report", private_report),
         Route("/reports", reports),
+        Route("/person", person, methods=["POST"]),
         Route("/favicon.ico", Response(status_code=204)),
     ],
     middleware=[Middleware(AuthAgentMiddleware)],

@@ -2,21 +2,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import httpx2
 import pytest
 from playwright.sync_api import sync_playwright
 
-from auth_agent.server import Database, ServerSettings, create_app
-from auth_agent.server.registry import add_agent, add_client
-from tests.adapters.network import free_port, serve_asgi
+from tests.world import run_site, serve_auth_server
 
 CHROMIUM = shutil.which("chromium")
+
+# Each example site under a server that it is usually run with.
+EXAMPLES = {
+    "starlette": ("examples.starlette_site:app", "uvicorn"),
+    "fastapi": ("examples.fastapi_site:app", "uvicorn"),
+    "flask": ("examples.flask_site:app", "waitress"),
+}
 
 
 class World(NamedTuple):
@@ -42,55 +43,19 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory):
-    url = f"sqlite:///{tmp_path_factory.mktemp('browser')}/auth-agent.db"
-    issuer_port, site_port = free_port(), free_port()
-    issuer, site = (f"http://127.0.0.1:{port}" for port in (issuer_port, site_port))
-    app = create_app(ServerSettings(issuer=issuer, database=url))
-    database = app.state.context.database
-    assert isinstance(database, Database)
-    client = add_client(database, "Example shop", [f"{site}/auth-agent/callback"])
-    agent = add_agent(database, "owner@example.com", name="Shopper", model="claude-opus-4")
-    environ = {
-        "AUTH_AGENT_ISSUER": issuer,
-        "AUTH_AGENT_CLIENT_ID": client.client_id,
-        "AUTH_AGENT_CLIENT_SECRET": client.client_secret.reveal(),
-        "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
-        "AUTH_AGENT_BASE_URL": site,
-        "AUTH_AGENT_PROTECT": "/private/*",
-    }
-    with serve_asgi(app, issuer_port), run_site("examples.starlette_site:app", site_port, environ):
-        yield World(site, issuer, agent.agent_id, agent.agent_secret.reveal())
+def auth_server(tmp_path_factory):
+    with serve_auth_server(tmp_path_factory.mktemp("browser")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def world(auth_server):
+    with run_example("starlette", auth_server) as world:
+        yield world
 
 
 @contextmanager
-def run_site(target, port, environ):
-    """An example site as its own process, configured by nothing but its environment."""
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        target,
-        "--port",
-        str(port),
-        "--log-level",
-        "warning",
-    ]
-    with subprocess.Popen(command, env={**os.environ, **environ}) as process:
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/", process)
-            yield
-        finally:
-            process.terminate()
-
-
-def _wait_for(url, process):
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            httpx2.get(url)
-        except httpx2.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail(f"nothing answers at {url}")
+def run_example(name, auth_server):
+    target, server = EXAMPLES[name]
+    with run_site(auth_server, target, server) as site:
+        yield World(site, auth_server.issuer, auth_server.agent_id, auth_server.agent_secret)

@@ -1,0 +1,94 @@
+"""A Flask shop that lets agents in.
+
+Run it with `gunicorn examples.flask_site:app` or `waitress-serve examples.flask_site:app`; the
+README says which AUTH_AGENT_* it needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response, redirect, request
+
+from auth_agent_flask import AuthAgent, current_agent, login_path, logout_path, requires_agent
+from examples import pages
+
+app = Flask(__name__, static_folder=None)
+AuthAgent(app)
+
+
+@app.get("/")
+def catalogue() -> Response:
+    """Public; shows who is signed in."""
+    return _show(pages.catalogue_page(_visitor("/me")))
+
+
+@app.get("/orders")
+@requires_agent
+def orders() -> Response:
+    """Needs an agent."""
+    return _show(pages.orders_page(_visitor("/orders")))
+
+
+@app.get("/refunds")
+@requires_agent(scopes=["refunds:write"])
+def refunds() -> Response:
+    """Needs an agent that was granted a scope."""
+    return _show(pages.refunds_page(_visitor("/refunds")))
+
+
+@app.get("/me")
+@requires_agent
+def me() -> dict[str, Any]:
+    """Needs an agent."""
+    return {
+        "agent_id": current_agent.id,
+        "model": current_agent.model,
+        "email": current_agent.email,
+        "scopes": current_agent.scopes,
+        "via": current_agent.via,
+    }
+
+
+@app.get("/private/report")
+def private_report() -> dict[str, str]:
+    """Knows nothing of agents; AUTH_AGENT_PROTECT=/private/* guards it."""
+    return {"report": "42 orders this week"}
+
+
+@app.get("/reports")
+@requires_agent(scopes=["reports:read"])
+def reports() -> dict[str, list[str]]:
+    """Needs an agent that was granted a scope."""
+    return {"reports": ["orders", "refunds"]}
+
+
+@app.post("/person")
+def person() -> Any:
+    """A person comes or goes: a name to show beside the agent, which opens no door."""
+    response = redirect("/", 303)
+    if pages.PERSON_COOKIE in request.cookies:
+        response.delete_cookie(pages.PERSON_COOKIE)
+    else:
+        response.set_cookie(pages.PERSON_COOKIE, pages.PERSON, httponly=True, samesite="Lax")
+    return response
+
+
+@app.get("/favicon.ico")
+def favicon() -> tuple[str, int]:
+    """No icon."""
+    return "", 204
+
+
+def _visitor(next_path: str) -> pages.Visitor:
+    return pages.Visitor(
+        current_agent if current_agent else None,
+        login_path(next_path),
+        logout_path(),
+        request.cookies.get(pages.PERSON_COOKIE),
+        "/person",
+    )
+
+
+def _show(page: pages.Page) -> Response:
+    return Response(page.html, headers=page.headers)
