@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks import signed_in_request
+from benchmarks import access_token, signed_in_request
 
 if __name__ == "__main__":
     signed_in_request.main()
+    access_token.main()

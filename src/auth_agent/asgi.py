@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from auth_agent.agent import Agent
 from auth_agent.drive import aclose, arun
-from auth_agent.gate import RelyingParty
+from auth_agent.gate import Entry, RelyingParty
 from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
 from auth_agent.wire import Cookie, Pass, Reply, Visit
+
+__all__ = ["AsgiVisit", "AuthAgentMiddleware", "Entry", "body_reader", "send_reply"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -46,18 +47,6 @@ class AsgiVisit(Visit):
         if not values:
             return None
         return (b"; " if name == "cookie" else b", ").join(values).decode("latin-1")
-
-
-class Entry:
-    """What the middleware leaves in the scope: the agent, and whether anybody looked."""
-
-    __slots__ = ("agent", "read", "relying_party", "visit")
-
-    def __init__(self, relying_party: RelyingParty, visit: Visit, agent: Agent | None) -> None:
-        self.relying_party = relying_party
-        self.visit = visit
-        self.agent = agent
-        self.read = False
 
 
 class AuthAgentMiddleware:

@@ -242,3 +242,15 @@ class RelyingParty:
         agent_id = agent.id if agent is not None else None
         log_event("would_refuse", level=logging.WARNING, agent=agent_id, rule=rule)
         return True
+
+
+class Entry:
+    """What a middleware leaves for the application: the agent, and whether anybody looked."""
+
+    __slots__ = ("agent", "read", "relying_party", "visit")
+
+    def __init__(self, relying_party: RelyingParty, visit: Visit, agent: Agent | None) -> None:
+        self.relying_party = relying_party
+        self.visit = visit
+        self.agent = agent
+        self.read = False

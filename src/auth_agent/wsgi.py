@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from auth_agent.drive import run
-from auth_agent.gate import RelyingParty
+from auth_agent.gate import Entry, RelyingParty
 from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
@@ -61,13 +61,16 @@ class AuthAgentMiddleware:
             outcome = run(outcome, body_reader(environ))
         if isinstance(outcome, Reply):
             return send_reply(visit, outcome, start_response)
-        environ["auth_agent"] = outcome.agent
-        # PEP 3333 wants a plain dict, which cannot tell who looks into it: an agent that is there
-        # counts as read.
-        read = outcome.agent is not None
-        if read or outcome.cookies:
-            start_response = _finishing(start_response, read, outcome.cookies)
-        return self.app(environ, start_response)
+        entry = Entry(self.relying_party, visit, outcome.agent)
+        self.attach(environ, entry)
+        return self.app(environ, _finishing(start_response, entry, outcome.cookies))
+
+    def attach(self, environ: WSGIEnvironment, entry: Entry) -> None:
+        """PEP 3333 wants a plain dict, which cannot tell who looks into it, so an agent that is
+        there counts as read."""
+        environ["auth_agent"] = entry.agent
+        environ["auth_agent.entry"] = entry
+        entry.read = entry.agent is not None
 
 
 def body_reader(environ: WSGIEnvironment) -> Callable[[int], bytes | None]:
@@ -90,12 +93,12 @@ def send_reply(visit: Visit, reply: Reply, start_response: StartResponse) -> Ite
 
 
 def _finishing(
-    start_response: StartResponse, read: bool, cookies: tuple[Cookie, ...]
+    start_response: StartResponse, entry: Entry, cookies: tuple[Cookie, ...]
 ) -> StartResponse:
     def finish(
         status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        if read:
+        if entry.read:
             headers = private_headers(headers)
         if cookies:
             headers = cookie_headers(headers, cookies)

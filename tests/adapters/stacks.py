@@ -170,7 +170,7 @@ def build_wsgi(settings):
             environ["PATH_INFO"],
             environ["auth_agent"],
             middleware.relying_party,
-            bare_wsgi.WsgiVisit(environ),
+            environ["auth_agent.entry"].visit,
             body,
         )
         headers = [*headers, ("Content-Length", str(len(content)))]

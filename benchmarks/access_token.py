@@ -1,0 +1,40 @@
+"""What a bearer token costs at first sight, beside PyJWT's own decode of the same token."""
+
+from __future__ import annotations
+
+import itertools
+
+import jwt
+
+from auth_agent.drive import run
+from benchmarks.measure import compare, report
+from benchmarks.site import Site
+
+TOKENS = 500
+
+
+def main() -> None:
+    site = Site()
+    key = site.server.key.public_key()
+    tokens = [site.server.access_token(aud="https://shop.example") for _ in range(TOKENS)]
+    for_pyjwt, for_us = itertools.cycle(tokens), itertools.cycle(tokens)
+    bearers = site.relying_party._bearers
+
+    def decode() -> None:
+        jwt.decode(
+            next(for_pyjwt), key, ["ES256"], audience="https://shop.example",
+            issuer=site.server.issuer, leeway=60,
+        )  # fmt: skip
+
+    def first_sight() -> None:
+        token = next(for_us)
+        run(bearers.resolve(token))
+        bearers._known.clear()
+
+    def again() -> None:
+        assert bearers.recall(tokens[0]) is not None
+
+    costs = compare({"PyJWT decode": decode, "first sight": first_sight}, TOKENS)
+    run(bearers.resolve(tokens[0]))
+    costs |= compare({"the same token again": again}, TOKENS)
+    report("A bearer token", costs)

@@ -1,0 +1,52 @@
+"""A website with a server in process, for the benchmarks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auth_agent import RelyingParty, Settings
+from auth_agent.jwks import parse_jwks
+from auth_agent.metadata import parse_metadata
+from auth_agent.session import open_session, session_cookie
+from auth_agent.testing import FakeServer
+from auth_agent.token import Tokens
+from auth_agent.wire import HttpRequest
+
+
+class Site:
+    """The relying party, and sessions and tokens for it."""
+
+    def __init__(self) -> None:
+        self.server = FakeServer()
+        settings = Settings(
+            issuer=self.server.issuer,
+            client_id=self.server.client_id,
+            client_secret=self.server.client_secret,
+            secret="a secret of the website that is long enough",
+            base_url="https://shop.example",
+        )
+        self.relying_party = RelyingParty(settings)
+        learn_keys(self.relying_party, self.server)
+
+    def cookie(self) -> str:
+        """A session of its own at every call."""
+        site = self.relying_party._site
+        claims: dict[str, Any] = {**self.server.agent, "auth_time": int(site.clock())}
+        tokens = Tokens(
+            access_token="at_x", id_token=None, refresh_token="rt_" + "x" * 43, scopes=None,
+            expires_in=3600,
+        )  # fmt: skip
+        made = session_cookie(open_session(claims, tokens, site), site)
+        return f"{made.name}={made.value}"
+
+
+def learn_keys(relying_party: RelyingParty, server: FakeServer) -> None:
+    """What a running site knows of its server already."""
+    provider = relying_party._site.provider
+    now = server.clock()
+    metadata = server.answer(
+        HttpRequest("GET", f"{server.issuer}/.well-known/oauth-authorization-server")
+    )
+    provider._metadata = parse_metadata(metadata, issuer=server.issuer, now=now)
+    keys = server.answer(HttpRequest("GET", f"{server.issuer}/.well-known/jwks.json"))
+    provider._keys = parse_jwks(keys, now=now)
