@@ -1,4 +1,4 @@
-"""Two worker processes on one database: every redemption happens once, and kill -9 loses nothing."""
+"""Two workers on one database: every redemption happens once, and kill -9 loses nothing."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from .audit import record
+from .audit import record, refused
 from .call import NO_STORE, Answer, Call, Refusal, json_answer
 from .context import Context
 from .credentials import LONGEST_SECRET, digest, is_too_long
@@ -45,7 +45,7 @@ def describe_request(context: Context, call: Call) -> Answer:
         row = find_sign_in(connection, call.path_params["request_id"])
     status = "expired" if row is None else status_of(row, context.clock())
     if row is None or status == "expired":
-        raise Refusal(*_NOT_FOUND)
+        raise not_found(context, call)
     until = row.expires_at if row.code_expires_at is None else row.code_expires_at
     found = {
         "request_id": row.id,
@@ -69,7 +69,9 @@ def _authenticate(context: Context, call: Call) -> Answer:
     with context.database.read() as connection:
         row = find_with_claimant(connection, request_id, agent_id)
     if row is None or status_of(row, context.clock()) == "expired":
-        raise Refusal(*_NOT_FOUND)
+        raise not_found(context, call)
+    if not context.verifier.recognises(row.secret_hash, secret):
+        context.limits.refuse_if_spent("agent_failures", agent_id, call.party)
     # The database is not held while bcrypt works.
     proven = context.verifier.verify(row.secret_hash, secret)
     if not proven or row.disabled_at is not None:
@@ -144,18 +146,24 @@ def _check_origin(body: dict[str, Any], row: Any) -> None:
         raise Refusal(409, "origin_mismatch", "The request belongs to another website")
 
 
+def not_found(context: Context, call: Call) -> Refusal:
+    """404, and 429 for whoever goes on guessing; requests that exist are answered all the same."""
+    if not context.limits.count("unknown_requests", call.party):
+        return context.limits.refusal("unknown_requests", call.party)
+    return Refusal(*_NOT_FOUND)
+
+
 def _refuse_credentials(context: Context, call: Call, row: Any, agent_id: str) -> None:
-    with context.database.begin() as connection:
-        record(
-            connection,
-            at=context.now(),
-            kind="approval",
-            outcome="invalid_credentials",
-            agent_id=agent_id,
-            client_id=row.client_id,
-            request_id=row.id,
-            address=call.address,
-        )
+    context.limits.count("agent_failures", agent_id, call.party)
+    refused(
+        context,
+        kind="approval",
+        outcome="invalid_credentials",
+        agent_id=agent_id,
+        client_id=row.client_id,
+        request_id=row.id,
+        address=call.address,
+    )
     challenge = ("www-authenticate", f'AgentSecret realm="{context.settings.issuer}"')
     raise Refusal(401, "invalid_credentials", "Unknown agent or wrong secret", (challenge,))
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, insert
 
 from . import tables
 
+if TYPE_CHECKING:
+    from .context import Context
+
 _INSERT = insert(tables.audit)
+REFUSALS = ("refused", "invalid_credentials")
 
 
 class Actor(NamedTuple):
@@ -21,7 +25,8 @@ class Actor(NamedTuple):
     address: str | None = None
 
 
-_ACTOR: ContextVar[Actor] = ContextVar("actor", default=Actor())
+_NOBODY = Actor()
+_ACTOR: ContextVar[Actor] = ContextVar("actor", default=_NOBODY)
 
 
 @contextmanager
@@ -60,6 +65,16 @@ def record(
             "actor": _short(actor.name, 254),
         },
     )
+
+
+def refused(context: Context, *, kind: str, outcome: str, **whom: str | None) -> None:
+    """Writes one line about a refusal, in a transaction of its own.
+
+    A flood of them is not written down line by line, and `REFUSALS` are forgotten sooner.
+    """
+    if context.limits.count("refusal_records"):
+        with context.database.begin() as connection:
+            record(connection, at=context.now(), kind=kind, outcome=outcome, **whom)
 
 
 def _short(text: str | None, longest: int = 64) -> str | None:

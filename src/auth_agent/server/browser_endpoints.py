@@ -14,7 +14,7 @@ from .context import Context
 from .credentials import digest, new_token
 from .oauth import OAuthRequest
 from .parameters import from_body, from_query
-from .sign_ins import deny, find_sign_in, open_sign_in, status_of
+from .sign_ins import deny, find_sign_in, open_sign_in, pending_at, status_of
 from .urls import host_of, origin_of, with_parameters
 
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -48,8 +48,11 @@ def authorize(context: Context, call: Call) -> Answer:
         "browser_hash": digest(browser),
         "created_at": now,
         "expires_at": now + context.settings.request_lifetime,
+        "address": call.party,
     }
     with context.database.begin() as connection:
+        if pending_at(connection, call.party, now) >= context.settings.limit_pending:
+            return _too_many(context)
         open_sign_in(connection, row)
     context.sweeper.sweep_if_due(now)
     return _waiting_page(context, request_id, request.client.name, grant.redirect_uri, cookie)
@@ -61,6 +64,8 @@ def check_status(context: Context, call: Call) -> Answer:
     with context.database.read() as connection:
         row = find_sign_in(connection, request_id)
     if row is None:
+        if not context.limits.count("unknown_requests", call.party):
+            raise context.limits.refusal("unknown_requests", call.party)
         return _status_error("request_not_found", "No such request")
     status = status_of(row, context.clock())
     if status == "denied":
@@ -187,6 +192,13 @@ def _error_redirect(
 def _refused(context: Context, description: str, status: int = 400) -> Answer:
     text = f"{description}. Go back to the website and start again, or tell its owner."
     return context.pages.error("This sign-in cannot go on", text, status)
+
+
+def _too_many(context: Context) -> Answer:
+    text = "Too many sign-ins are waiting for an agent at your address. Try again in some minutes."
+    answer = context.pages.error("Please wait", text, 429)
+    wait = (("retry-after", str(context.settings.request_lifetime)),)
+    return Answer(answer.status, answer.body, answer.headers + wait, answer.content_type)
 
 
 def _status_error(error: str, description: str) -> Answer:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from .proxies import party_of
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -25,6 +27,11 @@ class Call:
     address: str
 
     @property
+    def party(self) -> str:
+        """Whom the address stands for when failures are counted."""
+        return party_of(self.address)
+
+    @property
     def content_type(self) -> str:
         return self.headers.get("content-type", "")
 
@@ -39,12 +46,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One response."""
+    """One response; `chunks`, where given, are sent in place of the body, as they are made."""
 
     status: int
     body: bytes = b""
     headers: Headers = ()
     content_type: str = "application/json"
+    chunks: Iterator[bytes] | None = None
 
 
 class Refusal(Exception):

@@ -36,7 +36,7 @@ class ClientProof:
         register("client_secret_post", self.post)
         register("none", self.none)
 
-    def basic(self, query_client: QueryClient, request: Any) -> Client | None:
+    def basic(self, _query_client: QueryClient, request: Any) -> Client | None:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return None
@@ -45,13 +45,13 @@ class ClientProof:
         if "client_secret" in request.form or named != client_id:
             # RFC 6749 section 2.3: not more than one method in each request.
             raise InvalidRequestError("Send the client's credentials in one way only")
-        return self._proven(query_client(client_id), secret)
+        return self._proven(request, client_id, secret)
 
-    def post(self, query_client: QueryClient, request: Any) -> Client | None:
+    def post(self, _query_client: QueryClient, request: Any) -> Client | None:
         client_id, secret = request.form.get("client_id"), request.form.get("client_secret")
         if client_id is None or secret is None:
             return None
-        return self._proven(query_client(client_id), secret)
+        return self._proven(request, client_id, secret)
 
     def none(self, query_client: QueryClient, request: Any) -> Client | None:
         """A public client, which PKCE protects instead of a secret."""
@@ -59,12 +59,19 @@ class ClientProof:
         client = None if client_id is None else query_client(client_id)
         return client if client is not None and client.is_public else None
 
-    def _proven(self, client: Client | None, secret: str) -> Client:
+    def _proven(self, request: Any, client_id: str, secret: str) -> Client:
         if is_too_long(secret):
             raise invalid_client(f"The client secret is longer than {LONGEST_SECRET} bytes")
+        client = self._server.query_client(client_id)
         stored = None if client is None else client.secret_hash
-        if not self._server.context.verifier.verify(stored, secret) or client is None:
-            raise invalid_client("Unknown client or wrong secret")
+        verifier, limits = self._server.context.verifier, self._server.context.limits
+        # Whoever was let in a moment ago is not stopped by the guesses of others beside him.
+        if not verifier.recognises(stored, secret):
+            limits.refuse_if_spent("client_failures", client_id, request.party)
+            if not verifier.verify(stored, secret):
+                limits.count("client_failures", client_id, request.party)
+                raise invalid_client("Unknown client or wrong secret")
+        assert client is not None  # noqa: S101  (a missing hash is never verified)
         return client
 
 

@@ -12,7 +12,11 @@ from .clients import registered_origins
 from .credentials import CodeMaker, SecretVerifier
 from .database import Database
 from .keyring import Keyring
+from .limits import Limits
+from .mail import Outbox, build_outbox
+from .mailed_codes import MailedCodes
 from .pages import Pages
+from .proxies import Proxies
 from .secret_file import server_secrets
 from .settings import ServerSettings
 from .sweep import Sweeper
@@ -54,12 +58,17 @@ class Context:
     pages: Pages
     clock: Clock
     oauth: OAuthServer
+    outbox: Outbox
+    mailed_codes: MailedCodes
+    limits: Limits
+    proxies: Proxies
 
     def now(self) -> int:
         """Whole seconds since 1970."""
         return int(self.clock())
 
     def close(self) -> None:
+        self.outbox.close()
         self.database.close()
 
 
@@ -80,10 +89,14 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
             verifier=SecretVerifier(),
             codes=CodeMaker(secrets),
             origins=Origins(database),
-            sweeper=Sweeper(database, threading.Lock()),
+            sweeper=Sweeper(database, threading.Lock(), settings),
             pages=Pages(settings.path),
             clock=clock,
             oauth=oauth,
+            outbox=build_outbox(settings),
+            mailed_codes=MailedCodes(secrets),
+            limits=Limits(settings, clock),
+            proxies=Proxies(settings.trusted_proxies),
         )
         oauth.context = context
         keyring.current()

@@ -82,13 +82,20 @@ class SecretVerifier:
         if stored is None:
             bcrypt.checkpw(secret.encode(), self._nobody.encode())
             return False
-        mark = hmac.digest(self._key, f"{stored}\0{secret}".encode(), "sha256")
+        mark = self._mark(stored, secret)
         if self._recognises(mark):
             return True
         if not bcrypt.checkpw(secret.encode(), stored.encode()):
             return False
         self._remember(mark)
         return True
+
+    def recognises(self, stored: str | None, secret: str) -> bool:
+        """True if this very secret was verified a while ago; costs next to nothing."""
+        return stored is not None and self._recognises(self._mark(stored, secret))
+
+    def _mark(self, stored: str, secret: str) -> bytes:
+        return hmac.digest(self._key, f"{stored}\0{secret}".encode(), "sha256")
 
     def _recognises(self, mark: bytes) -> bool:
         with self._lock:

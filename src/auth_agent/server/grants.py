@@ -191,6 +191,8 @@ class RefreshGrant(_Issuing, RefreshTokenGrant):  # type: ignore[misc]
         if spent is not None and spent.check_client(self.request.client):
             self._end(spent.id)
             raise Reused(spent.id)
+        if family is not None and family.check_client(self.request.client):
+            self.context.limits.take("refreshes", family.id)
         return family
 
     def _validate_token_scope(self, token: Family) -> None:

@@ -34,6 +34,7 @@ class OAuthRequest(OAuth2Request):  # type: ignore[misc]
         self.payload = _Payload(parameters)
         self.parameters = parameters
         self.address = call.address
+        self.party = call.party
         self.transaction: Connection
         self.issue: Issue
 

@@ -11,31 +11,23 @@ from msgspec import Struct
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
 
+from .bounds import DAY, NUMBERS
+from .proxies import proxy_problem
 from .urls import is_loopback, issuer_problem, smtp_problem
 
 PREFIX = "AUTH_AGENT_SERVER_"
 DEFAULT_DATABASE = "sqlite:///auth-agent.db"
 DEFAULT_SCOPES = ("openid", "profile", "email", "agent")
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
-DAY = 86_400
 LOG_FORMATS = ("text", "json")
 _ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,189}")
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
-# Field, lowest and highest allowed value; all in seconds but the last, which is in bytes.
-_NUMBERS = {
-    "request_lifetime": (30, 3_600),
-    "code_lifetime": (5, 60),
-    "access_token_lifetime": (60, DAY),
-    "id_token_lifetime": (60, DAY),
-    "refresh_token_lifetime": (300, 365 * DAY),
-    "family_lifetime": (300, 730 * DAY),
-    "second_factor_lifetime": (60, 3_600),
-    "mailed_code_lifetime": (60, 3_600),
-    "session_idle": (60, DAY),
-    "session_lifetime": (300, 30 * DAY),
-    "max_body": (1_024, 1_048_576),
-}
+
+_PLAIN = (
+    *("database", "sqlite_synchronous", "signing_algorithm"),
+    *("mail_from", "log_format", "agent_registration"),
+)
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True):
@@ -44,7 +36,9 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     Lifetimes are in seconds. `secrets` (variable `_SECRET`) is newest first; it may be empty
     only where a loopback issuer keeps a secret beside its SQLite file. `session_idle` and
     `session_lifetime` are those of administrators and owners in the console. Without `smtp_url`
-    a loopback issuer prints its mail and any other sends none.
+    a loopback issuer prints its mail and any other sends none. What each `limit_` counts is said
+    in `limits.py`. `agent_registration` is off, token or open (empty: open on a loopback issuer,
+    off elsewhere).
     """
 
     issuer: str
@@ -63,7 +57,25 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     mailed_code_lifetime: int = 900
     session_idle: int = 1_800
     session_lifetime: int = 43_200
+    challenge_lifetime: int = 300
+    refusal_retention: int = 30 * DAY
+    audit_retention: int = 730 * DAY
+    event_retention: int = 30 * DAY
+    max_events: int = 1_000_000
     max_body: int = 65_536
+    redis: Secret = Secret("")
+    trusted_proxies: tuple[str, ...] = ()
+    limit_agent_failures: int = 10
+    limit_client_failures: int = 30
+    limit_unknown_requests: int = 60
+    limit_registrations: int = 5
+    limit_refreshes: int = 60
+    limit_calls: int = 1_000
+    limit_refusal_records: int = 600
+    limit_pending: int = 1_000
+    agent_registration: str = ""
+    registration_token: Secret = Secret("")
+    client_documents: bool = False
     upstream_compat: bool = False
     smtp_url: Secret = Secret("")
     mail_from: str = ""
@@ -84,18 +96,14 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         """Reads `AUTH_AGENT_SERVER_*`; SettingsError lists all mistakes with their remedies."""
         problems: list[str] = []
         values: dict[str, object] = {"issuer": environ.get(PREFIX + "ISSUER", "")}
-        if database := environ.get(PREFIX + "DATABASE"):
-            values["database"] = database
         if secret := environ.get(PREFIX + "SECRET"):
             values["secrets"] = tuple(Secret(s.strip()) for s in secret.split(",") if s.strip())
         if scopes := environ.get(PREFIX + "SCOPES"):
             values["scopes"] = tuple(dict.fromkeys((*DEFAULT_SCOPES, *scopes.split())))
-        if algorithm := environ.get(PREFIX + "SIGNING_ALGORITHM"):
-            values["signing_algorithm"] = algorithm
-        if synchronous := environ.get(PREFIX + "SQLITE_SYNCHRONOUS"):
-            values["sqlite_synchronous"] = synchronous.upper()
-        values |= _mail_and_operations(environ)
-        for field in _NUMBERS:
+        if proxies := environ.get(PREFIX + "TRUSTED_PROXIES"):
+            values["trusted_proxies"] = tuple(p.strip() for p in proxies.split(",") if p.strip())
+        values |= _as_written(environ)
+        for field in NUMBERS:
             name = PREFIX + field.upper()
             if not (text := environ.get(name)):
                 continue
@@ -103,16 +111,23 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
                 values[field] = int(text)
             else:
                 problems.append(f"{name} is not a number; write digits only, e.g. 600")
-        compat = environ.get(PREFIX + "UPSTREAM_COMPAT", "").lower()
-        if compat in ("1", "true", "yes"):
-            values["upstream_compat"] = True
-        elif compat not in ("", "0", "false", "no"):
-            problems.append(f"{PREFIX}UPSTREAM_COMPAT is neither true nor false; write one of them")
+        for field in ("upstream_compat", "client_documents"):
+            name = PREFIX + field.upper()
+            said = environ.get(name, "").lower()
+            if said in ("1", "true", "yes"):
+                values[field] = True
+            elif said not in ("", "0", "false", "no"):
+                problems.append(f"{name} is neither true nor false; write one of them")
         return _born(values, problems)
 
     @property
     def is_loopback(self) -> bool:
         return is_loopback(urlsplit(self.issuer).hostname or "")
+
+    @property
+    def registers_agents(self) -> str:
+        """off, token or open."""
+        return self.agent_registration or ("open" if self.is_loopback else "off")
 
     @property
     def is_https(self) -> bool:
@@ -124,13 +139,13 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         return urlsplit(self.issuer).path
 
 
-def _mail_and_operations(environ: Mapping[str, str]) -> dict[str, object]:
+def _as_written(environ: Mapping[str, str]) -> dict[str, object]:
     """What is taken as it is written; the secrets among it in their type."""
     values: dict[str, object] = {}
-    for field in ("smtp_url", "metrics_token"):
+    for field in ("smtp_url", "metrics_token", "redis", "registration_token"):
         if text := environ.get(PREFIX + field.upper(), ""):
             values[field] = Secret(text)
-    for field in ("mail_from", "log_format"):
+    for field in _PLAIN:
         if text := environ.get(PREFIX + field.upper(), ""):
             values[field] = text
     return values
@@ -151,7 +166,7 @@ def _problems(settings: ServerSettings) -> list[str]:
     problems += _secret_problems(settings)
     if "://" not in settings.database:
         problems.append(f"{PREFIX}DATABASE is not a database URL; write e.g. {DEFAULT_DATABASE}")
-    for field, (low, high) in _NUMBERS.items():
+    for field, (low, high) in NUMBERS.items():
         if not low <= getattr(settings, field) <= high:
             name = PREFIX + field.upper()
             problems.append(f"{name} is out of range; choose a value from {low} to {high}")
@@ -165,6 +180,7 @@ def _problems(settings: ServerSettings) -> list[str]:
             f"{PREFIX}SIGNING_ALGORITHM is not supported; choose one of {', '.join(ALGORITHMS)}"
         )
     problems += _operations_problems(settings)
+    problems += _abuse_problems(settings)
     if settings.sqlite_synchronous not in ("NORMAL", "FULL"):
         problems.append(f"{PREFIX}SQLITE_SYNCHRONOUS is neither NORMAL nor FULL; write one of them")
     if any(not SCOPE_TOKEN.fullmatch(scope) for scope in settings.scopes):
@@ -186,6 +202,24 @@ def _operations_problems(settings: ServerSettings) -> list[str]:
         problems.append(f"{PREFIX}METRICS_TOKEN is shorter than 16 characters; make it longer")
     if settings.session_idle > settings.session_lifetime:
         problems.append(f"{PREFIX}SESSION_IDLE is over {PREFIX}SESSION_LIFETIME; make it shorter")
+    return problems
+
+
+def _abuse_problems(settings: ServerSettings) -> list[str]:
+    problems = [
+        f"{PREFIX}TRUSTED_PROXIES {problem}"
+        for proxy in settings.trusted_proxies
+        if (problem := proxy_problem(proxy))
+    ]
+    redis = settings.redis.reveal()
+    if redis and not redis.startswith(("redis://", "rediss://", "redis+unix://")):
+        problems.append(f"{PREFIX}REDIS is not a Redis URL; write e.g. redis://127.0.0.1:6379/0")
+    if settings.agent_registration not in ("", "off", "token", "open"):
+        problems.append(f"{PREFIX}AGENT_REGISTRATION is unknown; choose off, token or open")
+    if settings.agent_registration == "token" and not settings.registration_token:
+        problems.append(f"{PREFIX}REGISTRATION_TOKEN is missing; AGENT_REGISTRATION=token needs it")
+    if settings.registration_token and len(settings.registration_token.reveal()) < 16:
+        problems.append(f"{PREFIX}REGISTRATION_TOKEN is shorter than 16 characters; lengthen it")
     return problems
 
 

@@ -21,6 +21,7 @@ _BUSY = Refusal(
     503, "temporarily_unavailable", "The database is busy; try again", (("retry-after", "2"),)
 )
 _EVERYWHERE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+_JOINED = {"cookie": "; ", "x-forwarded-for": ", "}
 _PREFLIGHT: Headers = (
     ("access-control-allow-methods", "GET, POST"),
     ("access-control-allow-headers", "authorization, content-type"),
@@ -48,7 +49,8 @@ class Endpoint:
             return
         except ConnectionResetError:
             return
-        address = scope["client"][0] if scope.get("client") else ""
+        peer = scope["client"][0] if scope.get("client") else ""
+        address = self._context.proxies.client(peer, headers.get("x-forwarded-for"))
         call = Call(
             method,
             scope["path"],
@@ -95,12 +97,12 @@ class Endpoint:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """ASGI writes names in lower case; of a repeated header the first counts, cookies add up."""
+    """ASGI writes names in lower case; of a repeated header the first counts, or they add up."""
     found: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        if name == "cookie" and name in found:
-            found[name] += "; " + value
+        if name in _JOINED and name in found:
+            found[name] += _JOINED[name] + value
         else:
             found.setdefault(name, value)
     return found
@@ -128,7 +130,11 @@ async def _send(send: Send, answer: Answer) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
     if answer.status != 204:
         headers.append((b"content-type", answer.content_type.encode("latin-1")))
-        headers.append((b"content-length", str(len(answer.body)).encode()))
+        if answer.chunks is None:
+            headers.append((b"content-length", str(len(answer.body)).encode()))
     headers.extend(_EVERYWHERE)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if answer.chunks is not None:
+        while (chunk := await to_thread.run_sync(next, answer.chunks, None)) is not None:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": answer.body})

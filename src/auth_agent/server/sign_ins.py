@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
 from .agents import AgentRecord
 from .tables import agent, client, sign_in
@@ -25,6 +25,12 @@ AGENT_COLUMNS = (
 )
 
 _OPEN = insert(sign_in)
+_PENDING_AT = select(func.count()).where(
+    sign_in.c.address == bindparam("address"),
+    sign_in.c.approved_at.is_(None),
+    sign_in.c.denied_at.is_(None),
+    sign_in.c.expires_at > bindparam("now"),
+)
 _WITH_CLIENT = (
     select(
         sign_in,
@@ -106,6 +112,11 @@ _REDEEMED_AS = select(sign_in.c.redeemed_at, sign_in.c.family_id).where(
 
 def open_sign_in(connection: Connection, row: dict[str, Any]) -> None:
     connection.execute(_OPEN, row)
+
+
+def pending_at(connection: Connection, address: str, now: int) -> int:
+    """How many sign-ins that were opened from there are still waiting."""
+    return int(connection.execute(_PENDING_AT, {"address": address, "now": now}).scalar_one())
 
 
 def find_sign_in(connection: Connection, request_id: str) -> Any:

@@ -5,10 +5,22 @@ from __future__ import annotations
 import threading
 import time
 
-from sqlalchemy import and_, bindparam, delete, or_, select
+from sqlalchemy import Delete, and_, bindparam, delete, or_, select
 
+from .audit import REFUSALS
 from .database import Database
-from .tables import sign_in, signing_key, spent_refresh_token, token_family
+from .settings import ServerSettings
+from .tables import (
+    audit,
+    event,
+    logout_delivery,
+    sign_in,
+    signing_key,
+    spent_refresh_token,
+    token_family,
+    used_assertion,
+    verification,
+)
 
 EVERY = 60.0  # seconds
 # A redeemed code is kept for a day, so that seeing it again still ends what came from it.
@@ -30,12 +42,27 @@ _SPENT = delete(spent_refresh_token).where(
 )
 _FAMILIES = delete(token_family).where(_ENDED)
 _KEYS = delete(signing_key).where(signing_key.c.published_until < bindparam("day_ago"))
+_ASSERTIONS = delete(used_assertion).where(used_assertion.c.expires_at < bindparam("now"))
+_VERIFICATIONS = delete(verification).where(verification.c.expires_at < bindparam("day_ago"))
+_LOGOUTS = delete(logout_delivery).where(
+    logout_delivery.c.next_at.is_(None), logout_delivery.c.created_at < bindparam("day_ago")
+)
+_EVENTS = delete(event).where(event.c.at < bindparam("events_before"))
+_REFUSALS = delete(audit).where(
+    audit.c.at < bindparam("refusals_before"), audit.c.outcome.in_(REFUSALS)
+)
+_AUDIT = delete(audit).where(audit.c.at < bindparam("audit_before"))
+_STATEMENTS = (
+    *(_SIGN_INS, _SPENT, _FAMILIES, _KEYS, _ASSERTIONS, _VERIFICATIONS, _LOGOUTS, _EVENTS),
+    *(_REFUSALS, _AUDIT),
+)
 
 
 class Sweeper:
     """Sweeps at most once a minute, however often it is asked."""
 
-    def __init__(self, database: Database, turn: threading.Lock) -> None:
+    def __init__(self, database: Database, turn: threading.Lock, settings: ServerSettings) -> None:
+        self._settings = settings
         self._database = database
         self._turn = turn
         self._next = 0.0
@@ -51,9 +78,18 @@ class Sweeper:
     def sweep(self, now: int) -> int:
         """Deletes expired rows; says how many."""
         self._next = time.monotonic() + EVERY
-        values = {"hour_ago": now - 3_600, "day_ago": now - KEPT}
+        kept = self._settings
+        values = {
+            "now": now,
+            "hour_ago": now - 3_600,
+            "day_ago": now - KEPT,
+            "refusals_before": now - kept.refusal_retention,
+            "audit_before": now - kept.audit_retention,
+            "events_before": now - kept.event_retention,
+        }
+        # One transaction each: nobody else should have to wait for all of them.
+        return sum(self._delete(statement, values) for statement in _STATEMENTS)
+
+    def _delete(self, statement: Delete, values: dict[str, int]) -> int:
         with self._database.begin() as connection:
-            return sum(
-                int(connection.execute(statement, values).rowcount)
-                for statement in (_SIGN_INS, _SPENT, _FAMILIES, _KEYS)
-            )
+            return int(connection.execute(statement, values).rowcount)

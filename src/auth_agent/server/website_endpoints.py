@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .agents import claims_about
-from .audit import record
+from .audit import refused
 from .call import Answer, Call, Refusal, json_answer
 from .context import Context
 from .oauth import OAuthRequest
@@ -54,15 +54,7 @@ def _request(context: Context, call: Call) -> OAuthRequest:
 
 def _record_refusal(context: Context, call: Call, request: OAuthRequest, kind: str) -> None:
     client_id = request.client.id if request.client else request.payload.client_id
-    with context.database.begin() as connection:
-        record(
-            connection,
-            at=context.now(),
-            kind=kind,
-            outcome="refused",
-            client_id=client_id,
-            address=call.address,
-        )
+    refused(context, kind=kind, outcome="refused", client_id=client_id, address=call.address)
 
 
 def _bearer(call: Call) -> str:

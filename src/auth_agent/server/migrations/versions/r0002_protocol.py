@@ -21,8 +21,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("verification", "event", "logout_delivery", "used_assertion", "admin_token"):
-        op.drop_table(table)
+    for name in ("verification", "event", "logout_delivery", "used_assertion", "admin_token"):
+        op.drop_table(name)
     op.drop_index("ix_sign_in_pending", "sign_in")
     op.execute("DELETE FROM sign_in WHERE browser_hash IS NULL")
     with op.batch_alter_table("sign_in") as table:

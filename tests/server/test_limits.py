@@ -1,0 +1,283 @@
+"""Limits: failures are counted, nobody is slowed by what somebody else does in his name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from starlette.testclient import TestClient
+
+from auth_agent.secret import Secret
+from auth_agent.server import ServerSettings
+from auth_agent.server.limits import Limits, Memory
+from auth_agent.server.proxies import Proxies, party_of
+from auth_agent.server.settings import DAY
+from auth_agent.server.tables import audit
+from tests.server.conftest import Build
+from tests.server.world import ISSUER, World
+
+
+def _limited(answer: Any, most: str) -> None:
+    assert answer.status_code == 429, answer.text
+    assert 1 <= int(answer.headers["retry-after"]) <= 3_601
+    assert answer.headers["x-ratelimit-limit"] == most
+    assert answer.headers["x-ratelimit-remaining"] == "0"
+    assert answer.json()["error"] == "too_many_requests"
+
+
+def _from(world: World, address: str) -> TestClient:
+    """A caller at another address."""
+    caller = TestClient(
+        world.app, base_url=ISSUER, follow_redirects=False, client=(address, 50_000)
+    )
+    caller.portal = world.portal
+    return caller
+
+
+def _proof(world: World, request_id: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "request_id": request_id,
+        "agent_id": world.agent.agent_id,
+        "agent_secret": world.agent.agent_secret.reveal(),
+        "model": "m",
+        **changes,
+    }
+
+
+def test_guessing_an_agents_secret_ends_after_ten(own_world: World) -> None:
+    request_id = own_world.open(own_world.browser())
+    attacker = _from(own_world, "203.0.113.9")
+    wrong = _proof(own_world, request_id, agent_secret="ags_wrong")
+    for _ in range(10):
+        assert attacker.post("/api/agent/authenticate", json=wrong).status_code == 401
+    answer = attacker.post("/api/agent/authenticate", json=wrong)
+    _limited(answer, "10")
+    assert answer.json()["success"] is False
+    # Not even the right secret helps there now, else the eleventh guess would be as good.
+    _limited(attacker.post("/api/agent/authenticate", json=_proof(own_world, request_id)), "10")
+    # From elsewhere the agent is not locked out, and there another agent may go on.
+    other = _proof(own_world, request_id, agent_id=own_world.rival.agent_id, agent_secret="x")
+    assert attacker.post("/api/agent/authenticate", json=other).status_code == 401
+    assert own_world.answer(request_id).status_code == 200
+    own_world.clock.forward(60)
+    request_id = own_world.open(own_world.browser())
+    good = attacker.post("/api/agent/authenticate", json=_proof(own_world, request_id))
+    assert good.status_code == 200
+
+
+def test_unknown_agents_are_limited_alike(own_world: World) -> None:
+    request_id = own_world.open(own_world.browser())
+    for _ in range(10):
+        assert own_world.answer(request_id, agent_id="agent_unknown").status_code == 401
+    _limited(own_world.answer(request_id, agent_id="agent_unknown"), "10")
+
+
+def test_a_good_agent_is_not_slowed_by_guesses_beside_it(own_world: World) -> None:
+    assert own_world.answer(own_world.open(own_world.browser())).status_code == 200
+    request_id = own_world.open(own_world.browser())
+    for _ in range(11):
+        last = own_world.answer(request_id, agent_secret="ags_wrong")
+    _limited(last, "10")
+    assert own_world.answer(request_id).status_code == 200
+
+
+def test_successes_are_not_counted(build: Build) -> None:
+    world = build(limit_agent_failures=1, limit_client_failures=1)
+    for _ in range(5):
+        assert world.tokens()
+
+
+def test_guessing_a_websites_secret_ends_after_thirty(build: Build) -> None:
+    world = build(limit_client_failures=3)
+    attacker = _from(world, "203.0.113.9")
+    form = {"token": "x", "client_id": world.shop.client_id, "client_secret": "wrong"}
+    for path in ("/introspect", "/revoke", "/introspect"):
+        assert attacker.post(path, data=form).status_code == 401
+    _limited(attacker.post("/token", data={**form, "grant_type": "refresh_token"}), "3")
+    right = {**form, "client_secret": world.basic()[1]}
+    _limited(attacker.post("/introspect", data=right), "3")
+    assert world.introspect("x") == {"active": False}
+    assert attacker.post("/introspect", data=right).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["poll", "look", "answer"])
+def test_guessing_request_ids_ends_and_good_ones_go_on(build: Build, kind: str) -> None:
+    world = build(limit_unknown_requests=3)
+    browser = world.browser()
+    request_id = world.open(browser)
+
+    def guess(request_id: str) -> Any:
+        if kind == "poll":
+            return browser.get("/api/check-status", params={"request_id": request_id})
+        if kind == "look":
+            return browser.get(f"/api/auth-requests/{request_id}")
+        return world.answer(request_id)
+
+    for _ in range(3):
+        assert guess("req_wrong").status_code in (200, 404)
+    _limited(guess("req_wrong"), "3")
+    assert guess(request_id).status_code == 200
+
+
+def test_a_family_is_refreshed_sixty_times_an_hour(build: Build) -> None:
+    world = build(limit_refreshes=2)
+    tokens, other = world.tokens(), world.tokens()
+    for _ in range(2):
+        tokens = world.refresh(tokens["refresh_token"]).json()
+    _limited(world.refresh(tokens["refresh_token"]), "2")
+    # Refused before it was spent.
+    assert world.refresh(other["refresh_token"]).status_code == 200
+    world.clock.forward(3_600)
+    assert world.refresh(tokens["refresh_token"]).status_code == 200
+
+
+def test_an_address_has_so_many_pending_requests(build: Build) -> None:
+    world = build(limit_pending=3)
+    browser = world.browser()
+    opened = [world.open(browser) for _ in range(3)]
+    answer = browser.get("/authorize", params=world.request())
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "600"
+    assert answer.headers["content-type"].startswith("text/html")
+    assert _from(world, "203.0.113.9").get("/authorize", params=world.request()).is_success
+    world.answer(opened[0])
+    assert world.open(browser)
+    world.clock.forward(600)
+    assert world.open(browser)
+
+
+def test_refusals_are_written_down_but_not_without_end(build: Build) -> None:
+    world = build(limit_refusal_records=3, limit_client_failures=50)
+    for _ in range(5):
+        world.redeem("ac_x", auth=(world.shop.client_id, "wrong"))
+    count = select(func.count()).where(audit.c.outcome == "refused")
+    with world.database.read() as connection:
+        assert connection.execute(count).scalar() == 3
+    world.tokens()
+    world.context.sweeper.sweep(world.context.now() + 31 * DAY)
+    with world.database.read() as connection:
+        assert connection.execute(count).scalar() == 0
+        assert connection.execute(select(func.count()).where(audit.c.kind == "token")).scalar()
+    world.context.sweeper.sweep(world.context.now() + 731 * DAY)
+    with world.database.read() as connection:
+        assert not connection.execute(select(func.count()).where(audit.c.kind == "token")).scalar()
+
+
+# Whose address it is
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "found"),
+    [
+        ("10.0.0.1", None, "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        ("10.0.0.1", "198.51.100.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ("10.0.0.1", "203.0.113.9, nonsense", "10.0.0.1"),
+        ("10.0.0.1", "nonsense, 203.0.113.9", "203.0.113.9"),
+        ("::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),
+    ],
+)
+def test_a_forwarded_address_counts_from_our_proxies_only(
+    peer: str, forwarded: str | None, found: str
+) -> None:
+    assert Proxies(("10.0.0.0/24",)).client(peer, forwarded) == found
+    assert Proxies(()).client(peer, forwarded) == peer
+
+
+def test_the_server_reads_every_forwarded_header(build: Build) -> None:
+    world = build(trusted_proxies=("203.0.113.0/24",), limit_unknown_requests=1)
+    proxy = _from(world, "203.0.113.1")
+
+    def guess(*forwarded: str) -> int:
+        headers = [("x-forwarded-for", one) for one in forwarded]
+        return proxy.get("/api/auth-requests/req_x", headers=headers).status_code
+
+    assert guess("192.0.2.7") == 404
+    assert guess("198.51.100.1", "192.0.2.7") == 429
+    assert guess("192.0.2.7", "198.51.100.1") == 404
+    stranger = _from(world, "192.0.2.7")
+    headers = {"x-forwarded-for": "198.51.100.77"}
+    assert stranger.get("/api/auth-requests/req_x", headers=headers).status_code == 429
+
+
+def test_an_ipv6_customer_is_one_party() -> None:
+    assert party_of("2001:db8:1:2:3:4:5:6") == party_of("2001:db8:1:2::1") == "2001:db8:1:2::"
+    assert party_of("2001:db8:1:3::1") != party_of("2001:db8:1:2::1")
+    assert party_of("::ffff:192.0.2.1") == party_of("192.0.2.1")
+    assert party_of("testclient") == "testclient"
+
+
+# Where the counters live
+
+
+def test_memory_is_bounded() -> None:
+    now = [0.0]
+    memory = Memory(lambda: now[0], size=100)
+    for number in range(1_000):
+        memory.incr(f"k{number}", 60)
+    assert memory.reset() == 100
+    assert memory.incr("a", 60) == 1
+    assert memory.incr("a", 60) == 2
+    now[0] = 60.0
+    assert memory.get("a") == 0
+    assert memory.incr("a", 60) == 1
+    memory.clear("a")
+    assert memory.get("a") == 0
+    assert memory.check()
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    if shutil.which("redis-server") is None:
+        if os.environ.get("CI"):
+            pytest.fail("redis-server is not installed")
+        pytest.skip("redis-server is not installed (Debian: apt-get install redis-server)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 10
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    yield f"redis://127.0.0.1:{port}/0"
+    server.terminate()
+    server.wait(10)
+
+
+def test_workers_count_together_in_redis(redis_url: str) -> None:
+    settings = ServerSettings(issuer=ISSUER, redis=Secret(redis_url), limit_registrations=3)
+    one, two = Limits(settings), Limits(settings)
+    assert one.take("registrations", "a")[0] == ("x-ratelimit-limit", "3")
+    assert two.count("registrations", "a")
+    assert not two.is_spent("registrations", "a")
+    assert one.count("registrations", "a")
+    assert two.is_spent("registrations", "a")
+    assert not two.count("registrations", "a")
+    wait = dict(two.refusal("registrations", "a").headers)["retry-after"]
+    assert 3_590 < int(wait) <= 3_601
+
+
+def test_without_redis_each_worker_counts_alone(caplog: pytest.LogCaptureFixture) -> None:
+    settings = ServerSettings(
+        issuer=ISSUER, redis=Secret("redis://:s3cret@127.0.0.1:1/0"), limit_registrations=1
+    )
+    limits = Limits(settings)
+    assert limits.count("registrations", "a")
+    assert not limits.count("registrations", "a")
+    assert limits.refusal("registrations", "a").status == 429
+    assert "s3cret" not in caplog.text
