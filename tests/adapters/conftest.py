@@ -4,9 +4,11 @@ from contextlib import ExitStack
 
 import httpx2
 import pytest
+from django.core.management import call_command
 
 from auth_agent import Settings, drive
 from auth_agent.testing import FakeServer
+from tests.adapters.django_world import empty_database, open_shopper
 from tests.adapters.network import free_port, serve_provider
 from tests.adapters.stacks import STACKS
 
@@ -74,3 +76,22 @@ class Visitor(httpx2.Client):
 
     def sign_in(self, next_path="/me", **changes):
         return self.get(self.provider.approve(self.begin(next_path), **changes))
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def django(request, provider):
+    """Opens a Django site of its own, in one colour after the other, with an agent before it."""
+    with ExitStack() as stack:
+        yield lambda **site: stack.enter_context(open_shopper(request.param, provider, **site))
+
+
+@pytest.fixture(scope="session")
+def _tables():
+    call_command("migrate", verbosity=0)
+
+
+@pytest.fixture
+def database(_tables):
+    """Django's tables, empty again after the test."""
+    yield
+    empty_database()

@@ -41,7 +41,7 @@ django_settings.configure(
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": ":memory:",
+            "NAME": "file:django?mode=memory&cache=shared",  # one for all threads
             "ATOMIC_REQUESTS": True,
         }
     },

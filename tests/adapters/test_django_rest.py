@@ -1,0 +1,108 @@
+"""Agents in Django REST Framework."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import path
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.permissions import IsAdminUser
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from auth_agent_django.rest_framework import AgentAuthentication, HasAgent, agent_with
+from tests.adapters.django_world import JSON
+
+
+class Api(APIView):
+    authentication_classes = (AgentAuthentication,)
+
+    def get(self, request):
+        return Response(
+            {"agent": request.auth.id if request.auth else None, "user": str(request.user)}
+        )
+
+    post = get
+
+
+class Guarded(Api):
+    permission_classes = (HasAgent,)
+
+
+class Reports(Api):
+    permission_classes = (agent_with(scopes=["reports:read"]),)
+
+
+class Either(Api):
+    permission_classes = (IsAdminUser | HasAgent,)
+
+
+@api_view(["GET"])
+@authentication_classes([AgentAuthentication])
+@permission_classes([HasAgent])
+def function(request):
+    return Response({"agent": request.auth.id})
+
+
+URLS = (
+    path("", Api.as_view()),
+    path("guarded", Guarded.as_view()),
+    path("reports", Reports.as_view()),
+    path("either", Either.as_view()),
+    path("function", function),
+)
+
+
+def test_the_agent_is_what_authenticated_the_request(django):
+    shop = django(urls=URLS)
+    assert shop.get("/").json() == {"agent": None, "user": "AnonymousUser"}
+    shop.sign_in()
+    answer = shop.get("/")
+    assert answer.json() == {"agent": "agent_7", "user": "AnonymousUser"}
+    assert "private" in answer["Cache-Control"]
+
+
+@pytest.mark.parametrize("path", ["/guarded", "/reports", "/either", "/function"])
+@pytest.mark.parametrize("headers", [{}, {"HTTP_SEC_FETCH_MODE": "navigate"}])
+def test_without_an_agent_the_core_says_where_the_door_is(django, path, headers):
+    shop = django(urls=URLS)
+    answer = shop.get(path, **JSON, **headers)
+    assert answer.status_code == 401
+    assert answer["WWW-Authenticate"].startswith("Bearer")
+    assert answer.json()["issuer"] == shop.provider.issuer
+    assert answer.json()["login_url"].endswith(f"/auth-agent/login?next={path}")
+
+
+def test_with_one_it_opens(django):
+    shop = django(urls=URLS)
+    shop.sign_in()
+    for name in ("/guarded", "/either", "/function"):
+        assert shop.get(name).json()["agent"] == "agent_7"
+
+
+def test_a_missing_scope_is_forbidden(django):
+    shop = django(urls=URLS)
+    shop.sign_in()
+    answer = shop.get("/reports")
+    assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
+    assert 'scope="reports:read"' in answer["WWW-Authenticate"]
+    shop.provider.token_response["scope"] = "openid reports:read"
+    shop.sign_in()
+    assert shop.get("/reports").status_code == 200
+
+
+def test_a_signed_in_person_is_not_taken_for_the_agent(django, database):
+    """Else a person's session would come in without the check for cross-site forgery."""
+    shop = django(urls=URLS)
+    shop.client.force_login(User.objects.create_superuser("admin"))
+    shop.sign_in()
+    assert shop.get("/").json() == {"agent": "agent_7", "user": "AnonymousUser"}
+    assert shop.post("/").json()["user"] == "AnonymousUser"
+
+
+def test_a_wrong_bearer_token_is_said_to_be_wrong(django):
+    shop = django(urls=URLS)
+    answer = shop.get("/guarded", HTTP_AUTHORIZATION="Bearer nonsense.of.mine")
+    assert answer.status_code == 401
+    assert answer.json()["error"] == "invalid_token"
+    assert 'error="invalid_token"' in answer["WWW-Authenticate"]
