@@ -35,7 +35,7 @@ def main() -> None:
     app = guarded_app(site.relying_party)
     cookie, token = site.cookie(), site.server.access_token(aud="https://shop.example")
     new_cookies = itertools.cycle([site.cookie() for _ in range(REQUESTS)])
-    run(site.relying_party._bearers.resolve(token))
+    run(site.relying_party._bearers.resolve(f"Bearer {token}"))
     cases = {
         "bare Starlette route": lambda: request(plain, headers(cookie=cookie)),
         "with a session seen before": lambda: request(app, headers(cookie=cookie)),

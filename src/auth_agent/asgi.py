@@ -28,7 +28,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class AsgiVisit(Visit):
     """A visit read from an ASGI scope."""
 
-    __slots__ = ("_headers",)
+    __slots__ = ("_headers", "_values")
 
     def __init__(self, scope: Scope) -> None:
         path: str = scope["path"]
@@ -40,13 +40,17 @@ class AsgiVisit(Visit):
             scope["query_string"].decode("latin-1"),
         )
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._values = dict(self._headers)
 
     def header(self, name: str) -> str | None:
-        wanted = name.encode("latin-1")
-        values = [value for found, value in self._headers if found == wanted]
-        if not values:
+        value = self._values.get(name.encode("latin-1"))
+        if value is None:
             return None
-        return (b"; " if name == "cookie" else b", ").join(values).decode("latin-1")
+        if len(self._values) != len(self._headers):  # a name stands twice, perhaps this one
+            wanted = name.encode("latin-1")
+            values = [value for found, value in self._headers if found == wanted]
+            value = (b"; " if name == "cookie" else b", ").join(values)
+        return value.decode("latin-1")
 
 
 class AuthAgentMiddleware:
@@ -120,15 +124,16 @@ async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -
     await send({"type": f"{prefix}.response.body", "body": body})
 
 
+_CACHE_HEADERS = frozenset({b"vary", b"cache-control"})
 _PRIVATE = [(b"vary", b"Cookie, Authorization"), (b"cache-control", b"private")]
 
 
 def _has_cache_headers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    return any(name.lower() in (b"vary", b"cache-control") for name, _ in headers)
+    return not _CACHE_HEADERS.isdisjoint([name.lower() for name, _ in headers])
 
 
 def _finishing(send: Send, entry: Entry, cookies: tuple[Cookie, ...]) -> Send:
-    async def finish(message: Message) -> None:
+    def finish(message: Message) -> Awaitable[None]:
         if message["type"] != "http.response.start":
             pass
         elif entry.read and not cookies and not _has_cache_headers(message["headers"]):
@@ -140,7 +145,7 @@ def _finishing(send: Send, entry: Entry, cookies: tuple[Cookie, ...]) -> Send:
             if cookies:
                 headers = cookie_headers(headers, cookies)
             message["headers"] = _encode(headers)
-        await send(message)
+        return send(message)
 
     return finish
 

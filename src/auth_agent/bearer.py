@@ -73,16 +73,17 @@ class Bearers:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._lock = threading.Lock()
 
-    def recall(self, token: str) -> Agent | None:
-        """The agent of a token that needs no question to anybody: the hot path."""
-        known = self._known.get(_digest(token))
+    def recall(self, authorization: str) -> Agent | None:
+        """The agent of a header that needs no question to anybody: the hot path."""
+        known = self._known.get(_digest(authorization))
         if known is None or known.agent is None or not self._is_good(known):
             return None
         return known.agent
 
-    def resolve(self, token: str) -> Flow[Agent]:
+    def resolve(self, authorization: str) -> Flow[Agent]:
         """Raises `TokenRefused`, or `ServerUnavailable` where nothing is known of it yet."""
-        return (yield from join(("bearer", self, _digest(token)), lambda: self._resolve(token)))
+        token, digest = read_token(authorization), _digest(authorization)
+        return (yield from join(("bearer", self, digest), lambda: self._resolve(token, digest)))
 
     def _is_good(self, known: _Known) -> bool:
         now, recheck = self._site.clock(), self._site.settings.bearer_recheck
@@ -92,8 +93,7 @@ class Bearers:
             and (recheck == 0 or known.key is None or now < known.checked_at + recheck)
         )
 
-    def _resolve(self, token: str) -> Flow[Agent]:
-        digest = _digest(token)
+    def _resolve(self, token: str, digest: bytes) -> Flow[Agent]:
         if not _JWT.fullmatch(token):
             return (yield from self._resolve_opaque(token, digest))
         known = self._known.get(digest)
@@ -171,5 +171,5 @@ class Bearers:
             self._known.pop(digest, None)
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+def _digest(authorization: str) -> bytes:
+    return hashlib.sha256(authorization.encode()).digest()

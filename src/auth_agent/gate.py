@@ -18,7 +18,7 @@ import msgspec
 
 from auth_agent import login
 from auth_agent.agent import Agent
-from auth_agent.bearer import Bearers, is_bearer, read_token
+from auth_agent.bearer import Bearers, is_bearer
 from auth_agent.challenge import challenge, forbid, is_preflight, reject
 from auth_agent.drive import arun, run
 from auth_agent.errors import AuthError, ServerUnavailable, SettingsError
@@ -37,8 +37,8 @@ from auth_agent.renewal import is_due, keep, renew
 from auth_agent.routes import Routes
 from auth_agent.session import (
     Session,
+    SessionReader,
     cleared_cookie,
-    read_session,
     read_session_id,
     session_cookie,
 )
@@ -74,7 +74,8 @@ class RelyingParty:
         self._site = Site.open(self.settings, hooks, clock=clock, random=random)
         store_url = self.settings.store_url
         self._store = Store(store_url, self._site) if store_url is not None else None
-        self._routes = Routes(self._site, self._store).table()
+        self._sessions = SessionReader(self._site)
+        self._routes = Routes(self._site, self._sessions, self._store).table()
         self._bearers = Bearers(self._site)
         if self.settings.report_only:
             log_event("report_only", level=logging.WARNING, cause="AUTH_AGENT_REPORT_ONLY")
@@ -90,7 +91,7 @@ class RelyingParty:
         if self._store is not None:
             return self._enter_with_id(visit, self._store)
         now = self._site.clock()
-        session = read_session(visit, self._site, now)
+        session = self._sessions.read(visit, now)
         if session is not None and is_due(session, self._site, now):
             return self._renew(visit, session)
         return self._admit(visit, session.agent if session is not None else None)
@@ -108,7 +109,7 @@ class RelyingParty:
             return self._admit(visit, None)
         if self._store is not None:
             return self._enter_with_id(visit, self._store)
-        session = read_session(visit, self._site, self._site.clock())
+        session = self._sessions.read(visit, self._site.clock())
         return self._admit(visit, session.agent if session is not None else None)
 
     def require(
@@ -173,17 +174,14 @@ class RelyingParty:
         return Pass(agent)
 
     def _enter_with_token(self, visit: Visit, authorization: str) -> Outcome | Flow[Outcome]:
-        try:
-            token = read_token(authorization)
-        except AuthError as problem:
-            visit.problem = problem
-            return self._admit(visit, None)
-        agent = self._bearers.recall(token)
-        return self._resolve(visit, token) if agent is None else self._admit(visit, agent)
+        agent = self._bearers.recall(authorization)
+        if agent is None:
+            return self._resolve(visit, authorization)
+        return self._admit(visit, agent)
 
-    def _resolve(self, visit: Visit, token: str) -> Flow[Outcome]:
+    def _resolve(self, visit: Visit, authorization: str) -> Flow[Outcome]:
         try:
-            agent = yield from self._bearers.resolve(token)
+            agent = yield from self._bearers.resolve(authorization)
         except AuthError as problem:
             visit.problem = problem
             return self._admit(visit, None)

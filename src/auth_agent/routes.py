@@ -21,8 +21,8 @@ from auth_agent.policy import judge_site
 from auth_agent.reply import json_reply, page, post_button, redirect
 from auth_agent.session import (
     Session,
+    SessionReader,
     cleared_cookie,
-    read_session,
     read_session_id,
     session_cookie,
     tombstone,
@@ -39,8 +39,9 @@ Route = Callable[[Visit], Outcome | Flow[Outcome]]
 class Routes:
     """Each handler answers at once or with a flow."""
 
-    def __init__(self, site: Site, store: Store | None) -> None:
+    def __init__(self, site: Site, sessions: SessionReader, store: Store | None) -> None:
         self._site = site
+        self._sessions = sessions
         self._settings = site.settings
         self._store = store
         self._spent = SpentStates()
@@ -141,12 +142,13 @@ class Routes:
             if self._site.hooks.on_sign_out is not None:
                 yield from call(self._site.hooks.on_sign_out, session.agent)
             if self._store is None:
+                self._sessions.forget()
                 cookies += (tombstone(session, self._settings),)
         return redirect("/", cookies=cookies)
 
     def _current(self, visit: Visit) -> Flow[Session | None]:
         if self._store is None:
-            return read_session(visit, self._site, self._site.clock())
+            return self._sessions.read(visit, self._site.clock())
         session_id = read_session_id(visit, self._settings)
         return (yield from self._store.load(session_id)) if session_id else None
 

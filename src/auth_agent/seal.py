@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import itsdangerous
 import msgspec
@@ -22,7 +22,6 @@ from itsdangerous.signer import SigningAlgorithm
 
 from auth_agent.secret import Secret
 
-_REMEMBERED = 1_024  # cookies; 8 MB at the very most
 _SALT = b"auth-agent/1"
 _NONCE_BYTES = 12  # NIST SP 800-38D 8.2.2; far below 2**32 messages for each key
 
@@ -74,19 +73,9 @@ class Seal:
 
     def unsign(self, text: str) -> bytes | None:
         try:
-            return self._verified(text)
+            return base64_decode(self._signer.unsign(text))
         except (itsdangerous.BadData, UnicodeEncodeError):
             return None
-
-    @cached_property
-    def _verified(self) -> Callable[[str], bytes]:
-        """Remembers what it has verified, never what it has refused: garbage crowds out nothing."""
-
-        @lru_cache(maxsize=_REMEMBERED)
-        def verify(text: str) -> bytes:
-            return base64_decode(self._signer.unsign(text))
-
-        return verify
 
     def encrypt(self, purpose: str, data: bytes, *, bound_to: str = "") -> str:
         """AES-256-GCM; `bound_to` is authenticated and must be said again to open."""

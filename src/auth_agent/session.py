@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,11 +20,12 @@ from auth_agent.seal import Seal, encode
 from auth_agent.settings import Settings
 from auth_agent.site import Site
 from auth_agent.token import Tokens
-from auth_agent.wire import Cookie, Visit
+from auth_agent.wire import Cookie, Visit, find_cookie
 
 MAX_COOKIE = 4_000  # name and value; browsers take 4,096 bytes with the name
 SKEW = 60
 TOMBSTONE_SECONDS = 60
+REMEMBERED = 1_024
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -88,20 +90,46 @@ def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Sessi
     return msgspec.structs.replace(session, refresh_token=sealed)
 
 
-def read_session(visit: Visit, site: Site, now: float) -> Session | None:
-    """The session that this request carries; anything else is as if it were not there."""
-    value = visit.cookie(cookie_name(site.settings))
-    if value is None or len(value) > MAX_COOKIE:
-        return None
-    data = site.seal.unsign(value)
-    if data is None:
-        return None
-    try:
-        session = _decode(data)
-    except msgspec.MsgspecError:  # signed by an older or newer release
-        return None
-    alive = is_alive(session, site, now) and visit.cookie(_tombstone(site.settings)) != session.id
-    return session if alive else None
+class SessionReader:
+    """Reads sessions from cookies and remembers the `Cookie` headers that it has verified.
+
+    What it refused is not remembered, so garbage crowds out nothing; lifetimes are looked at every
+    time; a logout makes it forget.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._verified = lru_cache(maxsize=REMEMBERED)(self._verify)
+
+    def read(self, visit: Visit, now: float) -> Session | None:
+        """The session that this request carries; anything else is as if it were not there."""
+        header = visit.header("cookie")
+        if header is None or "auth_agent" not in header:
+            return None
+        try:
+            session = _decode(self._verified(header))  # anew each time: claims can be written to
+        except LookupError:
+            return None
+        return session if is_alive(session, self._site, now) else None
+
+    def forget(self) -> None:
+        self._verified.cache_clear()
+
+    def _verify(self, header: str) -> bytes:
+        settings = self._site.settings
+        value = find_cookie(header, cookie_name(settings))
+        if value is None or len(value) > MAX_COOKIE:
+            raise LookupError
+        data = self._site.seal.unsign(value)
+        if data is None:
+            raise LookupError
+        try:
+            session = _decode(data)
+        except msgspec.MsgspecError:  # signed by an older or newer release
+            raise LookupError from None
+        if find_cookie(header, _tombstone(settings)) == session.id:
+            raise LookupError
+        return data
 
 
 def is_alive(session: Session, site: Site, now: float) -> bool:

@@ -5,11 +5,12 @@ One client and one TLS context per process (one client per event loop), made whe
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
@@ -37,9 +38,8 @@ def exchange(request: HttpRequest) -> HttpResponse:
     """Raises `ServerUnavailable` for network errors and time-outs, `ServerMisbehaved` for size."""
     import httpx2  # noqa: PLC0415
 
-    _deadline.at = time.monotonic() + TOTAL_SECONDS
     try:
-        with _client().stream(**_arguments(request)) as response:
+        with deadline(TOTAL_SECONDS), _client().stream(**_arguments(request)) as response:
             body = _Body(response)
             for chunk in response.iter_raw():
                 body.add(chunk)
@@ -47,8 +47,6 @@ def exchange(request: HttpRequest) -> HttpResponse:
             return body.finish()
     except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
         raise _unavailable(request, error) from None
-    finally:
-        _deadline.at = None
 
 
 async def exchange_async(request: HttpRequest) -> HttpResponse:
@@ -127,8 +125,19 @@ def _unavailable(request: HttpRequest, error: Exception) -> ServerUnavailable:
     )
 
 
+@contextlib.contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Every read of this thread through a `deadline_transport` ends within so many seconds."""
+    _deadline.at = time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        _deadline.at = None
+
+
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """The one context of this process."""
     import httpx2  # noqa: PLC0415
 
     return httpx2.create_ssl_context()  # reads the CA bundle: 20 ms, once
@@ -138,7 +147,7 @@ def _client_options() -> dict[str, Any]:
     import httpx2  # noqa: PLC0415
 
     return {
-        "verify": _tls(),
+        "verify": tls_context(),
         "timeout": httpx2.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
         "limits": httpx2.Limits(
             max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
@@ -154,7 +163,7 @@ def _client() -> httpx2.Client:
 
             # A proxy from the environment comes with a transport of its own, which holds the
             # time-out of each operation but not the deadline of the whole exchange.
-            transport = None if getproxies() else _deadline_transport()
+            transport = None if getproxies() else deadline_transport()
             _clients["client"] = httpx2.Client(transport=transport, **_client_options())
         return _clients["client"]
 
@@ -188,7 +197,7 @@ def _seconds_left(timeout: float | None) -> float:
     return min(left, limit)
 
 
-def _deadline_transport() -> httpx2.HTTPTransport:
+def deadline_transport() -> httpx2.HTTPTransport:
     """A transport in which every single read ends at the deadline of the whole exchange."""
     import httpcore2  # noqa: PLC0415
     import httpx2  # noqa: PLC0415
@@ -230,9 +239,9 @@ def _deadline_transport() -> httpx2.HTTPTransport:
             left = _seconds_left(timeout)
             return Stream(super().connect_tcp(host, port, left, local_address, socket_options))
 
-    transport = httpx2.HTTPTransport(verify=_tls())
+    transport = httpx2.HTTPTransport(verify=tls_context())
     transport._pool = httpcore2.ConnectionPool(
-        ssl_context=_tls(),
+        ssl_context=tls_context(),
         max_connections=100,
         max_keepalive_connections=20,
         keepalive_expiry=KEEPALIVE_SECONDS,

@@ -197,24 +197,26 @@ class Visit:
 
     def cookies(self) -> Iterator[tuple[str, str]]:
         """Every cookie of the request, in the browser's order, at most 16 KiB of them."""
-        header = self.header("cookie")
-        if not header or len(header) > MAX_COOKIE_HEADER:
-            return
-        for pair in header.split(";"):
-            name, equals, value = pair.partition("=")
-            if equals:
-                yield name.strip(), value.strip()
+        return split_cookies(self.header("cookie") or "")
 
     def cookie(self, name: str) -> str | None:
-        """The first cookie of this name: the hot path reads just this one."""
-        header = self.header("cookie")
-        if header is None or name not in header or len(header) > MAX_COOKIE_HEADER:
-            return None
-        # What every browser sends is `a=1; b=2`; anything else is taken apart with care.
-        _, found, after = f"; {header}".partition(f"; {name}=")
-        if found:
-            return after.partition(";")[0].strip()
-        return next((value for given, value in self.cookies() if given == name), None)
+        """The first cookie of this name."""
+        return find_cookie(self.header("cookie") or "", name)
+
+
+def split_cookies(header: str) -> Iterator[tuple[str, str]]:
+    if len(header) > MAX_COOKIE_HEADER:
+        return
+    for pair in header.split(";"):
+        name, equals, value = pair.partition("=")
+        if equals:
+            yield name.strip(), value.strip()
+
+
+def find_cookie(header: str, name: str) -> str | None:
+    if name not in header or len(header) > MAX_COOKIE_HEADER:
+        return None
+    return next((value for given, value in split_cookies(header) if given == name), None)
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ def test_every_error_is_an_auth_error_with_a_code_and_a_status():
 
 def test_nothing_secret_has_a_repr(browser, server):
     from auth_agent import login
-    from auth_agent.session import read_session
+    from auth_agent.session import SessionReader
     from auth_agent.token import parse_tokens
     from auth_agent.wire import HttpRequest
     from tests.core.browser import ValueVisit
@@ -50,7 +50,7 @@ def test_nothing_secret_has_a_repr(browser, server):
     assert "q=secret" not in repr(HttpRequest("GET", "https://x.example/?q=secret"))
     cookie = f"__Host-auth_agent={browser.cookies['__Host-auth_agent']}"
     site = browser.relying_party._site
-    session = read_session(ValueVisit("GET", "/", {"cookie": cookie}), site, site.clock())
+    session = SessionReader(site).read(ValueVisit("GET", "/", {"cookie": cookie}), site.clock())
     assert session.refresh_token not in repr(session)
     from auth_agent.testing.provider import json_response
 
