@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
 from auth_agent.agent import Agent
 from auth_agent.errors import AuthError
-from auth_agent.gate import RelyingParty
+from auth_agent.gate import Entry, RelyingParty
 from auth_agent.settings import ENV_PREFIX, Settings
-from auth_agent_flask.middleware import Middleware
+from auth_agent.wsgi import AuthAgentMiddleware
 from auth_agent_flask.views import current_agent, login_path, logout_path
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 Hook = Callable[..., Any]
 
@@ -54,12 +57,22 @@ class AuthAgent:
             **{name: _in_context(app, hook) for name, hook in self._hooks.items() if hook},
         )
         app.extensions["auth_agent"] = relying_party
-        app.wsgi_app = Middleware(app.wsgi_app, relying_party)  # type: ignore[method-assign]
+        app.wsgi_app = Middleware(  # type: ignore[method-assign]
+            app.wsgi_app, relying_party=relying_party
+        )
         app.jinja_env.globals.update(
             current_agent=current_agent,
             auth_agent_login_path=login_path,
             auth_agent_logout_path=logout_path,
         )
+
+
+class Middleware(AuthAgentMiddleware):
+    """Around the whole application: before every view, static file and error page, and after."""
+
+    def attach(self, environ: WSGIEnvironment, entry: Entry) -> None:
+        """`current_agent` notices whether anybody looks."""
+        environ["auth_agent.entry"] = entry
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:

@@ -1,4 +1,4 @@
-"""The agent in views and templates, the decorator for views, and the paths behind the buttons."""
+"""The agent in views and templates, the decorators for views, and the paths behind the buttons."""
 
 from __future__ import annotations
 
@@ -11,33 +11,44 @@ from werkzeug.local import LocalProxy
 
 from auth_agent.agent import Agent
 from auth_agent.errors import SettingsError
-from auth_agent.gate import RelyingParty
+from auth_agent.gate import Entry, RelyingParty
 from auth_agent.policy import Requirement
+from auth_agent.wire import Reply
 from auth_agent.wsgi import WsgiVisit
-from auth_agent_flask.middleware import Entry
 
 View = TypeVar("View", bound=Callable[..., Any])
+Judge = Callable[[Entry], Reply | None]
 
 
 def _read_agent() -> Agent | None:
-    entry = _entry()
-    entry.read = True
-    return entry.agent
+    return _read_entry().agent
 
 
-# Flask's own proxies are typed as what they stand for; a missing agent is false, not None.
+# Typed as what it stands for, like Flask's own proxies; a missing agent is false, not None.
 current_agent = cast(Agent, LocalProxy(_read_agent))
 
 
 def requires_agent(view: View | None = None, **requirement: Any) -> Any:
     """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
 
-    For sync and async views, and for class-based ones in `View.decorators`.
+    For sync and async views, for class-based ones in `View.decorators`, for a whole blueprint as
+    `blueprint.before_request(requires_agent(lambda: None))`.
     """
     wanted = Requirement(**requirement)
-    if view is None:
-        return functools.partial(_guard, requirement=wanted)
-    return _guard(view, requirement=wanted)
+
+    def judge(entry: Entry) -> Reply | None:
+        return entry.relying_party.require(entry.visit, entry.agent, wanted)
+
+    return _guard(view, judge) if view is not None else functools.partial(_guard, judge=judge)
+
+
+def no_agents(view: View) -> View:
+    """Keeps a place for humans: turns away whoever is signed in as an agent."""
+
+    def judge(entry: Entry) -> Reply | None:
+        return entry.relying_party.require_no_agent(entry.visit, entry.agent)
+
+    return cast(View, _guard(view, judge))
 
 
 def login_path(next_path: str = "/") -> str:
@@ -50,31 +61,26 @@ def logout_path() -> str:
     return _relying_party().logout_path()
 
 
-def _guard(view: View, *, requirement: Requirement) -> Any:
+def _guard(view: Callable[..., Any], judge: Judge) -> Any:
     @functools.wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        refusal = _refuse(requirement)
-        if refusal is not None:
-            return refusal
+        reply = judge(_read_entry())
+        if reply is not None:
+            return Response(reply.body, reply.status, reply.header_list())
         return current_app.ensure_sync(view)(*args, **kwargs)
 
     return guarded
 
 
-def _refuse(requirement: Requirement) -> Response | None:
-    entry = _entry()
-    entry.read = True
-    reply = entry.relying_party.require(entry.visit, entry.agent, requirement)
-    if reply is None:
-        return None
-    return Response(reply.body, reply.status, reply.header_list())
+def _read_entry() -> Entry:
+    """The entry, noting that somebody looked at the agent.
 
-
-def _entry() -> Entry:
-    """A request context that no request made, as tests push one, has an entry without an agent."""
+    A request context that no request made, as tests push one, has no agent.
+    """
     entry: Entry | None = request.environ.get("auth_agent.entry")
     if entry is None:
         entry = Entry(_relying_party(), WsgiVisit(request.environ), None)
+    entry.read = True
     return entry
 
 

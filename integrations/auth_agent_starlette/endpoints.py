@@ -5,19 +5,21 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from auth_agent.asgi import Entry, send_reply
+from auth_agent.asgi import send_reply
 from auth_agent.errors import SettingsError
+from auth_agent.gate import Entry
 from auth_agent.policy import Requirement
 from auth_agent.wire import Reply
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Judge = Callable[[Entry], Reply | None]
 
 
 def requires_agent(endpoint: Endpoint | None = None, **requirement: Any) -> Any:
@@ -26,10 +28,15 @@ def requires_agent(endpoint: Endpoint | None = None, **requirement: Any) -> Any:
     For sync and async endpoints that have a `request` argument, and for WebSocket endpoints, where
     it is `websocket`: they are refused before they accept.
     """
-    wanted = Requirement(**requirement)
+    judge = requiring(Requirement(**requirement))
     if endpoint is None:
-        return functools.partial(_guard, requirement=wanted)
-    return _guard(endpoint, requirement=wanted)
+        return functools.partial(_guard, judge=judge)
+    return _guard(endpoint, judge)
+
+
+def no_agents(endpoint: Endpoint) -> Endpoint:
+    """Keeps a place for humans: turns away whoever is signed in as an agent."""
+    return cast(Endpoint, _guard(endpoint, forbidding))
 
 
 def login_path(connection: HTTPConnection, next_path: str = "/") -> str:
@@ -42,7 +49,7 @@ def logout_path(connection: HTTPConnection) -> str:
     return _entry(connection).relying_party.logout_path()
 
 
-def _guard(endpoint: Endpoint, *, requirement: Requirement) -> Any:
+def _guard(endpoint: Callable[..., Any], judge: Judge) -> Any:
     parameters = list(inspect.signature(endpoint).parameters)
     name = next((name for name in ("request", "websocket") if name in parameters), None)
     if name is None:
@@ -55,7 +62,7 @@ def _guard(endpoint: Endpoint, *, requirement: Requirement) -> Any:
     @functools.wraps(endpoint)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         connection = kwargs[name] if name in kwargs else args[position]
-        reply = refusal(connection, requirement)
+        reply = judge(read_entry(connection))
         if reply is not None and isinstance(connection, WebSocket):
             return await deny(connection, reply)
         if reply is not None:
@@ -67,10 +74,14 @@ def _guard(endpoint: Endpoint, *, requirement: Requirement) -> Any:
     return guarded
 
 
-def refusal(connection: HTTPConnection, requirement: Requirement) -> Reply | None:
-    """What to answer an agent that may not come in, or None."""
-    entry = read_entry(connection)
-    return entry.relying_party.require(entry.visit, entry.agent, requirement)
+def requiring(requirement: Requirement) -> Judge:
+    """Asks the relying party whether the agent brings what is required."""
+    return lambda entry: entry.relying_party.require(entry.visit, entry.agent, requirement)
+
+
+def forbidding(entry: Entry) -> Reply | None:
+    """Asks the relying party whether there is no agent."""
+    return entry.relying_party.require_no_agent(entry.visit, entry.agent)
 
 
 def read_entry(connection: HTTPConnection) -> Entry:

@@ -26,11 +26,13 @@ from auth_agent.agent import Agent
 from auth_agent.policy import Requirement
 from auth_agent.wire import Reply
 from auth_agent_starlette.endpoints import (
+    Judge,
     deny,
+    forbidding,
     login_path,
     logout_path,
     read_entry,
-    refusal,
+    requiring,
     response,
 )
 from auth_agent_starlette.middleware import AuthAgentMiddleware
@@ -43,6 +45,7 @@ __all__ = [
     "agent_with",
     "login_path",
     "logout_path",
+    "no_agents",
 ]
 
 
@@ -87,30 +90,43 @@ _bearer = _Scheme(
 def agent_with(requirement: Requirement | None = None, /, **fields: Any) -> Any:
     """A dependency on an agent that brings what `Requirement` says, e.g. `scopes=["a"]`."""
     wanted = requirement or Requirement(**fields)
+    judge = requiring(wanted)
 
-    async def agent(
-        connection: HTTPConnection,
-        _session: Annotated[None, Security(_session)],
-        _bearer: Annotated[None, Security(_bearer)],
-    ) -> Agent | None:
-        reply = refusal(connection, wanted)
-        if reply is not None:
-            raise _refused(connection, reply)
-        return read_entry(connection).agent
+    async def agent(connection: HTTPConnection, _locks: Locks) -> Agent | None:
+        return _judged(connection, judge)
 
     return Security(agent, scopes=list(wanted.scopes))
 
 
-async def _optional_agent(
-    connection: HTTPConnection,
-    _session: Annotated[None, Security(_session)],
-    _bearer: Annotated[None, Security(_bearer)],
-) -> Agent | None:
+async def _locks(
+    _session: Annotated[None, Security(_session)], _bearer: Annotated[None, Security(_bearer)]
+) -> None:
+    pass
+
+
+Locks = Annotated[None, Security(_locks)]
+
+
+async def _optional_agent(connection: HTTPConnection, _locks: Locks) -> Agent | None:
     return read_entry(connection).agent
+
+
+async def _no_agent(connection: HTTPConnection) -> None:
+    _judged(connection, forbidding)
 
 
 CurrentAgent = Annotated[Agent, agent_with()]
 OptionalAgent = Annotated[Agent | None, Security(_optional_agent)]
+no_agents = Security(_no_agent)
+"""In `dependencies=[no_agents]`: keeps a place for humans."""
+
+
+def _judged(connection: HTTPConnection, judge: Judge) -> Agent | None:
+    entry = read_entry(connection)
+    reply = judge(entry)
+    if reply is not None:
+        raise _refused(connection, reply)
+    return entry.agent
 
 
 def _refused(connection: HTTPConnection, reply: Reply) -> AgentRefused:

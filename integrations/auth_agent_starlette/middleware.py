@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from auth_agent.asgi import AuthAgentMiddleware as AsgiMiddleware
-from auth_agent.asgi import Entry, Scope
+from auth_agent.asgi import Scope
+from auth_agent.gate import Entry
 
 
 class AuthAgentMiddleware(AsgiMiddleware):

@@ -20,6 +20,7 @@ from auth_agent_starlette.fastapi import (
     agent_with,
     login_path,
     logout_path,
+    no_agents,
 )
 from tests.adapters.conftest import settings_of
 
@@ -132,6 +133,13 @@ def test_a_router_is_guarded_as_a_whole(app, visit):
     client = visit()
     assert client.get("/orders/7", headers=JSON).status_code == 401
     assert sign_in(client).get("/orders/7").json() == {"number": "7"}
+
+
+def test_a_place_may_be_kept_for_humans(app, visit):
+    app.get("/humans", dependencies=[no_agents])(lambda: "welcome")
+    client = visit()
+    assert client.get("/humans").json() == "welcome"
+    assert sign_in(client).get("/humans", headers=JSON).status_code == 403
 
 
 def test_a_dependency_of_the_site_builds_on_the_agent(app, visit):

@@ -12,7 +12,14 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
 from auth_agent import Agent, RelyingParty, Settings, SettingsError, SignInRefused
-from auth_agent_flask import AuthAgent, current_agent, login_path, logout_path, requires_agent
+from auth_agent_flask import (
+    AuthAgent,
+    current_agent,
+    login_path,
+    logout_path,
+    no_agents,
+    requires_agent,
+)
 
 JSON = {"Accept": "application/json"}
 PAGE = {"Accept": "text/html"}
@@ -235,6 +242,18 @@ def test_every_shape_of_view_is_guarded(make_app, provider):
     for path in ("/reports/async", "/reports/methods"):
         answer = other.get(path, headers=JSON)
         assert (answer.status_code, answer.json["error"]) == (403, "access_denied")
+
+
+def test_a_place_may_be_kept_for_humans(make_app, provider):
+    app = make_app()
+
+    @app.get("/humans")
+    @no_agents
+    def humans():
+        return "welcome"
+
+    assert app.test_client().get("/humans").text == "welcome"
+    assert sign_in(app, provider).get("/humans", headers=JSON).status_code == 403
 
 
 def test_a_refused_visitor_comes_back_to_the_very_page(make_app, provider):

@@ -1,0 +1,103 @@
+"""What is Starlette's own: every shape of endpoint behind the decorators."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient, WebSocketDenialResponse
+
+from auth_agent import SettingsError
+from auth_agent_starlette import AuthAgentMiddleware, no_agents, requires_agent
+from tests.adapters.conftest import settings_of
+
+BASE_URL = "http://127.0.0.1:8000"
+JSON = {"Accept": "application/json"}
+
+
+@requires_agent
+async def asynchronous(request):
+    return PlainTextResponse(request.state.agent.id)
+
+
+@requires_agent(models=["claude-*"])
+def sync(request):
+    return PlainTextResponse(request.state.agent.id)
+
+
+class Several(HTTPEndpoint):
+    @requires_agent
+    async def get(self, request):
+        return PlainTextResponse(request.state.agent.id)
+
+
+@no_agents
+async def humans(request):
+    return PlainTextResponse("welcome")
+
+
+@no_agents
+async def chat_of_humans(websocket):
+    await websocket.accept()
+    await websocket.send_text("welcome")
+    await websocket.close()
+
+
+ROUTES = [
+    Route("/async", asynchronous),
+    Route("/sync", sync),
+    Route("/class", Several),
+    Route("/humans", humans),
+    WebSocketRoute("/chat", chat_of_humans),
+]
+
+
+@pytest.fixture
+def client(provider):
+    middleware = Middleware(AuthAgentMiddleware, settings_of(provider, BASE_URL))
+    app = Starlette(routes=ROUTES, middleware=[middleware])
+    with TestClient(app, base_url=BASE_URL, follow_redirects=False) as client:
+        yield client
+
+
+def sign_in(client, provider):
+    location = client.get("/auth-agent/login").headers["location"]
+    callback = urlsplit(provider.approve(location))
+    assert client.get(f"{callback.path}?{callback.query}").status_code == 303
+
+
+def test_every_shape_of_endpoint_is_guarded(client, provider):
+    paths = ("/async", "/sync", "/class")
+    assert [client.get(path, headers=JSON).status_code for path in paths] == [401] * 3
+    sign_in(client, provider)
+    assert [client.get(path).text for path in paths] == ["agent_7"] * 3
+
+
+def test_a_place_may_be_kept_for_humans(client, provider):
+    socket = {"url": "ws://127.0.0.1:8000/chat", "headers": {"Origin": BASE_URL}}
+    assert client.get("/humans").text == "welcome"
+    with client.websocket_connect(**socket) as chat:
+        assert chat.receive_text() == "welcome"
+    sign_in(client, provider)
+    assert client.get("/humans", headers=JSON).status_code == 403
+    with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect(**socket):
+        pass
+    assert denied.value.status_code == 403
+
+
+def test_an_endpoint_that_cannot_be_guarded_is_told_at_once():
+    with pytest.raises(TypeError, match="needs a `request` or `websocket` argument"):
+        requires_agent(lambda: None)
+
+
+def test_the_site_is_told_when_the_middleware_is_missing():
+    with (
+        TestClient(Starlette(routes=ROUTES)) as client,
+        pytest.raises(SettingsError, match="AuthAgentMiddleware is missing"),
+    ):
+        client.get("/async")
