@@ -6,9 +6,10 @@ already allows what it says, and its signature is checked before any claim is re
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from itsdangerous import BadData
@@ -16,6 +17,9 @@ from itsdangerous.encoding import base64_decode
 
 from auth_agent.errors import TokenRefused
 from auth_agent.jwks import Key
+
+if TYPE_CHECKING:
+    from jwt import PyJWS
 
 MAX_TOKEN = 32_768
 SKEW = 60
@@ -89,10 +93,18 @@ def verify_signature(token: str, key: Key, alg: str) -> dict[str, Any]:
     if not key.fits(alg):
         raise TokenRefused("The key does not fit the token's algorithm.", code="key_mismatch")
     try:
-        payload = jwt.PyJWS([alg]).decode(token, key.public, algorithms=[alg])
+        payload = _verifier(alg).decode(token, key.public, algorithms=[alg])
     except (jwt.PyJWTError, ValueError, TypeError):
         raise TokenRefused("The token's signature is wrong.", code="signature_invalid") from None
     return _json_object(payload)
+
+
+@functools.cache
+def _verifier(alg: str) -> PyJWS:
+    """Knows this one algorithm; making one costs more than a signature check."""
+    import jwt  # noqa: PLC0415
+
+    return jwt.PyJWS([alg])
 
 
 def check_times(claims: Mapping[str, Any], *, now: float) -> None:
