@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import httpx2
 import pytest
 
-from auth_agent import ServerMisbehaved, ServerUnavailable, drive, transport
+from auth_agent import RelyingParty, ServerMisbehaved, ServerUnavailable, drive, transport
 from auth_agent.testing import FakeServer
-from auth_agent.wire import HttpRequest, join, send
+from auth_agent.wire import HttpRequest, Visit, join, send
+from tests.adapters.conftest import settings_of
 from tests.adapters.network import free_port, serve_provider
 
 
@@ -131,7 +133,6 @@ def test_a_redirect_is_not_followed(fetch, provider):
 
 def test_fifty_threads_cost_one_fetch(provider):
     """Threads: a cold start waits, and everybody gets the one result."""
-    from concurrent.futures import ThreadPoolExecutor
 
     def flow():
         return join("key", lambda: send(HttpRequest("GET", f"{provider.issuer}/slow")))
@@ -243,3 +244,41 @@ def test_a_site_starts_although_its_server_is_down(serve, provider):
         assert (answer.status_code, int(answer.headers["retry-after"])) == (503, 5)
         with serve_provider(FakeServer(issuer), port):
             assert client.get("/auth-agent/login").status_code == 303
+
+
+@pytest.mark.parametrize("colour", ["threads", "tasks"])
+def test_five_hundred_cold_verifications_cost_two_fetches(provider, colour):
+    """The metadata and the keys, once each, whoever comes first."""
+    party = RelyingParty(settings_of(provider, "http://127.0.0.1:1"))
+    tokens = [provider.access_token(aud="http://127.0.0.1:1") for _ in range(500)]
+    visits = [TokenVisit(token) for token in tokens]
+    if colour == "threads":
+        with ThreadPoolExecutor(50) as pool:
+            seen = list(pool.map(lambda visit: drive.run(party.enter(visit)).agent.id, visits))
+    else:
+        seen = anyio.run(_enter_all, party, visits)
+    assert seen == ["agent_7"] * 500
+    path = "/.well-known/oauth-authorization-server"
+    assert (provider.count(path), provider.count("/.well-known/jwks.json")) == (1, 1)
+
+
+async def _enter_all(party, visits):
+    seen = []
+
+    async def one(visit):
+        seen.append((await drive.arun(party.enter(visit))).agent.id)
+
+    async with anyio.create_task_group() as tasks:
+        for visit in visits:
+            tasks.start_soon(one, visit)
+    await drive.aclose()
+    return seen
+
+
+class TokenVisit(Visit):
+    def __init__(self, token):
+        super().__init__("GET", "/", "/", "")
+        self.token = token
+
+    def header(self, name):
+        return f"Bearer {self.token}" if name == "authorization" else None

@@ -70,6 +70,7 @@ class FakeServer:
         self.client_key: Any = None
         """The website's public key, for `private_key_jwt`."""
         self.extra_keys: list[dict[str, Any]] = []
+        self.issued_codes: list[str] = []
         self._assertions: set[str] = set()
         self._families: dict[str, set[str]] = {}
         self._codes: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
@@ -90,6 +91,7 @@ class FakeServer:
         """An agent says yes: where the browser is sent; `changes` bend the answer's parameters."""
         query = dict(parse_qsl(urlsplit(authorization_url).query))
         code = f"ac_{secrets.token_urlsafe(16)}"
+        self.issued_codes.append(code)
         self._codes[code] = (query, {**self.agent, **(agent or {})})
         answer = {"code": code, "state": query["state"], "iss": self.issuer, **changes}
         sent = {name: value for name, value in answer.items() if value is not ABSENT}
