@@ -28,6 +28,7 @@ TOTAL_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
 KEEPALIVE_SECONDS = 3.0  # below the five seconds after which common servers hang up
 MAX_BYTES = 262_144
+ATTEMPTS = 2
 
 _lock = threading.Lock()
 _clients: dict[str, httpx2.Client] = {}
@@ -38,15 +39,19 @@ def exchange(request: HttpRequest) -> HttpResponse:
     """Raises `ServerUnavailable` for network errors and time-outs, `ServerMisbehaved` for size."""
     import httpx2  # noqa: PLC0415
 
-    try:
-        with deadline(TOTAL_SECONDS), _client().stream(**_arguments(request)) as response:
-            body = _Body(response)
-            for chunk in response.iter_raw():
-                body.add(chunk)
-                _seconds_left(TOTAL_SECONDS)
-            return body.finish()
-    except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
-        raise _unavailable(request, error) from None
+    with deadline(TOTAL_SECONDS):
+        for attempt in range(ATTEMPTS):
+            try:
+                with _client().stream(**_arguments(request)) as response:
+                    body = _Body(response)
+                    for chunk in response.iter_raw():
+                        body.add(chunk)
+                        _seconds_left(TOTAL_SECONDS)
+                    return body.finish()
+            except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
+                if not _may_repeat(request, error, attempt):
+                    raise _unavailable(request, error) from None
+    raise AssertionError("the last attempt returns or raises")
 
 
 async def exchange_async(request: HttpRequest) -> HttpResponse:
@@ -56,13 +61,27 @@ async def exchange_async(request: HttpRequest) -> HttpResponse:
 
     try:
         with anyio.fail_after(TOTAL_SECONDS):
-            async with _async_client().stream(**_arguments(request)) as response:
-                body = _Body(response)
-                async for chunk in response.aiter_raw():
-                    body.add(chunk)
-                return body.finish()
-    except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
+            for attempt in range(ATTEMPTS):
+                try:
+                    async with _async_client().stream(**_arguments(request)) as response:
+                        body = _Body(response)
+                        async for chunk in response.aiter_raw():
+                            body.add(chunk)
+                        return body.finish()
+                except (httpx2.TransportError, httpx2.InvalidURL) as error:
+                    if not _may_repeat(request, error, attempt):
+                        raise _unavailable(request, error) from None
+    except TimeoutError as error:
         raise _unavailable(request, error) from None
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _may_repeat(request: HttpRequest, error: Exception, attempt: int) -> bool:
+    """Once, and only what changes nothing: a code or a refresh token is never sent twice."""
+    import httpx2  # noqa: PLC0415
+
+    broken = isinstance(error, httpx2.NetworkError | httpx2.RemoteProtocolError)
+    return broken and request.method == "GET" and attempt + 1 < ATTEMPTS
 
 
 def close() -> None:

@@ -122,6 +122,31 @@ def test_nobody_there_is_no_answer(run):
         run(lambda: send(HttpRequest("GET", url)))
 
 
+class TestRepetition:
+    @pytest.fixture
+    def hang_up_once(self, provider):
+        seen = []
+
+        def answer(handler):
+            seen.append(handler.command)
+            if len(seen) > 1:
+                begin(handler, b"Content-Length: 2", b"", b"ok")
+            else:
+                handler.connection.close()
+
+        provider.answers["/x"] = answer
+        return seen
+
+    def test_a_question_is_asked_again_once(self, run, provider, hang_up_once):
+        response = run(lambda: send(HttpRequest("GET", f"{provider.issuer}/x")))
+        assert (response.status, hang_up_once) == (200, ["GET", "GET"])
+
+    def test_a_code_is_never_sent_twice(self, run, provider, hang_up_once):
+        with pytest.raises(ServerUnavailable):
+            run(lambda: send(HttpRequest("POST", f"{provider.issuer}/x", (), b"code=ac")))
+        assert hang_up_once == ["POST"]
+
+
 def elsewhere(handler):
     handler.wfile.write(b"HTTP/1.1 307 X\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n")
 
