@@ -23,6 +23,7 @@ from auth_agent_starlette.fastapi import (
     no_agents,
 )
 from tests.adapters.conftest import settings_of
+from tests.test_readme import example
 
 BASE_URL = "http://127.0.0.1:8000"
 JSON = {"Accept": "application/json"}
@@ -297,3 +298,23 @@ def test_a_socket_is_handed_its_agent(app, visit):
         "ws://127.0.0.1:8000/chat", headers={"Origin": BASE_URL}
     ) as socket:
         assert socket.receive_text() == "agent_7"
+
+
+def test_the_readmes_example_lets_agents_in(provider, monkeypatch):
+    environ = {
+        "AUTH_AGENT_ISSUER": provider.issuer,
+        "AUTH_AGENT_CLIENT_ID": provider.client_id,
+        "AUTH_AGENT_CLIENT_SECRET": provider.client_secret,
+        "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
+        "AUTH_AGENT_BASE_URL": BASE_URL,
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    namespace = {}
+    exec(example("fastapi"), namespace)  # noqa: S102  # our own README
+    app = namespace["app"]
+    app.state.provider = provider
+    with TestClient(app, base_url=BASE_URL, follow_redirects=False) as client:
+        assert client.get("/me", headers=JSON).status_code == 401
+        answer = sign_in(client, "/me").get("/me")
+    assert answer.json() == {"agent": "agent_7", "model": "claude-opus-4"}

@@ -20,6 +20,7 @@ from auth_agent_flask import (
     no_agents,
     requires_agent,
 )
+from tests.test_readme import example
 
 JSON = {"Accept": "application/json"}
 PAGE = {"Accept": "text/html"}
@@ -357,3 +358,14 @@ def test_nothing_of_flasks_own_sessions_and_flashes_is_touched(make_app, provide
     assert client.get("/read").json == {"human": "ann", "flashes": ["hello"]}
     client.post("/auth-agent/logout")
     assert client.get("/read").json["human"] == "ann"
+
+
+def test_the_readmes_example_lets_agents_in(provider, config, monkeypatch):
+    for name, value in config.items():
+        monkeypatch.setenv(name, value if isinstance(value, str) else ",".join(value))
+    namespace = {"__name__": "readme"}
+    exec(example("flask"), namespace)  # noqa: S102  # our own README
+    app = namespace["app"]
+    assert app.test_client().get("/me", headers=JSON).status_code == 401
+    answer = sign_in(app, provider).get("/me")
+    assert answer.json == {"agent": "agent_7", "model": "claude-opus-4"}
