@@ -9,8 +9,9 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from auth_agent.asgi import AsgiVisit, Entry
+from auth_agent.asgi import AsgiVisit
 from auth_agent.errors import SettingsError
+from auth_agent.gate import Entry
 from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.url import quote_path
 from auth_agent.wire import Cookie, Reply, Visit

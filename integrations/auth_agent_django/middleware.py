@@ -9,9 +9,8 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from auth_agent.asgi import Entry
 from auth_agent.drive import arun, run
-from auth_agent.gate import RelyingParty
+from auth_agent.gate import Entry, RelyingParty
 from auth_agent.wire import Pass, Reply
 from auth_agent_django.configuration import Configuration
 from auth_agent_django.entry import (

@@ -274,5 +274,15 @@ def test_what_the_server_said_can_only_be_read(office):
     assert office.get(f"{LIST}add/").status_code == 403
 
 
+def test_a_blocked_agent_cannot_be_forgotten(office):
+    blocked, welcome = AgentProfile.objects.order_by("subject")[:2]
+    AgentProfile.objects.filter(pk=blocked.pk).update(blocked=True)
+    assert office.post(f"{LIST}{blocked.pk}/delete/", {"post": "yes"}).status_code == 403
+    both = {"action": "delete_selected", "_selected_action": [blocked.pk, welcome.pk], "post": "1"}
+    assert office.post(LIST, both).status_code == 403
+    assert office.post(f"{LIST}{welcome.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert AgentProfile.objects.order_by("subject").first() == blocked
+
+
 def test_the_migrations_are_complete():
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)

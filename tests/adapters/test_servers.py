@@ -37,8 +37,16 @@ def sign_in(auth_server, site):
         ("tests.adapters.workers:flask", "gunicorn", 2),
         ("tests.adapters.workers:flask", "waitress", 1),
         ("tests.adapters.workers:fastapi", "uvicorn with workers", 2),
+        ("tests.adapters.workers:django_wsgi", "gunicorn", 2),
+        ("tests.adapters.workers:django_asgi", "uvicorn with workers", 2),
     ],
-    ids=["flask-gunicorn", "flask-waitress", "fastapi-uvicorn"],
+    ids=[
+        "flask-gunicorn",
+        "flask-waitress",
+        "fastapi-uvicorn",
+        "django-gunicorn",
+        "django-uvicorn",
+    ],
 )
 def test_an_agent_signs_in_acts_and_signs_out(auth_server, target, server, workers):
     with run_site(auth_server, target, server) as site, sign_in(auth_server, site) as visit:

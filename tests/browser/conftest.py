@@ -17,6 +17,7 @@ EXAMPLES = {
     "starlette": ("examples.starlette_site:app", "uvicorn"),
     "fastapi": ("examples.fastapi_site:app", "uvicorn"),
     "flask": ("examples.flask_site:app", "waitress"),
+    "django": ("examples.django_site.wsgi:application", "gunicorn"),
 }
 
 

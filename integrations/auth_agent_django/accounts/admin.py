@@ -18,8 +18,8 @@ class AgentProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at r
     """Everything but `blocked` is what the agent's server said, so it can only be read."""
 
     list_display = (
-        "subject", "model", "owner_email", "owner_email_verified", "user", "scenario",
-        "last_seen", "blocked",
+        "subject", "state", "model", "owner_email", "owner_email_verified", "user", "scenario",
+        "last_seen",
     )  # fmt: skip
     list_filter = ("blocked", "scenario", "owner_email_verified", "model", "issuer")
     list_select_related = ("user",)
@@ -34,6 +34,14 @@ class AgentProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at r
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A blocked agent whose profile is gone could come back as a stranger."""
+        return super().has_delete_permission(request, obj) and not (obj and obj.blocked)
+
+    @admin.display(description=_("state"), ordering="blocked")
+    def state(self, profile: AgentProfile) -> str:
+        return _("blocked") if profile.blocked else _("welcome")
 
     @admin.action(description=_("Block the selected agents"), permissions=["change"])
     def block(self, request: HttpRequest, agents: QuerySet[AgentProfile]) -> None:

@@ -1,0 +1,111 @@
+"""The pages of the shop."""
+
+from __future__ import annotations
+
+from django.contrib.auth import get_user_model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from auth_agent import Requirement
+from auth_agent_django import RequiresAgentMixin, login_path, logout_path, requires_agent
+from auth_agent_django.accounts.models import AgentProfile
+from examples import pages
+from examples.django_site.models import Order
+
+
+def catalogue(request: HttpRequest) -> HttpResponse:
+    """Public; shows who is signed in."""
+    return _show(pages.catalogue_page(_visitor(request, "/me")))
+
+
+@requires_agent
+def orders(request: HttpRequest) -> HttpResponse:
+    """Needs an agent."""
+    return _show(pages.orders_page(_visitor(request, "/orders")))
+
+
+class Refunds(RequiresAgentMixin, View):
+    """Needs an agent that was granted a scope."""
+
+    requirement = Requirement(scopes=("refunds:write",))
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return _show(pages.refunds_page(_visitor(request, "/refunds")))
+
+
+@requires_agent
+async def me(request: HttpRequest) -> JsonResponse:
+    """Needs an agent."""
+    agent = request.agent
+    return JsonResponse(
+        {
+            "agent_id": agent.id,
+            "model": agent.model,
+            "email": agent.email,
+            "scopes": list(agent.scopes),
+            "via": agent.via,
+        }
+    )
+
+
+def private_report(request: HttpRequest) -> JsonResponse:
+    """Knows nothing of agents; AUTH_AGENT_PROTECT=/private/* guards it."""
+    return JsonResponse({"report": "42 orders this week"})
+
+
+@requires_agent(scopes=["reports:read"])
+def reports(request: HttpRequest) -> JsonResponse:
+    """Needs an agent that was granted a scope."""
+    return JsonResponse({"reports": ["orders", "refunds"]})
+
+
+@requires_agent
+def account(request: HttpRequest) -> JsonResponse:
+    """In whose name the agent acts here, as `AUTH_AGENT["ACCOUNTS"]` says, and what it ordered."""
+    agent = request.agent
+    if agent.account_id is None:
+        return JsonResponse({"acts_for": None, "owner": None, "orders": []})
+    profile = AgentProfile.objects.get(issuer=agent.issuer, subject=agent.id)
+    if profile.scenario == AgentProfile.Scenario.FULL:
+        user = get_user_model().objects.get(pk=agent.account_id, is_active=True)
+        acts_for, placed = user.get_username(), Order.objects.filter(user=user)
+    else:
+        acts_for, placed = profile.subject, Order.objects.filter(agent=profile)
+    owner = profile.user.get_username() if profile.user else None
+    return JsonResponse(
+        {"acts_for": acts_for, "owner": owner, "orders": [order.item for order in placed]}
+    )
+
+
+@csrf_exempt
+@require_POST
+def person(request: HttpRequest) -> HttpResponse:
+    """A person comes or goes: a name to show beside the agent, which opens no door."""
+    response = HttpResponseRedirect("/")
+    response.status_code = 303
+    if pages.PERSON_COOKIE in request.COOKIES:
+        response.delete_cookie(pages.PERSON_COOKIE)
+    else:
+        response.set_cookie(pages.PERSON_COOKIE, pages.PERSON, httponly=True, samesite="Lax")
+    return response
+
+
+def favicon(request: HttpRequest) -> HttpResponse:
+    """No icon."""
+    return HttpResponse(status=204)
+
+
+def _visitor(request: HttpRequest, next_path: str) -> pages.Visitor:
+    return pages.Visitor(
+        request.agent,
+        login_path(request, next_path),
+        logout_path(request),
+        request.COOKIES.get(pages.PERSON_COOKIE),
+        "/person",
+    )
+
+
+def _show(page: pages.Page) -> HttpResponse:
+    return HttpResponse(page.html, headers=page.headers)
