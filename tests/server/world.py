@@ -199,5 +199,6 @@ def make_world(url: str, people: dict[str, Any], portal: BlockingPortal, **setti
     clock = Clock()
     if not url.startswith("sqlite"):
         settings.setdefault("secrets", (Secret("s" * 32),))
-    app = create_app(ServerSettings(issuer=ISSUER, database=url, **settings), clock=clock)
+    given = ServerSettings(database=url, **{"issuer": ISSUER, **settings})
+    app = create_app(given, clock=clock)
     return World(app=app, clock=clock, portal=portal, **people)

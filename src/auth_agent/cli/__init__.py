@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import agents, clients, demo, keys, login, serve
+from . import admin, agents, clients, demo, keys, login, serve
 from .output import EXIT_CODES
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command("serve", epilog=EXIT_CODES)(serve.serve)
 app.add_typer(clients.app, name="client")
 app.add_typer(agents.app, name="agent")
 app.add_typer(keys.app, name="keys")
+app.add_typer(admin.app, name="admin")
 app.command("migrate", epilog=EXIT_CODES)(keys.migrate)
 app.command("login", epilog=login.LOGIN_EXIT_CODES)(login.login)
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .admin import setup_url
 from .output import refusals_are_told
 from .storage import server_settings
 
 if TYPE_CHECKING:
+    from auth_agent.secret import Secret
     from auth_agent.server import ServerSettings
 
 
@@ -44,7 +46,7 @@ def serve(
             database, issuer or _loopback_issuer(host, port), upstream_compat=upstream_compat
         )
         _tell(settings, host, port)
-        _prepare(settings)
+        _tell_first_step(settings, _prepare(settings))
     _run(settings, host, port, workers)
 
 
@@ -56,11 +58,35 @@ def _loopback_issuer(host: str, port: int) -> str | None:
     return f"http://{_bracketed(host)}:{port}"
 
 
-def _prepare(settings: ServerSettings) -> None:
-    """Finds out before the workers start whether all is well: schema, secret, keys."""
+def _prepare(settings: ServerSettings) -> Secret | None:
+    """Finds out before the workers start whether all is well: schema, secret, keys.
+
+    Returns the token of a one-time link if there is no administrator yet.
+    """
+    from auth_agent.server.console_accounts import (  # noqa: PLC0415
+        has_administrators,
+        make_setup_link,
+    )
     from auth_agent.server.context import build_context  # noqa: PLC0415
 
-    build_context(settings).close()
+    context = build_context(settings)
+    try:
+        if has_administrators(context.database):
+            return None
+        return make_setup_link(context.database, None, context.now())
+    finally:
+        context.close()
+
+
+def _tell_first_step(settings: ServerSettings, token: Secret | None) -> None:
+    if token is None:
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"  console    {settings.issuer}/console", markup=False)
+    console.print("  No administrator yet. Open this link within an hour; it works once:")
+    console.print(f"  {setup_url(settings.issuer, token)}", markup=False)
 
 
 def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:

@@ -26,6 +26,7 @@ def opened(url: str) -> Iterator[Database]:
     """The database, closed at the end; a message and exit code 1 if it cannot be used."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  (keeps --help quick)
 
+    from auth_agent.server.audit import acting  # noqa: PLC0415
     from auth_agent.server.database import Database  # noqa: PLC0415
 
     from .output import fail, refusals_are_told  # noqa: PLC0415
@@ -36,7 +37,8 @@ def opened(url: str) -> Iterator[Database]:
         except (SQLAlchemyError, ImportError) as error:
             raise fail(f"The database cannot be opened: {_cause(error)}") from None
         try:
-            yield database
+            with acting("command line"):
+                yield database
         except SQLAlchemyError as error:
             raise fail(f"The database refused: {_cause(error)}") from None
         finally:

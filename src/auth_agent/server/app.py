@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from . import agent_endpoints, browser_endpoints, discovery, website_endpoints
+from .console_routes import CONSOLE
 from .context import Clock, Context, build_context
 from .settings import ServerSettings
 from .shell import Endpoint, Handler
@@ -88,6 +89,7 @@ def _endpoints(context: Context) -> list[BaseRoute]:
         route(context, "/api/health", discovery.health),
         route(context, "/ready", discovery.ready),
         route(context, "/", discovery.front_page),
+        *(route(context, each.path, each.handler, [each.method]) for each in CONSOLE),
     ]
 
 

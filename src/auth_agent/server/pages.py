@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -19,9 +20,9 @@ class Pages:
     """Renders pages for a server whose public addresses start with `root` (mostly empty)."""
 
     def __init__(self, root: str) -> None:
-        self.stylesheet = (_HERE / "static" / "auth-agent.css").read_bytes()
-        mark = hashlib.sha256(self.stylesheet).hexdigest()[:12]
-        self.stylesheet_name = f"auth-agent.{mark}.css"
+        self._static: dict[str, bytes] = {}
+        self.stylesheet_name = self._publish("auth-agent.css")
+        console = self._publish("console.css")
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -33,10 +34,12 @@ class Pages:
         self._templates.globals |= {
             "root": root,
             "stylesheet": f"{root}/static/{self.stylesheet_name}",
+            "console_stylesheet": f"{root}/static/{console}",
         }
+        self._templates.filters["moment"] = _moment
 
     def page(
-        self, name: str, status: int = 200, *, form_targets: str = "", **values: object
+        self, name: str, status: int = 200, /, *, form_targets: str = "", **values: object
     ) -> Answer:
         """A page and a policy that lets nothing run but its own script.
 
@@ -51,10 +54,24 @@ class Pages:
         return self.page("error.html", status, title=title, text=text)
 
     def static(self, name: str) -> Answer | None:
-        """The stylesheet under its present name, and nothing else."""
-        if name != self.stylesheet_name:
+        """A stylesheet under its present name, and nothing else."""
+        found = self._static.get(name)
+        if found is None:
             return None
-        return Answer(200, self.stylesheet, _IMMUTABLE, "text/css; charset=utf-8")
+        return Answer(200, found, _IMMUTABLE, "text/css; charset=utf-8")
+
+    def _publish(self, name: str) -> str:
+        """The name under which a stylesheet is served; it changes with every change in it."""
+        content = (_HERE / "static" / name).read_bytes()
+        stem, _, suffix = name.rpartition(".")
+        published = f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{suffix}"
+        self._static[published] = content
+        return published
+
+
+def _moment(seconds: int) -> str:
+    """A time as people read it everywhere, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 
 def _policy(nonce: str, form_targets: str) -> Headers:

@@ -110,6 +110,24 @@ def add_agent(
     return AgentCredentials(agent_id, secret)
 
 
+def check_website(
+    name: str, redirect_uris: Sequence[str], scopes: Sequence[str], resources: Sequence[str]
+) -> dict[str, str]:
+    """The columns of a website that may be edited; RegistrationError if one is not acceptable."""
+    if not redirect_uris:
+        raise RegistrationError("a website needs at least one redirect URI")
+    for uri in redirect_uris:
+        _check_url("redirect URI", uri)
+    for resource in resources:
+        _check_url("resource", resource)
+    return {
+        "name": _line("name", name),
+        "redirect_uris": " ".join(dict.fromkeys(redirect_uris)),
+        "scopes": _words("scope", scopes),
+        "resources": " ".join(dict.fromkeys(resources)),
+    }
+
+
 def list_clients(database: Database) -> list[dict[str, Any]]:
     """All websites that were not removed, oldest first; no secrets."""
     table = tables.client

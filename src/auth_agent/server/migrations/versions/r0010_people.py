@@ -31,10 +31,9 @@ def downgrade() -> None:
     ):
         op.drop_table(table)
     op.drop_index("ix_audit_agent_id", "audit")
-    with op.batch_alter_table("audit") as table:
-        table.drop_column("actor")
-    with op.batch_alter_table("agent") as table:
-        table.drop_column("second_factor")
+    op.drop_column("audit", "actor")
+    with op.batch_alter_table("agent") as changed:
+        changed.drop_column("second_factor")
 
 
 def _administrators() -> None:

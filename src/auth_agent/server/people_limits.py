@@ -1,0 +1,77 @@
+"""How often people may try: counted in the database, so that all workers count together.
+
+An attempt is written down before it is judged and taken back when it was right: thousands at the
+same moment cannot all find the counter at zero.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from .call import Refusal
+from .credentials import new_token
+from .people_tables import failed_attempt
+
+LONGEST_WINDOW = 3_600
+
+_COUNT = select(func.count(), func.min(failed_attempt.c.at)).where(
+    failed_attempt.c.subject == bindparam("subject"), failed_attempt.c.at > bindparam("since")
+)
+_TAKE_BACK = delete(failed_attempt).where(failed_attempt.c.id.in_(bindparam("ids", expanding=True)))
+_FORGET = delete(failed_attempt).where(failed_attempt.c.at < bindparam("before"))
+
+
+class Limit(NamedTuple):
+    """At most `most` attempts at `subject` within `window` seconds."""
+
+    subject: str
+    most: int
+    window: int
+
+
+class Attempt(NamedTuple):
+    """Attempts that were written down."""
+
+    ids: tuple[str, ...]
+
+    def take_back(self, connection: Connection) -> None:
+        connection.execute(_TAKE_BACK, {"ids": list(self.ids)})
+
+
+def attempt(connection: Connection, now: int, limits: Iterable[Limit]) -> Attempt:
+    """Writes an attempt down; Refusal 429 if there were too many."""
+    ids = []
+    for limit in limits:
+        subject = hashlib.sha256(limit.subject.encode()).hexdigest()
+        values = {"subject": subject, "since": now - limit.window}
+        count, oldest = connection.execute(_COUNT, values).one()
+        if count >= limit.most:
+            raise too_many(oldest + limit.window - now)
+        ids.append(new_token("", 16))
+        connection.execute(insert(failed_attempt), {"id": ids[-1], "subject": subject, "at": now})
+    return Attempt(tuple(ids))
+
+
+def too_many(seconds: int) -> Refusal:
+    wait = max(1, seconds)
+    minutes = -(-wait // 60)
+    text = f"Too many attempts; try again in {minutes} minute{'s' * (minutes > 1)}"
+    return Refusal(429, "too_many_attempts", text, (("retry-after", str(wait)),))
+
+
+def forget_attempts(connection: Connection, now: int) -> int:
+    return int(connection.execute(_FORGET, {"before": now - LONGEST_WINDOW}).rowcount)
+
+
+def network_of(address: str) -> str:
+    """The address, or what one household has of IPv6."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
