@@ -12,8 +12,6 @@ from .clients import registered_origins
 from .credentials import CodeMaker, SecretVerifier
 from .database import Database
 from .keyring import Keyring
-from .mail import Outbox, build_outbox
-from .mailed_codes import MailedCodes
 from .limits import Limits
 from .mail import Outbox, build_outbox
 from .mailed_codes import MailedCodes
