@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import EXAMPLES, run_example
 from tests.browser.test_sign_in import approve
@@ -30,40 +31,43 @@ def page(chromium):
 def test_a_person_sees_who_is_signed_in_and_what_that_opens(shop, page):
     page.goto(shop.site)
     who = page.get_by_role("list", name="Who is signed in")
-    assert page.get_by_role("heading", name="Mug").is_visible()
-    assert "No agent is signed in" in who.inner_text()
-    assert "No person is signed in" in who.inner_text()
+    expect(page.get_by_role("heading", name="Mug")).to_be_visible()
+    expect(who).to_contain_text("No agent is signed in")
+    expect(who).to_contain_text("No person is signed in")
 
     page.get_by_role("button", name="I am Ann").click()
-    assert "A person is signed in\nAnn" in who.inner_text()
-    assert "No agent is signed in" in who.inner_text()
+    expect(who).to_contain_text("A person is signed in")
+    expect(who).to_contain_text("No agent is signed in")
 
     page.get_by_role("link", name="Orders").click()  # a person's name opens no door
     approve(shop, page)
     page.wait_for_url(f"{shop.site}/orders")
-    assert page.get_by_role("cell", name="On its way").is_visible()
-    assert "A person is signed in\nAnn" in who.inner_text()
-    assert "An agent is signed in\nShopper" in who.inner_text()
-    assert "for owner@example.com" in who.inner_text()
+    expect(page.get_by_role("cell", name="On its way")).to_be_visible()
+    expect(who).to_contain_text("A person is signed in")
+    expect(who).to_contain_text("An agent is signed in")
+    expect(who).to_contain_text("Shopper · says it is claude-opus-4")
+    expect(who).to_contain_text("for owner@example.com")
 
     page.get_by_role("link", name="Refunds").click()
-    assert page.get_by_role("heading", name="Refunds").is_visible()
-    _fits(shop, page)
+    expect(page.get_by_role("heading", name="Refunds")).to_be_visible()
 
     page.get_by_role("button", name="Sign the person out").click()
-    assert "No person is signed in" in who.inner_text()
-    assert "An agent is signed in" in who.inner_text()
+    expect(who).to_contain_text("No person is signed in")
+    expect(who).to_contain_text("An agent is signed in")
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("link", name="Sign in with Auth Agent").wait_for()
     assert page.complaints == []
 
 
-def _fits(shop, page):
-    """On a telephone too, in both schemes, and every control can be reached by keyboard."""
+def test_the_shop_fits_can_be_read_and_used_by_keyboard(world, page):
+    """On a telephone too, and in both schemes; the sites share these pages."""
+    page.goto(f"{world.site}/orders")
+    approve(world, page)
+    page.wait_for_url(f"{world.site}/orders")
     for width in (1280, 375):
         page.set_viewport_size({"width": width, "height": 800})
         for path in PAGES:
-            page.goto(f"{shop.site}{path}")
+            page.goto(f"{world.site}{path}")
             assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)
