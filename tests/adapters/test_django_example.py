@@ -83,7 +83,8 @@ def test_contextual_the_agent_has_its_own_orders_and_an_owner(auth_server, shop)
 
 
 def test_fresh_the_agent_stands_alone(auth_server, shop):
-    found = account(auth_server, shop(SHOP_ACCOUNTS="fresh"), AUTH_AGENT_SCOPE="openid profile")
+    environ = shop(SHOP_ACCOUNTS="fresh", AUTH_AGENT_SCOPE="openid profile")
+    found = account(auth_server, environ)
     assert found == {"acts_for": auth_server.agent_id, "owner": None, "orders": []}
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from django.http import HttpResponse
@@ -194,6 +196,64 @@ def test_manage_py_check_names_every_mistake_and_its_remedy():
         "System check identified 6 issues",
     ):
         assert says in done.stderr
+
+
+def test_the_readme_lets_agents_in():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = re.search(r"<!-- example: django -->\n```python\n(.*?)```", readme, re.DOTALL)
+    before = "INSTALLED_APPS, MIDDLEWARE = [], []\n"
+    after = """
+from django.conf import settings
+settings.configure(
+    ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="x", DATABASES={},
+    INSTALLED_APPS=INSTALLED_APPS, MIDDLEWARE=MIDDLEWARE,
+)
+import django
+django.setup()
+from django.test import Client
+from django.urls import path
+urlpatterns = [path("me", me)]
+print(Client().get("/me", headers={"accept": "application/json"}).json()["issuer"])
+"""
+    done = run(before + shown[1] + after, **GOOD)
+    assert done.stdout.strip() == GOOD["ISSUER"], done.stderr
+
+
+ALLAUTH = """
+    from django.conf import settings
+    settings.configure(
+        SECRET_KEY="x",
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        INSTALLED_APPS=[
+            "django.contrib.auth", "django.contrib.contenttypes",
+            "allauth", "allauth.account", "auth_agent_django", "auth_agent_django.accounts",
+        ],
+        MIDDLEWARE=["allauth.account.middleware.AccountMiddleware"],
+    )
+    import django
+    django.setup()
+    from allauth.account.models import EmailAddress
+    from django.contrib.auth.models import User
+    from django.core.management import call_command
+    from auth_agent import Agent
+    from auth_agent_django.accounts.arrival import find_user
+
+    call_command("migrate", verbosity=0)
+    agent = Agent(id="a", issuer="i", client_id="c", authenticated_at=0, expires_at=0,
+                  email="owner@example.com", email_verified=True)
+    ann = User.objects.create_user("ann", "owner@example.com")
+    address = EmailAddress.objects.create(user=ann, email="Owner@example.com", verified=False)
+    print(find_user(agent))
+    EmailAddress.objects.update(verified=True)
+    print(find_user(agent))
+    EmailAddress.objects.update(email="other@example.com")
+    print(find_user(agent))
+"""
+
+
+def test_allauth_is_asked_which_addresses_it_has_verified():
+    done = run(ALLAUTH, **GOOD)
+    assert done.stdout.split() == ["None", "ann", "None"], done.stderr
 
 
 heard = []

@@ -76,5 +76,6 @@ def _known_to_allauth(user: Any, email: str) -> bool:
         return False
     from allauth.account.models import EmailAddress  # noqa: PLC0415
 
+    wanted = email.encode().lower()  # bytes: ASCII's letters alone lose their case
     addresses = EmailAddress.objects.filter(user=user, verified=True)
-    return any(address.email.lower() == email.lower() for address in addresses)
+    return any(address.email.encode().lower() == wanted for address in addresses)
