@@ -17,9 +17,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from . import agent_endpoints, browser_endpoints, discovery, website_endpoints
 from .console_routes import CONSOLE
 from .context import Clock, Context, build_context
+from .owners_pages import OWNERS
 from .settings import ServerSettings
 from .shell import Endpoint, Handler
 
+PAGES = (*CONSOLE, *OWNERS)
 _WELL_KNOWN = ("oauth-authorization-server", "openid-configuration")
 
 
@@ -89,7 +91,7 @@ def _endpoints(context: Context) -> list[BaseRoute]:
         route(context, "/api/health", discovery.health),
         route(context, "/ready", discovery.ready),
         route(context, "/", discovery.front_page),
-        *(route(context, each.path, each.handler, [each.method]) for each in CONSOLE),
+        *(route(context, each.path, each.handler, [each.method]) for each in PAGES),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from sqlalchemy.exc import OperationalError
@@ -35,6 +35,14 @@ NOTICES = {
     "second-factor-off": "This agent signs in with its secret alone.",
     "password": "The password is changed. Other browsers are signed out.",
 }
+
+
+class PageRoute(NamedTuple):
+    """One address, one method, one page."""
+
+    method: str
+    path: str
+    handler: Handler
 
 
 class Visit:

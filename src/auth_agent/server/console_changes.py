@@ -69,11 +69,13 @@ def edit_website(
     return True
 
 
-def end_grant(database: Database, family_id: str, now: int) -> bool:
-    """Ends one sign-in: its tokens are dead at once; False if it was over."""
+def end_grant(database: Database, family_id: str, now: int, *, of: str | None = None) -> bool:
+    """Ends one sign-in (of this agent): its tokens are dead at once; False if it was over."""
     statement = select(token_family.c.agent_id, token_family.c.client_id).where(
         token_family.c.id == family_id
     )
+    if of is not None:
+        statement = statement.where(token_family.c.agent_id == of)
     with database.begin() as connection:
         row = connection.execute(statement).one_or_none()
         if row is None or not families.revoke(connection, family_id, now):

@@ -31,7 +31,7 @@ from .console_accounts import (
 )
 from .context import Context
 from .parameters import Parameters, from_query
-from .people_limits import Limit, attempt, network_of
+from .people_limits import Limit, attempt
 
 WRONG = "The name or the password is wrong."
 _LINK_IS_OVER = Refusal(
@@ -134,7 +134,7 @@ def _authenticated(context: Context, call: Call, name: str, password: str) -> Ac
     Failures count per name and network together, so that nobody locks an administrator out from
     elsewhere, and per network alone, so that nobody tries one password on many names.
     """
-    network, now = network_of(call.address), context.now()
+    network, now = call.party, context.now()
     limits = (
         Limit(f"console {name} from {network}", 10, 300),
         Limit(f"console from {network}", 50, 300),

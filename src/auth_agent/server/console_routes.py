@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from . import (
     console_agents as agents,
 )
@@ -16,15 +14,8 @@ from . import (
 from . import (
     console_websites as websites,
 )
-from .console import Guarded, guarded
+from .console import Guarded, PageRoute, guarded
 from .shell import Handler
-
-
-class PageRoute(NamedTuple):
-    method: str
-    path: str
-    handler: Handler
-
 
 _OPEN: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/console/sign-in", entrance.sign_in_page),

@@ -7,7 +7,6 @@ same moment cannot all find the counter at zero.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -66,12 +65,3 @@ def too_many(seconds: int) -> Refusal:
 
 def forget_attempts(connection: Connection, now: int) -> int:
     return int(connection.execute(_FORGET, {"before": now - LONGEST_WINDOW}).rowcount)
-
-
-def network_of(address: str) -> str:
-    """The address, or what one household has of IPv6."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)

@@ -1,0 +1,284 @@
+"""What owners see: their agents, where those signed in, and how to end it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy.exc import OperationalError
+
+from . import console_changes as changes
+from . import console_data as data
+from . import owners, registry
+from .audit import acting
+from .browser_sessions import (
+    OWNER,
+    Session,
+    end_session,
+    find_session,
+    form_token,
+    known_mark,
+    read_form,
+    visitor_mark,
+)
+from .call import Answer, Call, Headers, Refusal, redirect
+from .console import NOTICES, PAGE_SIZE, PageRoute, not_found, refusal_page
+from .context import Context
+from .mailed_codes import clean_code
+from .parameters import Parameters, from_query
+from .shell import Handler
+
+_NO_MAIL = Refusal(503, "unavailable", "This server sends no mail; ask its administrator")
+_NO_COOKIE = Refusal(403, "invalid_request", "This page is too old; open it again")
+
+
+class OwnerVisit:
+    """A request of a signed-in owner; `form` was checked to come from our own page."""
+
+    def __init__(self, context: Context, call: Call, session: Session, form: Parameters) -> None:
+        self.context = context
+        self.call = call
+        self.session = session
+        self.email = session.holder
+        self.form = form
+        self.query = from_query(call.query)
+
+    @property
+    def now(self) -> int:
+        return self.context.now()
+
+    def page(self, name: str, status: int = 200, /, **values: Any) -> Answer:
+        return self.context.pages.page(
+            name,
+            status,
+            form_token=form_token(self.session.token.reveal()),
+            email=self.email,
+            notice=NOTICES.get(self.query.get("done", ""), ""),
+            **values,
+        )
+
+    def go(self, path: str, **query: str) -> Answer:
+        tail = f"?{urlencode(query)}" if query else ""
+        return redirect(f"{self.context.settings.path}/owner{path}{tail}")
+
+    def agent(self, agent_id: str) -> Any:
+        """An agent of this owner; anybody else's is not found."""
+        with self.context.database.read() as connection:
+            row = data.find_agent(connection, agent_id)
+        if row is None or row.email != self.email:
+            raise not_found("agent")
+        return row
+
+
+OwnerPage = Callable[[OwnerVisit], Answer]
+
+
+def owned(handler: OwnerPage) -> Handler:
+    """The handler behind an owner's session, and our own form."""
+
+    @functools.wraps(handler)
+    def answer(context: Context, call: Call) -> Answer:
+        session = find_session(context, call, OWNER)
+        if session is None:
+            return redirect(f"{context.settings.path}/owner/sign-in")
+        try:
+            form = Parameters()
+            if call.method == "POST":
+                form = read_form(context, call, session.token.reveal())
+            with acting(f"owner {session.holder}", call.address):
+                return handler(OwnerVisit(context, call, session, form))
+        except OperationalError:
+            raise
+        except Refusal as refusal:
+            return refusal_page(context, refusal)
+
+    return answer
+
+
+def sign_in_page(context: Context, call: Call) -> Answer:
+    """GET /owner/sign-in."""
+    if not context.outbox.can_send:
+        return refusal_page(context, _NO_MAIL)
+    return _form(context, call, "console_owner_sign_in.html")
+
+
+def ask(context: Context, call: Call) -> Answer:
+    """POST /owner/sign-in: the same answer for every address."""
+    try:
+        mark = known_mark(context, call)
+        form = read_form(context, call, mark)
+        if not context.outbox.can_send:
+            raise _NO_MAIL
+        email = owners.checked_address(form.get("email", ""))
+        proof = owners.ask_for_code(context, owners.Asked(email, mark or "", call.party))
+    except Refusal as refusal:
+        return _form(context, call, "console_owner_sign_in.html", refusal)
+    return redirect(f"{context.settings.path}/owner/code?{urlencode({'id': proof})}")
+
+
+def code_page(context: Context, call: Call) -> Answer:
+    """GET /owner/code?id=…: where the code is typed."""
+    proof = from_query(call.query).get("id", "")
+    return _form(context, call, "console_owner_code.html", proof=proof)
+
+
+def enter_code(context: Context, call: Call) -> Answer:
+    """POST /owner/code."""
+    proof = ""
+    try:
+        mark = known_mark(context, call)
+        form = read_form(context, call, mark)
+        proof, code = form.get("id", ""), clean_code(form.get("code", ""))
+        if code is None:
+            raise Refusal(400, "invalid_request", "The code has six digits")  # noqa: TRY301
+        cookie = owners.prove_by_code(context, call, proof, code, mark or "")
+    except Refusal as refusal:
+        return _form(context, call, "console_owner_code.html", refusal, proof=proof)
+    return _entered(context, cookie)
+
+
+def link_page(context: Context, call: Call) -> Answer:
+    """GET /owner/link?token=…: one button; looking at it signs nobody in."""
+    token, mark = from_query(call.query).get("token", ""), known_mark(context, call)
+    found = None
+    if mark is not None:
+        with context.database.read() as connection:
+            found = owners.find_link(connection, token, mark, context.now())
+    return _form(
+        context,
+        call,
+        "console_owner_link.html",
+        token=token,
+        email="" if found is None else found.email,
+    )
+
+
+def use_link(context: Context, call: Call) -> Answer:
+    """POST /owner/link."""
+    try:
+        mark = known_mark(context, call)
+        form = read_form(context, call, mark)
+        cookie = owners.prove_by_link(context, call, form.get("token", ""), mark or "")
+    except Refusal as refusal:
+        return refusal_page(context, refusal)
+    return _entered(context, cookie)
+
+
+def home(visit: OwnerVisit) -> Answer:
+    """GET /owner: the owner's agents and where they are signed in."""
+    with visit.context.database.read() as connection:
+        agents = data.agents_of(connection, visit.email)
+        grants = data.list_grants(connection, visit.now, {"owner": visit.email}, 1)
+    signed_in = {row.id: [] for row in agents}
+    for grant in grants[:PAGE_SIZE]:
+        signed_in[grant.agent_id].append(grant)
+    return visit.page("console_owner_home.html", agents=agents, signed_in=signed_in)
+
+
+def agent_page(visit: OwnerVisit) -> Answer:
+    """GET /owner/agent?id=…."""
+    row = visit.agent(visit.query.get("id", ""))
+    with visit.context.database.read() as connection:
+        grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
+        history = data.list_history(connection, {"agent": row.id}, 1)
+    return visit.page(
+        "console_owner_agent.html",
+        agent=row,
+        grants=grants[:PAGE_SIZE],
+        history=history[:PAGE_SIZE],
+    )
+
+
+def end_grant(visit: OwnerVisit) -> Answer:
+    row = visit.agent(visit.form.get("agent", ""))
+    changes.end_grant(visit.context.database, visit.form.get("id", ""), visit.now, of=row.id)
+    return visit.go("/agent", id=row.id, done="ended")
+
+
+def end_all(visit: OwnerVisit) -> Answer:
+    row = visit.agent(visit.form.get("id", ""))
+    changes.end_all_grants(visit.context.database, row.id, visit.now)
+    return visit.go("/agent", id=row.id, done="all-ended")
+
+
+def disable(visit: OwnerVisit) -> Answer:
+    row = visit.agent(visit.form.get("id", ""))
+    registry.disable_agent(visit.context.database, row.id)
+    return visit.go("/agent", id=row.id, done="disabled")
+
+
+def switch_second_factor(visit: OwnerVisit) -> Answer:
+    row = visit.agent(visit.form.get("id", ""))
+    needed = visit.form.get("needed") == "yes"
+    changes.set_second_factor(visit.context.database, row.id, visit.now, needed=needed)
+    done = "second-factor-on" if needed else "second-factor-off"
+    return visit.go("/agent", id=row.id, done=done)
+
+
+def rotate_secret(visit: OwnerVisit) -> Answer:
+    """POST: the new secret is shown on the page that answers, and never again."""
+    row = visit.agent(visit.form.get("id", ""))
+    secret = registry.rotate_agent_secret(visit.context.database, row.id)
+    if secret is None:
+        raise Refusal(409, "invalid_request", "This agent gets no new secret")
+    return visit.page(
+        "console_owner_secret.html",
+        title="Secret replaced",
+        back=f"/owner/agent?{urlencode({'id': row.id})}",
+        facts=[("Agent", row.id), ("Secret", secret.reveal())],
+    )
+
+
+def sign_out(visit: OwnerVisit) -> Answer:
+    with visit.context.database.begin() as connection:
+        cookie = end_session(visit.context, connection, visit.call, OWNER)
+    gone = visit.go("/sign-in")
+    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+
+
+def _form(
+    context: Context, call: Call, name: str, refusal: Refusal | None = None, **values: Any
+) -> Answer:
+    """A page for a browser that is not signed in, which gets a mark if it has none."""
+    mark, cookie = visitor_mark(context, call)
+    page = context.pages.page(
+        name,
+        refusal.status if refusal else 200,
+        form_token=form_token(mark),
+        problem=f"{refusal.description}." if refusal else "",
+        **values,
+    )
+    more = refusal.headers if refusal else ()
+    return Answer(page.status, page.body, page.headers + cookie + more, page.content_type)
+
+
+def _entered(context: Context, cookie: Headers) -> Answer:
+    gone = redirect(f"{context.settings.path}/owner")
+    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+
+
+_OPEN: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/owner/sign-in", sign_in_page),
+    ("POST", "/owner/sign-in", ask),
+    ("GET", "/owner/code", code_page),
+    ("POST", "/owner/code", enter_code),
+    ("GET", "/owner/link", link_page),
+    ("POST", "/owner/link", use_link),
+)
+_OWNED: tuple[tuple[str, str, OwnerPage], ...] = (
+    ("GET", "/owner", home),
+    ("GET", "/owner/agent", agent_page),
+    ("POST", "/owner/grants/end", end_grant),
+    ("POST", "/owner/agent/end-all", end_all),
+    ("POST", "/owner/agent/disable", disable),
+    ("POST", "/owner/agent/second-factor", switch_second_factor),
+    ("POST", "/owner/agent/rotate-secret", rotate_secret),
+    ("POST", "/owner/sign-out", sign_out),
+)
+
+OWNERS = (
+    *(PageRoute(*each) for each in _OPEN),
+    *(PageRoute(method, path, owned(page)) for method, path, page in _OWNED),
+)

@@ -1,0 +1,329 @@
+"""Owners: they prove their address by mail, and end what their agents do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from auth_agent.secret import Secret
+from auth_agent.server import registry
+from auth_agent.server.mail import Mail
+from auth_agent.server.owners_pages import OWNERS
+from auth_agent.server.people_tables import browser_session, mailed_proof
+from auth_agent.server.tables import agent, audit
+from tests.server.conftest import Build
+from tests.server.people import Person, administrator, signed_in
+from tests.server.world import World
+
+OPEN = {"/owner/sign-in", "/owner/code", "/owner/link"}
+OWNED = [each for each in OWNERS if each.path not in OPEN]
+ANN = "ann@owner.example"
+
+
+class Postbox:
+    """Takes the server's mail instead of delivering it."""
+
+    can_send = True
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+
+    def post(self, mail: Mail) -> None:
+        self.mails.append(mail)
+
+    def close(self) -> None:
+        """Nothing waits."""
+
+    @property
+    def code(self) -> str:
+        return re.search(r"\b\d{6}\b", self.mails[-1].text)[0]  # type: ignore[index]
+
+    @property
+    def link(self) -> str:
+        return re.search(r"/owner/link\?token=\S+", self.mails[-1].text)[0]  # type: ignore[index]
+
+
+def with_postbox(world: World) -> Postbox:
+    box = Postbox()
+    object.__setattr__(world.context, "outbox", box)
+    return box
+
+
+@pytest.fixture
+def box(own_world: World) -> Postbox:
+    return with_postbox(own_world)
+
+
+def ask(person: Person, email: str = ANN) -> str:
+    """Asks for a code; the page where it is typed."""
+    answer = person.send("/owner/sign-in", email=email)
+    assert answer.status_code == 303, answer.text
+    return str(answer.headers["location"])
+
+
+def type_code(person: Person, page: str, code: str) -> Any:
+    return person.send(page, id=page.partition("id=")[2], code=code)
+
+
+def owner(world: World, box: Postbox, email: str = ANN) -> Person:
+    person = Person(world)
+    page = ask(person, email)
+    assert type_code(person, page, box.code).status_code == 303
+    return person
+
+
+def agent_row(world: World, agent_id: str) -> Any:
+    with world.database.read() as connection:
+        return connection.execute(select(agent).where(agent.c.id == agent_id)).one()
+
+
+@pytest.mark.parametrize("each", OWNED, ids=lambda each: f"{each.method} {each.path}")
+def test_nothing_answers_without_a_session(world: World, each: Any) -> None:
+    stranger = Person(world)
+    for headers in ({}, {"cookie": f"auth_agent_owner={'x' * 43}"}):
+        answer = stranger.http.request(each.method, each.path, headers=headers)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/owner/sign-in")
+
+
+def test_sessions_of_one_kind_do_not_open_the_other(own_world: World, box: Postbox) -> None:
+    administrator(own_world)
+    ada, ann = signed_in(own_world), owner(own_world, box)
+    for person, mine, path in (
+        (ada, "auth_agent_administrator", "/owner"),
+        (ann, "auth_agent_owner", "/console"),
+    ):
+        other = "auth_agent_owner" if path == "/owner" else "auth_agent_administrator"
+        person.http.cookies.set(other, person.cookie(mine) or "")
+        assert person.get(path).status_code == 303
+
+
+def test_an_owner_signs_in_by_code(own_world: World, box: Postbox) -> None:
+    person = Person(own_world)
+    page = ask(person)
+    assert box.mails[0].to == ANN
+    assert own_world.agent.agent_id not in person.http.get(page).text
+    answer = type_code(person, page, f" {box.code[:3]} {box.code[3:]} ")
+    assert answer.headers["location"] == "/owner"
+    assert own_world.agent.agent_id in person.get("/owner").text
+    assert own_world.rival.agent_id not in person.get("/owner").text
+
+
+def test_an_owner_signs_in_by_link_which_acts_on_post_only(own_world: World, box: Postbox) -> None:
+    person = Person(own_world)
+    ask(person)
+    for _ in range(2):
+        page = person.http.get(box.link)
+        assert page.text.count("<button") == 1
+    assert person.get("/owner").status_code == 303
+    token = box.link.partition("=")[2]
+    assert person.send(box.link, token=token).status_code == 303
+    assert person.get("/owner").status_code == 200
+    assert person.send("/owner/sign-in", "/owner/link", token=token).status_code == 410
+
+
+def test_a_link_works_in_the_browser_that_asked_and_in_no_other(
+    own_world: World, box: Postbox
+) -> None:
+    person, thief = Person(own_world), Person(own_world)
+    ask(person)
+    token = box.link.partition("=")[2]
+    page = thief.http.get(box.link)
+    assert "does not work here" in page.text
+    assert ANN not in page.text
+    assert thief.send("/owner/sign-in", "/owner/link", token=token).status_code == 410
+    assert thief.cookie("auth_agent_owner") is None
+    assert person.send(box.link, token=token).status_code == 303
+
+
+def test_a_code_works_in_the_browser_that_asked_and_in_no_other(
+    own_world: World, box: Postbox
+) -> None:
+    person, thief = Person(own_world), Person(own_world)
+    page = ask(person)
+    assert type_code(thief, page, box.code).status_code == 410
+    assert type_code(person, page, box.code).status_code == 303
+
+
+def test_a_code_is_good_once(own_world: World, box: Postbox) -> None:
+    person = Person(own_world)
+    page = ask(person)
+    assert type_code(person, page, box.code).status_code == 303
+    assert type_code(person, page, box.code).status_code == 410
+    assert person.send("/owner/sign-in", "/owner/link", token=box.link[18:]).status_code == 410
+
+
+def test_a_code_expires(own_world: World, box: Postbox) -> None:
+    person = Person(own_world)
+    page = ask(person)
+    own_world.clock.forward(900)
+    assert type_code(person, page, box.code).status_code == 410
+    assert "does not work here" in person.http.get(box.link).text
+
+
+def test_five_guesses_and_no_more(own_world: World, box: Postbox) -> None:
+    person = Person(own_world)
+    page = ask(person)
+    wrong = f"{(int(box.code) + 1) % 1_000_000:06d}"
+    for text in ("12345", "abcdef", "", "1234567"):
+        assert type_code(person, page, text).status_code == 400
+    for left in ("4 tries", "3 tries", "2 tries", "1 try", "ask for a new one"):
+        answer = type_code(person, page, wrong)
+        assert answer.status_code == 401
+        assert left in answer.text
+    assert type_code(person, page, box.code).status_code == 410
+
+
+def test_unknown_addresses_are_answered_alike(own_world: World, box: Postbox) -> None:
+    pages = []
+    for email in (ANN, "stranger@nowhere.example"):
+        person = Person(own_world)
+        answer = person.send("/owner/sign-in", email=email)
+        location = re.sub(r"proof_[\w-]{24}", "ID", answer.headers["location"])
+        page = person.http.get(answer.headers["location"])
+        text = re.sub(r"proof_[\w-]{24}|[0-9a-f]{64}", "ID", page.text)
+        guess = type_code(person, answer.headers["location"], "000000")
+        pages.append((answer.status_code, location, text, guess.status_code))
+    assert pages[0] == pages[1]
+    assert [mail.to for mail in box.mails] == [ANN]
+
+
+def test_the_code_of_nobody_is_never_right(
+    own_world: World, box: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auth_agent.server.owners.new_code", lambda: "123456")
+    person = Person(own_world)
+    page = ask(person, "stranger@nowhere.example")
+    assert type_code(person, page, "123456").status_code == 401
+    assert box.mails == []
+
+
+def test_the_mail_goes_to_the_address_that_was_registered(own_world: World, box: Postbox) -> None:
+    ask(Person(own_world), "ANN@Owner.Example")
+    assert box.mails[-1].to == ANN
+    registry.add_agent(own_world.database, "ANN@Owner.Example")
+    ask(Person(own_world), "ANN@Owner.Example")
+    assert box.mails[-1].to == "ANN@Owner.Example"
+
+
+@pytest.mark.parametrize("email", ["", "x", "a@b", "a b@c.example", "a@b@c.example", "ä@c.example"])
+def test_what_is_no_address_is_refused(own_world: World, box: Postbox, email: str) -> None:
+    assert Person(own_world).send("/owner/sign-in", email=email).status_code == 400
+    assert box.mails == []
+
+
+def test_mail_is_limited_per_address_and_asker(own_world: World, box: Postbox) -> None:
+    person = Person(own_world)
+    for _ in range(5):
+        ask(person)
+    answer = person.send("/owner/sign-in", email=ANN.upper())
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+    assert len(box.mails) == 5
+    ask(person, "bob@owner.example")
+    ask(Person(own_world, "192.0.2.7"))
+    own_world.clock.forward(3_601)
+    ask(person)
+
+
+def test_nothing_is_stored_that_lets_anybody_in(own_world: World, box: Postbox) -> None:
+    person = Person(own_world)
+    page = ask(person)
+    type_code(person, page, box.code)
+    with own_world.database.read() as connection:
+        proofs = connection.execute(select(mailed_proof)).all()
+        sessions = connection.execute(select(browser_session)).all()
+    shown = str(proofs) + str(sessions)
+    for secret in (box.code, box.link[18:], person.cookie("auth_agent_owner")):
+        assert secret not in re.sub(r"18\d{8}", "", shown)
+
+
+def test_proving_the_address_puts_it_into_tokens(own_world: World, box: Postbox) -> None:
+    assert not agent_row(own_world, own_world.rival.agent_id).email_verified
+    owner(own_world, box, "bob@owner.example")
+    assert agent_row(own_world, own_world.rival.agent_id).email_verified
+    browser = own_world.browser()
+    request_id = own_world.open(browser)
+    assert own_world.answer(request_id, own_world.rival).status_code == 200
+    tokens = own_world.redeem(own_world.poll(browser, request_id)["code"]).json()
+    told = own_world.userinfo(tokens["access_token"]).json()
+    assert (told["email"], told["email_verified"]) == ("bob@owner.example", True)
+    with own_world.database.read() as connection:
+        row = connection.execute(select(audit).where(audit.c.outcome == "address proved")).one()
+    assert (row.agent_id, row.actor) == (own_world.rival.agent_id, "owner bob@owner.example")
+
+
+def test_an_owner_ends_a_sign_in_at_once(own_world: World, box: Postbox) -> None:
+    one, other = own_world.tokens(), own_world.tokens()
+    ann, agent_id = owner(own_world, box), own_world.agent.agent_id
+    where = f"/owner/agent?id={agent_id}"
+    page = ann.http.get(where).text
+    assert "The Shop" in page
+    family = own_world.introspect(one["access_token"])["sid"]
+    ann.send(where, "/owner/grants/end", id=family, agent=agent_id)
+    assert own_world.introspect(one["access_token"]) == {"active": False}
+    assert own_world.introspect(other["access_token"])["active"] is True
+    ann.send(where, "/owner/agent/end-all", id=agent_id)
+    assert own_world.introspect(other["access_token"]) == {"active": False}
+
+
+def test_an_owner_replaces_a_secret_and_disables_an_agent(own_world: World, box: Postbox) -> None:
+    ann, agent_id = owner(own_world, box), own_world.agent.agent_id
+    where = f"/owner/agent?id={agent_id}"
+    page = ann.send(where, "/owner/agent/rotate-secret", id=agent_id)
+    secret = re.search(r"ags_[\w-]+", page.text)[0]  # type: ignore[index]
+    request_id = own_world.open(own_world.browser())
+    assert own_world.answer(request_id).status_code == 401
+    assert own_world.answer(request_id, agent_secret=secret).status_code == 200
+    ann.send(where, "/owner/agent/disable", id=agent_id)
+    request_id = own_world.open(own_world.browser())
+    assert own_world.answer(request_id, agent_secret=secret).status_code == 401
+    assert ann.send(where, "/owner/agent/rotate-secret", id=agent_id).status_code == 409
+
+
+def test_an_owner_touches_nobody_elses_agent(own_world: World, box: Postbox) -> None:
+    tokens = own_world.tokens()
+    family = own_world.introspect(tokens["access_token"])["sid"]
+    bob = owner(own_world, box, "bob@owner.example")
+    theirs, mine = own_world.agent.agent_id, own_world.rival.agent_id
+    assert bob.get("/owner/agent", id=theirs).status_code == 404
+    home = f"/owner/agent?id={mine}"
+    for path in ("end-all", "disable", "second-factor", "rotate-secret"):
+        answer = bob.send(home, f"/owner/agent/{path}", id=theirs, needed="yes")
+        assert answer.status_code == 404
+    for agent_id in (theirs, mine):
+        bob.send(home, "/owner/grants/end", id=family, agent=agent_id)
+    assert own_world.introspect(tokens["access_token"])["active"] is True
+    assert own_world.answer(own_world.open(own_world.browser())).status_code == 200
+
+
+def test_no_form_acts_for_another_website(own_world: World, box: Postbox) -> None:
+    ann = owner(own_world, box)
+    for each in (each for each in OWNERS if each.method == "POST"):
+        for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-origin"}):
+            answer = ann.post(each.path, headers=headers, id=own_world.agent.agent_id, email=ANN)
+            assert answer.status_code == 403, each.path
+    assert len(box.mails) == 1
+    assert ann.get("/owner").status_code == 200
+
+
+def test_signing_out(own_world: World, box: Postbox) -> None:
+    ann = owner(own_world, box)
+    kept = ann.cookie("auth_agent_owner") or ""
+    ann.send("/owner", "/owner/sign-out")
+    ann.http.cookies.set("auth_agent_owner", kept)
+    assert ann.get("/owner").status_code == 303
+
+
+def test_cookies_survive_the_way_from_a_mail_program(own_world: World, box: Postbox) -> None:
+    person = Person(own_world)
+    answer = type_code(person, ask(person), box.code)
+    assert answer.headers["set-cookie"].endswith("; Path=/; HttpOnly; SameSite=Lax")
+
+
+def test_without_mail_nobody_is_asked_for_an_address(build: Build) -> None:
+    world = build(issuer="https://id.example", secrets=(Secret("s" * 32),))
+    person = Person(world)
+    assert person.get("/owner/sign-in").status_code == 503
