@@ -8,7 +8,8 @@ import pytest
 
 from auth_agent import AuthError, ServerMisbehaved, ServerUnavailable
 from auth_agent.sdk import approval
-from auth_agent.sdk.flow import Fetch, Now, Tell, Wait
+from auth_agent.sdk.consent import Wishes
+from auth_agent.sdk.flow import Call, Draw, Fetch, Now, Tell, Today, Wait
 from auth_agent.sdk.options import Options
 from auth_agent.sdk.page import excerpt, request_ids
 from auth_agent.sdk.sign_in import sign_in
@@ -77,11 +78,11 @@ class Internet:
         self.steps = []
         self.now = 0.0
 
-    def play(self, url=f"{SHOP}/me", *, scopes=None, within=60.0, **options):
+    def play(self, url=f"{SHOP}/me", *, scopes=None, factor=None, within=60.0, **options):
         made = Options(
             agent_id="agent_1", agent_secret=Secret("ags_1"), server_url=ISSUER, **options
         )
-        flow = sign_in(url, made, allowed_scopes=scopes, within=within)
+        flow = sign_in(url, made, wishes=Wishes(scopes, factor), within=within)
         result, error = None, None
         while True:
             try:
@@ -96,8 +97,12 @@ class Internet:
 
     def perform(self, effect):
         match effect:
-            case Now():
+            case Now() | Today():
                 return self.now
+            case Draw():
+                return "x" * effect.size
+            case Call():
+                return effect.function(*effect.arguments)
             case Wait():
                 self.waits.append(effect.seconds)
                 self.now += effect.seconds
@@ -168,7 +173,7 @@ def test_the_code_travels_once_and_only_to_the_website():
         ({"LOOK": as_json(scope="openid")}, "request_unclear"),
         ({"LOOK": as_json(redirect_origin=SHOP, scope="", status="completed")}, "request_expired"),
         ({"LOOK": as_json(404, error="request_not_found")}, "request_expired"),
-        ({"LOOK": html("<p>A captive portal</p>")}, "server_misbehaved"),
+        ({"LOOK": html("<p>A captive portal</p>")}, "unexpected_page"),
         ({"LOOK": HttpResponse(200, {"content-encoding": "gzip"}, b"")}, "answer_compressed"),
         ({"ANSWER": as_json(401, error="invalid_credentials")}, "invalid_credentials"),
         ({"ANSWER": as_json(404, error="request_not_found")}, "request_expired"),
@@ -176,7 +181,7 @@ def test_the_code_travels_once_and_only_to_the_website():
         ({"ANSWER": as_json(409, error="already_answered")}, "sign_in_failed"),
         ({"ANSWER": as_json(429, error="slow_down")}, "rate_limited"),
         ({"ANSWER": as_json(500)}, "server_unavailable"),
-        ({"ANSWER": to("https://evil.example/")}, "sign_in_failed"),
+        ({"ANSWER": to("https://evil.example/")}, "unexpected_page"),
         ({"ANSWER": as_json(success=False)}, "server_misbehaved"),
         ({"ANSWER": as_json(success=True, requires_2fa=True)}, "two_factor_required"),
         ({"POLL": as_json(status="error", error="access_denied")}, "access_denied"),

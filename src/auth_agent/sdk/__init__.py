@@ -1,12 +1,42 @@
 """The agent's side: sign in to websites with an identity of its own.
 
-sdk = AgentSDK(agent_id="agent_…", agent_secret="ags_…", server_url="https://auth.example")
+sdk = AgentSDK(agent_id="agent_…", private_key="agent.pem", server_url="https://auth.example")
 with sdk.sign_in("https://shop.example/me") as site:
     site.client.get("/orders")          # an httpx2.Client with the website's cookies
 """
 
 from auth_agent.sdk.agent import AgentSDK, AsyncAgentSDK
 from auth_agent.sdk.flow import Step
+from auth_agent.sdk.results import (
+    AgentAuthResponse,
+    AgentProfile,
+    AgentRegistrationResponse,
+    AuthorizationUrl,
+    ChallengeResponse,
+    IntrospectionResponse,
+    TokenResponse,
+    UserInfo,
+    VerifyStatus,
+)
+from auth_agent.sdk.sign_in_page import PageSignIn
 from auth_agent.sdk.signed_in import AsyncSignedIn, SignedIn
+from auth_agent.sdk.tokens import TokenManager
 
-__all__ = ["AgentSDK", "AsyncAgentSDK", "AsyncSignedIn", "SignedIn", "Step"]
+__all__ = [
+    "AgentAuthResponse",
+    "AgentProfile",
+    "AgentRegistrationResponse",
+    "AgentSDK",
+    "AsyncAgentSDK",
+    "AsyncSignedIn",
+    "AuthorizationUrl",
+    "ChallengeResponse",
+    "IntrospectionResponse",
+    "PageSignIn",
+    "SignedIn",
+    "Step",
+    "TokenManager",
+    "TokenResponse",
+    "UserInfo",
+    "VerifyStatus",
+]

@@ -7,16 +7,24 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable
+from auth_agent.errors import AuthError, ServerMisbehaved
+from auth_agent.sdk.answers import (
+    POLL_SECONDS,
+    check_origin,
+    error_code,
+    is_busy,
+    refuse,
+    retry_after,
+)
+from auth_agent.sdk.flow import Flow
 from auth_agent.sdk.options import Options
-from auth_agent.sdk.page import excerpt
+from auth_agent.sdk.proof import prove
 from auth_agent.url import normal_origin, url_problem
 from auth_agent.wire import HttpRequest, HttpResponse, json_object
 
 _ACCEPT = ("Accept", "application/json")
 _CONTENT_TYPE = ("Content-Type", "application/json")
-POLL_SECONDS = 0.5
-MAX_RETRY_AFTER = 30.0
+SECOND_FACTOR_SECONDS = 300.0
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +54,7 @@ def parse_look(response: HttpResponse) -> Request:
     """Raises `request_expired` where there is nothing left to answer."""
     if response.status != 200:
         _refuse(response)
+    check_origin(response)
     document = json_object(response, "description of the request")
     if document.get("status", "pending") != "pending":
         raise _expired("The request has been answered already; start the sign-in again.")
@@ -82,34 +91,56 @@ def check_request(request: Request, website: str, allowed_scopes: frozenset[str]
         )
 
 
-def answer_request(issuer: str, request_id: str, website: str, options: Options) -> HttpRequest:
+def answer_request(
+    issuer: str, request_id: str, website: str, options: Options
+) -> Flow[HttpRequest]:
     """Always says which website is meant, so that the server refuses any other one."""
+    proof = yield from prove(options, issuer, request_id=request_id, origin=website)
     content = {
         "request_id": request_id,
         "agent_id": options.agent_id,
-        "agent_secret": options.secret().reveal(),
+        **proof,
         "expected_origin": website,
+        **_model(options),
     }
-    if options.model is not None:
-        content["model"] = options.model
-    body = msgspec.json.encode(content)
-    url = _at(issuer, "/api/agent/authenticate")
-    return HttpRequest("POST", url, (_CONTENT_TYPE, _ACCEPT), body)
+    return _post(_at(issuer, "/api/agent/authenticate"), content)
 
 
-def parse_answer(response: HttpResponse) -> None:
-    """Raises `invalid_credentials`, `request_expired` and the rest of the wire contract's 1.3."""
+def parse_answer(response: HttpResponse) -> float | None:
+    """Nothing once it is approved, or for how many seconds a second factor is waited for.
+
+    Raises `invalid_credentials`, `request_expired` and the rest of the wire contract's 1.3.
+    """
     if response.status != 200:
         _refuse(response)
+    check_origin(response)
     document = json_object(response, "answer to the agent")
-    if document.get("requires_2fa"):
-        raise AuthError(
-            "This agent's owner has switched on a second factor, which this SDK cannot answer yet.",
-            code="two_factor_required",
-            status_code=403,
-        )
     if document.get("success") is not True:
         raise ServerMisbehaved("The server neither took nor refused the agent's answer.")
+    if not document.get("requires_2fa"):
+        return None
+    seconds = document.get("expires_in")
+    return float(seconds) if isinstance(seconds, int) else SECOND_FACTOR_SECONDS
+
+
+def second_factor_request(issuer: str, request_id: str, code: str, options: Options) -> HttpRequest:
+    content = {"request_id": request_id, "code": code, **_model(options)}
+    return _post(_at(issuer, "/api/agent/verify-2fa"), content)
+
+
+def parse_second_factor(response: HttpResponse) -> bool:
+    """Whether the code was right."""
+    if response.status in (400, 401, 403) and error_code(response) != "invalid_request":
+        return False
+    return parse_answer(response) is None
+
+
+def _model(options: Options) -> dict[str, str]:
+    return {} if options.model is None else {"model": options.model}
+
+
+def _post(url: str, content: dict[str, str]) -> HttpRequest:
+    return HttpRequest("POST", url, (_CONTENT_TYPE, _ACCEPT), msgspec.json.encode(content))
 
 
 def poll_request(issuer: str, request_id: str) -> HttpRequest:
@@ -119,10 +150,11 @@ def poll_request(issuer: str, request_id: str) -> HttpRequest:
 
 def parse_poll(response: HttpResponse, issuer: str, website: str) -> Code | float:
     """The code, or the seconds until it is worth asking again."""
-    if response.status == 429 or response.status >= 500:
+    if is_busy(response):
         return retry_after(response)
     if response.status != 200:
         _refuse(response)
+    check_origin(response)
     document = json_object(response, "status of the request")
     status = document.get("status")
     if status == "pending":
@@ -147,13 +179,6 @@ def callback_url(code: Code, issuer: str) -> str:
     return f"{uri}{joint}{query}"
 
 
-def retry_after(response: HttpResponse) -> float:
-    """Seconds; dates are not worth their trouble here (RFC 9110 10.2.3)."""
-    text = response.headers.get("retry-after", "")
-    seconds = float(text) if text.isascii() and text.isdigit() else POLL_SECONDS
-    return min(max(seconds, POLL_SECONDS), MAX_RETRY_AFTER)
-
-
 def _at(issuer: str, path: str) -> str:
     return issuer.rstrip("/") + path
 
@@ -175,20 +200,12 @@ def _code(document: dict[str, Any], issuer: str, website: str) -> Code:
 
 def _refuse(response: HttpResponse) -> NoReturn:
     """The error answers of the agent's endpoints."""
-    if response.status == 429:
-        seconds = int(retry_after(response))
-        raise AuthError(
-            f"Too many attempts; the server asks to wait {seconds} seconds.",
-            code="rate_limited",
-            status_code=429,
-        )
-    if response.status >= 500:
-        raise ServerUnavailable("The Auth Agent server fails; try again in a few seconds.")
-    error, said = _error(response), excerpt(response)
+    check_origin(response)
+    error = error_code(response)
     if response.status == 401:
         raise AuthError(
-            "The server knows no such agent, or the secret is wrong or was replaced; check "
-            "agent_id and agent_secret (`auth-agent agent list`, `agent rotate-secret`).",
+            "The server knows no such agent, or its secret or key is wrong or was replaced; check "
+            "agent_id and agent_secret or private_key (`auth-agent agent list`).",
             code="invalid_credentials",
             status_code=401,
         )
@@ -200,16 +217,7 @@ def _refuse(response: HttpResponse) -> NoReturn:
             code="website_mismatch",
             status_code=409,
         )
-    raise AuthError(
-        f"The server refused: {said}", code="sign_in_failed", status_code=response.status
-    )
-
-
-def _error(response: HttpResponse) -> str:
-    try:
-        return str(json_object(response, "error").get("error", ""))
-    except ServerMisbehaved:
-        return ""
+    refuse(response, failure="sign_in_failed")
 
 
 def _ended(document: dict[str, Any]) -> AuthError:

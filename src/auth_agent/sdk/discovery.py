@@ -6,6 +6,7 @@ from auth_agent.errors import ServerMisbehaved
 from auth_agent.metadata import Metadata, is_metadata, metadata_requests, parse_metadata
 from auth_agent.sdk.flow import Flow, tell
 from auth_agent.sdk.journey import Journey, readable
+from auth_agent.sdk.retry import insist
 from auth_agent.url import normal_origin
 
 _EXPLAINED = {
@@ -52,7 +53,7 @@ def _endpoints(metadata: Metadata) -> tuple[str, str]:
 
 def _discover(issuer: str, journey: Journey) -> Flow[Metadata]:
     for request in metadata_requests(issuer):
-        response = readable((yield from journey.send(request)))
+        response = readable((yield from insist(journey, request)))
         if is_metadata(response):
             break
     try:

@@ -1,26 +1,46 @@
 """Performs the effects of the SDK's flows: the only place where its two colours differ.
 
-Cookies live in the client's own jar, which keeps each host's apart. The client's own `auth` and
-default headers are left out: they belong to whoever made the client, not to these websites.
+What a browser's page is asked is performed by `auth_agent.sdk.browser`. Cookies live in the
+client's own jar, which keeps each host's apart. The client's own `auth` and default headers are
+left out: they belong to whoever made the client, not to these websites.
 """
 
 from __future__ import annotations
 
+import inspect
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urldefrag
 from urllib.request import getproxies
 
 from auth_agent import transport
-from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable
-from auth_agent.sdk.flow import Effect, Fetch, Flow, Now, Step, Tell, Wait
+from auth_agent.errors import AuthError, ServerMisbehaved
+from auth_agent.sdk import browser
+from auth_agent.sdk.flow import (
+    AwaitUrl,
+    Call,
+    Draw,
+    Effect,
+    Fetch,
+    Flow,
+    Now,
+    ReadPage,
+    Step,
+    Tell,
+    Today,
+    Wait,
+)
+from auth_agent.sdk.unreachable import unavailable
 from auth_agent.url import normal_origin, url_problem
 from auth_agent.wire import HttpResponse
 
 if TYPE_CHECKING:
     import httpx2
+    from playwright.async_api import Page as AsyncPage
+    from playwright.sync_api import Page as SyncPage
 
 T = TypeVar("T")
 
@@ -29,8 +49,21 @@ MAX_BYTES = 1_048_576
 Teller = Callable[[Step], None]
 
 
-def run(flow: Flow[T], client: httpx2.Client, teller: Teller) -> T:
+def silent(_step: Step) -> None:
+    pass
+
+
+class _Hands(NamedTuple):
+    client: Any
+    teller: Teller
+    page: Any
+
+
+def run(
+    flow: Flow[T], client: httpx2.Client, teller: Teller = silent, page: SyncPage | None = None
+) -> T:
     """The flow's value; raises what the flow raises."""
+    hands = _Hands(client, teller, page)
     result: Any = None
     error: AuthError | None = None
     while True:
@@ -41,13 +74,19 @@ def run(flow: Flow[T], client: httpx2.Client, teller: Teller) -> T:
             return value
         result, error = None, None
         try:
-            result = _perform(effect, client, teller)
+            result = _perform(effect, hands)
         except AuthError as raised:
             error = raised
 
 
-async def arun(flow: Flow[T], client: httpx2.AsyncClient, teller: Teller) -> T:
+async def arun(
+    flow: Flow[T],
+    client: httpx2.AsyncClient,
+    teller: Teller = silent,
+    page: AsyncPage | None = None,
+) -> T:
     """The flow's value; raises what the flow raises."""
+    hands = _Hands(client, teller, page)
     result: Any = None
     error: AuthError | None = None
     while True:
@@ -58,26 +97,26 @@ async def arun(flow: Flow[T], client: httpx2.AsyncClient, teller: Teller) -> T:
             return value
         result, error = None, None
         try:
-            result = await _perform_async(effect, client, teller)
+            result = await _perform_async(effect, hands)
         except AuthError as raised:
             error = raised
 
 
-def new_client(timeout: float, url: str) -> httpx2.Client:
+def new_client(timeout: float, url: str = "") -> httpx2.Client:
     """A client for the website of `url`; every exchange has a deadline (`auth_agent.transport`)."""
     import httpx2  # noqa: PLC0415
 
     options: dict[str, Any] = {"timeout": timeout, "base_url": _base(url)}
     if getproxies():  # these come with a transport of their own
-        return httpx2.Client(verify=transport._tls(), **options)
-    return httpx2.Client(transport=transport._deadline_transport(), **options)
+        return httpx2.Client(verify=transport.tls_context(), **options)
+    return httpx2.Client(transport=transport.deadline_transport(), **options)
 
 
-def new_async_client(timeout: float, url: str) -> httpx2.AsyncClient:
+def new_async_client(timeout: float, url: str = "") -> httpx2.AsyncClient:
     """The same for tasks."""
     import httpx2  # noqa: PLC0415
 
-    return httpx2.AsyncClient(verify=transport._tls(), timeout=timeout, base_url=_base(url))
+    return httpx2.AsyncClient(verify=transport.tls_context(), timeout=timeout, base_url=_base(url))
 
 
 def _base(url: str) -> str:
@@ -97,49 +136,63 @@ def to_response(url: str, response: HttpResponse) -> httpx2.Response:
     )
 
 
-def _perform(effect: Effect, client: httpx2.Client, teller: Teller) -> Any:
+def _perform(effect: Effect, hands: _Hands) -> Any:
     if isinstance(effect, Fetch):
-        return _fetch(effect, client)
+        return _fetch(effect, hands.client)
     if isinstance(effect, Wait):
-        time.sleep(effect.seconds)
-        return None
-    return _perform_at_once(effect, teller)
+        return time.sleep(effect.seconds)
+    if isinstance(effect, Call):
+        result = effect.function(*effect.arguments)
+        if inspect.isawaitable(result):
+            if inspect.iscoroutine(result):
+                result.close()
+            raise TypeError(f"{effect.function!r} is async; AsyncAgentSDK takes such functions")
+        return result
+    if isinstance(effect, AwaitUrl | ReadPage):
+        return browser.perform(effect, hands.page)
+    return _perform_at_once(effect, hands)
 
 
-async def _perform_async(effect: Effect, client: httpx2.AsyncClient, teller: Teller) -> Any:
+async def _perform_async(effect: Effect, hands: _Hands) -> Any:
     if isinstance(effect, Fetch):
-        return await _fetch_async(effect, client)
+        return await _fetch_async(effect, hands.client)
     if isinstance(effect, Wait):
         import anyio  # noqa: PLC0415
 
-        await anyio.sleep(effect.seconds)
-        return None
-    return _perform_at_once(effect, teller)
+        return await anyio.sleep(effect.seconds)
+    if isinstance(effect, Call):
+        result = effect.function(*effect.arguments)
+        return await result if inspect.isawaitable(result) else result
+    if isinstance(effect, AwaitUrl | ReadPage):
+        return await browser.perform_async(effect, hands.page)
+    return _perform_at_once(effect, hands)
 
 
-def _perform_at_once(effect: Now | Tell, teller: Teller) -> float | None:
+def _perform_at_once(effect: Now | Today | Draw | Tell, hands: _Hands) -> float | str | None:
     if isinstance(effect, Now):
         return time.monotonic()
-    teller(effect.step)
-    return None
+    if isinstance(effect, Today):
+        return time.time()
+    if isinstance(effect, Draw):
+        return secrets.token_urlsafe(effect.size)
+    return hands.teller(effect.step)
 
 
 def _fetch(effect: Fetch, client: httpx2.Client) -> HttpResponse:
     import httpx2  # noqa: PLC0415
 
-    ends_at = transport._deadline.at = time.monotonic() + effect.seconds
+    ends_at = time.monotonic() + effect.seconds
     try:
-        response = client.send(_request(effect, client), **_AS_IT_IS)
-        with closing(response):
-            body = _Body(response)
-            for chunk in response.iter_raw():
-                body.add(chunk)
-                _check_deadline(ends_at)
-            return body.finish()
+        with transport.deadline(effect.seconds):
+            response = client.send(_request(effect, client), **_AS_IT_IS)
+            with closing(response):
+                body = _Body(response)
+                for chunk in response.iter_raw():
+                    body.add(chunk)
+                    _check_deadline(ends_at)
+                return body.finish()
     except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
-        raise _unavailable(effect, error) from None
-    finally:
-        transport._deadline.at = None
+        raise unavailable(effect.request, error) from None
 
 
 async def _fetch_async(effect: Fetch, client: httpx2.AsyncClient) -> HttpResponse:
@@ -155,7 +208,7 @@ async def _fetch_async(effect: Fetch, client: httpx2.AsyncClient) -> HttpRespons
                     body.add(chunk)
                 return body.finish()
     except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
-        raise _unavailable(effect, error) from None
+        raise unavailable(effect.request, error) from None
 
 
 def _check_deadline(ends_at: float) -> None:
@@ -198,8 +251,3 @@ class _Body:
     def finish(self) -> HttpResponse:
         headers = {name.lower(): value for name, value in self._response.headers.items()}
         return HttpResponse(self._response.status_code, headers, b"".join(self._chunks))
-
-
-def _unavailable(effect: Fetch, error: Exception) -> ServerUnavailable:
-    host = effect.request.url.split("/")[2]
-    return ServerUnavailable(f"{host} does not answer ({type(error).__name__}).")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote, urldefrag, urljoin
-
-import msgspec
 
 from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable
 from auth_agent.sdk.flow import Flow, fetch, now, wait
@@ -15,7 +11,7 @@ from auth_agent.wire import HttpRequest, HttpResponse
 
 MAX_HOPS = 20
 _PAGE = ("Accept", "text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8")
-_JSON = ("Accept", "application/json")
+SIGN_IN = "The sign-in took too long; try again, or allow more time with `within`."
 _URL_CHARACTERS = "/:?#[]@!$&'()*+,;=%~-._"
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -23,10 +19,18 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 class Journey:
     """Counts hops and watches the clock; `ends_at` is on the clock of `Now`."""
 
-    def __init__(self, *, ends_at: float, timeout: float) -> None:
+    def __init__(self, *, ends_at: float, timeout: float, too_late: str = SIGN_IN) -> None:
         self._ends_at = ends_at
         self._timeout = timeout
+        self._too_late = too_late
         self._hops_left = MAX_HOPS
+
+    def seconds_left(self) -> Flow[float]:
+        return self._ends_at - (yield from now())
+
+    def pause(self, seconds: float) -> None:
+        """Time that a person took is not the journey's."""
+        self._ends_at += seconds
 
     def visit(self, url: str) -> Flow[HttpResponse]:
         """GET a page as a browser would."""
@@ -40,31 +44,25 @@ class Journey:
         self._hops_left -= 1
         return (yield from self.send(HttpRequest("GET", url, (_PAGE,))))
 
-    def get_json(self, url: str) -> Flow[HttpResponse]:
-        return (yield from self.send(HttpRequest("GET", url, (_JSON,))))
-
-    def post_json(self, url: str, content: Mapping[str, Any]) -> Flow[HttpResponse]:
-        headers = (("Content-Type", "application/json"), _JSON)
-        return (
-            yield from self.send(HttpRequest("POST", url, headers, msgspec.json.encode(content)))
-        )
-
     def send(self, request: HttpRequest) -> Flow[HttpResponse]:
-        left = self._ends_at - (yield from now())
+        left = yield from self.seconds_left()
         if left <= 0:
-            raise _too_late()
+            raise self.too_late()
         try:
             return (yield from fetch(request, min(left, self._timeout)))
         except ServerUnavailable:
-            if (yield from now()) >= self._ends_at - 0.05:  # two clocks never agree to the last bit
-                raise _too_late() from None
+            if (yield from self.seconds_left()) <= 0.05:  # two clocks never agree to the last bit
+                raise self.too_late() from None
             raise
 
     def rest(self, seconds: float) -> Flow[None]:
         """Waits, unless the end of the journey is nearer than that."""
-        if (yield from now()) + seconds >= self._ends_at:
-            raise _too_late()
+        if (yield from self.seconds_left()) <= seconds:
+            raise self.too_late()
         yield from wait(seconds)
+
+    def too_late(self) -> AuthError:
+        return AuthError(self._too_late, code="timeout", status_code=504)
 
 
 def redirect_target(url: str, response: HttpResponse) -> str | None:
@@ -104,11 +102,3 @@ def readable(response: HttpResponse) -> HttpResponse:
 
 def _insecure(description: str) -> AuthError:
     return AuthError(description, code="insecure_url")
-
-
-def _too_late() -> AuthError:
-    return AuthError(
-        "The sign-in took too long; try again, or allow more time with `within`.",
-        code="timeout",
-        status_code=504,
-    )

@@ -5,10 +5,11 @@ decides neither where it is sent, nor what for.
 
 The codes of a refused sign-in: `insecure_url`, `too_many_redirects`, `timeout`,
 `website_unavailable`, `not_a_sign_in`, `issuer_not_allowed`, `website_mismatch`,
-`scope_not_allowed`, `invalid_credentials`, `two_factor_required`, `rate_limited`,
+`scope_not_allowed`, `invalid_credentials`, `two_factor_required`, `invalid_code`, `rate_limited`,
 `request_expired`, `access_denied`, `sign_in_failed`; of a server that is away or strange:
-`server_unavailable`, `server_misbehaved`, `metadata_missing`, `metadata_invalid`,
-`issuer_mismatch`, `request_unclear`, `answer_compressed`, `answer_too_large`.
+`server_unavailable`, `tls_failed`, `dns_failed`, `proxy_failed`, `unexpected_page`,
+`server_misbehaved`, `metadata_missing`, `metadata_invalid`, `issuer_mismatch`, `request_unclear`,
+`answer_compressed`, `answer_too_large`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import msgspec
 
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.sdk import approval
+from auth_agent.sdk.consent import Wishes, answer, await_code
 from auth_agent.sdk.discovery import PinnedIssuers
 from auth_agent.sdk.flow import Flow, now, tell
 from auth_agent.sdk.journey import Journey, check_hop, readable, redirect_target, resolve
@@ -36,72 +38,32 @@ class Landing(NamedTuple):
     response: HttpResponse
 
 
-class _Gateway(NamedTuple):
+class Gateway(NamedTuple):
     """The authorization endpoint that a website led to."""
 
     url: str
     issuer: str
 
 
-def sign_in(
-    url: str, options: Options, *, allowed_scopes: frozenset[str] | None, within: float
-) -> Flow[Landing]:
+def sign_in(url: str, options: Options, *, wishes: Wishes, within: float) -> Flow[Landing]:
     """The website's page as the signed-in agent sees it; raises the codes above."""
-    options.secret()
+    options.check_credential()
     url = urldefrag(url).url
     check_hop(url)
     website = normal_origin(url)
     journey = Journey(ends_at=(yield from now()) + within, timeout=options.timeout)
     gateway = yield from _find_gateway(url, website, options, journey)
-    request_id = yield from _open_request(gateway, website, journey)
-    yield from answer(
-        gateway.issuer, request_id, website, options, journey, allowed_scopes=allowed_scopes
-    )
-    return_url = yield from _await_code(gateway.issuer, request_id, website, journey)
+    request_id = yield from open_request(gateway, website, journey)
+    yield from answer(gateway.issuer, request_id, website, options, journey, wishes=wishes)
+    code = yield from await_code(gateway.issuer, request_id, website, journey)
+    return_url = approval.callback_url(code, gateway.issuer)
     landing = yield from _return(return_url, website, journey)
     _check_landing(landing, website)
     yield from tell("signed_in", f"signed in to {website}", landing.url, landing.response.status)
     return landing
 
 
-def answer(
-    issuer: str,
-    request_id: str,
-    website: str,
-    options: Options,
-    journey: Journey,
-    *,
-    allowed_scopes: frozenset[str] | None = None,
-) -> Flow[None]:
-    """Looks at a waiting request, and approves it where it is what was expected."""
-    look = approval.look_request(issuer, request_id)
-    response = yield from journey.send(look)
-    request = approval.parse_look(readable(response))
-    approval.check_request(request, website, allowed_scopes)
-    asked = " ".join(sorted(request.scopes))
-    text = f"the request is {website}'s own ({request.client_name}) and asks for: {asked}"
-    yield from tell("request_checked", text, look.url, response.status)
-    proof = approval.answer_request(issuer, request_id, website, options)
-    response = yield from journey.send(proof)
-    approval.parse_answer(readable(response))
-    text = f"{options.agent_id} proved itself to {issuer}, for {website} only"
-    yield from tell("agent_proved", text, proof.url, response.status)
-
-
-def _await_code(issuer: str, request_id: str, website: str, journey: Journey) -> Flow[str]:
-    """The address to return to, with the code; polled as the waiting page does."""
-    poll = approval.poll_request(issuer, request_id)
-    while True:
-        response = yield from journey.send(poll)
-        found = approval.parse_poll(readable(response), issuer, website)
-        if isinstance(found, approval.Code):
-            text = "the code came to the browser that had asked, and to no other"
-            yield from tell("code_received", text, poll.url, response.status)
-            return approval.callback_url(found, issuer)
-        yield from journey.rest(found)
-
-
-def _find_gateway(url: str, website: str, options: Options, journey: Journey) -> Flow[_Gateway]:
+def _find_gateway(url: str, website: str, options: Options, journey: Journey) -> Flow[Gateway]:
     """From the website's page to its pinned issuer, or an error that says where the way ended."""
     pinned = PinnedIssuers(options.issuers)
     while True:
@@ -117,7 +79,7 @@ def _find_gateway(url: str, website: str, options: Options, journey: Journey) ->
         check_hop(target, came_from=url)
         issuer = yield from pinned.recognise(target, website, journey)
         if issuer is not None:
-            return _Gateway(target, issuer)
+            return Gateway(target, issuer)
         if normal_origin(target) != website and _is_authorization_request(target):
             raise _not_allowed(normal_origin(target))
         url = target
@@ -154,7 +116,7 @@ def _offered_login(landing: Landing, website: str, pinned: PinnedIssuers) -> str
     return login_url
 
 
-def _open_request(gateway: _Gateway, website: str, journey: Journey) -> Flow[str]:
+def open_request(gateway: Gateway, website: str, journey: Journey) -> Flow[str]:
     """The request id on the waiting page of the issuer itself."""
     response = yield from journey.visit(gateway.url)
     target = redirect_target(gateway.url, response)
