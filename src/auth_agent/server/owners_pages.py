@@ -171,7 +171,7 @@ def home(visit: OwnerVisit) -> Answer:
     with visit.context.database.read() as connection:
         agents = data.agents_of(connection, visit.email)
         grants = data.list_grants(connection, visit.now, {"owner": visit.email}, 1)
-    signed_in = {row.id: [] for row in agents}
+    signed_in: dict[str, list[Any]] = {row.id: [] for row in agents}
     for grant in grants[:PAGE_SIZE]:
         signed_in[grant.agent_id].append(grant)
     return visit.page("console_owner_home.html", agents=agents, signed_in=signed_in)
