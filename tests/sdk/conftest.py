@@ -10,7 +10,10 @@ from typing import Any
 
 import anyio
 import httpx2
+import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
@@ -18,6 +21,7 @@ from starlette.routing import Route
 
 from auth_agent import Settings, drive
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK, Step
+from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
 from auth_agent.server.registry import add_agent, add_client
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent
@@ -105,6 +109,37 @@ def _world(tmp_path_factory) -> Iterator[World]:
             issuer, server, website, shop, client.client_id, agent.agent_id, secret, settings, ahead
         )
     drive.close()
+
+
+class AgentKey:
+    """A private key of an agent, and what its server would read in a signature."""
+
+    def __init__(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        self.pem = Secret(pem.decode())
+        self.public = key.public_key()
+        self.public_pem = self.public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+
+    def open(self, assertion: str, audience: str) -> dict[str, Any]:
+        return jwt.decode(
+            assertion,
+            self.public,
+            algorithms=["ES256"],
+            audience=audience,
+            options={"verify_exp": False, "verify_iat": False},
+        )
+
+
+@pytest.fixture(scope="session")
+def agent_key() -> AgentKey:
+    return AgentKey()
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import pytest
 from auth_agent import AuthError, ServerMisbehaved, ServerUnavailable
 from auth_agent.sdk import approval
 from auth_agent.sdk.consent import Wishes
-from auth_agent.sdk.flow import Call, Draw, Fetch, Now, Tell, Today, Wait
 from auth_agent.sdk.options import Options
 from auth_agent.sdk.page import excerpt, request_ids
 from auth_agent.sdk.sign_in import sign_in
 from auth_agent.secret import Secret
-from auth_agent.wire import HttpRequest, HttpResponse
+from auth_agent.wire import HttpResponse
+from tests.sdk.internet import Internet, as_json, html, to
 
 ISSUER = "https://id.example"
 SHOP = "https://shop.example"
@@ -24,19 +24,6 @@ LOOK = f"{ISSUER}/api/auth-requests/req_1234"
 ANSWER = f"{ISSUER}/api/agent/authenticate"
 POLL = f"{ISSUER}/api/check-status?request_id=req_1234"
 CALLBACK = f"{SHOP}/callback?keep=a%20b&code=ac_1&state=s%26t&iss=https%3A%2F%2Fid.example"
-
-
-def html(text, status=200):
-    return HttpResponse(status, {"content-type": "text/html"}, text.encode())
-
-
-def as_json(status=200, /, **content):
-    headers = {"content-type": "application/json"}
-    return HttpResponse(status, headers, json.dumps(content).encode())
-
-
-def to(location, status=302):
-    return HttpResponse(status, {"location": location}, b"")
 
 
 def metadata(**changes):
@@ -68,67 +55,21 @@ def web(**changes):
     return {**answers, **{globals().get(name, name): value for name, value in changes.items()}}
 
 
-class Internet:
-    """Answers the flow's effects from a table; its clock moves only while the flow waits."""
-
-    def __init__(self, answers):
-        self.answers = {k: list(v) if isinstance(v, list) else v for k, v in answers.items()}
-        self.requests: list[HttpRequest] = []
-        self.waits: list[float] = []
-        self.steps = []
-        self.now = 0.0
-
-    def play(self, url=f"{SHOP}/me", *, scopes=None, factor=None, within=60.0, **options):
-        made = Options(
-            agent_id="agent_1", agent_secret=Secret("ags_1"), server_url=ISSUER, **options
-        )
-        flow = sign_in(url, made, wishes=Wishes(scopes, factor), within=within)
-        result, error = None, None
-        while True:
-            try:
-                effect = flow.send(result) if error is None else flow.throw(error)
-            except StopIteration as stop:
-                return stop.value
-            result, error = None, None
-            try:
-                result = self.perform(effect)
-            except AuthError as raised:
-                error = raised
-
-    def perform(self, effect):
-        match effect:
-            case Now() | Today():
-                return self.now
-            case Draw():
-                return "x" * effect.size
-            case Call():
-                return effect.function(*effect.arguments)
-            case Wait():
-                self.waits.append(effect.seconds)
-                self.now += effect.seconds
-            case Tell():
-                self.steps.append(effect.step)
-            case Fetch():
-                return self.answer(effect.request)
-
-    def answer(self, request):
-        self.requests.append(request)
-        found = self.answers.get(request.url)
-        if found is None:
-            raise ServerUnavailable(f"nobody at {request.url}")
-        return found.pop(0) if isinstance(found, list) else found
+def play(internet, url=f"{SHOP}/me", *, scopes=None, factor=None, within=60.0, **options):
+    made = Options(agent_id="agent_1", agent_secret=Secret("ags_1"), server_url=ISSUER, **options)
+    return internet.run(sign_in(url, made, wishes=Wishes(scopes, factor), within=within))
 
 
 def code_of(**changes):
     internet = Internet(web(**changes))
     with pytest.raises(AuthError) as caught:
-        internet.play()
+        play(internet)
     return caught.value.code
 
 
 def test_all_goes_well_and_the_redirect_uri_keeps_its_query():
     internet = Internet(web())
-    landing = internet.play(model="m")
+    landing = play(internet, model="m")
     assert (landing.url, landing.response.status) == (f"{SHOP}/me", 200)
     assert internet.waits == [0.5]
     (post,) = (request for request in internet.requests if request.method == "POST")
@@ -145,7 +86,7 @@ def test_all_goes_well_and_the_redirect_uri_keeps_its_query():
 
 def test_the_code_travels_once_and_only_to_the_website():
     internet = Internet(web())
-    internet.play()
+    play(internet)
     assert [request.url for request in internet.requests if "ac_1" in request.url] == [CALLBACK]
 
 
@@ -208,14 +149,14 @@ def test_the_website_tells_why_its_request_was_refused():
     error = f"{SHOP}/callback?error=invalid_scope"
     internet = Internet(web(**{"AUTHORIZE": to(error), error: html("<h1>No such scope</h1>", 400)}))
     with pytest.raises(AuthError, match="No such scope"):
-        internet.play()
+        play(internet)
 
 
 def test_a_pinned_issuer_beside_others_and_an_older_websites_endpoint():
     older = f"{ISSUER}/oauth2/authorize?response_type=code&client_id=shop"
     changes = {f"{SHOP}/me": [to(older), html("Welcome")], older: web()[AUTHORIZE]}
     internet = Internet(web(**changes))
-    internet.play(allowed_issuers=("https://away.example", ISSUER))
+    play(internet, allowed_issuers=("https://away.example", ISSUER))
     assert "https://away.example" not in {request.url[:20] for request in internet.requests}
 
 
@@ -224,26 +165,26 @@ def test_an_issuer_that_ends_with_a_slash():
     answers = web(METADATA=metadata(issuer=issuer))
     found = answers.pop(CALLBACK)
     answers[f"{CALLBACK}%2F"] = found
-    Internet(answers).play(allowed_issuers=(issuer,))
+    play(Internet(answers), allowed_issuers=(issuer,))
 
 
 def test_a_server_that_is_busy_is_asked_again_when_it_says():
     busy = HttpResponse(429, {"retry-after": "7"}, b"")
     lost = HttpResponse(503, {"retry-after": "soon"}, b"")
     internet = Internet(web(POLL=[busy, lost, as_json(**APPROVED)]))
-    internet.play()
+    play(internet)
     assert internet.waits == [7, 0.5]
 
 
 def test_the_end_of_the_time_given():
     internet = Internet(web(POLL=[as_json(status="pending")] * 9))
     with pytest.raises(AuthError) as caught:
-        internet.play(within=2)
+        play(internet, within=2)
     assert (caught.value.code, internet.waits) == ("timeout", [0.5, 0.5, 0.5])
 
 
 def test_a_request_for_a_part_of_the_scopes_is_fine():
-    Internet(web()).play(scopes=frozenset({"openid", "email", "profile"}))
+    play(Internet(web()), scopes=frozenset({"openid", "email", "profile"}))
 
 
 def test_unknown_words_of_the_server_reach_the_caller_on_one_bounded_line():
@@ -280,4 +221,104 @@ def test_what_a_waiting_page_is(page, found):
 
 def test_misbehaviour_has_its_own_class():
     with pytest.raises(ServerMisbehaved):
-        Internet(web(LOOK=html("?"))).play()
+        play(Internet(web(LOOK=html("?"))))
+
+
+TWO = as_json(success=True, requires_2fa=True, expires_in=300)
+VERIFY = f"{ISSUER}/api/agent/verify-2fa"
+
+
+def test_the_second_factor_is_asked_for():
+    answers = web(ANSWER=TWO)
+    answers[VERIFY] = as_json(success=True, status="authenticated")
+    internet = Internet(answers)
+    play(internet, model="m", factor=lambda: " 123456\n")
+    (verify,) = (request for request in internet.requests if request.url == VERIFY)
+    assert json.loads(verify.body) == {"request_id": "req_1234", "code": "123456", "model": "m"}
+    assert "second_factor_asked" in [step.action for step in internet.steps]
+    assert "123456" not in repr(internet.steps)
+
+
+def test_a_wrong_code_is_asked_for_again_while_another_one_comes():
+    answers = web(ANSWER=TWO)
+    answers[VERIFY] = [as_json(401, error="invalid_code"), as_json(success=True)]
+    codes = iter(["111111", "222222"])
+    play(Internet(answers), factor=lambda: next(codes))
+    answers[VERIFY] = as_json(401, error="invalid_code")
+    for codes, asked in ((["1", "1", "1", "1"], 1), (["1", "2", "3", "4"], 3), ([""], 0)):
+        internet = Internet(answers)
+        left = iter(codes)
+        with pytest.raises(AuthError) as caught:
+            play(internet, factor=lambda left=left: next(left))
+        assert caught.value.code == "invalid_code"
+        assert [request.url for request in internet.requests].count(VERIFY) == asked
+
+
+def test_the_owners_time_is_not_the_sign_ins():
+    answers = web(ANSWER=TWO)
+    answers[VERIFY] = as_json(success=True)
+    internet = Internet(answers)
+
+    def read_the_mail():
+        internet.now += 200
+        return "123456"
+
+    play(internet, factor=read_the_mail, within=10)
+
+
+def test_what_is_idempotent_is_sent_again_and_what_the_server_asks_for_is_waited():
+    busy = HttpResponse(429, {"retry-after": "3"}, b"")
+    lost = ServerUnavailable("nobody")
+    good = as_json(redirect_origin=SHOP, scope="openid", client_name="Shop")
+    internet = Internet(web(LOOK=[busy, lost, good], METADATA=[as_json(503), metadata()]))
+    play(internet)
+    first, asked, backoff, poll = internet.waits
+    assert 0.25 <= first <= 0.5
+    assert asked == 3
+    assert 0.5 <= backoff <= 0.75
+    assert poll == 0.5
+
+
+def test_four_attempts_are_all():
+    internet = Internet(web(LOOK=as_json(503)))
+    with pytest.raises(ServerUnavailable):
+        play(internet)
+    assert [request.url for request in internet.requests].count(LOOK) == 4
+
+
+def test_there_is_no_attempt_that_the_time_left_has_no_room_for():
+    busy = HttpResponse(429, {"retry-after": "120"}, b"")
+    internet = Internet(web(LOOK=busy))
+    with pytest.raises(AuthError, match="120 seconds") as caught:
+        play(internet, within=60)
+    assert (caught.value.code, internet.waits) == ("rate_limited", [])
+
+
+def test_a_certificate_is_not_asked_twice():
+    internet = Internet(web(LOOK=ServerUnavailable("no", code="tls_failed")))
+    with pytest.raises(ServerUnavailable) as caught:
+        play(internet)
+    assert caught.value.code == "tls_failed"
+    assert [request.url for request in internet.requests].count(LOOK) == 1
+
+
+def test_an_approval_by_key_is_good_for_one_request_at_one_website(agent_key):
+    internet = Internet(web(ANSWER=[as_json(503), as_json(success=True)]))
+    internet.now = 1_000_000.0
+    play(internet, private_key=agent_key.pem)
+    sent = [json.loads(request.body) for request in internet.requests if request.url == ANSWER]
+    claims = [agent_key.open(content.pop("agent_assertion"), ISSUER) for content in sent]
+    assert sent[0] == {
+        "request_id": "req_1234", "agent_id": "agent_1", "expected_origin": SHOP
+    }  # fmt: skip
+    assert claims[0].pop("jti") != claims[1].pop("jti")
+    assert claims[0] == {
+        "iss": "agent_1",
+        "sub": "agent_1",
+        "aud": ISSUER,
+        "iat": 1_000_000,
+        "exp": 1_000_060,
+        "request_id": "req_1234",
+        "origin": SHOP,
+    }
+    assert all(b"ags_1" not in request.body for request in internet.requests)

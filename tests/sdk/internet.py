@@ -1,0 +1,74 @@
+"""Flows without a socket: their effects are answered from a table."""
+
+from __future__ import annotations
+
+import json
+
+from auth_agent import AuthError, ServerUnavailable
+from auth_agent.sdk.flow import Call, Draw, Fetch, Now, Tell, Today, Wait
+from auth_agent.wire import HttpRequest, HttpResponse
+
+
+def html(text, status=200):
+    return HttpResponse(status, {"content-type": "text/html"}, text.encode())
+
+
+def as_json(status=200, /, **content):
+    headers = {"content-type": "application/json"}
+    return HttpResponse(status, headers, json.dumps(content).encode())
+
+
+def to(location, status=302):
+    return HttpResponse(status, {"location": location}, b"")
+
+
+class Internet:
+    """Answers the flow's effects from a table; its clock moves only while the flow waits."""
+
+    def __init__(self, answers):
+        self.answers = {k: list(v) if isinstance(v, list) else v for k, v in answers.items()}
+        self.requests: list[HttpRequest] = []
+        self.waits: list[float] = []
+        self.steps = []
+        self.now = 0.0
+        self.drawn = 0
+
+    def run(self, flow):
+        result, error = None, None
+        while True:
+            try:
+                effect = flow.send(result) if error is None else flow.throw(error)
+            except StopIteration as stop:
+                return stop.value
+            result, error = None, None
+            try:
+                result = self.perform(effect)
+            except AuthError as raised:
+                error = raised
+
+    def perform(self, effect):
+        match effect:
+            case Now() | Today():
+                return self.now
+            case Draw():
+                self.drawn += 1
+                return f"{self.drawn:0>43}"
+            case Call():
+                return effect.function(*effect.arguments)
+            case Wait():
+                self.waits.append(effect.seconds)
+                self.now += effect.seconds
+            case Tell():
+                self.steps.append(effect.step)
+            case Fetch():
+                return self.answer(effect.request)
+
+    def answer(self, request):
+        self.requests.append(request)
+        found = self.answers.get(request.url)
+        if found is None:
+            raise ServerUnavailable(f"nobody at {request.url}")
+        found = found.pop(0) if isinstance(found, list) else found
+        if isinstance(found, AuthError):
+            raise found
+        return found(request) if callable(found) else found
