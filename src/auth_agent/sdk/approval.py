@@ -45,6 +45,9 @@ class Code(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Code({self.redirect_uri.partition('?')[0]})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("redirect_uri", self.redirect_uri.partition("?")[0])]
+
 
 def look_request(issuer: str, request_id: str) -> HttpRequest:
     return HttpRequest("GET", _at(issuer, f"/api/auth-requests/{request_id}"), (_ACCEPT,))

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from auth_agent.errors import SettingsError
+from auth_agent.errors import ServerMisbehaved, SettingsError
 from auth_agent.sdk.private_file import read_private, write_private
 from auth_agent.sdk.results import TokenResponse, read
 
@@ -22,6 +22,14 @@ class _Kept(msgspec.Struct, frozen=True):
 
     tokens: TokenResponse
     expires_at: float
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    tokens: dict[str, Any]
+    expires_at: float
+
+    def __repr__(self) -> str:
+        return "_Stored(...)"
 
 
 class TokenManager:
@@ -92,8 +100,8 @@ def _store(path: Path, kept: _Kept | None) -> None:
     if kept is None:
         path.unlink(missing_ok=True)
         return
-    document = {"tokens": kept.tokens.to_dict(), "expires_at": kept.expires_at}
-    write_private(path, msgspec.json.encode(document))
+    stored = _Stored(kept.tokens.to_dict(), kept.expires_at)
+    write_private(path, msgspec.json.encode(stored))
 
 
 def _load(path: Path) -> _Kept | None:
@@ -102,8 +110,7 @@ def _load(path: Path) -> _Kept | None:
     except FileNotFoundError:
         return None
     try:
-        document = msgspec.json.decode(content, type=dict[str, Any])
-        tokens, expires_at = document["tokens"], float(document["expires_at"])
-        return _Kept(read(TokenResponse, tokens), expires_at)
-    except (ValueError, KeyError, TypeError, RecursionError):
+        stored = msgspec.json.decode(content, type=_Stored)
+        return _Kept(read(TokenResponse, stored.tokens), stored.expires_at)
+    except (ValueError, RecursionError, ServerMisbehaved):
         raise SettingsError([f"{path} holds no tokens; remove it, and sign in anew"]) from None
