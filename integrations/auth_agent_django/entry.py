@@ -114,11 +114,11 @@ def finish(
     response: HttpResponseBase, entry: Entry, cookies: tuple[Cookie, ...]
 ) -> HttpResponseBase:
     """The application's response with what the core has to add; its body is never touched."""
-    if entry.read:
-        told = [(name, response[name]) for name in ("Vary", "Cache-Control") if name in response]
-        write_headers(response, private_headers(told))
-    if cookies:
-        write_headers(response, cookie_headers((), cookies))
+    names = ("Vary", "Cache-Control", "Content-Type", "Link")
+    told = [(name, response[name]) for name in names if name in response]
+    for name, value in entry.finish(told, cookies):
+        if (name, value) not in told:
+            write_header(response, name, value)
     return response
 
 

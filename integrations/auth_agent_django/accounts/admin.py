@@ -41,7 +41,7 @@ class AgentProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at r
 
     @admin.display(description=_("state"), ordering="blocked")
     def state(self, profile: AgentProfile) -> str:
-        return _("blocked") if profile.blocked else _("welcome")
+        return str(_("blocked") if profile.blocked else _("welcome"))
 
     @admin.action(description=_("Block the selected agents"), permissions=["change"])
     def block(self, request: HttpRequest, agents: QuerySet[AgentProfile]) -> None:
