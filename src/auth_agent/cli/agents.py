@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +24,15 @@ def add(
     ] = None,
     permission: Annotated[
         list[str] | None, typer.Option("--permission", help="Told to websites; repeatable.")
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--public-key",
+            exists=True,
+            dir_okay=False,
+            help="PEM, JWK or JWKS: it signs with the private key and has no secret.",
+        ),
     ] = None,
     require_origin: Annotated[
         bool, typer.Option("--require-origin", help="It has to say which website it means.")
@@ -46,8 +56,10 @@ def add(
             permissions=permission or (),
             require_origin=require_origin,
             verified=not unverified,
+            public_key=public_key.read_text() if public_key else None,
         )
-    values = {"agent_id": made.agent_id, "agent_secret": made.agent_secret.reveal()}
+    secret = made.agent_secret.reveal() or None
+    values = {"agent_id": made.agent_id, "agent_secret": secret}
     print_credentials(values, as_json=as_json)
 
 
@@ -102,6 +114,6 @@ def rotate_secret(
     with opened(database) as db:
         secret = registry.rotate_agent_secret(db, agent_id)
     if secret is None:
-        raise fail(f"There is no active agent {agent_id}")
+        raise fail(f"There is no active agent {agent_id} that has a secret")
     values = {"agent_id": agent_id, "agent_secret": secret.reveal()}
     print_credentials(values, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,24 @@ def add(
     ] = None,
     resource: Annotated[
         list[str] | None, typer.Option("--resource", help="An API of its own; repeatable.")
+    ] = None,
+    backchannel_logout_uri: Annotated[
+        str | None,
+        typer.Option(
+            "--backchannel-logout-uri", help="Told when an administrator ends an agent's session."
+        ),
+    ] = None,
+    jwks: Annotated[
+        Path | None,
+        typer.Option(
+            "--jwks",
+            exists=True,
+            dir_okay=False,
+            help="PEM, JWK or JWKS: it signs (private_key_jwt) and has no secret.",
+        ),
+    ] = None,
+    jwks_uri: Annotated[
+        str | None, typer.Option("--jwks-uri", help="Where its public keys are, instead of --jwks.")
     ] = None,
     public: Annotated[
         bool, typer.Option("--public", help="It can keep no secret: PKCE alone protects it.")
@@ -48,6 +67,9 @@ def add(
             resources=resource or (),
             public=public,
             upstream_compat=upstream_compat,
+            jwks=jwks.read_text() if jwks else None,
+            jwks_uri=jwks_uri,
+            backchannel_logout_uri=backchannel_logout_uri,
         )
     secret = made.client_secret.reveal() if made.client_secret else None
     print_credentials({"client_id": made.client_id, "client_secret": secret}, as_json=as_json)

@@ -8,11 +8,11 @@ from sqlalchemy import bindparam, insert, select, update
 from auth_agent.secret import Secret
 
 from .audit import record
+from .bounds import DAY
 from .call import Call, Refusal
 from .context import Context
 from .credentials import digest, new_token
 from .database import Database
-from .settings import DAY
 from .tables import admin_token
 
 LIFETIME = 90 * DAY

@@ -6,30 +6,51 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from .audit import record, refused
+from .agent_proofs import KEY, PASSWORD, need_text, prove, read_proof, wrong_credentials
+from .agents import LONGEST_MODEL
+from .audit import record
 from .call import NO_STORE, Answer, Call, Refusal, json_answer
 from .context import Context
-from .credentials import LONGEST_SECRET, digest, is_too_long
+from .credentials import digest
 from .parameters import json_body
+from .second_factor import (
+    METHODS,
+    begin_second_step,
+    count_guess,
+    find_step,
+    is_right,
+    use_step,
+)
+from .shell import Handler
 from .sign_ins import approve, find_sign_in, find_with_claimant, status_of
 from .urls import host_of, origin_of
 
-LONGEST_MODEL = 200
 _NOT_FOUND = (404, "request_not_found", "The request is unknown or has expired")
 
 
 class Answering(NamedTuple):
-    """A proven agent, the model it claims to be, and where it calls from."""
+    """A proven agent, the model it claims to be, how it proved itself, and where it calls from."""
 
     agent_id: str
     model: str
+    how: str
     address: str
 
 
 def authenticate(context: Context, call: Call) -> Answer:
     """POST /api/agent/authenticate (wire contract 1.3): the agent answers a sign-in request."""
+    return _told(_authenticate, context, call)
+
+
+def verify_second_factor(context: Context, call: Call) -> Answer:
+    """POST /api/agent/verify-2fa (wire contract 1.3): the code that was mailed to the owner."""
+    return _told(_verify_second_factor, context, call)
+
+
+def _told(handler: Handler, context: Context, call: Call) -> Answer:
+    """Refusals in the words of the agent's endpoints."""
     try:
-        return _authenticate(context, call)
+        return handler(context, call)
     except Refusal as refusal:
         body = {
             "success": False,
@@ -62,27 +83,59 @@ def describe_request(context: Context, call: Call) -> Answer:
 
 def _authenticate(context: Context, call: Call) -> Answer:
     body = json_body(call.content_type, call.body)
-    request_id, agent_id = _text(body, "request_id"), _text(body, "agent_id")
-    secret = _text(body, "agent_secret")
-    if is_too_long(secret):
-        raise Refusal(400, "invalid_request", f"agent_secret is over {LONGEST_SECRET} bytes long")
+    request_id, agent_id = need_text(body, "request_id"), need_text(body, "agent_id")
+    proof = read_proof(body)
     with context.database.read() as connection:
         row = find_with_claimant(connection, request_id, agent_id)
     if row is None or status_of(row, context.clock()) == "expired":
         raise not_found(context, call)
-    if not context.verifier.recognises(row.secret_hash, secret):
-        context.limits.refuse_if_spent("agent_failures", agent_id, call.party)
-    # The database is not held while bcrypt works.
-    proven = context.verifier.verify(row.secret_hash, secret)
-    if not proven or row.disabled_at is not None:
-        _refuse_credentials(context, call, row, agent_id)
+    if row.only_agent not in (None, agent_id):
+        raise Refusal(409, "another_agent", "Only the agent that asked may answer this request")
+    how = prove(context, call, proof, agent_id, row)
     model = _model(body, row.agent_model)
-    _check_origin(body, row)
+    if how != KEY:  # a signature names the website itself
+        _check_origin(body, row)
     if _is_answered(row, agent_id):
         return _approved()
+    if row.second_factor:
+        return begin_second_step(context, row, agent_id, model)
     with context.database.begin() as connection:
-        _approve(context, connection, row, Answering(agent_id, model, call.address))
+        _approve(context, connection, row, Answering(agent_id, model, how, call.address))
     return _approved()
+
+
+def _verify_second_factor(context: Context, call: Call) -> Answer:
+    body = json_body(call.content_type, call.body)
+    request_id, code = need_text(body, "request_id"), need_text(body, "code")
+    with context.database.read() as connection:
+        step = find_step(connection, request_id)
+        row = find_with_claimant(connection, request_id, step.agent_id) if step else None
+    if step is None or row is None or status_of(row, context.clock()) == "expired":
+        raise not_found(context, call)
+    if row.disabled_at is not None:
+        raise wrong_credentials(context)
+    _model(body, step.model)
+    if _is_answered(row, step.agent_id) and is_right(context, step, code):
+        return _approved()
+    how = PASSWORD if row.secret_hash else KEY
+    by = Answering(step.agent_id, step.model, f"{how} {METHODS}", call.address)
+    with context.database.begin() as connection:
+        tried = count_guess(context, connection, step)
+        if is_right(context, step, code) and use_step(connection, step, context.now()):
+            tried.take_back(connection)
+            _approve(context, connection, row, by)
+            return _approved()
+        record(
+            connection,
+            at=context.now(),
+            kind="approval",
+            outcome="invalid_code",
+            agent_id=step.agent_id,
+            client_id=row.client_id,
+            request_id=row.id,
+            address=call.address,
+        )
+    raise Refusal(401, "invalid_code", "This is not the code that was mailed")
 
 
 def _approve(context: Context, connection: Connection, row: Any, by: Answering) -> None:
@@ -94,7 +147,7 @@ def _approve(context: Context, connection: Connection, row: Any, by: Answering) 
         by_agent=by.agent_id,
         with_model=by.model,
         with_scope=_granted_scope(row),
-        how="pwd",
+        how=by.how,
         with_code=digest(context.codes.code(row.id)),
         code_until=now + context.settings.code_lifetime,
     )
@@ -151,28 +204,6 @@ def not_found(context: Context, call: Call) -> Refusal:
     if not context.limits.count("unknown_requests", call.party):
         return context.limits.refusal("unknown_requests", call.party)
     return Refusal(*_NOT_FOUND)
-
-
-def _refuse_credentials(context: Context, call: Call, row: Any, agent_id: str) -> None:
-    context.limits.count("agent_failures", agent_id, call.party)
-    refused(
-        context,
-        kind="approval",
-        outcome="invalid_credentials",
-        agent_id=agent_id,
-        client_id=row.client_id,
-        request_id=row.id,
-        address=call.address,
-    )
-    challenge = ("www-authenticate", f'AgentSecret realm="{context.settings.issuer}"')
-    raise Refusal(401, "invalid_credentials", "Unknown agent or wrong secret", (challenge,))
-
-
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or not value:
-        raise Refusal(400, "invalid_request", f"Missing required parameter: {name}")
-    return value
 
 
 def _model(body: dict[str, Any], registered: str) -> str:

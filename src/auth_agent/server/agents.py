@@ -6,6 +6,11 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
+from sqlalchemy import Connection, bindparam, select
+
+from . import tables
+
+LONGEST_MODEL = 200
 
 
 class AgentRecord(Struct, frozen=True):
@@ -29,6 +34,32 @@ class AgentRecord(Struct, frozen=True):
             tuple(row.agent_permissions.split()),
             row.agent_disabled_at is None,
         )
+
+
+class AgentLimits(Struct, frozen=True):
+    """What an agent may ask for; without scopes everything that the server knows."""
+
+    model: str
+    scopes: frozenset[str] | None
+
+
+AGENT_COLUMNS = (
+    tables.agent.c.email.label("agent_email"),
+    tables.agent.c.email_verified.label("agent_email_verified"),
+    tables.agent.c.name.label("agent_name"),
+    tables.agent.c.permissions.label("agent_permissions"),
+    tables.agent.c.disabled_at.label("agent_disabled_at"),
+)
+_FIND = select(
+    tables.agent.c.id.label("agent_id"), tables.agent.c.model, tables.agent.c.scopes, *AGENT_COLUMNS
+).where(tables.agent.c.id == bindparam("id"))
+
+
+def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, AgentLimits]:
+    """An agent that is known to exist, and what it may ask for."""
+    row = connection.execute(_FIND, {"id": agent_id}).one()
+    scopes = None if row.scopes is None else frozenset(row.scopes.split())
+    return AgentRecord.from_row(row), AgentLimits(row.model, scopes)
 
 
 def claims_about(agent: AgentRecord, model: str, scope: Collection[str]) -> dict[str, Any]:

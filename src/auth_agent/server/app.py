@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from . import agent_endpoints, browser_endpoints, discovery, website_endpoints
+from . import agent_endpoints, browser_endpoints, discovery, metrics, website_endpoints
 from .console_routes import CONSOLE
 from .context import Clock, Context, build_context
 from .owners_pages import OWNERS
@@ -74,6 +74,7 @@ def _endpoints(context: Context) -> list[BaseRoute]:
         route(context, "/api/check-status", browser_endpoints.check_status),
         route(context, "/authorize", browser_endpoints.authorize),
         route(context, "/api/agent/authenticate", agent_endpoints.authenticate, post),
+        route(context, "/api/agent/verify-2fa", agent_endpoints.verify_second_factor, post),
         route(context, "/token", website_endpoints.token, post, cors="registered"),
         route(context, "/userinfo", website_endpoints.userinfo, both, cors="registered"),
         route(context, "/introspect", website_endpoints.introspect, post),
@@ -90,6 +91,7 @@ def _endpoints(context: Context) -> list[BaseRoute]:
         route(context, "/health", discovery.health),
         route(context, "/api/health", discovery.health),
         route(context, "/ready", discovery.ready),
+        route(context, "/metrics", metrics.metrics),
         route(context, "/", discovery.front_page),
         *(route(context, each.path, each.handler, [each.method]) for each in PAGES),
     ]

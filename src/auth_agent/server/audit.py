@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,11 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, insert
 
 from . import tables
+from .counters import count_event
+from .logs import FACTS
 
 if TYPE_CHECKING:
     from .context import Context
 
 _INSERT = insert(tables.audit)
+_events = logging.getLogger("auth_agent.server.audit")
 REFUSALS = ("refused", "invalid_credentials")
 
 
@@ -52,6 +56,12 @@ def record(
 ) -> None:
     """Writes one line; never a secret, a code or a token."""
     actor = _ACTOR.get()
+    count_event(kind, outcome)
+    if _events.isEnabledFor(logging.INFO):
+        facts = {"kind": kind, "outcome": outcome, "agent_id": agent_id, "client_id": client_id}
+        facts |= {"request_id": request_id, "actor": actor.name}
+        told = {name: value for name, value in facts.items() if value is not None}
+        _events.info("%s: %s", kind, outcome, extra={FACTS: told})
     connection.execute(
         _INSERT,
         {

@@ -36,7 +36,7 @@ def validated_client(
     return client, redirect_uri
 
 
-def check_payload(client: Client, parameters: Parameters) -> str:
+def check_payload(client: Client, parameters: Parameters, issuer: str) -> str:
     """Everything but PKCE; returns the scope that is asked for."""
     if parameters.duplicates:
         raise InvalidRequestError("A parameter is given more than once")
@@ -52,15 +52,21 @@ def check_payload(client: Client, parameters: Parameters) -> str:
     if "none" in parameters.get("prompt", "").split():
         # An agent proves itself anew each time; there is no session to use silently.
         raise OAuth2Error("An agent has to answer this request", error="interaction_required")
-    audience_of(client, parameters)
+    audience_of(client, parameters, issuer)
     return _scope(client, parameters.get("scope", "openid"))
 
 
-def audience_of(client: Client, parameters: Parameters) -> tuple[str, ...]:
+def audience_of(client: Client, parameters: Parameters, issuer: str) -> tuple[str, ...]:
     """Who the access token is for: the resources asked for, else the website itself.
 
-    A website may name only its own resources: otherwise it could act as the agent elsewhere.
+    A website may name only its own resources: otherwise it could act as the agent elsewhere. An
+    agent that is its own client gets a token for this server alone; for other APIs it uses its
+    client credentials.
     """
+    if client.agent_id is not None:
+        if set(parameters.resources) - {issuer}:
+            raise OAuth2Error("Use client_credentials for this resource", error="invalid_target")
+        return (issuer,)
     if not set(parameters.resources) <= set(client.resources):
         raise OAuth2Error("The resource is not one of this website's", error="invalid_target")
     if parameters.resources:

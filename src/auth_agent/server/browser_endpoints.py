@@ -41,7 +41,7 @@ def authorize(context: Context, call: Call) -> Answer:
         "client_id": request.client.id,
         "redirect_uri": grant.redirect_uri,
         "scope": request.scope,
-        "audience": " ".join(audience_of(request.client, parameters)),
+        "audience": " ".join(audience_of(request.client, parameters, context.settings.issuer)),
         "state": parameters.get("state"),
         "nonce": parameters.get("nonce"),
         "code_challenge": parameters["code_challenge"],
@@ -49,6 +49,7 @@ def authorize(context: Context, call: Call) -> Answer:
         "created_at": now,
         "expires_at": now + context.settings.request_lifetime,
         "address": call.party,
+        "only_agent": request.client.agent_id,
     }
     with context.database.begin() as connection:
         if pending_at(connection, call.party, now) >= context.settings.limit_pending:

@@ -14,18 +14,26 @@ from urllib.parse import unquote_plus
 
 from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
 
+from .assertions import (
+    JWT_BEARER,
+    BadAssertion,
+    check_assertion,
+    claimed_subject,
+    header_of,
+)
 from .clients import Client
 from .credentials import LONGEST_SECRET, is_too_long
 
 if TYPE_CHECKING:
     from .oauth import OAuthServer
 
-METHODS = ["client_secret_basic", "client_secret_post", "none"]
+METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+_PROOFS = ("client_secret", "client_assertion")
 QueryClient = Callable[[str], Client | None]
 
 
 class ClientProof:
-    """The three methods, for one server."""
+    """The four methods, for one server."""
 
     def __init__(self, server: OAuthServer) -> None:
         self._server = server
@@ -34,6 +42,7 @@ class ClientProof:
         register = self._server.register_client_auth_method
         register("client_secret_basic", self.basic)
         register("client_secret_post", self.post)
+        register("private_key_jwt", self.private_key_jwt)
         register("none", self.none)
 
     def basic(self, _query_client: QueryClient, request: Any) -> Client | None:
@@ -53,9 +62,32 @@ class ClientProof:
             return None
         return self._proven(request, client_id, secret)
 
+    def private_key_jwt(self, _query_client: QueryClient, request: Any) -> Client | None:
+        """RFC 7523 section 2.2."""
+        assertion = request.form.get("client_assertion")
+        if assertion is None or request.form.get("client_assertion_type") != JWT_BEARER:
+            return None
+        subject = claimed_subject(assertion)
+        named = request.form.get("client_id", subject)
+        if "client_secret" in request.form or (subject is not None and named != subject):
+            raise InvalidRequestError("Send the client's credentials in one way only")
+        context = self._server.context
+        client = None if subject is None else self._server.query_client(subject)
+        try:
+            kid = header_of(assertion).get("kid")
+            keys = [] if client is None else context.client_keys.of(client, kid)
+            check_assertion(assertion, keys, subject or "", context)
+        except BadAssertion as error:
+            # Without the key nothing can be guessed: who proves himself is never stopped.
+            context.limits.take("client_failures", subject or "", request.party)
+            raise invalid_client(str(error)) from None
+        return client
+
     def none(self, query_client: QueryClient, request: Any) -> Client | None:
         """A public client, which PKCE protects instead of a secret."""
         client_id = request.form.get("client_id")
+        if request.headers.get("authorization") or not {*request.form}.isdisjoint(_PROOFS):
+            return None
         client = None if client_id is None else query_client(client_id)
         return client if client is not None and client.is_public else None
 

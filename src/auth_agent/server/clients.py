@@ -8,10 +8,21 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from sqlalchemy import Connection, bindparam, select
 
 from . import tables
-from .urls import origin_of, redirect_matches
+from .urls import is_loopback_uri, origin_of, redirect_matches
 
-_FIND = select(tables.client).where(
-    tables.client.c.id == bindparam("id"), tables.client.c.removed_at.is_(None)
+# An agent that is a client under its own id has its secret and its keys as an agent.
+_FIND = (
+    select(
+        tables.client,
+        tables.agent.c.secret_hash.label("agent_secret_hash"),
+        tables.agent.c.jwks.label("agent_jwks"),
+    )
+    .outerjoin(tables.agent, tables.agent.c.id == tables.client.c.agent_id)
+    .where(
+        tables.client.c.id == bindparam("id"),
+        tables.client.c.removed_at.is_(None),
+        tables.agent.c.disabled_at.is_(None),
+    )
 )
 _ORIGINS = select(tables.client.c.redirect_uris).where(tables.client.c.removed_at.is_(None))
 
@@ -22,8 +33,12 @@ class Client(ClientMixin):  # type: ignore[misc]
     """One registered website, in the words that Authlib asks for."""
 
     __slots__ = (
+        "agent_id",
+        "auth_method",
         "id",
         "is_public",
+        "jwks",
+        "jwks_uri",
         "name",
         "redirect_uris",
         "resources",
@@ -35,8 +50,13 @@ class Client(ClientMixin):  # type: ignore[misc]
     def __init__(self, row: Any) -> None:
         self.id: str = row.id
         self.name: str = row.name
-        self.is_public: bool = row.auth_method == "none"
-        self.secret_hash: str | None = row.secret_hash
+        self.agent_id: str | None = row.agent_id
+        self.auth_method: str = row.auth_method
+        self.secret_hash: str | None = row.secret_hash or row.agent_secret_hash
+        self.jwks: str | None = row.jwks or row.agent_jwks
+        self.jwks_uri: str | None = row.jwks_uri
+        # For an agent a secret is optional in the older generation: PKCE protects its code.
+        self.is_public: bool = row.auth_method in ("none", "agent")
         self.redirect_uris: tuple[str, ...] = tuple(row.redirect_uris.split())
         self.scopes: tuple[str, ...] = tuple(row.scopes.split())
         self.resources: tuple[str, ...] = tuple(row.resources.split())
@@ -53,12 +73,20 @@ class Client(ClientMixin):  # type: ignore[misc]
         return scope
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
+        if self.agent_id is not None and is_loopback_uri(redirect_uri):
+            return True
         return any(redirect_matches(known, redirect_uri) for known in self.redirect_uris)
 
-    def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
-        return method == "none" if self.is_public else method in SECRET_METHODS
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        if self.auth_method == "agent":
+            return method != "none" or endpoint in ("token", "revocation")
+        if self.auth_method == "client_secret":
+            return method in SECRET_METHODS
+        return method == self.auth_method
 
     def check_grant_type(self, grant_type: str) -> bool:
+        if grant_type == "client_credentials":
+            return self.agent_id is not None
         return grant_type in ("authorization_code", "refresh_token")
 
 

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .client_keys import ClientKeys
 from .clients import registered_origins
 from .credentials import CodeMaker, SecretVerifier
 from .database import Database
+from .fetcher import Fetcher
 from .keyring import Keyring
 from .limits import Limits
 from .mail import Outbox, build_outbox
@@ -61,6 +63,8 @@ class Context:
     outbox: Outbox
     mailed_codes: MailedCodes
     limits: Limits
+    fetcher: Fetcher
+    client_keys: ClientKeys
     proxies: Proxies
 
     def now(self) -> int:
@@ -69,6 +73,7 @@ class Context:
 
     def close(self) -> None:
         self.outbox.close()
+        self.fetcher.close()
         self.database.close()
 
 
@@ -82,6 +87,7 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
         lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
         keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)
         oauth = OAuthServer()
+        fetcher = Fetcher(loopback_allowed=settings.is_loopback)
         context = Context(
             settings=settings,
             database=database,
@@ -96,6 +102,8 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
             outbox=build_outbox(settings),
             mailed_codes=MailedCodes(secrets),
             limits=Limits(settings, clock),
+            fetcher=fetcher,
+            client_keys=ClientKeys(fetcher),
             proxies=Proxies(settings.trusted_proxies),
         )
         oauth.context = context

@@ -7,9 +7,12 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from auth_agent.errors import SettingsError
+
 from .call import Answer, Call, Refusal, json_answer
 from .client_authentication import METHODS
 from .context import Context
+from .public_keys import ASSERTION_ALGORITHMS
 
 _PUBLIC = (("cache-control", "public, max-age=300"),)
 CLAIMS = [
@@ -44,13 +47,17 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "claims_supported": CLAIMS,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": [*("authorization_code", "refresh_token", "client_credentials")],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": METHODS,
         "revocation_endpoint_auth_methods_supported": METHODS,
-        "introspection_endpoint_auth_methods_supported": METHODS[:2],
+        "introspection_endpoint_auth_methods_supported": METHODS[:3],
+        **{
+            f"{name}_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS)
+            for name in ("token", "revocation", "introspection")
+        },
         "authorization_response_iss_parameter_supported": True,
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
@@ -66,12 +73,15 @@ def health(context: Context, call: Call) -> Answer:  # noqa: ARG001
 
 
 def ready(context: Context, call: Call) -> Answer:  # noqa: ARG001
-    """The database answers, too."""
+    """The database answers, too, and its signing keys can be opened."""
     try:
         with context.database.read() as connection:
             connection.execute(text("SELECT 1 FROM signing_key"))
+        context.keyring.current()
     except SQLAlchemyError:
         return json_answer({"status": "unavailable", "error": "database"}, 503)
+    except SettingsError:
+        return json_answer({"status": "unavailable", "error": "signing key"}, 503)
     return json_answer({"status": "ready"})
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
-from .agents import AgentRecord
-from .sign_ins import AGENT_COLUMNS
+from .agents import AGENT_COLUMNS, AgentRecord
 from .tables import agent, client, spent_refresh_token, token_family
 
 _FAMILY = (

@@ -7,27 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749.errors import (
     InvalidGrantError,
+    InvalidRequestError,
     InvalidScopeError,
     OAuth2Error,
 )
-from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
+from authlib.oauth2.rfc6749.grants import (
+    AuthorizationCodeGrant,
+    ClientCredentialsGrant,
+    RefreshTokenGrant,
+)
 from authlib.oauth2.rfc6749.hooks import hooked
 
 from auth_agent.secret import Secret
 
 from . import families, sign_ins
+from .agents import LONGEST_MODEL, find_agent
 from .audit import record
 from .authorization import check_payload, validated_client
 from .client_authentication import METHODS
 from .credentials import digest, new_token
 from .families import Family
 from .sign_ins import AuthorizationCode
-from .tokens import Issue
+from .tokens import Issue, sign_access_token
+from .urls import url_problem
 
 if TYPE_CHECKING:
     from .clients import Client
     from .context import Context
     from .oauth import OAuthRequest, OAuthServer
+    from .settings import ServerSettings
 
 
 class Reused(InvalidGrantError):  # type: ignore[misc]
@@ -103,6 +111,33 @@ class _Issuing:
         self.request.issue = issue
         return issue
 
+    def _start(
+        self,
+        connection: Any,
+        issue: Issue,
+        scope: str,
+        audience: tuple[str, ...],
+        settings: ServerSettings,
+    ) -> None:
+        row = {
+            "id": issue.family_id,
+            "client_id": issue.client_id,
+            "agent_id": issue.agent.id,
+            "scope": scope,
+            "audience": " ".join(audience),
+            "model": issue.model,
+            "amr": " ".join(issue.amr),
+            "auth_time": issue.auth_time,
+            "refresh_hash": digest(issue.refresh_token.reveal()),
+            "refresh_issued_at": self.now,
+            "refresh_expires_at": self.now + settings.refresh_token_lifetime,
+            "access_expires_at": self.now + issue.access_lifetime,
+            "created_at": self.now,
+            "expires_at": self.now + settings.family_lifetime,
+        }
+        families.start_family(connection, row)
+        self._record(connection, "token", "issued", issue.agent.id)
+
 
 class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
     """The authorization code grant (RFC 6749 section 4.1, OAuth 2.1)."""
@@ -131,7 +166,9 @@ class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
     @hooked  # type: ignore[untyped-decorator]
     def validate_authorization_request_payload(self) -> None:
         """The name is Authlib's: the PKCE extension hooks itself behind it."""
-        self.request.scope = check_payload(self.request.client, self.request.parameters)
+        self.request.scope = check_payload(
+            self.request.client, self.request.parameters, self.context.settings.issuer
+        )
 
     def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
         with self.context.database.read() as connection:
@@ -149,32 +186,64 @@ class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
             raise InvalidGrantError("The code has expired")
         lifetime = min(settings.access_token_lifetime, settings.family_lifetime)
         issue = self._issue(code, family_id, access_lifetime=lifetime, nonce=code.nonce)
-        self._start(connection, issue, code.scope, code.audience)
+        self._start(connection, issue, code.scope, code.audience, settings)
         return issue
-
-    def _start(self, connection: Any, issue: Issue, scope: str, audience: tuple[str, ...]) -> None:
-        settings = self.context.settings
-        row = {
-            "id": issue.family_id,
-            "client_id": issue.client_id,
-            "agent_id": issue.agent.id,
-            "scope": scope,
-            "audience": " ".join(audience),
-            "model": issue.model,
-            "amr": " ".join(issue.amr),
-            "auth_time": issue.auth_time,
-            "refresh_hash": digest(issue.refresh_token.reveal()),
-            "refresh_issued_at": self.now,
-            "refresh_expires_at": self.now + settings.refresh_token_lifetime,
-            "access_expires_at": self.now + issue.access_lifetime,
-            "created_at": self.now,
-            "expires_at": self.now + settings.family_lifetime,
-        }
-        families.start_family(connection, row)
-        self._record(connection, "token", "issued", issue.agent.id)
 
     def delete_authorization_code(self, code: AuthorizationCode) -> None:
         """Redeemed already; the row stays, so that a replay is noticed."""
+
+
+class AgentGrant(_Issuing, ClientCredentialsGrant):  # type: ignore[misc]
+    """An agent gets a token for an API that it calls (RFC 6749 section 4.4, RFC 8707).
+
+    Only the agent itself may name any resource; a website has no such grant.
+    """
+
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS[:3]
+
+    def validate_requested_scope(self) -> None:
+        settings, parameters = self.context.settings, self.request.parameters
+        if not parameters.resources:
+            raise OAuth2Error("Name the API in the parameter resource", error="invalid_target")
+        if any(url_problem(resource) for resource in parameters.resources):
+            raise OAuth2Error("The resource is not an https URL", error="invalid_target")
+        with self.context.database.read() as connection:
+            self.agent, self.limits = find_agent(connection, self.request.client.agent_id)
+        asked = tuple(dict.fromkeys((self.request.payload.scope or "agent").split()))
+        allowed = set(settings.scopes) if self.limits.scopes is None else self.limits.scopes
+        if not asked or not set(asked) <= allowed & set(settings.scopes) - {"openid"}:
+            raise InvalidScopeError("The agent may not have this scope")
+        self.scope = " ".join(asked)
+        self.model = parameters.get("model") or self.limits.model
+        if not self.model or len(self.model) > LONGEST_MODEL or not self.model.isprintable():
+            raise InvalidRequestError("Send the agent's model in the parameter model")
+
+    def generate_token(self, **_more: Any) -> dict[str, Any]:
+        settings, resources = self.context.settings, self.request.parameters.resources
+        audience = tuple(dict.fromkeys(resources))
+        issue = Issue(
+            key=self.key,
+            refresh_token=Secret(new_token("rt_")),
+            issuer=settings.issuer,
+            client_id=self.request.client.id,
+            family_id=new_token("sid_", 16),
+            agent=self.agent,
+            model=self.model,
+            audience=audience,
+            auth_time=self.now,
+            amr=("swk",) if self.request.auth_method == "private_key_jwt" else ("pwd",),
+            now=self.now,
+            access_lifetime=settings.access_token_lifetime,
+            id_token_lifetime=settings.id_token_lifetime,
+        )
+        # The refresh token is never given out; the family is what revocation ends.
+        self._start(self.request.transaction, issue, self.scope, audience, settings)
+        return {
+            "access_token": sign_access_token(self.key, issue, self.scope),
+            "token_type": "Bearer",
+            "expires_in": issue.access_lifetime,
+            "scope": self.scope,
+        }
 
 
 class RefreshGrant(_Issuing, RefreshTokenGrant):  # type: ignore[misc]

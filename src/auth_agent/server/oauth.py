@@ -13,7 +13,7 @@ from .call import NO_STORE, Answer, Call, json_answer
 from .client_authentication import METHODS, ClientProof
 from .clients import Client, find_client
 from .extensions import IdTokenExtension, S256Challenge
-from .grants import CodeGrant, RefreshGrant
+from .grants import AgentGrant, CodeGrant, RefreshGrant
 from .parameters import Parameters
 from .token_endpoints import Introspection, Revocation
 from .tokens import Issue, sign_access_token
@@ -21,7 +21,10 @@ from .tokens import Issue, sign_access_token
 if TYPE_CHECKING:
     from .context import Context
 
-__all__ = ["METHODS", "OAuthRequest", "OAuthServer"]
+__all__ = ["GRANT_TYPES", "METHODS", "OAuthRequest", "OAuthServer"]
+
+
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 
 
 class OAuthRequest(OAuth2Request):  # type: ignore[misc]
@@ -69,6 +72,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         super().__init__()
         ClientProof(self).register()
         self.register_grant(CodeGrant, [S256Challenge(required=True), IdTokenExtension()])
+        self.register_grant(AgentGrant)
         self.register_grant(RefreshGrant, [IdTokenExtension()])
         self.register_token_generator("default", _bearer_token)
         self.register_endpoint(Introspection)
@@ -97,7 +101,9 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         body = {"error": error.error}
         if error.error == "unsupported_grant_type":
             # Authlib's text would repeat what was sent.
-            body["error_description"] = "Use authorization_code or refresh_token"
+            body["error_description"] = (
+                "Use authorization_code, refresh_token or client_credentials"
+            )
         elif description := error.get_error_description():
             body["error_description"] = description
         return self.handle_response(error.status_code, body, None)

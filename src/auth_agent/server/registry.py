@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from auth_agent.secret import Secret
 
@@ -15,12 +18,19 @@ from . import families, tables
 from .audit import record
 from .credentials import hash_secret, new_token
 from .database import Database
+from .public_keys import parse_keys
 from .settings import DEFAULT_SCOPES, SCOPE_TOKEN
 from .urls import url_problem
+
+_AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
 
 
 class RegistrationError(ValueError):
     """What was to be registered is not acceptable; the message names cause and remedy."""
+
+
+class IdTaken(RegistrationError):
+    """The id belongs to somebody, or did once."""
 
 
 class ClientCredentials(Struct, frozen=True):
@@ -31,7 +41,7 @@ class ClientCredentials(Struct, frozen=True):
 
 
 class AgentCredentials(Struct, frozen=True):
-    """Shown once."""
+    """Shown once; the secret of an agent that signs is empty."""
 
     agent_id: str
     agent_secret: Secret
@@ -46,26 +56,35 @@ def add_client(
     resources: Sequence[str] = (),
     public: bool = False,
     upstream_compat: bool = False,
+    jwks: str | None = None,
+    jwks_uri: str | None = None,
+    backchannel_logout_uri: str | None = None,
+    origin: str = "added",
 ) -> ClientCredentials:
-    """Registers a website; RegistrationError if an address or a scope is not acceptable."""
-    if not redirect_uris:
-        raise RegistrationError("a website needs at least one redirect URI")
-    for uri in redirect_uris:
-        _check_url("redirect URI", uri)
-    for resource in resources:
-        _check_url("resource", resource)
+    """Registers a website; RegistrationError if an address, a scope or a key is not acceptable.
+
+    With `jwks` (PEM, JWK or JWKS) or `jwks_uri` it signs instead of sending a secret.
+    """
+    columns = check_website(name, redirect_uris, scopes, resources)
+    for what, uri in (("jwks_uri", jwks_uri), ("back-channel logout URI", backchannel_logout_uri)):
+        if uri is not None:
+            _check_url(what, uri)
+    has_keys = bool(jwks or jwks_uri)
+    if has_keys and public:
+        raise RegistrationError("a public client has no keys; leave out one of the two")
+    secret = None if public or has_keys else Secret(new_token("cs_"))
     client_id = new_token("client_", 12)
-    secret = None if public else Secret(new_token("cs_"))
     row = {
+        **columns,
         "id": client_id,
-        "name": _line("name", name),
-        "auth_method": "none" if public else "client_secret",
+        "auth_method": "none" if public else "private_key_jwt" if has_keys else "client_secret",
         "secret_hash": None if secret is None else hash_secret(secret.reveal()),
-        "redirect_uris": " ".join(dict.fromkeys(redirect_uris)),
-        "scopes": _words("scope", scopes),
-        "resources": " ".join(dict.fromkeys(resources)),
         "upstream_compat": upstream_compat,
         "created_at": _now(),
+        "origin": origin,
+        "jwks": None if jwks is None else _keys(jwks),
+        "jwks_uri": jwks_uri,
+        "backchannel_logout_uri": backchannel_logout_uri,
     }
     with database.begin() as connection:
         connection.execute(insert(tables.client), row)
@@ -83,14 +102,20 @@ def add_agent(
     permissions: Sequence[str] = (),
     require_origin: bool = False,
     verified: bool = True,
+    public_key: str | None = None,
+    agent_id: str | None = None,
+    agent_secret: Secret | None = None,
 ) -> AgentCredentials:
     """Registers an agent under its owner's address, for which the caller vouches if `verified`.
 
-    Without `scopes` it may give every scope that a website asks for.
+    Without `scopes` it may give every scope that a website asks for. With `public_key` (PEM, JWK
+    or JWKS) it signs instead of sending a secret, and always says which website it means.
+    IdTaken if an agent or a client has, or ever had, the id that was asked for.
     """
     if email.count("@") != 1 or not email.isprintable() or " " in email or len(email) > 254:
         raise RegistrationError(f"{email!r} is not an e-mail address")
-    agent_id, secret = new_token("agent_", 12), Secret(new_token("ags_"))
+    agent_id = new_token("agent_", 12) if agent_id is None else _agent_id(agent_id)
+    secret = Secret("") if public_key else agent_secret or Secret(new_token("ags_"))
     row = {
         "id": agent_id,
         "email": email,
@@ -99,14 +124,20 @@ def add_agent(
         "model": _line("model", model, needed=False),
         "scopes": None if scopes is None else _words("scope", scopes),
         "permissions": _words("permission", permissions),
-        "secret_hash": hash_secret(secret.reveal()),
-        "require_origin": require_origin,
+        "secret_hash": hash_secret(secret.reveal()) if secret else None,
+        "require_origin": require_origin or public_key is not None,
+        "jwks": None if public_key is None else _keys(public_key),
         "created_at": _now(),
         "updated_at": _now(),
     }
-    with database.begin() as connection:
-        connection.execute(insert(tables.agent), row)
-        _record(connection, "agent", "added", agent_id=agent_id)
+    try:
+        with database.begin() as connection:
+            connection.execute(insert(tables.agent), row)
+            # Agents and clients share one namespace: the agent's id is a client's from now on.
+            connection.execute(insert(tables.client), _as_client(agent_id))
+            _record(connection, "agent", "added", agent_id=agent_id)
+    except IntegrityError:
+        raise IdTaken("this id is taken; choose another one") from None
     return AgentCredentials(agent_id, secret)
 
 
@@ -131,7 +162,11 @@ def check_website(
 def list_clients(database: Database) -> list[dict[str, Any]]:
     """All websites that were not removed, oldest first; no secrets."""
     table = tables.client
-    statement = select(table).where(table.c.removed_at.is_(None)).order_by(table.c.created_at)
+    statement = (
+        select(table)
+        .where(table.c.removed_at.is_(None), table.c.agent_id.is_(None))
+        .order_by(table.c.created_at)
+    )
     with database.read() as connection:
         rows = connection.execute(statement).all()
     return [
@@ -142,6 +177,10 @@ def list_clients(database: Database) -> list[dict[str, Any]]:
             "scopes": row.scopes.split(),
             "resources": row.resources.split(),
             "public": row.auth_method == "none",
+            "has_keys": row.auth_method == "private_key_jwt",
+            "jwks_uri": row.jwks_uri,
+            "backchannel_logout_uri": row.backchannel_logout_uri,
+            "origin": row.origin,
             "upstream_compat": row.upstream_compat,
             "created_at": row.created_at,
         }
@@ -163,6 +202,7 @@ def list_agents(database: Database) -> list[dict[str, Any]]:
             "scopes": None if row.scopes is None else row.scopes.split(),
             "permissions": row.permissions.split(),
             "require_origin": row.require_origin,
+            "has_key": row.jwks is not None,
             "disabled": row.disabled_at is not None,
             "created_at": row.created_at,
         }
@@ -173,7 +213,9 @@ def list_agents(database: Database) -> list[dict[str, Any]]:
 def remove_client(database: Database, client_id: str) -> bool:
     """Ends a website and all its tokens; its id is never used again. False if there is none."""
     table = tables.client
-    statement = update(table).where(table.c.id == client_id, table.c.removed_at.is_(None))
+    statement = update(table).where(
+        table.c.id == client_id, table.c.removed_at.is_(None), table.c.agent_id.is_(None)
+    )
     with database.begin() as connection:
         if connection.execute(statement.values(removed_at=_now())).rowcount != 1:
             return False
@@ -212,13 +254,44 @@ def rotate_client_secret(database: Database, client_id: str) -> Secret | None:
 def rotate_agent_secret(database: Database, agent_id: str) -> Secret | None:
     """A new secret, the old one is void at once; None if there is no such agent."""
     table, secret = tables.agent, Secret(new_token("ags_"))
-    statement = update(table).where(table.c.id == agent_id, table.c.disabled_at.is_(None))
+    statement = update(table).where(
+        table.c.id == agent_id, table.c.disabled_at.is_(None), table.c.secret_hash.is_not(None)
+    )
     with database.begin() as connection:
         values = {"secret_hash": hash_secret(secret.reveal()), "updated_at": _now()}
         if connection.execute(statement.values(values)).rowcount != 1:
             return None
         _record(connection, "agent", "secret rotated", agent_id=agent_id)
     return secret
+
+
+def _as_client(agent_id: str) -> dict[str, Any]:
+    """The agent in its second role, of the older generation: a client under its own id."""
+    return {
+        "id": agent_id,
+        "name": agent_id,
+        "auth_method": "agent",
+        "redirect_uris": "",
+        "scopes": " ".join(DEFAULT_SCOPES),
+        "resources": "",
+        "upstream_compat": False,
+        "created_at": _now(),
+        "origin": "agent",
+        "agent_id": agent_id,
+    }
+
+
+def _agent_id(text: str) -> str:
+    if not _AGENT_ID.fullmatch(text):
+        raise RegistrationError("an agent's id has 3 to 64 letters, digits, dots, dashes or _")
+    return text
+
+
+def _keys(text: str) -> str:
+    try:
+        return json.dumps({"keys": parse_keys(text)})
+    except ValueError as error:
+        raise RegistrationError(str(error)) from None
 
 
 def _check_url(kind: str, url: str) -> None:

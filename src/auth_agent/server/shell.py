@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from anyio import to_thread
@@ -11,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from .call import Answer, Call, Headers, Refusal
 from .context import Context
+from .counters import observe_request
 
 Handler = Callable[[Context, Call], Answer]
 log = logging.getLogger("auth_agent.server")
@@ -60,7 +62,10 @@ class Endpoint:
             body,
             address,
         )
-        await _send(send, await to_thread.run_sync(self._answer, call))
+        started = time.perf_counter()
+        answer = await to_thread.run_sync(self._answer, call)
+        observe_request(self._handler.__name__, answer.status, time.perf_counter() - started)
+        await _send(send, answer)
 
     def _answer(self, call: Call) -> Answer:
         if self._cors and "origin" in call.headers:

@@ -13,16 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
-from .agents import AgentRecord
+from .agents import AGENT_COLUMNS, AgentRecord
 from .tables import agent, client, sign_in
-
-AGENT_COLUMNS = (
-    agent.c.email.label("agent_email"),
-    agent.c.email_verified.label("agent_email_verified"),
-    agent.c.name.label("agent_name"),
-    agent.c.permissions.label("agent_permissions"),
-    agent.c.disabled_at.label("agent_disabled_at"),
-)
 
 _OPEN = insert(sign_in)
 _PENDING_AT = select(func.count()).where(
@@ -49,6 +41,10 @@ _WITH_CLAIMANT = (
         agent.c.model.label("agent_model"),
         agent.c.scopes.label("agent_scopes"),
         agent.c.require_origin,
+        agent.c.second_factor,
+        agent.c.id.label("claimant"),
+        agent.c.email.label("agent_email"),
+        agent.c.jwks.label("agent_jwks"),
     )
     .join(client, and_(client.c.id == sign_in.c.client_id, client.c.removed_at.is_(None)))
     .outerjoin(agent, agent.c.id == bindparam("claimant"))

@@ -9,6 +9,13 @@ from sqlalchemy import Delete, and_, bindparam, delete, or_, select
 
 from .audit import REFUSALS
 from .database import Database
+from .people_tables import (
+    browser_session,
+    failed_attempt,
+    mailed_proof,
+    second_step,
+    setup_link,
+)
 from .settings import ServerSettings
 from .tables import (
     audit,
@@ -52,9 +59,18 @@ _REFUSALS = delete(audit).where(
     audit.c.at < bindparam("refusals_before"), audit.c.outcome.in_(REFUSALS)
 )
 _AUDIT = delete(audit).where(audit.c.at < bindparam("audit_before"))
+_PEOPLE = (
+    delete(browser_session).where(browser_session.c.expires_at < bindparam("now")),
+    delete(mailed_proof).where(mailed_proof.c.expires_at < bindparam("hour_ago")),
+    delete(failed_attempt).where(failed_attempt.c.at < bindparam("hour_ago")),
+    # Guesses count for as long as the request can live.
+    delete(second_step).where(second_step.c.expires_at < bindparam("day_ago")),
+    delete(setup_link).where(setup_link.c.expires_at < bindparam("day_ago")),
+)
 _STATEMENTS = (
     *(_SIGN_INS, _SPENT, _FAMILIES, _KEYS, _ASSERTIONS, _VERIFICATIONS, _LOGOUTS, _EVENTS),
     *(_REFUSALS, _AUDIT),
+    *_PEOPLE,
 )
 
 

@@ -68,7 +68,7 @@ def find_presented(context: Context, token: str) -> Presented | None:
 class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
     """Tells a website about its own tokens and about those meant for its resources."""
 
-    CLIENT_AUTH_METHODS = METHODS[:2]
+    CLIENT_AUTH_METHODS = METHODS[:3]
 
     def check_params(self, request: OAuthRequest, client: Client) -> None:  # noqa: ARG002
         _need_token(request)

@@ -102,6 +102,11 @@ def redirect_matches(registered: str, requested: str) -> bool:
     return ours.groups() == theirs.groups()
 
 
+def is_loopback_uri(uri: str) -> bool:
+    """True for http on 127.0.0.0/8, ::1 or localhost, with any port and path."""
+    return bool(_LOOPBACK_URI.fullmatch(uri)) and url_problem(uri) is None
+
+
 def with_parameters(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
     """Appends to the query and leaves what is there untouched (RFC 6749 section 3.1.2)."""
     joint = "?" if "?" not in uri else "" if uri.endswith(("?", "&")) else "&"

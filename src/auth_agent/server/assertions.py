@@ -1,0 +1,107 @@
+"""Assertions: a JWT that proves the possession of a key (RFC 7521, RFC 7523).
+
+Stricter than the RFC: `aud` is the issuer and nothing else (an assertion for another address of
+ours is none), it lives a minute at most, and its `jti` is good once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import jwt
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from .context import Context
+from .public_keys import Jwk, choose_key
+from .tables import used_assertion
+
+JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+LIFETIME = 60  # seconds
+SKEW = 5  # seconds
+LONGEST = 8_192
+_TYPES = (None, "JWT", "client-authentication+jwt")
+
+
+class BadAssertion(Exception):
+    """The assertion proves nothing; the message is plain ASCII, for people."""
+
+
+def claimed_subject(assertion: str) -> str | None:
+    """Who the assertion says it is from, unproven; None if it says nothing."""
+    try:
+        subject = _unverified(assertion)[1].get("sub")
+    except BadAssertion:
+        return None
+    return subject if isinstance(subject, str) else None
+
+
+def header_of(assertion: str) -> dict[str, Any]:
+    return _unverified(assertion)[0]
+
+
+def check_assertion(assertion: str, keys: list[Jwk], subject: str, context: Context) -> Any:
+    """The claims of a good assertion of this subject; it is used up by this call."""
+    header, _ = _unverified(assertion)
+    if "crit" in header or header.get("typ") not in _TYPES:
+        raise BadAssertion("The assertion's header is not acceptable")
+    chosen = choose_key(keys, header.get("kid"), header.get("alg"))
+    if chosen is None:
+        raise BadAssertion("No registered key fits the assertion")
+    try:
+        claims = jwt.decode(
+            assertion,
+            chosen[0],
+            algorithms=[chosen[1]],
+            # The clock is ours, and `aud` is compared more strictly below.
+            options={
+                "require": ["exp", "aud", "iss", "sub", "jti"],
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+                "verify_aud": False,
+            },
+        )
+    except (jwt.PyJWTError, ValueError):
+        raise BadAssertion("The assertion's signature or form is wrong") from None
+    _check_claims(claims, subject, context.settings.issuer, context.clock())
+    _use_once(context, subject, claims)
+    return claims
+
+
+def _unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    if len(assertion) > LONGEST:
+        raise BadAssertion("The assertion is too long")
+    try:
+        whole = jwt.decode_complete(assertion, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise BadAssertion("The assertion is not a JWT") from None
+    return whole["header"], whole["payload"]
+
+
+def _check_claims(claims: dict[str, Any], subject: str, issuer: str, now: float) -> None:
+    if claims["iss"] != subject or claims["sub"] != subject:
+        raise BadAssertion("iss and sub have to be the one who authenticates")
+    if claims["aud"] not in (issuer, [issuer]):
+        raise BadAssertion("aud has to be the issuer of this server and nothing else")
+    for name in ("exp", "iat", "nbf"):
+        value = claims.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadAssertion(f"{name} is not a number")
+    if not now < claims["exp"] <= now + LIFETIME + SKEW:
+        raise BadAssertion("The assertion has expired or lives longer than a minute")
+    if max(claims.get("iat", 0), claims.get("nbf", 0)) > now + SKEW:
+        raise BadAssertion("The assertion is from the future")
+    if not isinstance(claims["jti"], str) or not 1 <= len(claims["jti"]) <= 256:
+        raise BadAssertion("jti has to be a string of at most 256 characters")
+
+
+def _use_once(context: Context, subject: str, claims: dict[str, Any]) -> None:
+    mark = hashlib.sha256(f"{subject}\0{claims['jti']}".encode("utf-8", "replace")).hexdigest()
+    row = {"hash": mark, "expires_at": int(claims["exp"]) + 1}
+    try:
+        with context.database.begin() as connection:
+            connection.execute(insert(used_assertion), row)
+    except IntegrityError:
+        raise BadAssertion("The assertion was used before") from None

@@ -1,0 +1,212 @@
+"""Fetching what others point to: where it goes, and where it never goes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from auth_agent.server import fetcher as fetching
+from auth_agent.server.fetcher import Fetcher, FetchRefused, is_public
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[str]:
+    """A small website on a loopback address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/moved":
+                self.send_response(302)
+                self.send_header("location", "/ok")
+                self.send_header("content-length", "0")
+                self.end_headers()
+                return
+            body = {"/big": b"x" * 70_000, "/host": self.headers["host"].encode()}
+            content = body.get(self.path, b"{}")
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args: Any) -> None:
+            """Nobody reads it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def fetcher() -> Iterator[Fetcher]:
+    made = Fetcher(loopback_allowed=True)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1"),  # noqa: S104
+        *("169.254.169.254", "100.64.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1"),
+        *("255.255.255.255", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1"),
+        *("ff02::1", "2001:db8::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"),
+        *("2002:7f00:1::", "2001:0:1::1", "::127.0.0.1", "nonsense", ""),
+    ],
+)
+def test_these_addresses_are_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "2606:4700::1111", "::ffff:1.1.1.1"])
+def test_these_addresses_are_public(address: str) -> None:
+    assert is_public(address)
+
+
+def test_a_name_that_points_inwards_is_not_followed(web: str) -> None:
+    port = web.rpartition(":")[2]
+    for found in (["127.0.0.1"], ["1.1.1.1", "127.0.0.1"], ["::ffff:10.0.0.1"], []):
+        strict = Fetcher(resolve=lambda _host, _port, found=found: found)
+        with pytest.raises(FetchRefused, match=r"public|no address"):
+            strict.get(f"https://shop.example:{port}/")
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(web: str) -> None:
+    """A name server that answers differently the second time changes nothing."""
+    asked = []
+
+    def resolve(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    fetcher = Fetcher(loopback_allowed=True, resolve=resolve)
+    assert fetcher.get(web + "/host").body.decode() == web.removeprefix("http://")
+    assert asked == ["localhost"]
+    fetcher.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://shop.example/", "ftp://shop.example/", "https://u@shop.example/", "shop", ""),
+        *("file:///etc/passwd", "https://shop.example/#x", "https://shop.example/a b"),
+    ],
+)
+def test_only_https(url: str, fetcher: Fetcher) -> None:
+    with pytest.raises(FetchRefused):
+        fetcher.get(url)
+
+
+def test_loopback_is_for_loopback_issuers(web: str) -> None:
+    for url in (web, web.replace("http:", "https:")):
+        with pytest.raises(FetchRefused):
+            Fetcher().get(url)
+
+
+def test_redirects_are_not_followed(web: str, fetcher: Fetcher) -> None:
+    assert fetcher.get(web + "/moved").status == 302
+
+
+def test_size_is_bounded(web: str, fetcher: Fetcher) -> None:
+    with pytest.raises(FetchRefused, match="large"):
+        fetcher.get(web + "/big")
+
+
+def test_time_is_bounded(web: str, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "DEADLINE", -1.0)
+    with pytest.raises(FetchRefused, match="long"):
+        fetcher.get(web + "/ok")
+
+
+def test_the_environments_proxy_is_not_used(
+    web: str, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert fetcher.get(web + "/ok").status == 200
+    assert fetcher.post_form(web + "/ok", {"a": "b c"}).body == b"a=b+c"
+
+
+def test_a_closed_port_is_a_refusal(fetcher: Fetcher) -> None:
+    with pytest.raises(FetchRefused, match="ConnectError"):
+        fetcher.get("http://127.0.0.1:1/")
+
+
+def test_too_many_at_once_are_refused(
+    web: str, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(fetcher, "_places", places)
+    with places, pytest.raises(FetchRefused, match="at once"):
+        fetcher.get(web + "/ok")
+    assert fetcher.get(web + "/ok").status == 200
+
+
+def test_the_certificate_has_to_be_the_names(tmp_path: Any) -> None:
+    import ssl
+
+    cert, key = _certificate("other.example", tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    trust = ssl.create_default_context(cafile=str(cert))
+    fetcher = Fetcher(loopback_allowed=True, resolve=lambda _h, _p: ["127.0.0.1"], tls=trust)
+    try:
+        with pytest.raises(FetchRefused, match="ConnectError"):
+            fetcher.get(f"https://shop.example:{server.server_port}/")
+        answer = fetcher.get(f"https://other.example:{server.server_port}/")
+        assert answer.status == 501
+    finally:
+        fetcher.close()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _certificate(name: str, folder: Any) -> tuple[Any, Any]:
+    from datetime import datetime, timedelta, timezone
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (folder / "key.pem").write_bytes(pem)
+    return folder / "cert.pem", folder / "key.pem"

@@ -1,0 +1,384 @@
+"""Keys instead of secrets: private_key_jwt of websites and of agents, each check broken alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import jwt
+import pytest
+
+from auth_agent.server import registry
+from auth_agent.server.client_keys import FRESH_FOR, PATIENCE, ClientKeys
+from auth_agent.server.clients import Client
+from auth_agent.server.fetcher import Fetched, FetchRefused
+from auth_agent.server.public_keys import choose_key, parse_keys, usable_keys
+from tests.server.keys import JWT_BEARER, Pair
+from tests.server.world import ISSUER, ORIGIN, REDIRECT, World
+
+PAIR, STRANGER = Pair(), Pair()
+
+# What makes an assertion worthless: changed claims, changed header.
+WRONG: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    *(({name: None}, {}) for name in ("iss", "sub", "aud", "jti", "exp")),
+    ({"iss": "client_other"}, {}),
+    ({"aud": ISSUER + "/token"}, {}),
+    ({"aud": ISSUER + "/"}, {}),
+    ({"aud": [ISSUER, "https://other.example"]}, {}),
+    ({"aud": []}, {}),
+    ({"exp": 0}, {}),
+    ({"exp": 66}, {}),
+    ({"exp": "soon"}, {}),
+    ({"exp": True}, {}),
+    ({"iat": 6}, {}),
+    ({"nbf": 6}, {}),
+    ({"jti": 5}, {}),
+    ({"jti": ""}, {}),
+    ({"jti": "x" * 257}, {}),
+    ({}, {"kid": "k-2"}),
+    ({}, {"typ": "at+jwt"}),
+    ({}, {"crit": ["exp"]}),
+]
+
+
+def _redeem(world: World, client_id: str, assertion: str, **changes: Any) -> Any:
+    proof = {"client_assertion_type": JWT_BEARER, "client_assertion": assertion}
+    code = changes.pop("code", "ac_unknown")
+    return world.redeem(code, auth=None, client_id=client_id, **{**proof, **changes})
+
+
+@pytest.fixture(autouse=True)
+def _failures_are_forgotten(world: World) -> None:
+    """Each test begins in another minute."""
+    world.clock.forward(60)
+
+
+@pytest.fixture(scope="module")
+def keyed(world: World) -> World:
+    """The shared world with a shop that signs."""
+    shop = registry.add_client(world.database, "Keyed", [REDIRECT], jwks=PAIR.jwks)
+    assert shop.client_secret is None
+    return replace(world, shop=shop)
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
+def test_a_website_signs_instead_of_sending_a_secret(own_world: World, algorithm: str) -> None:
+    pair = Pair(algorithm)
+    site = registry.add_client(own_world.database, "Keyed", [REDIRECT], jwks=pair.jwks)
+    code = own_world.code(client_id=site.client_id)
+    now = own_world.clock()
+    first = _redeem(own_world, site.client_id, pair.assertion(site.client_id, now), code=code)
+    assert first.status_code == 200
+    form = {
+        "token": first.json()["access_token"],
+        "client_assertion_type": JWT_BEARER,
+        "client_assertion": pair.assertion(site.client_id, now, aud=[ISSUER]),
+    }
+    assert own_world.browser().post("/introspect", data=form).json()["active"] is True
+
+
+@pytest.mark.parametrize(("claims", "header"), WRONG)
+def test_a_worthless_assertion_is_refused(
+    keyed: World, claims: dict[str, Any], header: dict[str, Any]
+) -> None:
+    now, client_id = keyed.clock(), keyed.shop.client_id
+    answer = _redeem(keyed, client_id, PAIR.assertion(client_id, now, header=header, **claims))
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert "www-authenticate" in answer.headers
+    good = _redeem(keyed, client_id, PAIR.assertion(client_id, now))
+    assert good.json()["error"] == "invalid_grant"
+
+
+def test_nothing_but_the_key_signs(keyed: World) -> None:
+    now, client_id = keyed.clock(), keyed.shop.client_id
+    good = PAIR.assertion(client_id, now)
+    header, claims, signature = good.split(".")
+    shared = jwt.encode(
+        json.loads(base64.urlsafe_b64decode(claims + "==")), PAIR.pem[:60], "HS256", {"kid": "k-1"}
+    )
+    none = jwt.encode(json.loads(base64.urlsafe_b64decode(claims + "==")), None, "none")
+    for wrong in (
+        *(STRANGER.assertion(client_id, now), f"{header}.{claims}.", f"{header}.{claims}"),
+        *(f"{header}.{claims}.{signature[::-1]}", shared, none, "x", "", "a.b.c", "é.é.é"),
+    ):
+        answer = _redeem(keyed, client_id, wrong)
+        assert answer.status_code == 401, wrong
+    assert _redeem(keyed, client_id, good).json()["error"] == "invalid_grant"
+
+
+def test_an_assertion_is_good_once(keyed: World) -> None:
+    client_id = keyed.shop.client_id
+    assertion = PAIR.assertion(client_id, keyed.clock())
+    code = keyed.code(client_id=client_id)
+    assert _redeem(keyed, client_id, assertion, code=code).status_code == 200
+    answer = _redeem(keyed, client_id, assertion)
+    assert answer.status_code == 401
+    assert "used before" in answer.json()["error_description"]
+
+
+def test_a_website_proves_itself_in_its_own_way_only(keyed: World) -> None:
+    client_id, now = keyed.shop.client_id, keyed.clock()
+    assert keyed.redeem("ac_x", auth=None, client_id=client_id).status_code == 401
+    assert keyed.redeem("ac_x", auth=(client_id, "secret")).status_code == 401
+    other = keyed.other.client_id
+    assert _redeem(keyed, other, PAIR.assertion(other, now)).status_code == 401
+    both = _redeem(keyed, client_id, PAIR.assertion(client_id, now), client_secret="x")
+    assert both.status_code in (400, 401)
+    mixed = _redeem(keyed, other, PAIR.assertion(client_id, now))
+    assert mixed.json()["error"] == "invalid_request"
+    kind = _redeem(keyed, client_id, PAIR.assertion(client_id, now), client_assertion_type="x")
+    assert kind.status_code == 401
+
+
+# Agents
+
+
+@pytest.fixture(scope="module")
+def signer(world: World) -> World:
+    """The shared world with an agent that signs."""
+    agent = registry.add_agent(world.database, "key@owner.example", model="m", public_key=PAIR.pem)
+    assert not agent.agent_secret
+    return replace(world, agent=agent)
+
+
+def _approve(world: World, request: str, pair: Pair = PAIR, /, **changes: Any) -> Any:
+    extra = {"header": changes.pop("header", {"kid": None})}
+    claims = {"request_id": request, "origin": ORIGIN, **changes}
+    agent_id = world.agent.agent_id
+    body = {
+        "request_id": request,
+        "agent_id": agent_id,
+        "model": "claude-test",
+        "agent_assertion": pair.assertion(agent_id, world.clock(), **extra, **claims),
+    }
+    return world.browser().post("/api/agent/authenticate", json=body)
+
+
+def test_an_agent_signs_instead_of_sending_a_secret(signer: World) -> None:
+    browser = signer.browser()
+    request_id = signer.open(browser)
+    assert _approve(signer, request_id).status_code == 200
+    assert _approve(signer, request_id).status_code == 200
+    tokens = signer.redeem(signer.poll(browser, request_id)["code"]).json()
+    claims = signer.verified(tokens["id_token"], signer.shop.client_id)
+    assert claims["amr"] == ["swk"]
+    assert claims["sub"] == signer.agent.agent_id
+
+
+@pytest.mark.parametrize(("claims", "header"), [*WRONG, ({"request_id": "req_other"}, {})])
+def test_a_worthless_approval_is_refused(
+    signer: World, claims: dict[str, Any], header: dict[str, Any]
+) -> None:
+    request_id = signer.open(signer.browser())
+    answer = _approve(signer, request_id, header={"kid": None, **header}, **claims)
+    if header == {"kid": "k-2"}:
+        # The PEM file has no key id, so that a named one fits nothing.
+        assert answer.status_code == 401
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_credentials")
+    assert answer.json()["success"] is False
+    assert _approve(signer, request_id).status_code == 200
+
+
+@pytest.mark.parametrize("origin", [None, "https://evil.example", ORIGIN + "/", 5])
+def test_an_approval_names_the_website(signer: World, origin: Any) -> None:
+    answer = _approve(signer, signer.open(signer.browser()), origin=origin)
+    assert (answer.status_code, answer.json()["error"]) == (409, "origin_mismatch")
+
+
+def test_an_approval_is_good_once_and_needs_the_key(signer: World) -> None:
+    request_id = signer.open(signer.browser())
+    assert _approve(signer, request_id, STRANGER).status_code == 401
+    once = {"jti": "once"}
+    assert _approve(signer, request_id, **once).status_code == 200
+    assert _approve(signer, request_id, **once).status_code == 401
+    with_secret = {"agent_id": signer.agent.agent_id, "agent_secret": "ags_x"}
+    body = {"request_id": request_id, **with_secret}
+    assert signer.browser().post("/api/agent/authenticate", json=body).status_code == 401
+    both = {**body, "agent_assertion": "x"}
+    assert signer.browser().post("/api/agent/authenticate", json=both).status_code == 400
+
+
+def test_a_disabled_agents_key_is_void(own_world: World) -> None:
+    own_world.agent = registry.add_agent(
+        own_world.database, "key@owner.example", model="m", public_key=PAIR.pem
+    )
+    request_id = own_world.open(own_world.browser())
+    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    assert _approve(own_world, request_id).status_code == 401
+
+
+def test_an_agent_with_a_secret_has_no_key(own_world: World) -> None:
+    assert _approve(own_world, own_world.open(own_world.browser())).status_code == 401
+
+
+# Tokens for the APIs that an agent calls
+
+
+def _api_token(world: World, **changes: Any) -> Any:
+    auth = changes.pop("auth", (world.agent.agent_id, world.agent.agent_secret.reveal()))
+    good = {"grant_type": "client_credentials", "resource": "https://api.anywhere.example"}
+    form = {name: value for name, value in {**good, **changes}.items() if value is not None}
+    return world.browser().post("/token", data=form, auth=auth)
+
+
+def test_an_agent_gets_a_token_for_an_api(own_world: World) -> None:
+    answer = _api_token(own_world)
+    assert answer.status_code == 200, answer.text
+    tokens = answer.json()
+    assert set(tokens) == {"access_token", "token_type", "expires_in", "scope"}
+    claims = own_world.verified(tokens["access_token"], "https://api.anywhere.example")
+    agent_id = own_world.agent.agent_id
+    assert claims["sub"] == claims["client_id"] == claims["agent_id"] == agent_id
+    assert claims["model"] == "registered-model"
+    assert claims["scope"] == "agent"
+    two = ["https://a.example", "https://b.example"]
+    both = _api_token(own_world, resource=two, scope="agent email", model="m-2").json()
+    claims = own_world.verified(both["access_token"], two[0])
+    assert (claims["aud"], claims["model"], claims["scope"]) == (two, "m-2", "agent email")
+    registry.disable_agent(own_world.database, agent_id)
+    assert own_world.userinfo(tokens["access_token"]).status_code == 401
+    assert _api_token(own_world).status_code == 401
+
+
+def test_the_key_is_as_good_as_the_secret(signer: World) -> None:
+    assertion = PAIR.assertion(signer.agent.agent_id, signer.clock(), header={"kid": None})
+    proof = {"client_assertion_type": JWT_BEARER, "client_assertion": assertion}
+    assert _api_token(signer, auth=None, **proof).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"resource": None}, "invalid_target"),
+        ({"resource": "http://api.example"}, "invalid_target"),
+        ({"resource": "api"}, "invalid_target"),
+        ({"resource": "https://api.example/#x"}, "invalid_target"),
+        ({"scope": "admin"}, "invalid_scope"),
+        ({"scope": "openid"}, "invalid_scope"),
+        ({"model": "x" * 201}, "invalid_request"),
+    ],
+)
+def test_a_wrong_request_for_an_api_is_refused(
+    world: World, changes: dict[str, Any], error: str
+) -> None:
+    answer = _api_token(world, **changes)
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+
+
+def test_only_the_agent_itself_may_ask(world: World) -> None:
+    answer = _api_token(world, auth=world.basic())
+    assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")
+    assert _api_token(world, auth=(world.agent.agent_id, "wrong")).status_code == 401
+    assert _api_token(world, auth=None, client_id=world.agent.agent_id).status_code == 401
+
+
+# Reading keys
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
+def test_keys_come_in_three_forms(algorithm: str) -> None:
+    pair = Pair(algorithm)
+    for text in (pair.pem, json.dumps(pair.jwk), pair.jwks):
+        (key,) = parse_keys(text)
+        assert choose_key([key], key.get("kid"), algorithm)
+        assert not choose_key([key], key.get("kid"), "HS256")
+
+
+def _private_pem(pair: Pair) -> str:
+    from cryptography.hazmat.primitives import serialization as s
+
+    return str(
+        pair.private.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()).decode()
+    )
+
+
+def test_what_is_no_public_key_is_refused() -> None:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    weak = Pair("RS256", private=rsa.generate_private_key(65537, 1024))  # noqa: S505
+    for text, named in (
+        (_private_pem(PAIR), "private"),
+        (json.dumps({**PAIR.jwk, "d": "x"}), "private"),
+        ('{"kty": "oct", "k": "c2VjcmV0"}', "private or shared"),
+        (weak.jwks, "2048"),
+        (json.dumps({**PAIR.jwk, "use": "enc"}), "signatures"),
+        (json.dumps({**PAIR.jwk, "crv": "secp256k1"}), "use a key"),
+        (json.dumps({**PAIR.jwk, "x": "AA"}), "cannot be read"),
+        (json.dumps({**PAIR.jwk, "kid": 5}), "not a JWK"),
+        ('{"keys": []}', "1 to 20"),
+        ('{"keys": [5]}', "not a JWK"),
+        ("[]", "1 to 20"),
+        ("nonsense", "neither"),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "no public key"),
+    ):
+        with pytest.raises(ValueError, match=named):
+            parse_keys(text)
+
+
+def test_unusable_keys_beside_a_good_one_are_skipped() -> None:
+    assert len(usable_keys({"keys": [5, {"kty": "oct", "k": "x"}, PAIR.jwk]})) == 1
+    assert usable_keys({"keys": 5}) == usable_keys(None) == []
+
+
+def test_two_fitting_keys_are_none() -> None:
+    keys = [{**PAIR.jwk, "kid": "a"}, {**STRANGER.jwk, "kid": "b"}]
+    assert choose_key(keys, None, "ES256") is None
+    assert choose_key(keys, "a", "ES256")
+
+
+class _Web:
+    """Stands for the fetcher."""
+
+    def __init__(self) -> None:
+        self.fetched = 0
+        self.answer: Any = None
+
+    def get(self, url: str) -> Fetched:
+        self.fetched += 1
+        if self.answer is None:
+            raise FetchRefused("away")
+        return Fetched(200, "application/json", json.dumps(self.answer).encode())
+
+
+def test_fetched_keys_are_remembered_and_rotate() -> None:
+    web, now = _Web(), [0.0]
+    keys = ClientKeys(web, lambda: now[0])  # type: ignore[arg-type]
+    client = Client.__new__(Client)
+    client.jwks, client.jwks_uri = None, "https://shop.example/jwks"
+    web.answer = {"keys": [PAIR.jwk]}
+    for _ in range(3):
+        assert keys.of(client, "k-1")
+    assert web.fetched == 1
+    for _ in range(3):
+        keys.of(client, "k-unknown")
+    assert web.fetched == 1, "an unknown id soon after a fetch causes no other"
+    now[0] = PATIENCE
+    web.answer = {"keys": [{**PAIR.jwk, "kid": "k-unknown"}]}
+    assert keys.of(client, "k-unknown")[0]["kid"] == "k-unknown"
+    assert web.fetched == 2
+    now[0] += FRESH_FOR
+    web.answer = None
+    assert keys.of(client, "k-unknown"), "a failed fetch keeps the old keys"
+    assert web.fetched == 3
+    keys.of(client, "k-unknown")
+    assert web.fetched == 3
+    client.jwks_uri = None
+    assert keys.of(client, "k-1") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"jwks": "nonsense"}, "neither"),
+        ({"jwks": PAIR.jwks, "public": True}, "public client"),
+        ({"jwks_uri": "http://shop.example/jwks"}, "jwks_uri"),
+        ({"backchannel_logout_uri": "http://shop.example/out"}, "back-channel"),
+    ],
+)
+def test_a_website_with_bad_keys_is_not_registered(
+    own_world: World, change: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(registry.RegistrationError, match=named):
+        registry.add_client(own_world.database, "X", [REDIRECT], **change)
