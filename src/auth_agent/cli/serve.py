@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +46,7 @@ def serve(
         settings = server_settings(
             database, issuer or _loopback_issuer(host, port), upstream_compat=upstream_compat
         )
-        _tell(settings, host, port)
+        _tell(settings, host, port, workers)
         _tell_first_step(settings, _prepare(settings))
     _run(settings, host, port, workers)
 
@@ -92,6 +93,8 @@ def _tell_first_step(settings: ServerSettings, token: Secret | None) -> None:
 def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
     import uvicorn  # noqa: PLC0415
 
+    from auth_agent.server.logs import log_config  # noqa: PLC0415
+
     options: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -102,6 +105,7 @@ def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
         # The audit would believe whoever writes X-Forwarded-For.
         "proxy_headers": False,
         "timeout_graceful_shutdown": 20,
+        "log_config": log_config(settings.log_format),
     }
     if workers == 1:
         from auth_agent.server import create_app  # noqa: PLC0415
@@ -109,7 +113,9 @@ def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
         uvicorn.run(create_app(settings), **options)
         return
     _hand_over(settings)
-    uvicorn.run("auth_agent.server:create_app", factory=True, workers=workers, **options)
+    with TemporaryDirectory(prefix="auth-agent-metrics-") as folder:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        uvicorn.run("auth_agent.server:create_app", factory=True, workers=workers, **options)
 
 
 def _hand_over(settings: ServerSettings) -> None:
@@ -119,7 +125,7 @@ def _hand_over(settings: ServerSettings) -> None:
     os.environ["AUTH_AGENT_SERVER_UPSTREAM_COMPAT"] = str(settings.upstream_compat).lower()
 
 
-def _tell(settings: ServerSettings, host: str, port: int) -> None:
+def _tell(settings: ServerSettings, host: str, port: int, workers: int) -> None:
     from rich.console import Console  # noqa: PLC0415
     from sqlalchemy import make_url  # noqa: PLC0415
 
@@ -136,11 +142,20 @@ def _tell(settings: ServerSettings, host: str, port: int) -> None:
     if not settings.secrets:
         kept = secret_path(settings.database) or "memory, gone at the end"
         console.print(f"  secret     {kept}", markup=False)
-    for warning in _warnings(settings, host):
+    console.print(f"  mail       {_mail(settings)}", markup=False)
+    for warning in _warnings(settings, host, workers):
         console.print(f"  insecure   {warning}", style="yellow", markup=False)
 
 
-def _warnings(settings: ServerSettings, host: str) -> list[str]:
+def _mail(settings: ServerSettings) -> str:
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
+    if settings.smtp_url:
+        return f"by {urlsplit(settings.smtp_url.reveal()).hostname}"
+    return "printed here" if settings.is_loopback else "none: owners cannot sign in"
+
+
+def _warnings(settings: ServerSettings, host: str, workers: int) -> list[str]:
     from auth_agent.server.urls import is_loopback  # noqa: PLC0415
 
     found = []
@@ -150,6 +165,10 @@ def _warnings(settings: ServerSettings, host: str) -> list[str]:
         found.append(f"listens on {host} without TLS: put a proxy with TLS in front")
     if settings.upstream_compat:
         found.append("--upstream-compat: whoever knows a request id can finish the sign-in")
+    if "plaintext=allowed" in settings.smtp_url.reveal():
+        found.append("mail goes unencrypted: who is on the way can read the codes")
+    if workers > 1 and not settings.redis:
+        found.append(f"{workers} workers without Redis: each counts failures for itself")
     if not settings.secrets:
         found.append("no AUTH_AGENT_SERVER_SECRET: who reads the disk can sign tokens")
     return found

@@ -11,7 +11,7 @@ import hmac
 import re
 
 from msgspec import Struct
-from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from auth_agent.secret import Secret
 
@@ -45,12 +45,6 @@ _TOUCH = (
 _END = delete(browser_session).where(browser_session.c.token_hash == bindparam("hash"))
 _END_ALL = delete(browser_session).where(
     browser_session.c.kind == bindparam("of_kind"), browser_session.c.holder == bindparam("of")
-)
-_FORGET = delete(browser_session).where(
-    or_(
-        browser_session.c.expires_at < bindparam("now"),
-        and_(browser_session.c.seen_at < bindparam("idle_since")),
-    )
 )
 
 
@@ -113,11 +107,6 @@ def end_session(context: Context, connection: Connection, call: Call, kind: str)
 def end_sessions(connection: Connection, kind: str, holder: str) -> int:
     """Signs every browser of this administrator or owner out; says how many there were."""
     return int(connection.execute(_END_ALL, {"of_kind": kind, "of": holder}).rowcount)
-
-
-def forget_sessions(connection: Connection, now: int, idle: int) -> int:
-    values = {"now": now, "idle_since": now - idle}
-    return int(connection.execute(_FORGET, values).rowcount)
 
 
 def visitor_mark(context: Context, call: Call) -> tuple[str, Headers]:

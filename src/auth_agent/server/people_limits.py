@@ -16,13 +16,10 @@ from .call import Refusal
 from .credentials import new_token
 from .people_tables import failed_attempt
 
-LONGEST_WINDOW = 3_600
-
 _COUNT = select(func.count(), func.min(failed_attempt.c.at)).where(
     failed_attempt.c.subject == bindparam("subject"), failed_attempt.c.at > bindparam("since")
 )
 _TAKE_BACK = delete(failed_attempt).where(failed_attempt.c.id.in_(bindparam("ids", expanding=True)))
-_FORGET = delete(failed_attempt).where(failed_attempt.c.at < bindparam("before"))
 
 
 class Limit(NamedTuple):
@@ -61,7 +58,3 @@ def too_many(seconds: int) -> Refusal:
     minutes = -(-wait // 60)
     text = f"Too many attempts; try again in {minutes} minute{'s' * (minutes > 1)}"
     return Refusal(429, "too_many_attempts", text, (("retry-after", str(wait)),))
-
-
-def forget_attempts(connection: Connection, now: int) -> int:
-    return int(connection.execute(_FORGET, {"before": now - LONGEST_WINDOW}).rowcount)

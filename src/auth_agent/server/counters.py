@@ -1,0 +1,49 @@
+"""What the server counts, for Prometheus: events of the audit, and how long requests take.
+
+Several workers write to files of a folder (`PROMETHEUS_MULTIPROC_DIR`, which `auth-agent serve`
+makes), so that whichever of them is asked tells of all.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+_own = CollectorRegistry(auto_describe=True)
+_EVENTS = Counter(
+    "auth_agent_events",
+    "What the audit log records: issues, refusals, revocations, sign-ins, administration.",
+    ["kind", "outcome"],
+    registry=_own,
+)
+_REQUESTS = Histogram(
+    "auth_agent_request_seconds",
+    "How long requests took, from their last byte read to their answer.",
+    ["endpoint", "status"],
+    buckets=_BUCKETS,
+    registry=_own,
+)
+
+
+def count_event(kind: str, outcome: str) -> None:
+    """Both words are ours, never something that came in."""
+    _EVENTS.labels(kind, outcome).inc()
+
+
+def observe_request(endpoint: str, status: int, seconds: float) -> None:
+    """One answered request; the status is told as its class, e.g. `2xx`."""
+    _REQUESTS.labels(endpoint, f"{status // 100}xx").observe(seconds)
+
+
+def exposition() -> bytes:
+    """All counters in Prometheus' text format."""
+    registry = _own
+    if os.environ.get(FOLDER):
+        registry = CollectorRegistry(auto_describe=True)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

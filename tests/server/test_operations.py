@@ -1,0 +1,263 @@
+"""Metrics, logs, readiness, sweeping, the first start, and a stop that finishes its work."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import func, insert, select
+
+from auth_agent.secret import Secret
+from auth_agent.server import Database, console_accounts, people_tables, registry
+from auth_agent.server.logs import JsonFormatter, log_config
+from tests.server.conftest import Build
+from tests.server.people import Person, administrator, signed_in
+from tests.server.world import World
+
+ROOT = Path(__file__).parents[2]
+
+
+def sample(text: str, name: str, **labels: str) -> float:
+    return sum(
+        each.value
+        for family in text_string_to_metric_families(text)
+        for each in family.samples
+        if each.name == name and labels.items() <= each.labels.items()
+    )
+
+
+def test_metrics_count_what_happens(world: World) -> None:
+    person = Person(world)
+    before = person.get("/metrics").text
+    world.tokens()
+    world.answer(world.open(world.browser()), agent_secret="wrong")
+    answer = person.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert answer.headers["cache-control"] == "no-store"
+    for labels in (
+        {"kind": "token", "outcome": "issued"},
+        {"kind": "approval", "outcome": "approved"},
+        {"kind": "approval", "outcome": "invalid_credentials"},
+    ):
+        name = "auth_agent_events_total"
+        assert sample(answer.text, name, **labels) == sample(before, name, **labels) + 1
+    name = "auth_agent_request_seconds_count"
+    for labels in ({"endpoint": "token", "status": "2xx"},):
+        assert sample(answer.text, name, **labels) == sample(before, name, **labels) + 1
+
+
+def test_metrics_tell_nobody_else(build: Build) -> None:
+    secrets = (Secret("s" * 32),)
+    world = build(secrets=secrets)
+    assert Person(world, "192.0.2.1").get("/metrics").status_code == 404
+    public = build(issuer="https://id.example", secrets=secrets)
+    assert Person(public).get("/metrics").status_code == 404
+    guarded = build(metrics_token=Secret("a token for metrics"), secrets=secrets)
+    person = Person(guarded, "192.0.2.1")
+    for wrong in ("", "Bearer x", "Basic a token for metrics", "Bearer é"):
+        headers = {"authorization": wrong.encode()} if wrong else {}
+        answer = person.http.get("/metrics", headers=headers)
+        assert answer.status_code == 401
+        assert "auth_agent" not in answer.text
+    headers = {"authorization": "Bearer a token for metrics"}
+    assert person.http.get("/metrics", headers=headers).status_code == 200
+
+
+def test_metrics_hold_nothing_that_came_in(world: World) -> None:
+    world.answer(world.open(world.browser()), agent_id="agent_canary", agent_secret="wrong")
+    world.browser().get("/canary/path")
+    assert "canary" not in Person(world).get("/metrics").text
+
+
+def test_ready_tells_of_database_and_keys(build: Build) -> None:
+    world = build()
+    assert world.browser().get("/ready").json() == {"status": "ready"}
+    for key in world.context.keyring.current().keys:
+        assert key
+    other = build()
+    other.context.keyring._snapshot = None
+    other.context.keyring._sealing = []
+    answer = other.browser().get("/ready")
+    assert (answer.status_code, answer.json()["error"]) == (503, "signing key")
+
+
+def test_a_json_line_for_each_event(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "auth_agent.server.audit")
+    secret = world.agent.agent_secret.reveal()
+    tokens = world.tokens()
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    found = [line for line in lines if line["logger"] == "auth_agent.server.audit"]
+    assert [(line["kind"], line["outcome"]) for line in found] == [
+        ("approval", "approved"),
+        ("token", "issued"),
+    ]
+    assert all(line["agent_id"] == world.agent.agent_id for line in found)
+    assert all(re.fullmatch(r"[\d-]{10}T[\d:]{8}\.\d{3}Z", line["time"]) for line in found)
+    shown = json.dumps(lines)
+    assert not any(each in shown for each in (secret, *tokens.values()) if isinstance(each, str)
+                   and each not in ("Bearer", tokens["scope"]))  # fmt: skip
+
+
+def test_a_json_line_holds_the_exception_and_stays_one_line() -> None:
+    try:
+        int("two\nlines")
+    except ValueError:
+        record = logging.getLogger("x").makeRecord(
+            "x", logging.ERROR, "f", 1, "bad\nthing", (), sys.exc_info()
+        )
+    text = JsonFormatter().format(record)
+    assert "\n" not in text
+    assert "ValueError" in json.loads(text)["exception"]
+    assert log_config("text")["loggers"]["auth_agent"]["level"] == "WARNING"
+
+
+def test_what_people_left_behind_is_swept(own_world: World) -> None:
+    administrator(own_world)
+    signed_in(own_world)
+    console_accounts.make_setup_link(own_world.database, None, own_world.context.now())
+    Person(own_world).send("/console/sign-in", name="ada", password="wrong password")
+    Person(own_world).send("/owner/sign-in", email="nobody@nowhere.example")
+    with own_world.database.begin() as connection:
+        row = {"request_id": "r", "agent_id": "a", "model": "m", "code_hash": "h", "guesses": 0}
+        row |= {"mails": 1, "created_at": 1, "expires_at": own_world.context.now()}
+        connection.execute(insert(people_tables.second_step), row)
+    tables = ("browser_session", "setup_link", "failed_attempt", "mailed_proof", "second_step")
+    assert all(count(own_world, name) for name in tables)
+    own_world.context.sweeper.sweep(own_world.context.now())
+    assert all(count(own_world, name) for name in tables)
+    own_world.clock.forward(2 * 86_400)
+    own_world.context.sweeper.sweep(own_world.context.now())
+    assert [name for name in tables if count(own_world, name)] == []
+
+
+def count(world: World, name: str) -> int:
+    table = getattr(people_tables, name)
+    with world.database.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+# Real servers
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/auth-agent.db"
+
+
+@contextmanager
+def serving(url: str, *options: str, **environ: str) -> Iterator[Any]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from auth_agent.cli import main; main()", "serve"]
+    command += ["--database", url, "--port", str(port), *options]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AUTH_AGENT", "PROMETHEUS"))}
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**kept, **environ}, stderr=subprocess.PIPE, text=True
+    ) as server:
+        server.base, server.port = f"http://127.0.0.1:{port}", port
+        server.told = []
+        assert server.stderr
+        reader = threading.Thread(target=lambda: server.told.extend(server.stderr), daemon=True)
+        reader.start()
+        try:
+            _wait_for(server)
+            yield server
+        finally:
+            if server.poll() is None:
+                server.send_signal(signal.SIGTERM)
+            server.wait(30)
+            reader.join(5)
+
+
+def _wait_for(server: Any) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            httpx2.get(server.base + "/health")
+        except httpx2.TransportError:
+            assert time.monotonic() < end
+            assert server.poll() is None, server.told
+            time.sleep(0.05)
+        else:
+            return
+
+
+def test_a_stop_finishes_the_request_in_flight_and_the_first_start_prints_a_link(url: str) -> None:
+    database = Database.open(url)
+    client = registry.add_client(database, "Shop", ["https://shop.example/cb"])
+    database.close()
+    assert client.client_secret
+    body = f"token=x&client_id={client.client_id}&client_secret={client.client_secret.reveal()}"
+    head = (
+        "POST /introspect HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+        f"content-type: application/x-www-form-urlencoded\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    with serving(url, AUTH_AGENT_SERVER_LOG_FORMAT="json") as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall((head + body[:5]).encode())
+            time.sleep(0.3)
+            server.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            with pytest.raises(httpx2.TransportError):
+                httpx2.get(server.base + "/health")
+            connection.sendall(body[5:].encode())
+            answer = connection.makefile("rb").read().decode()
+        assert answer.startswith("HTTP/1.1 200")
+        assert answer.endswith('{"active":false}')
+        assert server.wait(20) in (0, -signal.SIGTERM)
+    told = "".join(server.told)
+    link = re.search(r"http://127\.0\.0\.1:\d+/console/setup\?token=([\w-]{43})", told)
+    assert link, told
+    assert "insecure" in told
+    assert client.client_secret.reveal() not in told
+    database = Database.open(url)
+    with database.read() as connection:
+        assert console_accounts.find_setup_link(connection, link[1], int(time.time()))
+    console_accounts.create_account(database, "ada", None, 1)
+    database.close()
+
+
+def test_two_workers_tell_one_truth_and_log_events_as_json(url: str) -> None:
+    database = Database.open(url)
+    console_accounts.create_account(database, "ada", Secret("a long password"), 1)
+    database.close()
+    environ = {
+        "AUTH_AGENT_SERVER_LOG_FORMAT": "json",
+        "AUTH_AGENT_SERVER_METRICS_TOKEN": "a token for metrics",
+    }
+    with serving(url, "--workers", "2", **environ) as server:
+        for _ in range(20):
+            form = {"grant_type": "x", "client_id": "nobody"}
+            assert httpx2.post(server.base + "/token", data=form).status_code in (400, 401)
+        headers = {"authorization": "Bearer a token for metrics"}
+        counts = [
+            sample(
+                httpx2.get(server.base + "/metrics", headers=headers).text,
+                "auth_agent_request_seconds_count",
+                endpoint="token",
+            )
+            for _ in range(5)
+        ]
+        assert counts == [20.0] * 5
+    told = "".join(server.told)
+    assert "console/setup" not in told
+    assert "without Redis" in told
+    events = [json.loads(line) for line in server.told if line.startswith("{")]
+    assert {event["outcome"] for event in events} >= {"refused"}
+    assert "a token for metrics" not in told
