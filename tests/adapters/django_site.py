@@ -90,6 +90,10 @@ async def static(request):
     return JsonResponse({}, headers={"Cache-Control": PUBLIC_CACHE})
 
 
+def page(request):
+    return HttpResponse("<p>shop</p>", headers={"Link": '</style.css>; rel="preload"'})
+
+
 @non_atomic_requests
 @requires_agent
 async def me(request):
@@ -114,6 +118,7 @@ def echo(request):
 urlpatterns = [
     path("", home),
     path("static", static),
+    path("page", page),
     path("me", me),
     path("reports", Reports.as_view()),
     re_path("^private/(.*)$", private),
