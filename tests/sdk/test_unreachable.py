@@ -1,0 +1,148 @@
+"""Servers that do not answer: the error says why, and what to do about it."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+from contextlib import contextmanager
+
+import anyio
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from auth_agent import ServerUnavailable
+from auth_agent.sdk import AgentSDK, AsyncAgentSDK
+from tests.adapters.network import free_port
+
+
+def _sync(server_url):
+    AgentSDK(agent_id="a", server_url=server_url, deadline=5).get_user_info("at.1.x")
+
+
+def _async(server_url):
+    sdk = AsyncAgentSDK(agent_id="a", server_url=server_url, deadline=5)
+    anyio.run(sdk.get_user_info, "at.1.x")
+
+
+@pytest.fixture(params=[_sync, _async], ids=["sync", "async"])
+def refused(request):
+    def ask(server_url):
+        with pytest.raises(ServerUnavailable) as caught:
+            request.param(server_url)
+        assert "at.1.x" not in str(caught.value)
+        return caught.value
+
+    return ask
+
+
+@contextmanager
+def listening(answer):
+    """Each connection is handed to `answer`, until the test is over."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.1)
+        done = threading.Event()
+
+        def serve():
+            while not done.is_set():
+                try:
+                    connection, _ = listener.accept()
+                except TimeoutError:
+                    continue
+                with connection:
+                    connection.settimeout(5)
+                    try:
+                        answer(connection)
+                    except OSError:  # the other side hangs up, as it should
+                        continue
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            done.set()
+            thread.join(5)
+
+
+@pytest.fixture(scope="module")
+def own_authority(tmp_path_factory):
+    """A certificate for 127.0.0.1 that nobody has signed but its own key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+def test_a_certificate_that_nobody_trusts(refused, own_authority):
+    def shake_hands(connection):
+        own_authority.wrap_socket(connection, server_side=True).close()
+
+    with listening(shake_hands) as port:
+        error = refused(f"https://127.0.0.1:{port}")
+    assert error.code == "tls_failed"
+    assert "not trusted" in error.description
+    assert "self" in error.description
+
+
+def test_a_port_that_speaks_no_tls(refused):
+    def speak_http(connection):
+        connection.recv(1_024)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+
+    with listening(speak_http) as port:
+        error = refused(f"https://127.0.0.1:{port}")
+    assert error.code == "tls_failed"
+    assert "is it an https port?" in error.description
+
+
+def test_a_name_that_has_no_address(refused):
+    error = refused("https://auth.invalid")  # RFC 6761 6.4
+    assert error.code == "dns_failed"
+    assert "auth.invalid" in error.description
+
+
+def test_a_proxy_that_refuses(refused, monkeypatch):
+    def refuse(connection):
+        connection.recv(1_024)
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+
+    with listening(refuse) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        error = refused("https://auth.example")
+    assert error.code == "proxy_failed"
+    assert "HTTPS_PROXY" in error.description
+
+
+def test_nobody_listens(refused):
+    error = refused(f"http://127.0.0.1:{free_port()}")
+    assert error.code == "server_unavailable"
