@@ -12,7 +12,6 @@ from django.http.response import HttpResponseBase
 from auth_agent.asgi import AsgiVisit
 from auth_agent.errors import SettingsError
 from auth_agent.gate import Entry
-from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.url import quote_path
 from auth_agent.wire import Cookie, Reply, Visit
 
@@ -116,9 +115,7 @@ def finish(
     """The application's response with what the core has to add; its body is never touched."""
     names = ("Vary", "Cache-Control", "Content-Type", "Link")
     told = [(name, response[name]) for name in names if name in response]
-    for name, value in entry.finish(told, cookies):
-        if (name, value) not in told:
-            write_header(response, name, value)
+    write_headers(response, entry.finish(told, cookies))
     return response
 
 

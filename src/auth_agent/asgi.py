@@ -11,7 +11,6 @@ from typing import Any
 
 from auth_agent.drive import aclose, arun
 from auth_agent.gate import Entry, RelyingParty
-from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
 from auth_agent.wire import Cookie, Pass, Reply, Visit
@@ -136,15 +135,12 @@ def _finishing(send: Send, entry: Entry, cookies: tuple[Cookie, ...]) -> Send:
     def finish(message: Message) -> Awaitable[None]:
         if message["type"] != "http.response.start":
             pass
-        elif entry.read and not cookies and not _has_cache_headers(message["headers"]):
-            message["headers"] = [*message["headers"], *_PRIVATE]  # the common case, quickly
-        elif entry.read or cookies:
+        elif entry.agent and not cookies and not _has_cache_headers(message["headers"]):
+            if entry.read:  # the common case, quickly
+                message["headers"] = [*message["headers"], *_PRIVATE]
+        else:
             headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in message["headers"]]
-            if entry.read:
-                headers = private_headers(headers)
-            if cookies:
-                headers = cookie_headers(headers, cookies)
-            message["headers"] = _encode(headers)
+            message["headers"] = _encode(entry.finish(headers, cookies))
         return send(message)
 
     return finish

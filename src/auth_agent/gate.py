@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -34,6 +34,7 @@ from auth_agent.policy import (
     judge_site,
 )
 from auth_agent.renewal import is_due, keep, renew
+from auth_agent.reply import cookie_headers, is_page, link_headers, private_headers
 from auth_agent.routes import Routes
 from auth_agent.session import (
     Session,
@@ -46,7 +47,7 @@ from auth_agent.settings import Settings
 from auth_agent.site import Hooks, Site
 from auth_agent.store import Store
 from auth_agent.url import safe_next
-from auth_agent.wire import Flow, Outcome, Pass, Reply, Visit, join
+from auth_agent.wire import Cookie, Flow, Outcome, Pass, Reply, Visit, join
 
 ANY_AGENT = Requirement()
 
@@ -252,3 +253,18 @@ class Entry:
         self.visit = visit
         self.agent = agent
         self.read = False
+
+    def finish(
+        self, headers: Iterable[tuple[str, str]], cookies: Iterable[Cookie] = ()
+    ) -> list[tuple[str, str]]:
+        """The headers of the application's response, with what belongs to them.
+
+        A response for which the agent was read is private, one with cookies of ours is stored
+        nowhere, and a page that nobody is signed in on says where an agent can.
+        """
+        finished = private_headers(headers) if self.read else list(headers)
+        if self.agent is None and is_page(finished):
+            login_path = self.relying_party.login_path(self.visit.target)
+            finished = link_headers(finished, f'<{login_path}>; rel="login"')
+        cookies = tuple(cookies)
+        return cookie_headers(finished, cookies) if cookies else finished

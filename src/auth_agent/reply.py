@@ -98,6 +98,22 @@ def post_button(target: str, text: str) -> str:
     return f'<form method="post" action="{escape(target)}">{button}</form>'
 
 
+def is_page(headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether a response is HTML."""
+    return any(
+        name.lower() == "content-type" and value.lower().startswith("text/html")
+        for name, value in headers
+    )
+
+
+def link_headers(headers: Iterable[tuple[str, str]], link: str) -> list[tuple[str, str]]:
+    """One more `Link`, in one header with those that are there (RFC 8288 3)."""
+    kept, links = [], []
+    for name, value in headers:
+        (links if name.lower() == "link" else kept).append((name, value))
+    return [*kept, ("Link", ", ".join([*(value for _, value in links), link]))]
+
+
 def private_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """For a response for which the agent was read: no shared cache may give it to another."""
     kept, vary, control = [], [], []

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from auth_agent.drive import run
 from auth_agent.gate import Entry, RelyingParty
-from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
 from auth_agent.wire import Cookie, Pass, Reply, Visit
@@ -98,10 +97,6 @@ def _finishing(
     def finish(
         status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        if entry.read:
-            headers = private_headers(headers)
-        if cookies:
-            headers = cookie_headers(headers, cookies)
-        return start_response(status, headers, exc_info)
+        return start_response(status, entry.finish(headers, cookies), exc_info)
 
     return finish

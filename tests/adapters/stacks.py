@@ -1,6 +1,6 @@
 """The same small site on every stack.
 
-`/` is public and reads the agent, `/static` is public and does not, `/me` needs an agent,
+`/` is public and reads the agent, `/static` and `/page` are public and do not, `/me` needs one,
 `/reports` needs a scope, `/private/report` is guarded by configuration alone.
 """
 
@@ -30,6 +30,7 @@ from tests.adapters import django_site
 from tests.adapters.network import serve_asgi, serve_wsgi
 
 PUBLIC_CACHE = "public, max-age=60"
+PAGE_HEADERS = {"Content-Type": "text/html; charset=utf-8", "Link": '</style.css>; rel="preload"'}
 
 
 class Stack(NamedTuple):
@@ -48,6 +49,9 @@ def build_starlette(settings):
     async def static(request):
         return JSONResponse({}, headers={"Cache-Control": PUBLIC_CACHE})
 
+    async def page(request):
+        return Response(b"<p>A page", headers=PAGE_HEADERS)
+
     @requires_agent
     async def me(request):
         return JSONResponse(describe(request.state.agent))
@@ -65,6 +69,7 @@ def build_starlette(settings):
     routes = [
         Route("/", home),
         Route("/static", static),
+        Route("/page", page),
         Route("/me", me, methods=["GET", "POST"]),
         Route("/reports", reports),
         Route("/private/{rest:path}", private, methods=["GET", "POST", "OPTIONS"]),
@@ -85,6 +90,10 @@ def build_fastapi(settings):
     @app.get("/static")
     async def static():
         return JSONResponse({}, headers={"Cache-Control": PUBLIC_CACHE})
+
+    @app.get("/page")
+    async def page():
+        return Response(b"<p>A page", headers=PAGE_HEADERS)
 
     @app.api_route("/me", methods=["GET", "POST"])
     async def me(agent: CurrentAgent):
@@ -116,6 +125,10 @@ def build_flask(settings):
     @app.get("/static")
     def static():
         return {}, {"Cache-Control": PUBLIC_CACHE}
+
+    @app.get("/page")
+    def page():
+        return b"<p>A page", PAGE_HEADERS
 
     @app.route("/me", methods=["GET", "POST"])
     @flask_requires_agent
@@ -189,6 +202,8 @@ def answer(path, agent, relying_party, visit, body):
         if refusal is not None:
             headers = [pair for pair in refusal.header_list() if pair[0] != "Content-Length"]
             return refusal.status, headers, refusal.body
+    if path == "/page":
+        return 200, list(PAGE_HEADERS.items()), b"<p>A page"
     if path == "/echo":
         return 200, [("Content-Type", "application/octet-stream")], body
     content = {"/": describe(agent), "/me": describe(agent), "/private/report": {"report": 42}}

@@ -87,6 +87,16 @@ def test_responses_that_do_not_are_untouched(site):
     assert "vary" not in answer.headers
 
 
+def test_a_public_page_shows_an_agent_the_door(site):
+    answer = site.get("/page?tab=1")
+    links = answer.headers["link"].split(", ")
+    door = '</auth-agent/login?next=/page%3Ftab%3D1>; rel="login"'
+    assert links == ['</style.css>; rel="preload"', door]
+    assert "link" not in site.get("/static").headers, "an API's answers are left alone"
+    site.sign_in()
+    assert site.get("/page").headers["link"] == '</style.css>; rel="preload"'
+
+
 def test_a_form_arrives_whole(site):
     """The body is the application's: the middleware neither reads nor keeps it."""
     body = b"x" * 300_000
@@ -124,7 +134,7 @@ def _cookies_after_sign_in(site):
     return found
 
 
-def test_twenty_agents_at_once_are_never_mixed_up(site):
+def test_fifty_agents_at_once_are_never_mixed_up(site):
     from concurrent.futures import ThreadPoolExecutor
 
     from tests.adapters.conftest import Visitor
@@ -135,8 +145,8 @@ def test_twenty_agents_at_once_are_never_mixed_up(site):
             assert back.headers["location"] == f"/me?agent={number}"
             return visitor.get("/me").json()["agent_id"]
 
-    with ThreadPoolExecutor(8) as pool:
-        seen = list(pool.map(sign_in, range(20)))
-    assert seen == [f"agent_{number}" for number in range(20)]
+    with ThreadPoolExecutor(16) as pool:
+        seen = list(pool.map(sign_in, range(50)))
+    assert seen == [f"agent_{number}" for number in range(50)]
     path = "/.well-known/oauth-authorization-server"
     assert (site.provider.count(path), site.provider.count("/.well-known/jwks.json")) == (1, 1)

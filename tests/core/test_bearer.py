@@ -275,6 +275,13 @@ class TestOpaque:
         assert call(api, token, path="/public") == Pass(None)
 
 
+def test_ten_thousand_garbage_tokens_ask_nobody_and_leave_nothing(api, server):
+    for number in range(10_000):
+        call(api, f"eyJ{number}.eyJ{number}.x{number}", path="/public")
+    assert server.requests == []
+    assert api.relying_party._bearers._known == {}
+
+
 def test_a_token_outweighs_a_session(api, server):
     api.sign_in()
     headers = {

@@ -14,7 +14,8 @@ from tests.core.browser import location
 
 BASE = "https://shop.example/auth-agent/callback"
 
-_HOSTS = ["evil.example", "evil.example/path", "user@evil.example", "[::1]", "evil.example:443"]
+_HOSTS = ["evil.example", "evil.example/path", "user@evil.example", "[::1]", "evil.example:443",
+          "127.0.0.1", "shop.example@evil.example"]  # fmt: skip
 _STARTS = [
     "//", "///", "////", "/\\", "\\/", "\\\\", "/\\/", "\\", "/\t/", "/\n/", "/\r/", "\t//", "\n//",
     " //", "/\x1f/", "/%2f", "/%2F", "/%5c", "/%5C", "/%2f%2f", "http://", "https://", "https:",
@@ -38,7 +39,7 @@ def browser_origin(next_path: str) -> str:
 
 
 def test_the_corpus_is_large_enough():
-    assert len(set(HOSTILE)) >= 250
+    assert len(set(HOSTILE)) >= 300
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
