@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -71,6 +72,7 @@ class World:
     agent_id: str
     secret: str
     settings: dict[str, Any]
+    database: Any
     ahead: list[float] = field(default_factory=lambda: [0.0])
 
     def options(self, **changes):
@@ -106,7 +108,16 @@ def _world(tmp_path_factory) -> Iterator[World]:
     secret = agent.agent_secret.reveal()
     with serving(server, issuer), serving(shop, website):
         yield World(
-            issuer, server, website, shop, client.client_id, agent.agent_id, secret, settings, ahead
+            issuer,
+            server,
+            website,
+            shop,
+            client.client_id,
+            agent.agent_id,
+            secret,
+            settings,
+            database,
+            ahead,
         )
     drive.close()
 
@@ -220,4 +231,49 @@ def _sign_in_async(options, url, **wishes):
 @pytest.fixture(params=[_sign_in, _sign_in_async], ids=["sync", "async"])
 def sign_in(request):
     """`sign_in(options, url)` in one colour, then a second request with the client."""
+    return request.param
+
+
+class Sync:
+    """An AgentSDK."""
+
+    kind = AgentSDK
+
+    def __init__(self, **options):
+        self.sdk = AgentSDK(**options)
+
+    def __getattr__(self, name):
+        return getattr(self.sdk, name)
+
+    def get(self, session, *urls, **more):
+        """Each URL with a session of its own colour; the answers."""
+        with session:
+            return [session.get(url, **more) for url in urls]
+
+
+class Async(Sync):
+    """An AsyncAgentSDK, of which each call is awaited in an event loop of its own."""
+
+    kind = AsyncAgentSDK
+
+    def __init__(self, **options):
+        self.sdk = AsyncAgentSDK(**options)
+
+    def __getattr__(self, name):
+        method = getattr(self.sdk, name)
+        if not inspect.iscoroutinefunction(method):
+            return method
+        return lambda *args, **kwargs: anyio.run(lambda: method(*args, **kwargs))
+
+    def get(self, session, *urls, **more):
+        async def main():
+            async with session:
+                return [await session.get(url, **more) for url in urls]
+
+        return anyio.run(main)
+
+
+@pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
+def make_sdk(request):
+    """`make_sdk(**options)`: an SDK in one colour, of which every method returns its result."""
     return request.param

@@ -92,6 +92,8 @@ def own_token_request(options: Options, resource: str, scope: str | None) -> Flo
     fields = {"grant_type": "client_credentials", "resource": resource}
     if scope is not None:
         fields["scope"] = scope
+    if options.model is not None:
+        fields["model"] = options.model
     return (yield from client_form(options, at(options, "/token"), fields))
 
 

@@ -45,7 +45,10 @@ def client_form(options: Options, url: str, fields: dict[str, str]) -> Flow[Http
 
 
 def _sign(pem: Secret, options: Options, issuer: str, bound: dict[str, str]) -> Flow[str]:
-    """RFC 7523 3: for a minute, for once, for this issuer, and for what is named."""
+    """RFC 7523 3: for a minute, for once, for this issuer, and for what is named.
+
+    Without a key id: an agent has one key, and it was registered as a PEM file, which names none.
+    """
     import jwt  # noqa: PLC0415
 
     private, at = load_key(pem), int((yield from today()))
@@ -58,4 +61,4 @@ def _sign(pem: Secret, options: Options, issuer: str, bound: dict[str, str]) -> 
         "exp": at + ASSERTION_SECONDS,
         "jti": (yield from draw()),
     }
-    return jwt.encode(claims, private.key, private.alg, headers={"kid": private.kid})
+    return jwt.encode(claims, private.key, private.alg)
