@@ -7,7 +7,8 @@ import json
 import pytest
 
 from auth_agent import Requirement, ServerUnavailable
-from auth_agent.testing.provider import ABSENT, json_response
+from auth_agent.testing.issuer import ABSENT
+from auth_agent.testing.provider import json_response
 from auth_agent.wire import Pass
 from tests.core.browser import ValueVisit, cause, drive
 

@@ -8,7 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from auth_agent.testing.provider import ABSENT, json_response
+from auth_agent.testing.issuer import ABSENT
+from auth_agent.testing.provider import json_response
 from tests.core.browser import cause
 
 DAY = 86_400
@@ -157,14 +158,14 @@ def test_an_hmac_with_the_public_key_is_refused(browser, server):
 
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    from auth_agent.testing.provider import _encode
+    from auth_agent.testing.issuer import encode
 
     def forge(claims, header):
         pem = server.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        head = _encode(json.dumps({"alg": "HS256", "kid": server.kid}).encode())
-        body = _encode(json.dumps(claims).encode())
+        head = encode(json.dumps({"alg": "HS256", "kid": server.kid}).encode())
+        body = encode(json.dumps(claims).encode())
         mac = hmac.digest(pem, f"{head}.{body}".encode(), hashlib.sha256)
-        return f"{head}.{body}.{_encode(mac)}"
+        return f"{head}.{body}.{encode(mac)}"
 
     server.sign = forge
     server.metadata["id_token_signing_alg_values_supported"] = ["ES256", "HS256"]

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from auth_agent import RelyingParty, Requirement, SignInRefused
-from auth_agent.testing.provider import ABSENT
+from auth_agent.testing.issuer import ABSENT
 from auth_agent.wire import Pass
 from tests.core.browser import Browser, ValueVisit, cause
 

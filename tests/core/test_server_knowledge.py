@@ -8,7 +8,8 @@ from jwt.algorithms import ECAlgorithm
 from auth_agent import ServerUnavailable
 from auth_agent.metadata import cache_seconds
 from auth_agent.testing import FakeServer
-from auth_agent.testing.provider import ABSENT, json_response
+from auth_agent.testing.issuer import ABSENT
+from auth_agent.testing.provider import json_response
 from auth_agent.wire import HttpResponse
 from tests.core.browser import cause
 

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 import pytest
 
 from auth_agent import ServerUnavailable
-from auth_agent.testing.provider import ABSENT, json_response
+from auth_agent.testing.issuer import ABSENT
+from auth_agent.testing.provider import json_response
 from auth_agent.wire import HttpResponse
 from tests.core.browser import NAVIGATION, cause, location, relative
 

@@ -21,16 +21,13 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
+from auth_agent.testing.issuer import ABSENT, Issuer, encode, present
 from auth_agent.wire import HttpRequest, HttpResponse
 
-ABSENT = object()
-"""A claim, header field or metadata field with this value is left out."""
 
-
-class FakeServer:
+class FakeServer(Issuer):
     """One issuer, one website, one agent."""
 
     def __init__(
@@ -41,20 +38,26 @@ class FakeServer:
         client_secret: str = "cs_a secret: with+signs",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.issuer = issuer
-        self.client_id = client_id
+        super().__init__(issuer, client_id, clock)
         self.client_secret = client_secret
-        self.clock = clock
+        self.client_key: Any = None
+        """The website's public key, for `private_key_jwt`."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what it was asked, what it gave and how it was bent; its key stays."""
         self.requests: list[HttpRequest] = []
         """Everything that was asked, in order."""
         self.answers: dict[str, HttpResponse | Exception] = {}
         """Path to what is answered (or raised) there, instead of the truth."""
-        self.claims: dict[str, Any] = {}
-        self.header: dict[str, Any] = {}
+        self.claims = {}
+        self.header = {}
         self.metadata: dict[str, Any] = {}
         self.userinfo: dict[str, Any] = {}
         self.token_response: dict[str, Any] = {}
-        self.agent: dict[str, Any] = {
+        self.introspection: dict[str, Any] = {}
+        """What introspection adds to, or bends in, the claims of an active token."""
+        self.agent = {
             "sub": "agent_7",
             "agent_id": "agent_7",
             "model": "claude-opus-4",
@@ -63,23 +66,12 @@ class FakeServer:
             "email_verified": True,
             "name": "Shopping agent",
         }
-        self.active: set[str] = set()
-        """The tokens that introspection calls active; a refresh token works while it is here."""
-        self.introspection: dict[str, Any] = {}
-        """What introspection adds to, or bends in, the claims of an active token."""
-        self.client_key: Any = None
-        """The website's public key, for `private_key_jwt`."""
+        self.active = set()
         self.extra_keys: list[dict[str, Any]] = []
         self.issued_codes: list[str] = []
         self._assertions: set[str] = set()
         self._families: dict[str, set[str]] = {}
         self._codes: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
-        self.rotate()
-
-    def rotate(self) -> None:
-        """A new signing key; the old one is no longer published."""
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.kid = secrets.token_hex(8)
 
     def count(self, path: str) -> int:
         """How often a path was asked for."""
@@ -96,40 +88,6 @@ class FakeServer:
         answer = {"code": code, "state": query["state"], "iss": self.issuer, **changes}
         sent = {name: value for name, value in answer.items() if value is not ABSENT}
         return f"{query['redirect_uri']}?{urlencode(sent, doseq=True)}"
-
-    def access_token(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
-        """A JWT access token for the agent (RFC 9068); `changes` bend its claims."""
-        now = int(self.clock())
-        claims = {
-            "iss": self.issuer,
-            "aud": "https://shop.example",
-            "exp": now + 3600,
-            "iat": now,
-            "jti": secrets.token_urlsafe(8),
-            "client_id": "agent_7",
-            "scope": "openid email",
-            **self.agent,
-            **changes,
-        }
-        token = self.sign(claims, {"typ": "at+jwt", **(header or {})})
-        self.active.add(token)
-        return token
-
-    def logout_token(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
-        """What a back-channel logout is announced with; `changes` bend its claims."""
-        now = int(self.clock())
-        event = "http://schemas.openid.net/event/backchannel-logout"
-        claims = {
-            "iss": self.issuer,
-            "aud": self.client_id,
-            "exp": now + 120,
-            "iat": now,
-            "jti": secrets.token_urlsafe(8),
-            "sub": self.agent["sub"],
-            "events": {event: {}},
-            **changes,
-        }
-        return self.sign(claims, {"typ": "logout+jwt", **(header or {})})
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """What the server says; raises what a network would where `answers` holds an exception."""
@@ -149,16 +107,6 @@ class FakeServer:
             "/revoke": self._revoke,
         }.get(path)
         return handler(request) if handler else json_response(404, {"error": "not_found"})
-
-    def sign(self, claims: dict[str, Any], header: dict[str, Any]) -> str:
-        """A compact token; `header` may ask for what a good library refuses to write."""
-        fields = present({"alg": "ES256", "kid": self.kid, "typ": "JWT", **header})
-        parts = [_encode(json.dumps(part).encode()) for part in (fields, present(claims))]
-        signing_input = ".".join(parts).encode()
-        if fields.get("alg") == "none":
-            return ".".join([*parts, ""])
-        signature = jwt.get_algorithm_by_name("ES256").sign(signing_input, self.key)
-        return ".".join([*parts, _encode(signature)])
 
     def _metadata(self, _: HttpRequest) -> HttpResponse:
         document = {
@@ -188,7 +136,7 @@ class FakeServer:
         if form.get("grant_type") == "refresh_token":
             return self._refresh(form)
         begun, agent = self._codes.pop(form.get("code", ""), ({}, {}))
-        challenge = _encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
+        challenge = encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
         if (
             not begun
             or form.get("redirect_uri") != begun["redirect_uri"]
@@ -202,7 +150,7 @@ class FakeServer:
             "expires_in": 3600,
             "refresh_token": refresh_token,
             "scope": begun["scope"],
-            "id_token": self.sign(self._id_claims(begun, agent, access_token), self.header),
+            "id_token": self.sign(self.id_claims(begun, agent, access_token), self.header),
             **self.token_response,
         }
         return json_response(200, present(document))
@@ -230,23 +178,6 @@ class FakeServer:
             self.active.add(token)
             self._families[token] = family
         return access_token, refresh_token
-
-    def _id_claims(
-        self, begun: dict[str, str], agent: dict[str, Any], access_token: str
-    ) -> dict[str, Any]:
-        now = int(self.clock())
-        digest = hashlib.sha256(access_token.encode()).digest()
-        return {
-            "iss": self.issuer,
-            "aud": self.client_id,
-            "exp": now + 3600,
-            "iat": now,
-            "auth_time": now,
-            "nonce": begun["nonce"],
-            "at_hash": _encode(digest[:16]),
-            **agent,
-            **self.claims,
-        }
 
     def _userinfo(self, _: HttpRequest) -> HttpResponse:
         return json_response(200, present({**self.agent, **self.userinfo}))
@@ -300,12 +231,3 @@ class FakeServer:
 def json_response(status: int, document: Any, **headers: str) -> HttpResponse:
     fields = {"content-type": "application/json", **headers}
     return HttpResponse(status, fields, json.dumps(document).encode())
-
-
-def present(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields without those that are `ABSENT`."""
-    return {name: value for name, value in fields.items() if value is not ABSENT}
-
-
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,106 @@
+"""The fake server's pen: its key, and the tokens that it writes, bent on demand."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+ABSENT = object()
+"""A claim, header field or metadata field with this value is left out."""
+
+
+class Issuer:
+    """Signs with ES256; `claims` and `header` bend every ID token from now on."""
+
+    def __init__(self, issuer: str, client_id: str, clock: Callable[[], float]) -> None:
+        self.issuer = issuer
+        self.client_id = client_id
+        self.clock = clock
+        self.claims: dict[str, Any] = {}
+        self.header: dict[str, Any] = {}
+        self.agent: dict[str, Any] = {}
+        self.active: set[str] = set()
+        """The tokens that introspection calls active; a refresh token works while it is here."""
+        self.rotate()
+
+    def rotate(self) -> None:
+        """A new signing key; the old one is no longer published."""
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.kid = secrets.token_hex(8)
+
+    def access_token(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
+        """A JWT access token for the agent (RFC 9068); `changes` bend its claims."""
+        now = int(self.clock())
+        claims = {
+            "iss": self.issuer,
+            "aud": "https://shop.example",
+            "exp": now + 3600,
+            "iat": now,
+            "jti": secrets.token_urlsafe(8),
+            "client_id": "agent_7",
+            "scope": "openid email",
+            **self.agent,
+            **changes,
+        }
+        token = self.sign(claims, {"typ": "at+jwt", **(header or {})})
+        self.active.add(token)
+        return token
+
+    def logout_token(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
+        """What a back-channel logout is announced with; `changes` bend its claims."""
+        now = int(self.clock())
+        event = "http://schemas.openid.net/event/backchannel-logout"
+        claims = {
+            "iss": self.issuer,
+            "aud": self.client_id,
+            "exp": now + 120,
+            "iat": now,
+            "jti": secrets.token_urlsafe(8),
+            "sub": self.agent["sub"],
+            "events": {event: {}},
+            **changes,
+        }
+        return self.sign(claims, {"typ": "logout+jwt", **(header or {})})
+
+    def sign(self, claims: dict[str, Any], header: dict[str, Any]) -> str:
+        """A compact token; `header` may ask for what a good library refuses to write."""
+        fields = present({"alg": "ES256", "kid": self.kid, "typ": "JWT", **header})
+        parts = [encode(json.dumps(part).encode()) for part in (fields, present(claims))]
+        signing_input = ".".join(parts).encode()
+        if fields.get("alg") == "none":
+            return ".".join([*parts, ""])
+        signature = jwt.get_algorithm_by_name("ES256").sign(signing_input, self.key)
+        return ".".join([*parts, encode(signature)])
+
+    def id_claims(
+        self, begun: dict[str, str], agent: dict[str, Any], access_token: str
+    ) -> dict[str, Any]:
+        now = int(self.clock())
+        digest = hashlib.sha256(access_token.encode()).digest()
+        return {
+            "iss": self.issuer,
+            "aud": self.client_id,
+            "exp": now + 3600,
+            "iat": now,
+            "auth_time": now,
+            "nonce": begun["nonce"],
+            "at_hash": encode(digest[:16]),
+            **agent,
+            **self.claims,
+        }
+
+
+def present(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields without those that are `ABSENT`."""
+    return {name: value for name, value in fields.items() if value is not ABSENT}
+
+
+def encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
