@@ -99,13 +99,13 @@ def use_step(connection: Connection, step: Any, now: int) -> bool:
 
 def _may_mail(step: Any, agent_id: str, now: int) -> bool:
     """Whether another code is to be mailed; Refusal if there will be none."""
-    is_over = step.expires_at <= now
+    is_over = bool(step.expires_at <= now)
     if step.agent_id != agent_id and not is_over:
         raise Refusal(409, "already_answered", "Another agent has answered this request")
     if step.guesses >= MOST_GUESSES:
         raise too_many(HOUR)
     if step.mails < MOST_MAILS:
-        return is_over or now - step.created_at >= MAIL_AGAIN_AFTER
+        return is_over or bool(now - step.created_at >= MAIL_AGAIN_AFTER)
     if is_over:
         raise too_many(HOUR)
     return False

@@ -1,0 +1,315 @@
+"""Mail over real sockets: encryption, refusals, time-outs, and a queue nobody waits for."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import logging
+import re
+import smtplib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from auth_agent.errors import SettingsError
+from auth_agent.secret import Secret
+from auth_agent.server import ServerSettings
+from auth_agent.server import mail as mailing
+from auth_agent.server.mail import Mail, MailServer, Outbox, build_outbox
+from auth_agent.server.mailed_codes import MailedCodes, clean_code, new_code
+
+LETTER = Mail("ann@owner.example", "123456 is your code", "Your code is 123456\n")
+
+
+class MailHost(threading.Thread):
+    """A mail server for one conversation at a time; `said` is what it was told."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None, *, implicit: bool = False) -> None:
+        super().__init__(daemon=True)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.tls, self.implicit = tls, implicit
+        self.answers: dict[str, str] = {}
+        self.said: list[str] = []
+        self.encrypted: list[str] = []
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open = [connection]
+            with contextlib.suppress(OSError):
+                self._talk(connection)
+            for each in self._open:
+                each.close()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _talk(self, connection: Any) -> None:
+        is_secret = False
+        if self.tls and self.implicit:
+            connection, is_secret = self._encrypted(connection), True
+        connection.settimeout(5)
+        connection.sendall(b"220 ready\r\n")
+        lines = connection.makefile("rb")
+        while line := lines.readline().decode().rstrip("\r\n"):
+            self.said.append(line)
+            if is_secret:
+                self.encrypted.append(line)
+            verb = line.partition(" ")[0].upper()
+            if verb == "STARTTLS" and self.tls:
+                connection.sendall(b"220 go\r\n")
+                connection, is_secret = self._encrypted(connection), True
+                lines = connection.makefile("rb")
+                continue
+            if verb == "DATA" and "DATA" not in self.answers:
+                connection.sendall(b"354 go on\r\n")
+                while (text := lines.readline().decode().rstrip("\r\n")) != ".":
+                    self.said.append(text)
+                verb = "."
+            known = {"EHLO": self._features(), "QUIT": "221 bye", "AUTH": "235 welcome"}
+            answer = self.answers.get(verb) or known.get(verb, "250 ok")
+            connection.sendall(answer.encode() + b"\r\n")
+            if verb == "QUIT":
+                return
+
+    def _encrypted(self, connection: Any) -> Any:
+        assert self.tls
+        self._open.append(self.tls.wrap_socket(connection, server_side=True))
+        return self._open[-1]
+
+    def _features(self) -> str:
+        starttls = "250-STARTTLS\r\n" if self.tls and not self.implicit else ""
+        return f"250-here\r\n{starttls}250-AUTH PLAIN\r\n250 8BITMIME"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost that nobody has signed but itself."""
+    key, path = ec.generate_private_key(ec.SECP256R1()), tmp_path_factory.mktemp("tls") / "c.pem"
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    path.write_bytes(
+        key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain)
+        + made.public_bytes(encoding)
+    )
+    return path
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+
+@pytest.fixture
+def hosts() -> Iterator[list[MailHost]]:
+    made: list[MailHost] = []
+    yield made
+    for host in made:
+        host.close()
+
+
+def settings(url: str, **more: Any) -> ServerSettings:
+    return ServerSettings(issuer="http://127.0.0.1:8420", smtp_url=Secret(url), **more)
+
+
+def server(url: str, **more: Any) -> MailServer:
+    return MailServer.from_settings(settings(url, **more))
+
+
+def test_a_mail_in_the_clear_on_this_machine(hosts: list[MailHost]) -> None:
+    hosts.append(host := MailHost())
+    mailing.send(server(f"smtp://localhost:{host.port}", mail_from="id@shop.example"), LETTER)
+    assert "Your code is 123456" in host.said
+    assert "To: ann@owner.example" in host.said
+    assert "From: id@shop.example" in host.said
+    assert "Auto-Submitted: auto-generated" in host.said
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("implicit", [True, False])
+def test_an_encrypted_mail(hosts: list[MailHost], tls: ssl.SSLContext, implicit: bool) -> None:
+    hosts.append(host := MailHost(tls, implicit=implicit))
+    scheme = "smtps" if implicit else "smtp"
+    mailing.send(server(f"{scheme}://us%40er:p%2Fw@localhost:{host.port}"), LETTER)
+    expected = base64.b64encode(b"\0us@er\0p/w").decode()
+    assert f"AUTH PLAIN {expected}" in host.encrypted
+    assert any(line.upper().startswith("MAIL FROM") for line in host.encrypted)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_a_certificate_that_nobody_knows_is_refused(
+    hosts: list[MailHost], tls: ssl.SSLContext, implicit: bool
+) -> None:
+    hosts.append(host := MailHost(tls, implicit=implicit))
+    scheme = "smtps" if implicit else "smtp"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        mailing.send(server(f"{scheme}://user:secret@localhost:{host.port}"), LETTER)
+    assert "secret" not in str(host.said)
+    assert not any("AUTH" in line or "123456" in line for line in host.said)
+
+
+def test_a_server_without_tls_elsewhere_is_refused(
+    hosts: list[MailHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts.append(host := MailHost())
+    monkeypatch.setattr(mailing, "is_loopback", lambda _: False)
+    url = f"smtp://user:secret@localhost:{host.port}"
+    with pytest.raises(smtplib.SMTPNotSupportedError, match="plaintext=allowed"):
+        mailing.send(server(url), LETTER)
+    assert not any("AUTH" in line or "123456" in line for line in host.said)
+    mailing.send(server(url + "?plaintext=allowed"), LETTER)
+    assert "Your code is 123456" in host.said
+
+
+def test_nobody_writes_headers_through_an_address(hosts: list[MailHost]) -> None:
+    hosts.append(host := MailHost())
+    bad = Mail("a@b.example\nBcc: all@b.example", "s", "t")
+    with pytest.raises(ValueError, match="linefeed"):
+        mailing.send(server(f"smtp://localhost:{host.port}"), bad)
+
+
+def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailing, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"smtp://localhost:{silent.getsockname()[1]}"
+        started = time.monotonic()
+        with pytest.raises(OSError, match="timed out"):
+            mailing.send(server(url), LETTER)
+        assert time.monotonic() - started < 2
+
+
+def test_a_refused_mail_is_tried_again_and_logged_without_its_text(
+    hosts: list[MailHost], caplog: pytest.LogCaptureFixture
+) -> None:
+    hosts.append(host := MailHost())
+    host.answers["MAIL"] = "451 come back; your code is 123456"
+    where = server(f"smtp://localhost:{host.port}")
+    outbox = Outbox(lambda mail: mailing.send(where, mail), (0.01, 0.01))
+    outbox.post(LETTER)
+    outbox.close()
+    assert sum(line.upper().startswith("MAIL") for line in host.said) == 3
+    assert "451" in caplog.text
+    assert "123456" not in caplog.text
+    assert "ann@" not in caplog.text
+    host.said.clear()
+    host.answers["MAIL"] = "550 no"
+    outbox.post(LETTER)
+    outbox.close()
+    assert sum(line.upper().startswith("MAIL") for line in host.said) == 1
+
+
+def test_a_slow_server_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailing, "LAST_MAILS", 0.1)
+    gate, done = threading.Event(), []
+    outbox = Outbox(lambda mail: (gate.wait(5), done.append(mail)))  # type: ignore[arg-type]
+    started = time.monotonic()
+    for _ in range(3):
+        outbox.post(LETTER)
+    assert time.monotonic() - started < 0.1
+    gate.set()
+    outbox.close()
+    assert len(done) == 3
+
+
+def test_a_full_queue_drops_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(mailing, "MOST_WAITING", 2)
+    gate = threading.Event()
+    outbox = Outbox(lambda _: gate.wait(5))  # type: ignore[arg-type]
+    for _ in range(9):
+        outbox.post(LETTER)
+    gate.set()
+    outbox.close()
+    assert "dropped" in caplog.text
+    assert "ann@" not in caplog.text
+
+
+def test_in_development_mail_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    outbox = build_outbox(ServerSettings(issuer="http://127.0.0.1:8420"))
+    assert outbox.can_send
+    outbox.post(LETTER)
+    outbox.close()
+    assert "Your code is 123456" in capsys.readouterr().err
+
+
+def test_elsewhere_no_mail_is_printed(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = build_outbox(ServerSettings(issuer="https://id.example", secrets=(Secret("s" * 32),)))
+    assert not outbox.can_send
+    outbox.post(LETTER)
+    outbox.close()
+    assert capsys.readouterr().err == ""
+    assert "SMTP_URL" in caplog.text
+    assert caplog.records[0].levelno == logging.ERROR
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mail.example",
+        "http://mail.example",
+        "smtp://",
+        "smtp://mail.example/inbox",
+        "smtp://mail.example?plaintext=yes",
+        "smtp://mail.example:notaport",
+    ],
+)
+def test_a_wrong_address_is_named_without_its_password(url: str) -> None:
+    url = url.replace("://", "://user:hunter2hunter2@")
+    with pytest.raises(SettingsError) as told:
+        settings(url)
+    assert "AUTH_AGENT_SERVER_SMTP_URL" in str(told.value)
+    assert "hunter2" not in str(told.value)
+
+
+def test_what_holds_a_code_or_a_password_does_not_show_it() -> None:
+    assert "123456" not in repr(LETTER)
+    assert "hunter2" not in repr(server("smtp://user:hunter2@mail.example"))
+
+
+def test_codes_are_six_digits_under_a_key() -> None:
+    ours, others = (MailedCodes((Secret(c * 32),)) for c in "ab")
+    assert all(re.fullmatch(r"\d{6}", new_code()) for _ in range(100))
+    stored = ours.hash("proof", "012345")
+    assert ours.matches(stored, "proof", "012345")
+    assert not ours.matches(stored, "proof", "012346")
+    assert not ours.matches(stored, "other", "012345")
+    assert not others.matches(stored, "proof", "012345")
+    rotated = MailedCodes((Secret("b" * 32), Secret("a" * 32)))
+    assert rotated.matches(stored, "proof", "012345")
+    assert clean_code(" 012-345 ") == "012345"
+    assert clean_code("٠١٢٣٤٥") is None
