@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,8 +195,12 @@ def _check_bearer_recheck(settings: Settings) -> Iterator[str]:
 
 def _check_session_store(settings: Settings) -> Iterator[str]:
     url = settings.session_store.reveal()
-    if settings.session_store != COOKIE_STORE and not url.startswith(("redis://", "rediss://")):
+    if settings.session_store == COOKIE_STORE:
+        return
+    if not url.startswith(("redis://", "rediss://")):
         yield "must be cookie, or a URL that begins with redis:// or rediss://"
+    elif find_spec("redis") is None:
+        yield 'needs the package redis: pip install "auth-agent[redis]"'
 
 
 def _check_algorithms(settings: Settings) -> Iterator[str]:
