@@ -22,8 +22,11 @@ _ACCEPT = ("Accept", "application/json")
 _JSON: Headers = (("Content-Type", "application/json"), _ACCEPT)
 
 
-def register_request(options: Options, content: Mapping[str, str]) -> HttpRequest:
-    return _post(at(options, "/api/register-agent"), content)
+def register_request(
+    options: Options, content: Mapping[str, str], registration_token: str | None
+) -> HttpRequest:
+    headers = () if registration_token is None else _bearer(registration_token)
+    return _post(at(options, "/api/register-agent"), content, headers)
 
 
 def agent_auth_request(options: Options, content: Mapping[str, str]) -> HttpRequest:

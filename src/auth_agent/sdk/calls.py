@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from auth_agent.errors import AuthError
 from auth_agent.sdk import agent_api, oauth
 from auth_agent.sdk.answers import read_object, read_protected
 from auth_agent.sdk.flow import Flow, draw, now, wait
@@ -41,8 +42,13 @@ class Calls(TokenCalls):
         model_name: str,
         owner_name: str,
         owner_email: str,
+        registration_token: str | None = None,
     ) -> Flow[AgentRegistrationResponse]:
-        """Registers an agent; its e-mail counts once its owner proved it. `registration_failed`."""
+        """Registers an agent; its e-mail counts once its owner proved it.
+
+        Some servers want a `registration_token` for that, some let nobody register: an
+        administrator adds agents there. Raises `registration_failed`.
+        """
         content = {
             "agent_id": agent_id,
             "agent_secret": agent_secret,
@@ -50,7 +56,9 @@ class Calls(TokenCalls):
             "owner_name": owner_name,
             "owner_email": owner_email,
         }
-        response = yield from self._once(agent_api.register_request(self._options, content))
+        response = yield from self._once(
+            agent_api.register_request(self._options, content, registration_token)
+        )
         document = read_object(response, "registration", failure="registration_failed")
         return read(AgentRegistrationResponse, {"agent_id": agent_id, **document})
 
@@ -211,12 +219,20 @@ class Calls(TokenCalls):
             status = yield from self.get_verify_status(token, verify_ctx_id)
             if status.verified:
                 return True
-            if status.pending:
-                challenge = status.pending
-                return (yield from self.confirm_verification(token, challenge)).verified
+            if status.pending and (yield from self._confirm(token, status.pending)):
+                return True
             if (yield from now()) + interval > ends_at:
                 return False
             yield from wait(interval)
+
+    def _confirm(self, token: str | None, challenge: Any) -> Flow[bool]:
+        """False where somebody was quicker, or the challenge is over: the status tells which."""
+        try:
+            return (yield from self.confirm_verification(token, challenge)).verified
+        except AuthError as error:
+            if error.code != "request_failed":
+                raise
+            return False
 
     def _protected(
         self, request: HttpRequest, what: str, *, again: bool = True

@@ -99,6 +99,7 @@ class AgentProfile(Result, frozen=True, kw_only=True):
     model_name: str = ""
     owner_name: str | None = None
     owner_email: str | None = None
+    owner_email_verified: bool | None = None
     permissions: tuple[str, ...] = ()
     disabled: bool = False
     created_at: str | int | None = None

@@ -1,0 +1,152 @@
+"""Profile, events, verification and registration against the real server, in both colours."""
+
+from __future__ import annotations
+
+import threading
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from auth_agent import AuthError
+from auth_agent.server import tables
+from auth_agent.server.registry import add_agent
+from tests.sdk.test_agent_client import CALLBACK, SEVENTEEN, approve
+
+SITE = "shop.example"
+
+
+@pytest.fixture
+def signed_in(world, make_sdk):
+    """An agent of its own for each test, in one colour, with its access token."""
+    agent = add_agent(world.database, "ada@example.com", name="Ada", model="gpt-4")
+    sdk = make_sdk(
+        **world.options(agent_id=agent.agent_id, agent_secret=agent.agent_secret.reveal())
+    )
+    return sdk, sdk.authorize(CALLBACK).access_token, agent.agent_id
+
+
+def test_a_profile_is_read_and_changed(signed_in):
+    sdk, token, agent_id = signed_in
+    profile = sdk.get_agent_profile(token)
+    assert (profile.agent_id, profile.owner_name, profile.disabled) == (agent_id, "Ada", False)
+    assert profile.owner_email == "ada@example.com"
+    changed = sdk.update_agent_profile(token, owner_name="Jane Doe", model_name="gpt-4-turbo")
+    assert (changed.owner_name, changed.model_name) == ("Jane Doe", "gpt-4-turbo")
+    assert sdk.get_agent_profile(token) == changed
+
+
+def test_events_arrive(world, signed_in):
+    sdk, token, agent_id = signed_in
+    assert sdk.send_event(token, "custom_event", selector="#b", metadata={"a": 1})["ok"]
+    assert sdk.send_verified_click(token, "#purchase-button", SITE)["ok"]
+    assert sdk.send_post_run(token, "automated_task", SITE, "x" * 5_000)["ok"]
+    with world.database.read() as connection:
+        kept = connection.execute(
+            select(tables.event.c.kind, tables.event.c.site, tables.event.c.data).where(
+                tables.event.c.agent_id == agent_id
+            )
+        ).all()
+    assert [(row.kind, row.site) for row in kept] == [
+        ("custom_event", None),
+        ("verified_click", SITE),
+        ("post_run", SITE),
+    ]
+    assert "x" * 2_000 in kept[2].data
+    assert "x" * 2_001 not in kept[2].data
+
+
+def test_a_challenge_is_confirmed_once(signed_in):
+    sdk, token, _ = signed_in
+    assert not sdk.get_verify_status(token).verified
+    challenge = sdk.request_challenge(token)
+    assert challenge.ok
+    assert sdk.confirm_verification(token, challenge).verified
+    status = sdk.get_verify_status(token)
+    assert status.verified
+    assert status.verified_at
+    with pytest.raises(AuthError) as caught:
+        sdk.confirm_verification(token, challenge.to_dict())
+    assert (caught.value.code, caught.value.status_code) == ("request_failed", 400)
+
+
+def open_context(world, agent_id):
+    """What a website does that wants to know whether an agent is there."""
+    content = {
+        "agent_id": agent_id,
+        "client_id": world.client_id,
+        "client_secret": world.settings["client_secret"].reveal(),
+    }
+    answer = httpx2.post(f"{world.issuer}/api/verify/challenge", json=content)
+    return answer.json()["verify_ctx_id"]
+
+
+def test_a_websites_context_is_answered(world, signed_in):
+    sdk, token, agent_id = signed_in
+    context = open_context(world, agent_id)
+    assert sdk.poll_and_authenticate(context)  # with the tokens that the SDK holds
+    assert sdk.poll_and_authenticate(context, access_token=token)
+    assert sdk.get_verify_status(token, context).verified
+
+
+def test_a_context_that_nobody_answers_in_time(world, signed_in):
+    sdk, _, agent_id = signed_in
+    context = open_context(world, agent_id)
+    world.ahead[0] = 600  # its challenge is over
+    assert sdk.poll_and_authenticate(context, timeout=0.05, interval=0.02) is False
+    with pytest.raises(AuthError) as caught:
+        sdk.poll_and_authenticate("vctx_unknown")
+    assert caught.value.status_code == 404
+
+
+def test_an_agent_registers_itself(world, make_sdk):
+    sdk = make_sdk(**world.options())
+    details = {
+        "agent_id": f"my-ai-agent-{threading.get_ident()}-{make_sdk.__name__}",
+        "agent_secret": "secure-random-secret-key",
+        "model_name": "gpt-4",
+        "owner_name": "John Doe",
+        "owner_email": "john@example.com",
+    }
+    made = sdk.register_agent(**details)
+    assert (made.success, made.agent_id) == (True, details["agent_id"])
+    with pytest.raises(AuthError) as caught:
+        sdk.register_agent(**details)
+    assert (caught.value.code, caught.value.status_code) == ("registration_failed", 409)
+    mine = world.options(agent_id=made.agent_id, agent_secret=details["agent_secret"])
+    token = make_sdk(**mine).authorize(CALLBACK).access_token
+    assert sdk.get_agent_profile(token).owner_name == "John Doe"
+
+
+def test_a_request_that_the_agent_opens_itself(world, make_sdk):
+    sdk = make_sdk(**world.options())
+    opened = sdk.authenticate_agent(redirect_uri=CALLBACK)
+    assert opened.session_id.startswith("req_")
+    assert opened.expires_in > 0
+    code, state = approve(world, opened.challenge_url)
+    assert state == opened.state
+    assert sdk.exchange_code(code, state, CALLBACK).access_token
+    with pytest.raises(AuthError) as caught:
+        sdk.authenticate_agent(redirect_uri=CALLBACK, agent_secret="ags_wrong")
+    assert (caught.value.code, caught.value.status_code) == ("agent_auth_failed", 401)
+
+
+def test_forbidden(world, signed_in):
+    """A website's token is not one for the agent's own endpoints."""
+    sdk, _, _ = signed_in
+    token = sdk.get_own_token(world.website).access_token
+    for method in ("get_agent_profile", "request_challenge", "get_verify_status"):
+        with pytest.raises(AuthError) as caught:
+            getattr(sdk, method)(token)
+        assert caught.value.code in ("forbidden", "token_expired"), method
+
+
+def test_every_method_of_the_original_was_called_here():
+    """In this file, or in test_agent_client: both over real HTTP, both in both colours."""
+    from pathlib import Path
+
+    here = Path(__file__).parent
+    text = "".join(
+        (here / name).read_text() for name in ("test_agent_api.py", "test_agent_client.py")
+    )
+    assert [name for name in SEVENTEEN if f".{name}(" not in text and f'"{name}"' not in text] == []
