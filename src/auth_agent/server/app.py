@@ -14,9 +14,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from . import agent_endpoints, browser_endpoints, discovery, metrics, website_endpoints
+from . import (
+    admin_endpoints,
+    agent_endpoints,
+    browser_endpoints,
+    discovery,
+    metrics,
+    older_endpoints,
+    registration_endpoints,
+    verification_endpoints,
+    website_endpoints,
+)
 from .console_routes import CONSOLE
 from .context import Clock, Context, build_context
+from .logouts import LogoutWorker
 from .owners_pages import OWNERS
 from .settings import ServerSettings
 from .shell import Endpoint, Handler
@@ -37,9 +48,12 @@ def create_app(settings: ServerSettings | None = None, *, clock: Clock = time.ti
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        worker = LogoutWorker(context)
+        worker.start()
         try:
             yield
         finally:
+            worker.close()
             context.close()
 
     app = Starlette(
@@ -82,6 +96,9 @@ def _endpoints(context: Context) -> list[BaseRoute]:
         route(context, "/api/auth-requests/{request_id}", agent_endpoints.describe_request),
         route(context, "/authorize/continue", browser_endpoints.continue_sign_in),
         route(context, "/authorize/cancel", browser_endpoints.cancel, post),
+        route(context, "/authorize/challenge", browser_endpoints.open_challenge),
+        *_older(context),
+        *_administration(context),
         route(context, "/.well-known/jwks.json", discovery.jwks, cors="any"),
         *(
             route(context, f"/.well-known/{name}", discovery.server_metadata, cors="any")
@@ -94,6 +111,34 @@ def _endpoints(context: Context) -> list[BaseRoute]:
         route(context, "/metrics", metrics.metrics),
         route(context, "/", discovery.front_page),
         *(route(context, each.path, each.handler, [each.method]) for each in PAGES),
+    ]
+
+
+def _older(context: Context) -> list[BaseRoute]:
+    """The older generation, and what it added."""
+    route, post, both = _route, ["POST"], ["GET", "POST"]
+    return [
+        route(context, "/oauth2/authorize", browser_endpoints.authorize),
+        route(context, "/oauth2/token", website_endpoints.token, post, cors="registered"),
+        route(context, "/oauth2/userinfo", website_endpoints.userinfo, both, cors="registered"),
+        route(context, "/api/register-agent", registration_endpoints.register_agent, post),
+        route(context, "/api/agent-auth", older_endpoints.agent_auth, post),
+        route(context, "/api/agents/profile", older_endpoints.profile, ["GET", "PUT"]),
+        route(context, "/api/events", older_endpoints.events, post),
+        route(context, "/api/verify/challenge", verification_endpoints.challenge, post),
+        route(context, "/api/verify/confirm", verification_endpoints.confirm, post),
+        route(context, "/api/verify/status", verification_endpoints.status),
+    ]
+
+
+def _administration(context: Context) -> list[BaseRoute]:
+    route, many, one = _route, ["GET", "POST"], ["GET", "PATCH", "DELETE"]
+    return [
+        route(context, "/register", registration_endpoints.register_client, ["POST"]),
+        route(context, "/api/admin/agents", admin_endpoints.agents, many),
+        route(context, "/api/admin/agents/{id}", admin_endpoints.agent, one),
+        route(context, "/api/admin/clients", admin_endpoints.clients, many),
+        route(context, "/api/admin/clients/{id:path}", admin_endpoints.client, one),
     ]
 
 

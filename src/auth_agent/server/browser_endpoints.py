@@ -14,7 +14,7 @@ from .context import Context
 from .credentials import digest, new_token
 from .oauth import OAuthRequest
 from .parameters import from_body, from_query
-from .sign_ins import deny, find_sign_in, open_sign_in, pending_at, status_of
+from .sign_ins import bind_browser, deny, find_sign_in, open_sign_in, pending_at, status_of
 from .urls import host_of, origin_of, with_parameters
 
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -108,6 +108,23 @@ def continue_sign_in(context: Context, call: Call) -> Answer:
     return redirect(_success(context, row, code))
 
 
+def open_challenge(context: Context, call: Call) -> Answer:
+    """GET /authorize/challenge: a request that an agent opened belongs to its first browser."""
+    request_id = from_query(call.query).get("request_id", "")
+    with context.database.read() as connection:
+        row = find_sign_in(connection, request_id)
+    if row is None or status_of(row, context.clock()) != "pending":
+        if row is None and not context.limits.count("unknown_requests", call.party):
+            raise context.limits.refusal("unknown_requests", call.party)
+        return _refused(context, "There is no such request, or it is over", 404)
+    browser, cookie = _browser(context, call)
+    with context.database.begin() as connection:
+        bound = bind_browser(connection, row.id, digest(browser), context.now())
+    if not bound and not _is_bound(context, call, row):
+        return _refused(context, "Another browser has opened this request before", 409)
+    return _waiting_page(context, row.id, row.client_name, row.redirect_uri, cookie)
+
+
 def cancel(context: Context, call: Call) -> Answer:
     """POST /authorize/cancel: the visitor denies; only in the browser that opened it."""
     if call.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -157,7 +174,7 @@ def _cookie_name(context: Context) -> str:
 
 def _is_bound(context: Context, call: Call, row: Any) -> bool:
     mark = call.cookie(_cookie_name(context)) or ""
-    return hmac.compare_digest(digest(mark), row.browser_hash)
+    return row.browser_hash is not None and hmac.compare_digest(digest(mark), row.browser_hash)
 
 
 def _own_sign_in(context: Context, call: Call, request_id: str) -> Any:

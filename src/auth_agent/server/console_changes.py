@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Update, select, update
 
-from . import families
+from . import logouts
 from .audit import record
 from .database import Database
 from .registry import check_website
@@ -78,7 +78,7 @@ def end_grant(database: Database, family_id: str, now: int, *, of: str | None = 
         statement = statement.where(token_family.c.agent_id == of)
     with database.begin() as connection:
         row = connection.execute(statement).one_or_none()
-        if row is None or not families.revoke(connection, family_id, now):
+        if row is None or not logouts.end_family(connection, family_id, now):
             return False
         record(
             connection,
@@ -94,7 +94,7 @@ def end_grant(database: Database, family_id: str, now: int, *, of: str | None = 
 def end_all_grants(database: Database, agent_id: str, now: int) -> int:
     """Ends every sign-in of an agent; says how many there were."""
     with database.begin() as connection:
-        ended = families.revoke_all(connection, agent_id, now)
+        ended = logouts.end_agent_sessions(connection, agent_id, now)
         if ended:
             record(connection, at=now, kind="revocation", outcome="all ended", agent_id=agent_id)
     return ended

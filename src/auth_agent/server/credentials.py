@@ -114,9 +114,14 @@ class CodeMaker:
 
     def __init__(self, server_secrets: tuple[Secret, ...]) -> None:
         self._keys = [derive_key(secret, "code") for secret in server_secrets]
+        self._challenges = derive_key(server_secrets[0], "challenge")
 
     def code(self, request_id: str) -> str:
         return _code(self._keys[0], request_id)
+
+    def sign(self, text: str) -> str:
+        """The signature under a verification challenge."""
+        return hmac.digest(self._challenges, text.encode("utf-8", "replace"), "sha256").hex()
 
     def find(self, request_id: str, code_hash: str) -> str | None:
         """The code with this digest, also when the server's secret has changed since."""

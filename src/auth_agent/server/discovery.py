@@ -58,6 +58,9 @@ def metadata_of(context: Context) -> dict[str, Any]:
             f"{name}_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS)
             for name in ("token", "revocation", "introspection")
         },
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+        **_optional(context),
         "authorization_response_iss_parameter_supported": True,
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
@@ -65,6 +68,16 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "prompt_values_supported": ["login", "consent", "select_account"],
         "agent_authentication_endpoint": f"{issuer}/api/agent/authenticate",
     }
+
+
+def _optional(context: Context) -> dict[str, Any]:
+    """What is only there when it was switched on."""
+    settings, found = context.settings, dict[str, Any]()
+    if settings.registration_token:
+        found["registration_endpoint"] = f"{settings.issuer}/register"
+    if settings.client_documents:
+        found["client_id_metadata_document_supported"] = True
+    return found
 
 
 def health(context: Context, call: Call) -> Answer:  # noqa: ARG001

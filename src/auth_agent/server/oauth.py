@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Payload, OAuth2Request
-from authlib.oauth2.rfc6749.errors import OAuth2Error
+from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
 from sqlalchemy import Connection
 
 from .call import NO_STORE, Answer, Call, json_answer
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["GRANT_TYPES", "METHODS", "OAuthRequest", "OAuthServer"]
 
 
+# SHA-256 in base64url (RFC 7636 section 4.2).
+CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 
 
@@ -81,6 +84,15 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
     def query_client(self, client_id: str) -> Client | None:
         with self.context.database.read() as connection:
             return find_client(connection, client_id)
+
+    def checked_challenge(self, parameters: Parameters) -> str:
+        """The PKCE challenge of a request that does not come through /authorize."""
+        challenge = parameters.get("code_challenge", "")
+        if parameters.get("code_challenge_method") != "S256" or not CODE_CHALLENGE.fullmatch(
+            challenge
+        ):
+            raise InvalidRequestError("PKCE is required: send code_challenge and method S256")
+        return challenge
 
     def save_token(self, token: dict[str, Any], request: OAuthRequest) -> None:
         """Nothing of the token itself is stored; grants write the family's row."""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from auth_agent.secret import Secret
 
-from . import families, tables
+from . import families, logouts, tables
 from .audit import record
 from .credentials import hash_secret, new_token
 from .database import Database
@@ -112,18 +112,13 @@ def add_agent(
     or JWKS) it signs instead of sending a secret, and always says which website it means.
     IdTaken if an agent or a client has, or ever had, the id that was asked for.
     """
-    if email.count("@") != 1 or not email.isprintable() or " " in email or len(email) > 254:
-        raise RegistrationError(f"{email!r} is not an e-mail address")
+    columns = check_agent(email, name, model, scopes, permissions, require_origin)
     agent_id = new_token("agent_", 12) if agent_id is None else _agent_id(agent_id)
     secret = Secret("") if public_key else agent_secret or Secret(new_token("ags_"))
     row = {
+        **columns,
         "id": agent_id,
-        "email": email,
         "email_verified": verified,
-        "name": _line("name", name, needed=False),
-        "model": _line("model", model, needed=False),
-        "scopes": None if scopes is None else _words("scope", scopes),
-        "permissions": _words("permission", permissions),
         "secret_hash": hash_secret(secret.reveal()) if secret else None,
         "require_origin": require_origin or public_key is not None,
         "jwks": None if public_key is None else _keys(public_key),
@@ -139,6 +134,27 @@ def add_agent(
     except IntegrityError:
         raise IdTaken("this id is taken; choose another one") from None
     return AgentCredentials(agent_id, secret)
+
+
+def check_agent(
+    email: str,
+    name: str,
+    model: str,
+    scopes: Sequence[str] | None,
+    permissions: Sequence[str],
+    require_origin: bool,
+) -> dict[str, Any]:
+    """The columns of an agent that may be edited; RegistrationError if one is not acceptable."""
+    if email.count("@") != 1 or not email.isprintable() or " " in email or len(email) > 254:
+        raise RegistrationError(f"{email!r} is not an e-mail address")
+    return {
+        "email": email,
+        "name": _line("name", name, needed=False),
+        "model": _line("model", model, needed=False),
+        "scopes": None if scopes is None else _words("scope", scopes),
+        "permissions": _words("permission", permissions),
+        "require_origin": require_origin,
+    }
 
 
 def check_website(
@@ -232,7 +248,7 @@ def disable_agent(database: Database, agent_id: str) -> bool:
         values = {"disabled_at": _now(), "updated_at": _now()}
         if connection.execute(statement.values(values)).rowcount != 1:
             return False
-        families.revoke_all(connection, agent_id, _now())
+        logouts.end_agent_sessions(connection, agent_id, _now())
         _record(connection, "agent", "disabled", agent_id=agent_id)
     return True
 

@@ -23,6 +23,7 @@ _BUSY = Refusal(
     503, "temporarily_unavailable", "The database is busy; try again", (("retry-after", "2"),)
 )
 _EVERYWHERE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+_WITH_BODY = ("POST", "PUT", "PATCH")
 _JOINED = {"cookie": "; ", "x-forwarded-for": ", "}
 _PREFLIGHT: Headers = (
     ("access-control-allow-methods", "GET, POST"),
@@ -44,7 +45,7 @@ class Endpoint:
         headers = _headers(scope)
         try:
             body = b""
-            if method == "POST":
+            if method in _WITH_BODY:
                 body = await _read_body(receive, headers, self._context.settings.max_body)
         except Refusal as refusal:
             await _send(send, refusal.answer())

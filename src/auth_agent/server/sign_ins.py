@@ -90,6 +90,11 @@ _APPROVE = (
         code_expires_at=bindparam("code_until"),
     )
 )
+_BIND = (
+    update(sign_in)
+    .where(_PENDING, sign_in.c.browser_hash.is_(None))
+    .values(browser_hash=bindparam("browser"))
+)
 _DENY = update(sign_in).where(_PENDING).values(denied_at=bindparam("now"))
 _REDEEM = (
     update(sign_in)
@@ -141,6 +146,12 @@ def approve(connection: Connection, request_id: str, now: int, **values: Any) ->
     """False if the sign-in is no longer pending; values as in `_APPROVE`."""
     values |= {"sign_in_id": request_id, "now": now}
     return connection.execute(_APPROVE, values).rowcount == 1
+
+
+def bind_browser(connection: Connection, request_id: str, browser_hash: str, now: int) -> bool:
+    """False if the sign-in belongs to a browser already or is no longer pending."""
+    values = {"sign_in_id": request_id, "browser": browser_hash, "now": now}
+    return connection.execute(_BIND, values).rowcount == 1
 
 
 def deny(connection: Connection, request_id: str, now: int) -> bool:

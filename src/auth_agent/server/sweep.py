@@ -9,6 +9,7 @@ from sqlalchemy import Delete, and_, bindparam, delete, or_, select
 
 from .audit import REFUSALS
 from .database import Database
+from .event_store import forget_old_events
 from .people_tables import (
     browser_session,
     failed_attempt,
@@ -104,7 +105,9 @@ class Sweeper:
             "events_before": now - kept.event_retention,
         }
         # One transaction each: nobody else should have to wait for all of them.
-        return sum(self._delete(statement, values) for statement in _STATEMENTS)
+        swept = sum(self._delete(statement, values) for statement in _STATEMENTS)
+        with self._database.begin() as connection:
+            return swept + forget_old_events(connection, kept.max_events)
 
     def _delete(self, statement: Delete, values: dict[str, int]) -> int:
         with self._database.begin() as connection:

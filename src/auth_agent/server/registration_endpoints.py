@@ -1,0 +1,146 @@
+"""Registering by request: agents in the older generation's way, clients as RFC 7591 has it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from auth_agent.secret import Secret
+
+from . import registry
+from .agent_proofs import need_text
+from .call import Answer, Call, Refusal, json_answer
+from .context import Context
+from .credentials import LONGEST_SECRET, is_too_long
+from .parameters import json_body
+from .registry import IdTaken, RegistrationError
+
+SHORTEST_SECRET = 16
+
+
+def register_agent(context: Context, call: Call) -> Answer:
+    """POST /api/register-agent: nobody vouches for the e-mail, so it stays out of tokens."""
+    mode = context.settings.registers_agents
+    if mode == "off":
+        raise Refusal(403, "registration_disabled", "Agents are added by an administrator here")
+    if mode == "token":
+        _need_token(context, call)
+    body = json_body(call.content_type, call.body)
+    values = {name: need_text(body, name) for name in ("agent_id", "agent_secret", "owner_email")}
+    secret = values["agent_secret"]
+    if len(secret) < SHORTEST_SECRET or is_too_long(secret):
+        text = f"agent_secret has to have {SHORTEST_SECRET} to {LONGEST_SECRET} bytes"
+        raise Refusal(400, "invalid_request", text)
+    headers = context.limits.take("registrations", call.party)
+    try:
+        made = registry.add_agent(
+            context.database,
+            values["owner_email"],
+            name=_optional(body, "owner_name"),
+            model=_optional(body, "model_name"),
+            verified=False,
+            agent_id=values["agent_id"],
+            agent_secret=Secret(secret),
+        )
+    except IdTaken as error:
+        raise Refusal(409, "agent_exists", str(error).capitalize()) from None
+    except RegistrationError as error:
+        raise Refusal(400, "invalid_request", _ascii(error)) from None
+    text = "The agent is registered; its owner's e-mail is not verified yet"
+    return json_answer(
+        {"success": True, "agent_id": made.agent_id, "message": text}, 201, (*_NO_STORE, *headers)
+    )
+
+
+def register_client(context: Context, call: Call) -> Answer:
+    """POST /register (RFC 7591), for whoever holds the initial access token."""
+    if not context.settings.registration_token:
+        raise Refusal(403, "access_denied", "Clients are added by an administrator here")
+    _need_token(context, call)
+    body = json_body(call.content_type, call.body)
+    headers = context.limits.take("registrations", call.party)
+    columns = client_metadata(body, context.settings.scopes)
+    try:
+        made = registry.add_client(context.database, **columns, origin="registered")
+    except RegistrationError as error:
+        code = "invalid_redirect_uri" if "redirect" in str(error) else "invalid_client_metadata"
+        raise Refusal(400, code, _ascii(error)) from None
+    told = {
+        "client_id": made.client_id,
+        "client_id_issued_at": context.now(),
+        "client_name": columns["name"],
+        "redirect_uris": columns["redirect_uris"],
+        "scope": " ".join(columns["scopes"]),
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": body.get("token_endpoint_auth_method", "client_secret_basic"),
+    }
+    if made.client_secret:
+        told |= {"client_secret": made.client_secret.reveal(), "client_secret_expires_at": 0}
+    return json_answer(told, 201, (*_NO_STORE, *headers))
+
+
+def client_metadata(body: dict[str, Any], known_scopes: tuple[str, ...]) -> dict[str, Any]:
+    """What a client says of itself (RFC 7591 section 2), as the registry's arguments."""
+    method = body.get("token_endpoint_auth_method", "client_secret_basic")
+    if method not in ("client_secret_basic", "client_secret_post", "private_key_jwt", "none"):
+        raise _bad_metadata("token_endpoint_auth_method is not supported")
+    if set(_strings(body, "grant_types")) - {"authorization_code", "refresh_token"}:
+        raise _bad_metadata("grant_types may hold authorization_code and refresh_token only")
+    if set(_strings(body, "response_types")) - {"code"}:
+        raise _bad_metadata("response_types may hold code only")
+    scope = body.get("scope", " ".join(known_scopes))
+    if not isinstance(scope, str) or not set(scope.split()) <= set(known_scopes):
+        raise _bad_metadata("scope holds a word that this server does not know")
+    jwks, jwks_uri = body.get("jwks"), body.get("jwks_uri")
+    has_keys = jwks is not None or jwks_uri is not None
+    if has_keys != (method == "private_key_jwt") or (jwks is not None and jwks_uri is not None):
+        raise _bad_metadata("private_key_jwt needs jwks or jwks_uri, the other methods neither")
+    for name in ("client_name", "jwks_uri", "backchannel_logout_uri"):
+        if not isinstance(body.get(name), str | None):
+            raise _bad_metadata(f"{name} is not a string")
+    return {
+        "name": body.get("client_name") or "A website that registered itself",
+        "redirect_uris": _strings(body, "redirect_uris"),
+        "scopes": scope.split(),
+        "public": method == "none",
+        "jwks": None if jwks is None else json.dumps(jwks),
+        "jwks_uri": jwks_uri,
+        "backchannel_logout_uri": body.get("backchannel_logout_uri"),
+    }
+
+
+def _need_token(context: Context, call: Call) -> None:
+    scheme, _, token = call.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or Secret(token.strip()) != context.settings.registration_token:
+        context.limits.take("registrations", call.party)
+        challenge = (("www-authenticate", "Bearer"),)
+        raise Refusal(401, "invalid_token", "The registration token is required", challenge)
+
+
+def _strings(body: dict[str, Any], name: str) -> list[str]:
+    value = body.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise _bad_metadata(f"{name} is not a list of strings")
+    return value
+
+
+def _optional(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Refusal(400, "invalid_request", f"{name} has to be a string")
+    return value
+
+
+def _bad_metadata(text: str) -> Refusal:
+    return Refusal(400, "invalid_client_metadata", text)
+
+
+def _ascii(error: Exception) -> str:
+    """What was sent may be quoted in it."""
+    return str(error).encode("ascii", "replace").decode()
+
+
+_NO_STORE = (("cache-control", "no-store"), ("pragma", "no-cache"))

@@ -1,0 +1,203 @@
+"""Back-channel logout: who is told, with what, and what happens when nobody listens."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import jwt
+import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from auth_agent.server import logouts, registry
+from auth_agent.server.fetcher import Fetched, FetchRefused
+from auth_agent.server.tables import logout_delivery
+from tests.server.world import ISSUER, REDIRECT, World
+
+OUT = "https://shop.example/auth-agent/backchannel-logout"
+
+
+class _Websites:
+    """Stands for the fetcher: what was posted, and what is answered."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, str]] = []
+        self.status = 200
+        self.is_away = False
+
+    def post_form(self, url: str, form: dict[str, str]) -> Fetched:
+        self.posted.append((url, form["logout_token"]))
+        if self.is_away:
+            raise FetchRefused("ConnectTimeout")
+        return Fetched(self.status, "text/plain", b"")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def told(own_world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[World, _Websites]:
+    own_world.shop = registry.add_client(
+        own_world.database, "Told", [REDIRECT], backchannel_logout_uri=OUT
+    )
+    websites = _Websites()
+    object.__setattr__(own_world.context, "fetcher", websites)
+    return own_world, websites
+
+
+def _claims(world: World, token: str) -> dict[str, Any]:
+    assert jwt.get_unverified_header(token)["typ"] == "logout+jwt"
+    return world.verified(token, world.shop.client_id)
+
+
+def _queue(world: World) -> list[Any]:
+    with world.database.read() as connection:
+        return list(connection.execute(select(logout_delivery)).all())
+
+
+def test_disabling_an_agent_tells_each_website_once(told: tuple[World, _Websites]) -> None:
+    world, websites = told
+    world.tokens()
+    tokens = world.tokens()
+    registry.disable_agent(world.database, world.agent.agent_id)
+    assert logouts.deliver_due(world.context) == 1
+    ((url, token),) = websites.posted
+    assert url == OUT
+    now = int(world.clock())
+    claims = _claims(world, token)
+    assert claims.pop("jti")
+    assert claims == {
+        "iss": ISSUER,
+        "aud": world.shop.client_id,
+        "iat": now,
+        "exp": now + 120,
+        "sub": world.agent.agent_id,
+        "events": {logouts.EVENT: {}},
+    }
+    assert world.introspect(tokens["access_token"]) == {"active": False}
+    assert logouts.deliver_due(world.context) == 0
+
+
+def test_ending_one_family_names_its_session(told: tuple[World, _Websites]) -> None:
+    world, websites = told
+    first, second = world.tokens(), world.tokens()
+    sid = _claims_of(first["id_token"])["sid"]
+    with world.database.begin() as connection:
+        assert logouts.end_family(connection, sid, world.context.now())
+    with world.database.begin() as connection:
+        assert not logouts.end_family(connection, sid, world.context.now())
+    assert logouts.deliver_due(world.context) == 1
+    ((_, token),) = websites.posted
+    claims = _claims(world, token)
+    assert (claims["sid"], claims["sub"]) == (sid, world.agent.agent_id)
+    assert "nonce" not in claims
+    assert world.introspect(second["access_token"])["active"] is True
+
+
+def _claims_of(token: str) -> dict[str, Any]:
+    found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return found
+
+
+def test_a_website_without_an_address_is_not_told(own_world: World) -> None:
+    own_world.tokens()
+    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    assert _queue(own_world) == []
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+def test_a_website_that_does_not_listen_is_told_again_and_not_for_ever(
+    told: tuple[World, _Websites], is_away: bool
+) -> None:
+    world, websites = told
+    websites.status, websites.is_away = 500, is_away
+    world.tokens()
+    registry.disable_agent(world.database, world.agent.agent_id)
+    for wait in logouts.WAITS:
+        assert logouts.deliver_due(world.context) == 0
+        attempts = len(websites.posted)
+        assert logouts.deliver_due(world.context) == 0
+        world.clock.forward(wait - 1)
+        assert logouts.deliver_due(world.context) == 0
+        assert len(websites.posted) == attempts
+        world.clock.forward(1)
+    assert logouts.deliver_due(world.context) == 0
+    (row,) = _queue(world)
+    assert (row.attempts, row.next_at) == (6, None)
+    assert row.outcome in ("ConnectTimeout", "status 500")
+    world.context.sweeper.sweep(world.context.now() + 2 * 86_400)
+    assert _queue(world) == []
+
+
+def test_a_website_that_comes_back_is_told(told: tuple[World, _Websites]) -> None:
+    world, websites = told
+    websites.is_away = True
+    world.tokens()
+    registry.disable_agent(world.database, world.agent.agent_id)
+    logouts.deliver_due(world.context)
+    websites.is_away = False
+    world.clock.forward(logouts.WAITS[0])
+    assert logouts.deliver_due(world.context) == 1
+    first, second = (_claims_of(token) for _, token in websites.posted)
+    assert first["jti"] != second["jti"]
+    assert _queue(world)[0].outcome == "delivered"
+
+
+def test_two_workers_deliver_once(told: tuple[World, _Websites]) -> None:
+    world, websites = told
+    world.tokens()
+    registry.disable_agent(world.database, world.agent.agent_id)
+    (row,) = _queue(world)
+    assert logouts._deliver(world.context, row) is True
+    assert logouts._deliver(world.context, row) is False
+    assert len(websites.posted) == 1
+
+
+def test_a_running_server_delivers(
+    told: tuple[World, _Websites], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import time
+
+    monkeypatch.setattr(logouts, "EVERY", 0.02)
+    world, websites = told
+    world.tokens()
+    with TestClient(world.app, base_url=ISSUER):
+        registry.disable_agent(world.database, world.agent.agent_id)
+        end = time.monotonic() + 10
+        while not websites.posted:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+def test_a_real_website_on_a_loopback_address_is_reached(own_world: World) -> None:
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    got = []
+
+    class Website(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"])).decode()
+            got.append((self.headers["content-type"], parse_qs(body)))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            """Nobody reads it."""
+
+    server = HTTPServer(("127.0.0.1", 0), Website)
+    thread = threading.Thread(target=server.handle_request, daemon=True)
+    thread.start()
+    uri = f"http://127.0.0.1:{server.server_port}/out"
+    own_world.shop = registry.add_client(
+        own_world.database, "Told", [REDIRECT], backchannel_logout_uri=uri
+    )
+    own_world.tokens()
+    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    assert logouts.deliver_due(own_world.context) == 1
+    thread.join(10)
+    server.server_close()
+    ((kind, form),) = got
+    assert kind == "application/x-www-form-urlencoded"
+    assert _claims(own_world, form["logout_token"][0])["sub"] == own_world.agent.agent_id
