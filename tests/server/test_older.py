@@ -294,8 +294,10 @@ def test_the_profile_is_read_and_changed(own_world: World) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"owner_email": "x@y.example"}, {"permissions": []}, {"owner_name": 5}]
-    + [{"model_name": "x" * 201}, {"owner_name": "a\nb"}],
+    [
+        *({}, {"owner_email": "x@y.example"}, {"permissions": []}, {"owner_name": 5}),
+        *({"model_name": "x" * 201}, {"owner_name": "a\nb"}),
+    ],
 )
 def test_nothing_else_can_be_changed(world: World, changes: dict[str, Any]) -> None:
     headers = _bearer(_own_tokens(world)["access_token"])

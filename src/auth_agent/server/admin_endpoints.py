@@ -112,8 +112,7 @@ def _body(call: Call, known: set[str]) -> dict[str, Any]:
         text = f"Unknown field {unknown[0]!a}; known are {', '.join(sorted(known))}"
         raise Refusal(400, "invalid_request", text[:300])
     for name, value in body.items():
-        kind = _KINDS.get(name, str)
-        if not isinstance(value, kind) or (kind is list and not all(map(_is_text, value))):
+        if not _fits(value, _KINDS.get(name, str)):
             raise Refusal(400, "invalid_request", f"{name} has the wrong type")
     return body
 
@@ -124,8 +123,10 @@ _KINDS: dict[str, type] = {
 }
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _fits(value: Any, kind: type) -> bool:
+    if isinstance(value, list):
+        return kind is list and all(isinstance(one, str) for one in value)
+    return isinstance(value, kind)
 
 
 def _register(add: Any, *arguments: Any, **values: Any) -> Any:

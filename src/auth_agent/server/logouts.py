@@ -34,7 +34,7 @@ _LIVE = (
     .join(client, client.c.id == token_family.c.client_id)
     .where(client.c.backchannel_logout_uri.is_not(None), token_family.c.revoked_at.is_(None))
 )
-_WHEN = (bindparam("now"), literal(0), bindparam("now"))
+_WHEN: tuple[Any, ...] = (bindparam("now"), literal(0), bindparam("now"))
 # One message per website speaks of all the sessions of the agent there.
 _QUEUE_AGENT = insert(logout_delivery).from_select(
     _COLUMNS,

@@ -112,7 +112,14 @@ def add_agent(
     or JWKS) it signs instead of sending a secret, and always says which website it means.
     IdTaken if an agent or a client has, or ever had, the id that was asked for.
     """
-    columns = check_agent(email, name, model, scopes, permissions, require_origin)
+    columns = check_agent(
+        email,
+        name=name,
+        model=model,
+        scopes=scopes,
+        permissions=permissions,
+        require_origin=require_origin,
+    )
     agent_id = new_token("agent_", 12) if agent_id is None else _agent_id(agent_id)
     secret = Secret("") if public_key else agent_secret or Secret(new_token("ags_"))
     row = {
@@ -138,6 +145,7 @@ def add_agent(
 
 def check_agent(
     email: str,
+    *,
     name: str,
     model: str,
     scopes: Sequence[str] | None,
