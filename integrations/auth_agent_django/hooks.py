@@ -19,11 +19,13 @@ from auth_agent_django.signals import agent_refused, agent_signed_in, agent_sign
 def open_relying_party(configuration: Configuration, *, is_async: bool) -> RelyingParty:
     """The website's relying party; under ASGI its functions run where Django's database does."""
     adapt = _in_database_thread if is_async else _as_it_is
+    keeps_accounts = configuration.accounts is not None
     return RelyingParty(
         configuration.settings,
         on_sign_in=adapt(functools.partial(_signed_in, configuration)),
         on_refused=adapt(functools.partial(_refused, configuration)),
         on_sign_out=adapt(functools.partial(_signed_out, configuration)),
+        is_welcome=adapt(_is_welcome) if keeps_accounts else None,
     )
 
 
@@ -39,6 +41,12 @@ def _signed_in(configuration: Configuration, agent: Agent) -> str | None:
     known = msgspec.structs.replace(agent, account_id=account_id)
     agent_signed_in.send(sender=Agent, agent=known)
     return account_id
+
+
+def _is_welcome(agent: Agent) -> bool:
+    from auth_agent_django.accounts.arrival import is_blocked  # noqa: PLC0415  # needs its models
+
+    return not is_blocked(agent)
 
 
 def _refused(configuration: Configuration, error: AuthError) -> None:

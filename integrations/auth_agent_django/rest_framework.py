@@ -28,9 +28,14 @@ class AgentAuthentication(BaseAuthentication):
     """`request.auth` is the agent; `request.user` stays nobody, for an agent is no person."""
 
     def authenticate(self, request: Request) -> tuple[Any, Agent] | None:
-        agent = look(request).agent
+        entry = look(request)
+        agent = entry.agent
         if agent is None:
             return None
+        # The framework takes its views out of Django's CSRF protection.
+        reply = entry.relying_party.require_own_request(_ApiVisit(entry.visit), agent)
+        if reply is not None:
+            raise AgentRefused(reply)
         nobody: Any = api_settings.UNAUTHENTICATED_USER
         return (nobody() if nobody else None), agent
 

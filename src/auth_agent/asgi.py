@@ -89,7 +89,7 @@ class AuthAgentMiddleware:
         """A plain dict cannot tell who looks into it, so an agent that is there counts as read."""
         scope["auth_agent"] = entry.agent
         scope["auth_agent.entry"] = entry
-        entry.read = entry.agent is not None
+        entry.read = entry.read or entry.agent is not None
 
 
 def body_reader(receive: Receive) -> Callable[[int], Awaitable[bytes | None]]:

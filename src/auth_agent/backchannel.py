@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from auth_agent.errors import AuthError, TokenRefused
 from auth_agent.events import log_event
 from auth_agent.logout_token import MAX_AGE, SKEW, read_logout_token, verify_logout_token
-from auth_agent.reply import NO_STORE, json_reply
+from auth_agent.reply import json_reply
 from auth_agent.site import Site
 from auth_agent.store import Store
 from auth_agent.wire import Flow, Reply, Visit, read_body
@@ -35,7 +35,7 @@ def end_sessions(visit: Visit, store: Store, site: Site) -> Flow[Reply]:
         content = {"error": "invalid_request", "error_description": error.description}
         return json_reply(status, {**content, "cause": error.code})
     log_event("ended", cause="backchannel_logout", sessions=ended)
-    return Reply(200, (NO_STORE,))
+    return json_reply(200, {})
 
 
 def _end(visit: Visit, store: Store, site: Site) -> Flow[int]:

@@ -143,8 +143,10 @@ def _own_referer(visit: Visit, settings: Settings) -> str | None:
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def reject(settings: Settings, problem: AuthError) -> Reply:
-    """For credentials that are worth nothing: 400, 401 (RFC 6750 3.1) or 503."""
+def reject(visit: Visit, settings: Settings, problem: AuthError) -> Reply:
+    """For credentials that are worth nothing: 400, 401 (RFC 6750 3.1), 403 or 503."""
+    if is_navigation(visit):
+        return refuse(visit, settings, problem)
     content = {"error": problem.code, "error_description": problem.description}
     headers: Headers = ()
     if isinstance(problem, ServerUnavailable):

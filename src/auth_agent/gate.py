@@ -17,22 +17,14 @@ from typing import Any
 import msgspec
 
 from auth_agent import login
+from auth_agent.admission import Admission
 from auth_agent.agent import Agent
 from auth_agent.bearer import Bearers, is_bearer
-from auth_agent.challenge import challenge, forbid, is_preflight, reject
+from auth_agent.challenge import reject
 from auth_agent.drive import arun, run
 from auth_agent.errors import AuthError, ServerUnavailable, SettingsError
 from auth_agent.events import log_event
-from auth_agent.policy import (
-    Decision,
-    Refusal,
-    Requirement,
-    explain,
-    is_protected,
-    judge,
-    judge_absence,
-    judge_site,
-)
+from auth_agent.policy import Decision, Requirement, explain
 from auth_agent.renewal import is_due, keep, renew
 from auth_agent.reply import cookie_headers, is_page, link_headers, private_headers
 from auth_agent.routes import Routes
@@ -47,7 +39,7 @@ from auth_agent.settings import Settings
 from auth_agent.site import Hooks, Site
 from auth_agent.store import Store
 from auth_agent.url import safe_next
-from auth_agent.wire import Cookie, Flow, Outcome, Pass, Reply, Visit, join
+from auth_agent.wire import Cookie, Flow, Outcome, Reply, Visit, join
 
 ANY_AGENT = Requirement()
 
@@ -67,17 +59,24 @@ class RelyingParty:
         on_sign_in: Callable[[Agent], Any] | None = None,
         on_refused: Callable[[AuthError], Any] | None = None,
         on_sign_out: Callable[[Agent], Any] | None = None,
+        is_welcome: Callable[[Agent], Any] | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.settings = settings or Settings.from_env()
-        hooks = Hooks(on_sign_in=on_sign_in, on_refused=on_refused, on_sign_out=on_sign_out)
+        hooks = Hooks(
+            on_sign_in=on_sign_in,
+            on_refused=on_refused,
+            on_sign_out=on_sign_out,
+            is_welcome=is_welcome,
+        )
         self._site = Site.open(self.settings, hooks, clock=clock, random=random)
         store_url = self.settings.store_url
         self._store = Store(store_url, self._site) if store_url is not None else None
         self._sessions = SessionReader(self._site)
         self._routes = Routes(self._site, self._sessions, self._store).table()
         self._bearers = Bearers(self._site)
+        self._admission = Admission(self._site)
         if self.settings.report_only:
             log_event("report_only", level=logging.WARNING, cause="AUTH_AGENT_REPORT_ONLY")
 
@@ -95,7 +94,7 @@ class RelyingParty:
         session = self._sessions.read(visit, now)
         if session is not None and is_due(session, self._site, now):
             return self._renew(visit, session)
-        return self._admit(visit, session.agent if session is not None else None)
+        return self._admission.admit(visit, session.agent if session is not None else None)
 
     def enter_socket(self, visit: Visit) -> Outcome | Flow[Outcome]:
         """The entrance for a WebSocket's handshake, which gets no cookie in return.
@@ -107,23 +106,28 @@ class RelyingParty:
         if authorization is not None and is_bearer(authorization):
             return self._enter_with_token(visit, authorization)
         if visit.header("origin") != self.settings.base_url:
-            return self._admit(visit, None)
+            return self._admission.admit(visit, None)
         if self._store is not None:
             return self._enter_with_id(visit, self._store)
         session = self._sessions.read(visit, self._site.clock())
-        return self._admit(visit, session.agent if session is not None else None)
+        return self._admission.admit(visit, session.agent if session is not None else None)
 
     def require(
         self, visit: Visit, agent: Agent | None, requirement: Requirement = ANY_AGENT
     ) -> Reply | None:
         """None where the agent brings what is required, else what to answer instead."""
-        if agent is None:
-            return self._refuse_nobody(visit)
-        return self._refuse(visit, agent, judge(agent, requirement, now=self._site.clock()))
+        return self._admission.require(visit, agent, requirement)
 
     def require_no_agent(self, visit: Visit, agent: Agent | None) -> Reply | None:
         """None where no agent is signed in: for a place that is kept for humans."""
-        return self._refuse(visit, agent, judge_absence(agent))
+        return self._admission.require_no_agent(visit, agent)
+
+    def require_own_request(self, visit: Visit, agent: Agent | None) -> Reply | None:
+        """None where no other website can have sent this with the agent's cookie.
+
+        For what changes something where no framework's own CSRF protection stands.
+        """
+        return self._admission.require_own_request(visit, agent)
 
     def explain(self, agent: Agent | None, requirement: Requirement = ANY_AGENT) -> Decision:
         """Which rule admits or refuses the agent, and why; nothing is logged."""
@@ -163,35 +167,24 @@ class RelyingParty:
         log_event("ended", cause="end_sessions", agent=agent_id, sessions=ended)
         return ended
 
-    def _admit(self, visit: Visit, agent: Agent | None) -> Outcome:
-        if agent is not None:
-            refusal = judge_site(agent, self.settings)
-            if refusal is not None and self._refuse(visit, agent, refusal) is not None:
-                agent = None
-        if agent is None and is_protected(visit.path, self.settings.protect):
-            reply = None if is_preflight(visit) else self._refuse_nobody(visit)
-            if reply is not None:
-                return reply
-        return Pass(agent)
-
     def _enter_with_token(self, visit: Visit, authorization: str) -> Outcome | Flow[Outcome]:
         agent = self._bearers.recall(authorization)
         if agent is None:
             return self._resolve(visit, authorization)
-        return self._admit(visit, agent)
+        return self._admission.admit(visit, agent)
 
     def _resolve(self, visit: Visit, authorization: str) -> Flow[Outcome]:
         try:
             agent = yield from self._bearers.resolve(authorization)
         except AuthError as problem:
             visit.problem = problem
-            return self._admit(visit, None)
-        return self._admit(visit, agent)
+            return self._admission.decide(visit, None)
+        return (yield from self._admission.admit_later(visit, agent))
 
     def _enter_with_id(self, visit: Visit, store: Store) -> Outcome | Flow[Outcome]:
         session_id = read_session_id(visit, self.settings)
         if session_id is None:
-            return self._admit(visit, None)
+            return self._admission.admit(visit, None)
         return self._load(visit, session_id, store)
 
     def _load(self, visit: Visit, session_id: str, store: Store) -> Flow[Outcome]:
@@ -203,8 +196,9 @@ class RelyingParty:
                 session = yield from join(key, lambda: keep(found, store, self._site))
         except ServerUnavailable as problem:  # whoever is signed in must not seem signed out
             log_event("refused", level=logging.WARNING, cause=problem.code)
-            return reject(self.settings, problem)
-        return self._admit(visit, session.agent if session is not None else None)
+            return reject(visit, self.settings, problem)
+        agent = session.agent if session is not None else None
+        return (yield from self._admission.admit_later(visit, agent))
 
     def _renew(self, visit: Visit, session: Session) -> Flow[Outcome]:
         """Asks once for all requests of this session that are under way."""
@@ -212,35 +206,11 @@ class RelyingParty:
         renewed = yield from join(key, lambda: renew(session, self._site))
         if renewed is None:
             log_event("ended", agent=session.agent.id, cause="token_inactive")
-            outcome, cookie = self._admit(visit, None), cleared_cookie(self.settings)
+            outcome, cookie = self._admission.decide(visit, None), cleared_cookie(self.settings)
         else:
-            outcome = self._admit(visit, renewed.agent)
+            outcome = yield from self._admission.admit_later(visit, renewed.agent)
             cookie = session_cookie(renewed, self._site)
         return msgspec.structs.replace(outcome, cookies=(*outcome.cookies, cookie))
-
-    def _refuse_nobody(self, visit: Visit) -> Reply | None:
-        if self._is_only_reported(None, "no_agent"):
-            return None
-        if visit.problem is not None:
-            log_event("refused", cause=visit.problem.code)
-            return reject(self.settings, visit.problem)
-        return challenge(visit, self.settings)
-
-    def _refuse(self, visit: Visit, agent: Agent | None, refusal: Refusal | None) -> Reply | None:
-        if refusal is None or self._is_only_reported(agent, refusal.rule):
-            return None
-        agent_id, client_id = (agent.id, agent.client_id) if agent is not None else (None, None)
-        log_event(
-            "refused", agent=agent_id, client=client_id, cause=refusal.code, rule=refusal.rule
-        )
-        return forbid(visit, self.settings, refusal)
-
-    def _is_only_reported(self, agent: Agent | None, rule: str) -> bool:
-        if not self.settings.report_only:
-            return False
-        agent_id = agent.id if agent is not None else None
-        log_event("would_refuse", level=logging.WARNING, agent=agent_id, rule=rule)
-        return True
 
 
 class Entry:
@@ -252,7 +222,7 @@ class Entry:
         self.relying_party = relying_party
         self.visit = visit
         self.agent = agent
-        self.read = False
+        self.read = visit.judged
 
     def finish(
         self, headers: Iterable[tuple[str, str]], cookies: Iterable[Cookie] = ()

@@ -66,14 +66,18 @@ def explain(
     return Decision(False, refusal.rule, refusal.description)
 
 
-HUMANS_ONLY = "no_agents"
+def _denied(rule: str, description: str) -> Refusal:
+    return Refusal(code="access_denied", rule=rule, description=description)
+
+
+HUMANS_ONLY = _denied("no_agents", "This is kept for humans; agents are not admitted here.")
+NOT_WELCOME = _denied("is_welcome", "This website has blocked the agent.")
+FOREIGN_REQUEST = _denied("own_request", "This request was sent from another website.")
 
 
 def judge_absence(agent: Agent | None) -> Refusal | None:
     """For a place that is kept for humans."""
-    if agent is None:
-        return None
-    return _denied(HUMANS_ONLY, "This is kept for humans; agents are not admitted here.")
+    return None if agent is None else HUMANS_ONLY
 
 
 def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | None:
@@ -129,7 +133,3 @@ def _covered(path: str, patterns: tuple[str, ...]) -> bool:
 
 def _matches(value: str | None, patterns: Sequence[str]) -> bool:
     return value is not None and any(fnmatchcase(value, pattern) for pattern in patterns)
-
-
-def _denied(rule: str, description: str) -> Refusal:
-    return Refusal(code="access_denied", rule=rule, description=description)

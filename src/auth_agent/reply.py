@@ -108,10 +108,10 @@ def is_page(headers: Iterable[tuple[str, str]]) -> bool:
 
 def link_headers(headers: Iterable[tuple[str, str]], link: str) -> list[tuple[str, str]]:
     """One more `Link`, in one header with those that are there (RFC 8288 3)."""
-    kept, links = [], []
-    for name, value in headers:
-        (links if name.lower() == "link" else kept).append((name, value))
-    return [*kept, ("Link", ", ".join([*(value for _, value in links), link]))]
+    pairs = list(headers)
+    links = [value for name, value in pairs if name.lower() == "link"]
+    kept = [pair for pair in pairs if pair[0].lower() != "link"]
+    return [*kept, ("Link", ", ".join([*links, link]))]
 
 
 def private_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

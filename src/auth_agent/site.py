@@ -23,12 +23,14 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
     `on_sign_in(agent)` may return the website's own account id, which stays in the session as
     `agent.account_id`, and may raise `SignInRefused`. `on_refused(error)` hears of a sign-in that
-    failed, `on_sign_out(agent)` of one that ended.
+    failed, `on_sign_out(agent)` of one that ended. `is_welcome(agent)` is asked at every request
+    that brings an agent; where it does not say True the agent has no place here.
     """
 
     on_sign_in: Callable[[Agent], Any] | None = None
     on_refused: Callable[[AuthError], Any] | None = None
     on_sign_out: Callable[[Agent], Any] | None = None
+    is_welcome: Callable[[Agent], Any] | None = None
 
 
 class Site(msgspec.Struct, frozen=True):

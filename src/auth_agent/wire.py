@@ -177,11 +177,13 @@ class Visit:
     `path` is decoded, as the application routes it; `raw_path` is percent-encoded.
     """
 
-    __slots__ = ("method", "path", "problem", "query", "raw_path")
+    __slots__ = ("judged", "method", "path", "problem", "query", "raw_path")
 
     def __init__(self, method: str, path: str, raw_path: str, query: str) -> None:
         self.problem: AuthError | None = None
         """Why the credentials of this visit are worth nothing; said where an agent is needed."""
+        self.judged = False
+        """Whether the answer depends on the agent, although the application never looks."""
         self.method = method
         self.path = path
         self.raw_path = raw_path

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+_NO_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")  # PEP 3333
+
+
 class WsgiVisit(Visit):
     """A visit read from a WSGI environ."""
 
@@ -36,7 +39,8 @@ class WsgiVisit(Visit):
         self._environ = environ
 
     def header(self, name: str) -> str | None:
-        value: str | None = self._environ.get("HTTP_" + name.upper().replace("-", "_"))
+        key = name.upper().replace("-", "_")
+        value: str | None = self._environ.get(key if key in _NO_PREFIX else f"HTTP_{key}")
         return value
 
 
@@ -69,7 +73,7 @@ class AuthAgentMiddleware:
         there counts as read."""
         environ["auth_agent"] = entry.agent
         environ["auth_agent.entry"] = entry
-        entry.read = entry.agent is not None
+        entry.read = entry.read or entry.agent is not None
 
 
 def body_reader(environ: WSGIEnvironment) -> Callable[[int], bytes | None]:

@@ -107,6 +107,13 @@ def test_responses_that_read_the_agent_are_private(site):
     assert answer.headers["vary"] == "Cookie, Authorization"
 
 
+def test_what_configuration_guards_is_private_although_nobody_looks(site):
+    site.sign_in()
+    answer = site.get("/private/report")
+    assert answer.headers["cache-control"] == "private"
+    assert answer.headers["vary"] == "Cookie, Authorization"
+
+
 def test_responses_that_do_not_are_untouched(site):
     answer = site.get("/static")
     assert answer.headers["cache-control"] == "public, max-age=60"

@@ -12,8 +12,10 @@ from django.test import Client
 from django.urls import path
 
 from auth_agent import Agent
+from auth_agent_django import requires_agent
 from auth_agent_django.accounts.arrival import find_user
 from auth_agent_django.accounts.models import AgentProfile
+from tests.adapters.django_world import JSON
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -24,6 +26,7 @@ def account(request):
 
 
 URLS = (path("", account), path("admin/", admin.site.urls))
+GUARDED = (path("guarded", requires_agent(account)), path("private/report", account))
 OWNER = "owner@example.com"
 
 
@@ -209,6 +212,19 @@ def test_a_blocked_agent_is_refused_at_sign_in(django):
     answer = shop.sign_in()
     assert (answer.status_code, answer.json()["error"]) == (403, "agent_blocked")
     assert shop.get("/").json()["in"] is False
+
+
+def test_and_at_each_request_of_a_session_that_it_still_has(django):
+    shop = django(urls=(*URLS, *GUARDED), ACCOUNTS="contextual")
+    shop.sign_in()
+    assert shop.get("/guarded").status_code == 200
+    AgentProfile.objects.update(blocked=True)
+    assert shop.get("/").json()["in"] is False
+    for name in ("/guarded", "/private/report"):
+        answer = shop.get(name, **JSON)
+        assert (answer.status_code, answer.json()["error"]) == (403, "access_denied")
+    AgentProfile.objects.update(blocked=False)
+    assert shop.get("/guarded").status_code == 200
 
 
 def test_an_identity_that_does_not_fit_is_refused_not_cut(django):

@@ -142,6 +142,79 @@ class TestHooks:
         assert site.agent is None
 
 
+class TestWelcome:
+    """A hook that is asked at every request: accounts may be blocked at any time."""
+
+    @pytest.fixture
+    def blocked(self):
+        return set()
+
+    @pytest.fixture
+    def site(self, make_site, clock, blocked):
+        browser = make_site(protect="/private/*")
+        party = RelyingParty(
+            browser.relying_party.settings,
+            is_welcome=lambda agent: agent.id not in blocked,
+            clock=clock,
+        )
+        return Browser(party, browser.server)
+
+    def test_a_blocked_agent_is_nobody_at_its_next_request(self, site, blocked):
+        site.sign_in()
+        assert site.agent is not None
+        blocked.add("agent_7")
+        assert site.agent is None
+        reply = site.request("/private/x", headers=JSON)
+        assert (reply.status, cause(reply)) == (403, "access_denied")
+        page = site.request("/private/x")
+        assert page.status == 403, "not led to a login that would only lead back"
+        blocked.clear()
+        assert site.agent is not None
+
+    def test_a_blocked_agents_token_is_worth_nothing(self, site, server, blocked):
+        headers = {"authorization": f"Bearer {server.access_token()}"}
+        assert site.request("/private/x", headers=headers).agent.id == "agent_7"
+        blocked.add("agent_7")
+        assert site.request("/private/x", headers=headers).status == 403
+
+    def test_anything_but_true_is_no(self, make_site, clock):
+        browser = make_site()
+        settings = browser.relying_party.settings
+        for answer in (None, 1, "yes", False):
+            party = RelyingParty(settings, is_welcome=lambda agent, a=answer: a, clock=clock)
+            site = Browser(party, browser.server)
+            site.sign_in()
+            assert site.agent is None
+
+
+class TestOwnRequests:
+    """For what changes something where no framework's own protection stands."""
+
+    @pytest.mark.parametrize(
+        ("method", "headers", "refused"),
+        [
+            ("POST", {"sec-fetch-site": "same-origin"}, False),
+            ("POST", {"sec-fetch-site": "same-site"}, True),
+            ("POST", {"sec-fetch-site": "cross-site"}, True),
+            ("DELETE", {"origin": "https://evil.example"}, True),
+            ("POST", {"origin": "https://shop.example"}, False),
+            ("POST", {}, False),
+            ("GET", {"sec-fetch-site": "cross-site"}, False),
+        ],
+    )
+    def test_another_websites_request_does_not_act(self, browser, method, headers, refused):
+        browser.sign_in()
+        visit = ValueVisit(method, "/orders", {**JSON, **headers})
+        reply = browser.relying_party.require_own_request(visit, browser.agent)
+        assert (reply is not None and reply.status == 403) is refused
+
+    def test_a_token_is_not_sent_by_a_browser_of_its_own_accord(self, browser, server):
+        headers = {"authorization": f"Bearer {server.access_token()}"}
+        agent = browser.request("/", headers=headers).agent
+        visit = ValueVisit("POST", "/orders", {"sec-fetch-site": "cross-site"})
+        assert browser.relying_party.require_own_request(visit, agent) is None
+
+
 class TestEvents:
     def test_one_for_each_thing_that_happens(self, browser, caplog):
         with caplog.at_level(logging.INFO, "auth_agent"):
