@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 LOGIN_EXIT_CODES = (
     "Exit codes: 0 signed in, 1 refused, 2 wrong usage, 3 server or website cannot be reached."
 )
-SECRET_VARIABLE = "AUTH_AGENT_AGENT_SECRET"
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 MAX_BODY = 4_096
 
@@ -40,16 +40,24 @@ def login(
 ) -> None:
     """Sign an agent in to a website, and show what happens.
 
-    The agent's secret comes from AUTH_AGENT_AGENT_SECRET, or is asked for.
+    The agent's secret comes from AUTH_AGENT_AGENT_SECRET, from the file (chmod 600) named by
+    AUTH_AGENT_AGENT_SECRET_FILE or from the keyring, or is asked for; with a key instead of it,
+    AUTH_AGENT_AGENT_PRIVATE_KEY names its file.
     """
     from auth_agent.errors import AuthError, ServerUnavailable, SettingsError  # noqa: PLC0415
     from auth_agent.sdk import AgentSDK  # noqa: PLC0415
 
-    secret = _secret()
     teller = _JsonTeller(url, agent_id) if as_json else _Teller()
     try:
-        sdk = AgentSDK(agent_id=agent_id, agent_secret=secret, server_url=issuer, model=model)
-        with sdk.sign_in(url, on_step=teller.step) as site:
+        secret, key = _credential(agent_id)
+        sdk = AgentSDK(
+            agent_id=agent_id,
+            agent_secret=secret,
+            private_key=key,
+            server_url=issuer,
+            model=model,
+        )
+        with sdk.sign_in(url, second_factor=_ask_code(), on_step=teller.step) as site:
             teller.signed_in(site)
     except AuthError as error:
         teller.refused(error)
@@ -59,15 +67,25 @@ def login(
         raise typer.Exit(UNREACHABLE if unreachable else REFUSED) from None
 
 
-def _secret() -> Secret:
-    """From the environment, else from a prompt that shows nothing; never from an argument."""
+def _credential(agent_id: str) -> tuple[Secret | None, str | None]:
+    """Secret or key, else from a prompt that shows nothing; never from an argument."""
+    from auth_agent.sdk.credentials import HOW, find_key, find_secret  # noqa: PLC0415
     from auth_agent.secret import Secret  # noqa: PLC0415
 
-    given = os.environ.get(SECRET_VARIABLE, "")
-    if not given and not sys.stdin.isatty():
-        typer.echo(f"The agent's secret is missing: set {SECRET_VARIABLE}.", err=True)
+    if key := find_key(os.environ):
+        return None, key
+    found = find_secret(os.environ, agent_id)
+    if found is None and not sys.stdin.isatty():
+        typer.echo(f"The agent's secret is missing: {HOW}.", err=True)
         raise typer.Exit(USAGE)
-    return Secret(given or typer.prompt("The agent's secret", hide_input=True, err=True))
+    return found or Secret(typer.prompt("The agent's secret", hide_input=True, err=True)), None
+
+
+def _ask_code() -> Callable[[], str] | None:
+    """Asks whoever sits there for the code that the owner was mailed; without them, nobody."""
+    if not sys.stdin.isatty():
+        return None
+    return lambda: str(typer.prompt("The code that the agent's owner was mailed", err=True))
 
 
 class _Teller:

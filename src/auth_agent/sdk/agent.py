@@ -86,6 +86,11 @@ class _SDK(Generic[C]):
         name = type(self).__name__
         return f"{name}(agent_id={options.agent_id!r}, server_url={options.server_url!r})"
 
+    @property
+    def options(self) -> Options:
+        """What this SDK was told; frozen."""
+        return self._options
+
     def _session_calls(self, tokens: TokenManager | None) -> Calls:
         """A session's own tokens are its own business; given ones are everybody's."""
         if tokens is None:

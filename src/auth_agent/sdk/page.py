@@ -33,16 +33,26 @@ def is_request_id(value: str) -> bool:
 
 def excerpt(response: HttpResponse) -> str:
     """The words of an answer on one line: an OAuth error's description, a page's text."""
+    if "json" in response.headers.get("content-type", "").lower():
+        described = _described(response.body)
+        if described is not None:
+            return _one_line(described, MAX_EXCERPT)
+    return words(response, MAX_EXCERPT)
+
+
+def words(response: HttpResponse, most: int) -> str:
+    """What a reader of an answer would read, on one line of `most` characters."""
     text = response.body[:65_536].decode("utf-8", "replace")
-    content_type = response.headers.get("content-type", "").lower()
-    if "json" in content_type:
-        text = _described(response.body) or text
-    elif "html" in content_type:
+    if "html" in response.headers.get("content-type", "").lower():
         reader = _Reader()
         reader.feed(text)
         text = " ".join(reader.words)
+    return _one_line(text, most)
+
+
+def _one_line(text: str, most: int) -> str:
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= MAX_EXCERPT else line[: MAX_EXCERPT - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _described(body: bytes) -> str | None:
