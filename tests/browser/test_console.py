@@ -1,0 +1,271 @@
+"""Administrators and owners in a real browser: by keyboard, narrow, dark, without JavaScript."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx2
+import pytest
+
+from auth_agent.secret import Secret
+from auth_agent.server import ServerSettings, console_accounts, create_app
+from auth_agent.server.registry import add_agent, add_client
+from tests.adapters.network import free_port, serve_asgi
+from tests.server.world import CHALLENGE, VERIFIER
+
+PASSWORD = "correct horse battery"
+# A folder for pictures of every page, for whoever wants to look at them.
+PICTURES = os.environ.get("AUTH_AGENT_PICTURES")
+
+
+class Office(NamedTuple):
+    """A real server with something to see in its console."""
+
+    base: str
+    agent_id: str
+    client_id: str
+    mails: list
+    setup: str
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory):
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    url = f"sqlite:///{tmp_path_factory.mktemp('office')}/auth-agent.db"
+    app = create_app(ServerSettings(issuer=base, database=url))
+    context, mails = app.state.context, []
+    database = context.database
+    context.outbox._deliver = mails.append
+    client = add_client(database, "Example shop", ["https://shop.example/auth-agent/callback"])
+    add_client(database, "A library", ["https://books.example/callback"], public=True)
+    agent = add_agent(database, "ann@owner.example", name="Shopper", model="claude-opus-4")
+    add_agent(database, "a.very.long.address.of.bob@owners-department.example", verified=False)
+    console_accounts.create_account(database, "ada", Secret(PASSWORD), context.now())
+    token = console_accounts.make_setup_link(database, None, context.now()).reveal()
+    with serve_asgi(app, port):
+        for secret in ("wrong", agent.agent_secret.reveal()):
+            _sign_in(base, client, agent.agent_id, secret)
+        setup = f"/console/setup?token={token}"
+        yield Office(base, agent.agent_id, client.client_id, mails, setup)
+
+
+def _sign_in(base, client, agent_id, secret):
+    """A whole sign-in, so that there is history and a grant."""
+    with httpx2.Client(base_url=base) as browser:
+        redirect = "https://shop.example/auth-agent/callback"
+        page = browser.get(
+            "/authorize",
+            params={
+                **{"client_id": client.client_id, "redirect_uri": redirect, "scope": "openid"},
+                **{"response_type": "code", "code_challenge_method": "S256"},
+                "code_challenge": CHALLENGE,
+            },
+        )
+        request_id = re.search(r"request_id: '([^']+)'", page.text)[1]
+        body = {"request_id": request_id, "agent_id": agent_id, "agent_secret": secret}
+        if browser.post("/api/agent/authenticate", json=body).status_code != 200:
+            return
+        told = browser.get("/api/check-status", params={"request_id": request_id}).json()
+        form = {"grant_type": "authorization_code", "code": told["code"]}
+        form |= {"redirect_uri": redirect, "code_verifier": VERIFIER}
+        auth = (client.client_id, client.client_secret.reveal())
+        assert browser.post("/token", data=form, auth=auth).status_code == 200
+
+
+@pytest.fixture
+def visit(chromium):
+    """Opens pages that note every complaint of the browser and every foreign address."""
+    contexts, complaints = [], []
+
+    def one(**options):
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: complaints.extend(_foreign(request.url)))
+        return page
+
+    yield one
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _foreign(url):
+    return [] if url.startswith(("http://127.0.0.1:", "data:,")) else [url]
+
+
+def _enter(page, office):
+    """By keyboard alone: the name has the focus already."""
+    page.goto(f"{office.base}/console")
+    assert page.url.endswith("/console/sign-in")
+    page.locator("#name:focus").wait_for()
+    page.keyboard.type("ada")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Overview").wait_for()
+
+
+def _tab_to(page, name, most=80):
+    """Presses Tab until the element with this text has the focus, which has to show."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        found = page.evaluate(
+            "[document.activeElement.textContent.trim(),"
+            " getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        if found[0] == name:
+            assert found[1] == "solid", f"the focus on {name!r} cannot be seen"
+            return
+    pytest.fail(f"Tab does not reach {name!r}")
+
+
+def test_the_console_by_keyboard(office, visit):
+    page = visit()
+    _enter(page, office)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    for name in ("Agents", "Websites", "Sign-ins", "Active", "Keys", "Audit log"):
+        _tab_to(page, name)
+        page.keyboard.press("Enter")
+        page.locator(f"nav a[aria-current=page]:text-is('{name}')").wait_for()
+        assert page.locator("h1").count() == 1
+
+    page.goto(f"{office.base}/console/agent?id={office.agent_id}")
+    _tab_to(page, "End")
+    page.keyboard.press("Enter")
+    page.get_by_role("status").get_by_text("The sign-in is ended").wait_for()
+    _tab_to(page, "Disable the agent")
+    page.keyboard.press("Enter")
+    _tab_to(page, "Disable")
+    page.keyboard.press("Enter")
+    page.get_by_text("The agent is disabled").wait_for()
+    _tab_to(page, "Enable the agent")
+    page.keyboard.press("Enter")
+    _tab_to(page, "Enable")
+    page.keyboard.press("Enter")
+    page.get_by_text("may sign in again").wait_for()
+
+
+def test_the_console_without_javascript(office, visit):
+    page = visit(java_script_enabled=False)
+    page.goto(f"{office.base}/console/sign-in")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="Agents", exact=True).click()
+    page.get_by_role("link", name="Add an agent").click()
+    page.get_by_label("Owner's e-mail address").fill("new@owner.example")
+    page.get_by_role("button", name="Add agent").click()
+    assert page.get_by_text("ags_").is_visible()
+    _picture(page, "console/secret", "light-1280")
+    page.get_by_role("link", name="I have copied it").click()
+    page.get_by_text("Replace the secret").first.click()
+    page.get_by_role("button", name="Replace the secret").click()
+    assert page.get_by_text("ags_").is_visible()
+    page.get_by_role("button", name="Sign out").click()
+    assert page.url.endswith("/console/sign-in")
+
+
+def test_an_owner_by_code_and_by_link(office, visit):
+    for way in ("code", "link"):
+        page = visit()
+        page.goto(f"{office.base}/owner")
+        page.locator("#email:focus").wait_for()
+        page.keyboard.type("ann@owner.example")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Look into your mail").wait_for()
+        text = _next_mail(office).text
+        if way == "code":
+            page.locator("#code:focus").wait_for()
+            page.keyboard.type(re.search(r"\d{6}", text)[0])
+            page.keyboard.press("Enter")
+        else:
+            page.goto(re.search(r"http\S+", text)[0])
+            page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("heading", name="Your agents").wait_for()
+        page.get_by_role("link", name="Shopper").click()
+        assert page.get_by_text(office.agent_id).is_visible()
+        for width in (1280, 375):
+            page.set_viewport_size({"width": width, "height": 800})
+            for path in ("/owner", f"/owner/agent?id={office.agent_id}"):
+                _look(page, office, path, f"light-{width}")
+
+
+def _next_mail(office):
+    end = time.monotonic() + 10
+    while not office.mails:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return office.mails.pop()
+
+
+CONTRAST = """
+() => {
+  const rgb = text => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = e => {
+    for (; e; e = e.parentElement) {
+      const c = rgb(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] > 0.99) return c;
+    }
+    return [255, 255, 255];
+  };
+  const bad = [];
+  for (const e of document.querySelectorAll('body *')) {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !e.getClientRects().length || e.closest('.hidden, .skip, thead')) continue;
+    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) bad.push(e.tagName + ' ' + e.textContent.slice(0, 40));
+  }
+  for (const e of document.querySelectorAll('input:not([type=hidden]), select, textarea')) {
+    if (!e.labels.length) bad.push('no label: ' + e.name);
+  }
+  return bad;
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_every_page_fits_and_can_be_read(office, visit, scheme, width):
+    page = visit(color_scheme=scheme, viewport={"width": width, "height": 800})
+    link = f"?id={office.agent_id}"
+    for path in (
+        *("/console/sign-in", office.setup),
+        *("/owner/sign-in", "/owner/code?id=x", "/owner/link?token=x"),
+    ):
+        _look(page, office, path, f"{scheme}-{width}")
+    _enter(page, office)
+    for path in (
+        *("/console", "/console/agents", "/console/agents/new", f"/console/agent{link}"),
+        *("/console/websites", "/console/websites/new", f"/console/website?id={office.client_id}"),
+        *("/console/sign-ins", "/console/grants", "/console/keys", "/console/audit"),
+        *("/console/account", "/console/audit?kind=agent", "/console/agents?q=nobody"),
+    ):
+        _look(page, office, path, f"{scheme}-{width}")
+
+
+def _look(page, office, path, name):
+    page.goto(office.base + path)
+    for summary in page.locator("summary").all():
+        summary.click()
+    overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0, path
+    assert page.evaluate(CONTRAST) == [], path
+    _picture(page, path, name)
+
+
+def _picture(page, path, name):
+    if PICTURES:
+        picture = re.sub(r"\W+", "-", path.partition("?")[0]).strip("-")
+        page.screenshot(path=Path(PICTURES) / f"{picture}-{name}.png", full_page=True)
