@@ -106,3 +106,15 @@ def test_a_wrong_bearer_token_is_said_to_be_wrong(django):
     assert answer.status_code == 401
     assert answer.json()["error"] == "invalid_token"
     assert 'error="invalid_token"' in answer["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("site", "status"),
+    [("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403)],
+)
+def test_another_website_cannot_post_with_the_agents_cookie(django, site, status):
+    """The framework takes its views out of Django's CSRF protection."""
+    shop = django(urls=URLS)
+    shop.sign_in()
+    assert shop.post("/", HTTP_SEC_FETCH_SITE=site).status_code == status
+    assert shop.get("/", HTTP_SEC_FETCH_SITE=site).status_code == 200
