@@ -24,6 +24,8 @@ from auth_agent.policy import (
 from auth_agent.site import Site
 from auth_agent.wire import Flow, Outcome, Pass, Reply, Visit, call
 
+ANY_AGENT = Requirement()
+
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110 9.2.1
 
 
@@ -34,6 +36,8 @@ class Admission:
         self._site = site
         self._settings = site.settings
         self._is_welcome = site.hooks.is_welcome
+        self._has_rules = bool(self._settings.allow_models or self._settings.deny_agents)
+        self._protects = bool(self._settings.protect)
 
     def admit(self, visit: Visit, agent: Agent | None) -> Outcome | Flow[Outcome]:
         """At once, unless the website itself wants to be asked."""
@@ -48,11 +52,11 @@ class Admission:
 
     def decide(self, visit: Visit, agent: Agent | None) -> Outcome:
         """What the settings say: of the agent, and of the path."""
-        if agent is not None:
+        if agent is not None and self._has_rules:
             refusal = judge_site(agent, self._settings)
             if refusal is not None and self._refuse(visit, agent, refusal) is not None:
                 agent = None
-        if not is_protected(visit.path, self._settings.protect):
+        if not self._protects or not is_protected(visit.path, self._settings.protect):
             return Pass(agent)
         visit.judged = True
         if agent is None and not is_preflight(visit):
@@ -65,6 +69,8 @@ class Admission:
         """None where the agent brings what a place requires."""
         if agent is None:
             return self._refuse_nobody(visit)
+        if requirement == ANY_AGENT:
+            return None
         return self._refuse(visit, agent, judge(agent, requirement, now=self._site.clock()))
 
     def require_no_agent(self, visit: Visit, agent: Agent | None) -> Reply | None:

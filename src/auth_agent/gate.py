@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from auth_agent import login
-from auth_agent.admission import Admission
+from auth_agent.admission import ANY_AGENT, Admission
 from auth_agent.agent import Agent
 from auth_agent.bearer import Bearers, is_bearer
 from auth_agent.challenge import reject
@@ -40,8 +40,6 @@ from auth_agent.site import Hooks, Site
 from auth_agent.store import Store
 from auth_agent.url import safe_next
 from auth_agent.wire import Cookie, Flow, Outcome, Reply, Visit, join
-
-ANY_AGENT = Requirement()
 
 
 class RelyingParty:
