@@ -13,8 +13,8 @@ import functools
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Hashable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from auth_agent import redis_exchange, transport
 from auth_agent.errors import AuthError, ServerUnavailable
@@ -47,36 +47,48 @@ async def aclose() -> None:
 
 def run(flow: Flow[T], read_body: BodyReader | None = None) -> T:
     """The flow's value; raises what the flow raises. `read_body(limit)` reads the visit's body."""
-    result: Any = None
-    error: Exception | None = None
-    while True:
+    running = Running(flow)
+    while (effect := running.advance()) is not None:
         try:
-            effect = flow.send(result) if error is None else flow.throw(error)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
-        result, error = None, None
-        try:
-            result = _perform(effect, read_body)
-        except Exception as raised:  # noqa: BLE001  # the flow decides what becomes of it
-            error = raised
+            running.result = _perform(effect, read_body)
+        except Exception as error:  # noqa: BLE001  # the flow decides what becomes of it
+            running.error = error
+    return running.value
 
 
 async def arun(flow: Flow[T], read_body: AsyncBodyReader | None = None) -> T:
     """The flow's value; raises what the flow raises. `read_body(limit)` reads the visit's body."""
-    result: Any = None
-    error: Exception | None = None
-    while True:
+    running = Running(flow)
+    while (effect := running.advance()) is not None:
         try:
-            effect = flow.send(result) if error is None else flow.throw(error)
+            running.result = await _perform_async(effect, read_body)
+        except Exception as error:  # noqa: BLE001  # the flow decides what becomes of it
+            running.error = error
+    return running.value
+
+
+class Running(Generic[T]):
+    """A flow under way: the half of driving it that has no colour.
+
+    After each effect its driver sets `result` or `error`; after the last one `value` is there.
+    """
+
+    value: T
+
+    def __init__(self, flow: Generator[Any, Any, T]) -> None:
+        self._flow = flow
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def advance(self) -> Any:
+        """The next effect, or None once the flow has returned; raises what the flow raises."""
+        result, error = self.result, self.error
+        self.result = self.error = None
+        try:
+            return self._flow.send(result) if error is None else self._flow.throw(error)
         except StopIteration as stop:
-            value: T = stop.value
-            return value
-        result, error = None, None
-        try:
-            result = await _perform_async(effect, read_body)
-        except Exception as raised:  # noqa: BLE001  # the flow decides what becomes of it
-            error = raised
+            self.value = stop.value
+            return None
 
 
 def _perform(effect: Effect, read_body: BodyReader | None) -> Any:
