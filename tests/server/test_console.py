@@ -16,10 +16,10 @@ from auth_agent.secret import Secret
 from auth_agent.server import console_accounts, console_data, registry
 from auth_agent.server.console_routes import CONSOLE
 from auth_agent.server.people_tables import browser_session, setup_link
-from auth_agent.server.tables import agent, audit
+from auth_agent.server.tables import agent, audit, logout_delivery
 from tests.server.conftest import Build, NewDatabase
 from tests.server.people import PASSWORD, Person, administrator, signed_in
-from tests.server.world import World, make_world
+from tests.server.world import REDIRECT, World, make_world
 
 OPEN = {"/console/sign-in", "/console/setup"}
 GUARDED = [each for each in CONSOLE if each.path not in OPEN]
@@ -446,6 +446,7 @@ def test_a_website_from_adding_to_removing(office: Person) -> None:
         ("scopes", "openid unheard-of"),
         ("name", " "),
         ("resources", "nonsense"),
+        ("logout_uri", "http://n.example/logout"),
     ],
 )
 @pytest.mark.parametrize("page", ["/console/websites/new", "/console/website"])
@@ -484,6 +485,27 @@ def test_one_sign_in_is_ended_at_once(ada: Person) -> None:
     where = f"/console/agent?id={world.agent.agent_id}"
     ada.send(where, "/console/agent/end-all", id=world.agent.agent_id)
     assert world.introspect(other["access_token"]) == {"active": False}
+
+
+def test_the_website_is_told_when_a_sign_in_is_ended(ada: Person) -> None:
+    world = ada.world
+    where = f"/console/website?id={world.shop.client_id}"
+    page = ada.http.get(where).text
+    assert "Back-channel logout" in page
+    fields = {"name": "The Shop", "redirect_uris": REDIRECT, "scopes": "openid profile email agent"}
+    fields |= {"id": world.shop.client_id, "logout_uri": "https://shop.example/logout"}
+    assert ada.send(where, **fields).status_code == 303
+    assert "https://shop.example/logout" in ada.http.get(where).text
+    agent_page = f"/console/agent?id={world.agent.agent_id}"
+    for path, left in (("/console/grants/end", 1), ("/console/agent/end-all", 2)):
+        family = world.introspect(world.tokens()["access_token"])["sid"]
+        owner = path.endswith("all")
+        ada.send(agent_page, path, id=world.agent.agent_id if owner else family)
+        assert len(rows_of(world, select(logout_delivery))) == left
+    world.tokens()
+    ada.send(agent_page, "/console/agent/disable", id=world.agent.agent_id)
+    told = rows_of(world, select(logout_delivery))
+    assert [row.uri for row in told] == ["https://shop.example/logout"] * 3
 
 
 def test_sign_ins_are_filtered(ada: Person) -> None:

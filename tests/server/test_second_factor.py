@@ -194,6 +194,16 @@ def test_the_code_is_not_stored(own_world: World, box: Postbox) -> None:
     assert box.code not in row.code_hash
 
 
+def test_no_token_goes_round_the_second_factor(own_world: World, box: Postbox) -> None:
+    form = {"grant_type": "client_credentials", "resource": "https://api.example", "model": "m"}
+    auth = (own_world.agent.agent_id, own_world.agent.agent_secret.reveal())
+    answer = own_world.browser().post("/token", data=form, auth=auth)
+    assert (answer.status_code, answer.json()["error"]) == (400, "unauthorized_client")
+    switch(own_world, needed=False)
+    assert own_world.browser().post("/token", data=form, auth=auth).status_code == 200
+    assert box.mails == []
+
+
 def test_only_a_proved_address_gets_codes(own_world: World) -> None:
     assert not switch(own_world, own_world.rival.agent_id)
 

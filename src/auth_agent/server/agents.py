@@ -41,6 +41,7 @@ class AgentLimits(Struct, frozen=True):
 
     model: str
     scopes: frozenset[str] | None
+    second_factor: bool
 
 
 AGENT_COLUMNS = (
@@ -51,7 +52,11 @@ AGENT_COLUMNS = (
     tables.agent.c.disabled_at.label("agent_disabled_at"),
 )
 _FIND = select(
-    tables.agent.c.id.label("agent_id"), tables.agent.c.model, tables.agent.c.scopes, *AGENT_COLUMNS
+    tables.agent.c.id.label("agent_id"),
+    tables.agent.c.model,
+    tables.agent.c.scopes,
+    tables.agent.c.second_factor,
+    *AGENT_COLUMNS,
 ).where(tables.agent.c.id == bindparam("id"))
 
 
@@ -59,7 +64,7 @@ def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, Agen
     """An agent that is known to exist, and what it may ask for."""
     row = connection.execute(_FIND, {"id": agent_id}).one()
     scopes = None if row.scopes is None else frozenset(row.scopes.split())
-    return AgentRecord.from_row(row), AgentLimits(row.model, scopes)
+    return AgentRecord.from_row(row), AgentLimits(row.model, scopes, row.second_factor)
 
 
 def claims_about(agent: AgentRecord, model: str, scope: Collection[str]) -> dict[str, Any]:

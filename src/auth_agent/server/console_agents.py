@@ -44,6 +44,8 @@ def add_agent(visit: Visit) -> Answer:
         )
     except RegistrationError as error:
         return _new_agent(visit, values, f"{error}.")
+    if made.agent_secret is None:
+        return visit.go("/agent", id=made.agent_id, done="added")
     return _show_secret(visit, made.agent_id, made.agent_secret.reveal(), "Agent added")
 
 
@@ -97,7 +99,9 @@ def rotate_agent_secret(visit: Visit) -> Answer:
     row = _agent(visit, visit.form.get("id", ""))
     secret = registry.rotate_agent_secret(visit.context.database, row.id)
     if secret is None:
-        raise Refusal(409, "invalid_request", "A disabled agent gets no new secret")
+        raise Refusal(
+            409, "invalid_request", "This agent is disabled or signs with a key; it gets no secret"
+        )
     return _show_secret(visit, row.id, secret.reveal(), "Secret replaced")
 
 

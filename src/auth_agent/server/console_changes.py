@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Update, select, update
 from . import logouts
 from .audit import record
 from .database import Database
-from .registry import check_website
+from .registry import RegistrationError, check_website
 from .tables import agent, client, token_family
+from .urls import url_problem
 
 
 def enable_agent(database: Database, agent_id: str, now: int) -> bool:
@@ -56,9 +57,13 @@ def edit_website(
     redirect_uris: Sequence[str],
     scopes: Sequence[str],
     resources: Sequence[str],
+    logout_uri: str = "",
 ) -> bool:
     """New facts about a website; RegistrationError as in adding one, False if there is none."""
-    values = check_website(name, redirect_uris, scopes, resources)
+    if logout_uri and (problem := url_problem(logout_uri)):
+        raise RegistrationError(f"the back-channel logout URI {logout_uri!r} {problem}")
+    values: dict[str, str | None] = {**check_website(name, redirect_uris, scopes, resources)}
+    values["backchannel_logout_uri"] = logout_uri or None
     statement = update(client).where(
         client.c.id == client_id, client.c.removed_at.is_(None), client.c.agent_id.is_(None)
     )
@@ -70,7 +75,7 @@ def edit_website(
 
 
 def end_grant(database: Database, family_id: str, now: int, *, of: str | None = None) -> bool:
-    """Ends one sign-in (of this agent): its tokens are dead at once; False if it was over."""
+    """Ends one sign-in (of this agent) and tells the website; False if it was over."""
     statement = select(token_family.c.agent_id, token_family.c.client_id).where(
         token_family.c.id == family_id
     )
@@ -92,7 +97,7 @@ def end_grant(database: Database, family_id: str, now: int, *, of: str | None = 
 
 
 def end_all_grants(database: Database, agent_id: str, now: int) -> int:
-    """Ends every sign-in of an agent; says how many there were."""
+    """Ends every sign-in of an agent and tells the websites; says how many there were."""
     with database.begin() as connection:
         ended = logouts.end_agent_sessions(connection, agent_id, now)
         if ended:

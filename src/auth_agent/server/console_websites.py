@@ -13,7 +13,7 @@ from .console import PAGE_SIZE, Visit, filters_of, not_found, pages_of
 from .parameters import Parameters
 from .registry import RegistrationError
 
-_FIELDS = ("name", "redirect_uris", "scopes", "resources", "public")
+_FIELDS = ("name", "redirect_uris", "scopes", "resources", "logout_uri", "public")
 
 
 def websites_page(visit: Visit) -> Answer:
@@ -40,6 +40,7 @@ def add_website(visit: Visit) -> Answer:
             values["redirect_uris"].split(),
             scopes=_scopes(visit, values),
             resources=values["resources"].split(),
+            backchannel_logout_uri=values["logout_uri"] or None,
             public=bool(values["public"]),
         )
     except RegistrationError as error:
@@ -53,6 +54,7 @@ def website_page(visit: Visit) -> Answer:
     """GET /console/website?id=…."""
     row = _website(visit, visit.query.get("id", ""))
     values = {name: getattr(row, name, "") for name in _FIELDS}
+    values["logout_uri"] = row.backchannel_logout_uri or ""
     lines = {name: "\n".join(values[name].split()) for name in ("redirect_uris", "resources")}
     return _one_website(visit, row, {**values, **lines})
 
@@ -69,6 +71,7 @@ def edit_website(visit: Visit) -> Answer:
             redirect_uris=values["redirect_uris"].split(),
             scopes=_scopes(visit, values),
             resources=values["resources"].split(),
+            logout_uri=values["logout_uri"],
         )
     except RegistrationError as error:
         return _one_website(visit, row, values, _sentence(error))

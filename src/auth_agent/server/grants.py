@@ -209,6 +209,9 @@ class AgentGrant(_Issuing, ClientCredentialsGrant):  # type: ignore[misc]
             raise OAuth2Error("The resource is not an https URL", error="invalid_target")
         with self.context.database.read() as connection:
             self.agent, self.limits = find_agent(connection, self.request.client.agent_id)
+        if self.limits.second_factor:
+            text = "This agent needs a code of its owner, which this grant cannot ask for"
+            raise OAuth2Error(text, error="unauthorized_client")
         asked = tuple(dict.fromkeys((self.request.payload.scope or "agent").split()))
         allowed = set(settings.scopes) if self.limits.scopes is None else self.limits.scopes
         if not asked or not set(asked) <= allowed & set(settings.scopes) - {"openid"}:
