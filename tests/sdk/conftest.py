@@ -72,8 +72,12 @@ class World:
     agent_id: str
     secret: str
     settings: dict[str, Any]
-    database: Any
+    context: Any
     ahead: list[float] = field(default_factory=lambda: [0.0])
+
+    @property
+    def database(self):
+        return self.context.database
 
     def options(self, **changes):
         return {
@@ -116,7 +120,7 @@ def _world(tmp_path_factory) -> Iterator[World]:
             agent.agent_id,
             secret,
             settings,
-            database,
+            app.state.context,
             ahead,
         )
     drive.close()

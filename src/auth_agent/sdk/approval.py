@@ -25,6 +25,7 @@ from auth_agent.wire import HttpRequest, HttpResponse, json_object
 _ACCEPT = ("Accept", "application/json")
 _CONTENT_TYPE = ("Content-Type", "application/json")
 SECOND_FACTOR_SECONDS = 300.0
+_NOT_THE_CODE = ("invalid_request", "invalid_credentials")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +134,7 @@ def second_factor_request(issuer: str, request_id: str, code: str, options: Opti
 
 def parse_second_factor(response: HttpResponse) -> bool:
     """Whether the code was right."""
-    if response.status in (400, 401, 403) and error_code(response) != "invalid_request":
+    if response.status in (400, 401, 403) and error_code(response) not in _NOT_THE_CODE:
         return False
     return parse_answer(response) is None
 
