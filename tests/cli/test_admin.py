@@ -95,6 +95,27 @@ def test_an_administrator_is_removed() -> None:
     _json("create", "ada")
 
 
+def test_a_token_for_programs(url: str) -> None:
+    from auth_agent.server import administrators
+
+    made = _json("token", "create", "deploy", "--days", "2")
+    assert made["admin_token"].startswith("adm_")
+    (listed,) = _json("token", "list")
+    assert made["admin_token"] not in json.dumps(listed)
+    assert "deploy" in _run("token", "list").stdout
+    database = Database.open(url)
+    now = listed["expires_at"] - 2 * 86_400
+    good = administrators.find_admin(database, made["admin_token"], now)
+    assert good
+    assert good.name == "deploy"
+    assert not administrators.find_admin(database, made["admin_token"], listed["expires_at"])
+    _run("token", "revoke", listed["admin_id"])
+    _run("token", "revoke", listed["admin_id"], code=1)
+    assert not administrators.find_admin(database, made["admin_token"], now)
+    database.close()
+    assert _json("token", "list") == []
+
+
 def test_the_audit_knows_who_did_it(url: str) -> None:
     from sqlalchemy import select
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -261,3 +262,44 @@ def test_two_workers_tell_one_truth_and_log_events_as_json(url: str) -> None:
     events = [json.loads(line) for line in server.told if line.startswith("{")]
     assert {event["outcome"] for event in events} >= {"refused"}
     assert "a token for metrics" not in told
+
+
+# Backup and restore, with the very commands of the documentation
+
+
+def documented(name: str) -> str:
+    text = (ROOT / "docs" / "operating.md").read_text()
+    found = re.search(rf"<!-- test: {name} -->\n```sh\n(.*?)```", text, re.DOTALL)
+    assert found, name
+    return found[1]
+
+
+def run_documented(name: str, **environ: str) -> None:
+    if shutil.which(documented(name).split()[0]) is None:
+        reason = f"{documented(name).split()[0]} is not installed"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    subprocess.run(
+        ["sh", "-euc", documented(name)], env={**os.environ, **environ}, check=True, timeout=60
+    )
+
+
+def test_a_backup_made_while_the_server_runs_is_restored(
+    build: Build, backend: Any, tmp_path: Path
+) -> None:
+    kind = "sqlite" if backend is None else "postgresql"
+    world = build(secrets=(Secret("s" * 32),))
+    url = world.context.settings.database
+    environ = {"BACKUP_FILE": str(tmp_path / "backup")}
+    environ |= {"DATABASE_FILE": url.removeprefix("sqlite:///"), "DATABASE_URL": url}
+    tokens = world.tokens()
+    run_documented(f"{kind} backup", **environ)
+    registry.disable_agent(world.database, world.agent.agent_id)
+    assert world.introspect(tokens["access_token"]) == {"active": False}
+    world.context.close()
+    run_documented(f"{kind} restore", **environ)
+    restored = build(secrets=(Secret("s" * 32),))
+    restored.clock.now = world.clock.now
+    assert restored.introspect(tokens["access_token"])["active"] is True
+    assert restored.verified(tokens["id_token"], restored.shop.client_id)
+    assert restored.refresh(tokens["refresh_token"]).status_code == 200
+    assert restored.tokens()

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .output import EXIT_CODES, fail, print_json, print_table, print_values
+from .output import (
+    EXIT_CODES,
+    fail,
+    print_credentials,
+    print_json,
+    print_table,
+    print_values,
+)
 from .storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
 if TYPE_CHECKING:
@@ -17,6 +24,8 @@ if TYPE_CHECKING:
     from auth_agent.server import Database
 
 app = typer.Typer(no_args_is_help=True, help="Administrators of the server.", epilog=EXIT_CODES)
+tokens = typer.Typer(no_args_is_help=True, help="Tokens for /api/admin/*.", epilog=EXIT_CODES)
+app.add_typer(tokens, name="token")
 PASSWORD_VARIABLE = "AUTH_AGENT_ADMIN_PASSWORD"
 DEFAULT_ISSUER = "http://127.0.0.1:8420"
 
@@ -105,6 +114,53 @@ def remove(
     typer.echo(f"{name} is removed.")
 
 
+@tokens.command("create", epilog=EXIT_CODES)
+def create_token(
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    *,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How long it is good.")] = 90,
+    database: DatabaseOption = DEFAULT_DATABASE,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a bearer token with which a program administers the server; it is shown once."""
+    from auth_agent.server import administrators, console_accounts  # noqa: PLC0415
+    from auth_agent.server.settings import DAY  # noqa: PLC0415
+
+    with opened(database) as db:
+        checked = console_accounts.checked_name(name)
+        token = administrators.add_admin(db, checked, int(time.time()), days * DAY)
+    print_credentials({"name": checked, "admin_token": token.reveal()}, as_json=as_json)
+
+
+@tokens.command("list", epilog=EXIT_CODES)
+def list_tokens(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = False) -> None:
+    """List the tokens that are good; the tokens themselves are not kept."""
+    from auth_agent.server import console_accounts  # noqa: PLC0415
+
+    with opened(database) as db:
+        found = console_accounts.list_tokens(db, int(time.time()))
+    if as_json:
+        print_json(found)
+        return
+    rows = [(row["admin_id"], row["name"], _day(row["expires_at"])) for row in found]
+    print_table(("admin_id", "name", "good until"), rows)
+
+
+@tokens.command("revoke", epilog=EXIT_CODES)
+def revoke_token(
+    admin_id: Annotated[str, typer.Argument(help="As `admin token list` shows it.")],
+    database: DatabaseOption = DEFAULT_DATABASE,
+) -> None:
+    """Void a token at once."""
+    from auth_agent.server import administrators  # noqa: PLC0415
+
+    with opened(database) as db:
+        revoked = administrators.revoke_admin(db, admin_id, int(time.time()))
+    if not revoked:
+        raise fail(f"There is no token {admin_id}")
+    typer.echo(f"{admin_id} is revoked.")
+
+
 def setup_url(issuer: str, token: Secret) -> str:
     """Where a one-time link leads."""
     return f"{issuer}/console/setup?token={token.reveal()}"
@@ -130,6 +186,10 @@ def _password(*, ask: bool) -> Secret | None:
         return None
     text = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return Secret(text)
+
+
+def _day(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
 def _find(database: Database, name: str) -> str:

@@ -15,6 +15,7 @@ from .browser_sessions import ADMINISTRATOR, end_sessions
 from .credentials import LONGEST_SECRET, digest, hash_secret, is_too_long, new_token
 from .database import Database
 from .people_tables import administrator, setup_link
+from .tables import admin_token
 
 SHORTEST_PASSWORD = 12
 LINK_LIFETIME = 3_600
@@ -91,6 +92,18 @@ def list_accounts(database: Database) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def list_tokens(database: Database, now: int) -> list[dict[str, Any]]:
+    """The tokens of programs that are good now, oldest first."""
+    statement = (
+        select(admin_token)
+        .where(admin_token.c.revoked_at.is_(None), admin_token.c.expires_at > now)
+        .order_by(admin_token.c.created_at)
+    )
+    with database.read() as connection:
+        rows = connection.execute(statement).all()
+    return [{"admin_id": row.id, "name": row.name, "expires_at": row.expires_at} for row in rows]
 
 
 def create_account(database: Database, name: str, password: Secret | None, now: int) -> str:
