@@ -27,12 +27,26 @@ from . import (
 )
 from .console_routes import CONSOLE
 from .context import Clock, Context, build_context
-from .logouts import LogoutWorker
+from .logouts import BackgroundWorker
 from .owners_pages import OWNERS
 from .settings import ServerSettings
 from .shell import Endpoint, Handler
 
 PAGES = (*CONSOLE, *OWNERS)
+# What is done in a fraction of a millisecond, unless it has to wait for something.
+_QUICK = {
+    browser_endpoints.authorize,
+    browser_endpoints.check_status,
+    agent_endpoints.authenticate,
+    agent_endpoints.describe_request,
+    website_endpoints.token,
+    website_endpoints.userinfo,
+    website_endpoints.introspect,
+    website_endpoints.revoke,
+    discovery.jwks,
+    discovery.server_metadata,
+    discovery.health,
+}
 _WELL_KNOWN = ("oauth-authorization-server", "openid-configuration")
 
 
@@ -48,7 +62,7 @@ def create_app(settings: ServerSettings | None = None, *, clock: Clock = time.ti
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        worker = LogoutWorker(context)
+        worker = BackgroundWorker(context)
         worker.start()
         try:
             yield
@@ -151,7 +165,8 @@ def _route(
     cors: str = "",
 ) -> Route:
     allowed = [*(methods or ["GET"]), *(["OPTIONS"] if cors else [])]
-    return Route(path, Endpoint(context, handler, cors), methods=allowed, name=handler.__name__)
+    endpoint = Endpoint(context, handler, cors, is_quick=handler in _QUICK)
+    return Route(path, endpoint, methods=allowed, name=handler.__name__)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

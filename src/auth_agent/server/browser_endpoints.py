@@ -55,7 +55,6 @@ def authorize(context: Context, call: Call) -> Answer:
         if pending_at(connection, call.party, now) >= context.settings.limit_pending:
             return _too_many(context)
         open_sign_in(connection, row)
-    context.sweeper.sweep_if_due(now)
     return _waiting_page(context, request_id, request.client.name, grant.redirect_uri, cookie)
 
 

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from auth_agent.secret import Secret
 
+from .at_once import or_wait
+
 ROUNDS = 10
 LONGEST_SECRET = 72  # bytes; bcrypt sees no more
 REMEMBERED_FOR = 300.0  # seconds
@@ -80,11 +82,13 @@ class SecretVerifier:
         if is_too_long(secret):
             return False
         if stored is None:
+            or_wait()
             bcrypt.checkpw(secret.encode(), self._nobody.encode())
             return False
         mark = self._mark(stored, secret)
         if self._recognises(mark):
             return True
+        or_wait()
         if not bcrypt.checkpw(secret.encode(), stored.encode()):
             return False
         self._remember(mark)

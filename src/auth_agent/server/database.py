@@ -16,7 +16,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import QueuePool
 
+from .at_once import trying
 from .migration import current_revision, upgrade
+from .quick_connection import QuickConnection
 
 HEAD = "0010"
 _MIGRATING = 0x61757468  # any number that nobody else locks
@@ -33,6 +35,11 @@ class Database:
             engine if self.is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
         )
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
+        # A commit that syncs the disk is not for the event loop, and a memory database has one
+        # connection only.
+        on_disk = self.is_sqlite and engine.url.database not in (None, "", ":memory:")
+        self.is_quick = on_disk and sqlite_synchronous == "NORMAL"
+        self._quick: QuickConnection | None = None
         if self.is_sqlite:
             event.listen(engine, "connect", _sqlite_set_up(sqlite_synchronous))
 
@@ -51,16 +58,34 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for SELECT statements that need not agree with each other."""
+        if self._quick is not None and self._quick.is_mine():
+            yield self._quick.connection
+            return
         with self._reader.connect() as connection:
             yield connection
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction that may write; committed at the end, rolled back on an exception."""
+        if self._quick is not None and self._quick.is_mine():
+            with self._quick.transaction(self._turn) as connection:
+                yield connection
+            return
         with self._turn, self.engine.begin() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Reads and writes of this thread inside use a connection that is kept open for them.
+
+        WouldWait if another thread is inside; only for a database that `is_quick`.
+        """
+        if self._quick is None:
+            self._quick = QuickConnection(self._reader.connect())
+        with self._quick.held(), trying():
+            yield
 
     def migrate(self) -> bool:
         """Brings the schema up to date; False if it was already. Safe to call twice at once."""
@@ -96,6 +121,9 @@ class Database:
 
     def close(self) -> None:
         """Closes every connection of the pool."""
+        if self._quick is not None:
+            self._quick.connection.close()
+            self._quick = None
         self.engine.dispose()
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from .at_once import or_wait
 from .urls import is_loopback, url_problem
 
 LARGEST = 65_536  # bytes
@@ -75,6 +76,7 @@ class Fetcher:
             self._client.close()
 
     def _fetch(self, method: str, url: str, form: dict[str, str] | None) -> Fetched:
+        or_wait()
         if found := self.problem(url):
             raise FetchRefused(f"the address {found}")
         if not self._places.acquire(blocking=False):

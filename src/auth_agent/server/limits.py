@@ -19,6 +19,7 @@ from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
+from .at_once import happened, or_wait
 from .call import Headers, Refusal
 from .settings import ServerSettings
 
@@ -147,6 +148,10 @@ class Limits:
 
     def _ask(self, verb: str, name: str, who: tuple[str, ...]) -> bool:
         item, key, limiter = self._items[name], _key(who), self._limiter(name)
+        if limiter is not self._own:
+            or_wait()
+        if verb == "hit":
+            happened()
         try:
             return bool(getattr(limiter, verb)(item, key))
         except StorageError:

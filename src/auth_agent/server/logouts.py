@@ -143,13 +143,13 @@ def _settle(context: Context, row: Any, problem: str) -> None:
         log.warning("back-channel logout to %s: %s", row.client_id, problem)
 
 
-class LogoutWorker:
-    """A thread that delivers; several servers may run one each on the same database."""
+class BackgroundWorker:
+    """A thread that delivers and sweeps; several servers may run one each on one database."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="logouts", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -162,8 +162,9 @@ class LogoutWorker:
         while not self._end.wait(EVERY):
             try:
                 deliver_due(self._context)
+                self._context.sweeper.sweep_if_due(self._context.now())
             except SQLAlchemyError:
-                log.exception("back-channel logouts: the database refused")
+                log.exception("background work: the database refused")
             except Exception:
                 # The worker outlives whatever one delivery runs into.
-                log.exception("back-channel logouts: unexpected error")
+                log.exception("background work: unexpected error")

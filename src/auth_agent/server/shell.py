@@ -10,6 +10,7 @@ from anyio import to_thread
 from sqlalchemy.exc import OperationalError
 from starlette.types import Receive, Scope, Send
 
+from .at_once import WouldWait, or_wait
 from .call import Answer, Call, Headers, Refusal
 from .context import Context
 from .counters import observe_request
@@ -33,12 +34,18 @@ _PREFLIGHT: Headers = (
 
 
 class Endpoint:
-    """One handler as an ASGI application; `cors` is `any`, `registered` or empty."""
+    """One handler as an ASGI application; `cors` is `any`, `registered` or empty.
 
-    def __init__(self, context: Context, handler: Handler, cors: str = "") -> None:
+    A quick handler is tried on the event loop's thread first (`at_once.py`).
+    """
+
+    def __init__(
+        self, context: Context, handler: Handler, cors: str = "", *, is_quick: bool = False
+    ) -> None:
         self._context = context
         self._handler = handler
         self._cors = cors
+        self._is_quick = is_quick and context.database.is_quick
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
@@ -64,9 +71,18 @@ class Endpoint:
             address,
         )
         started = time.perf_counter()
-        answer = await to_thread.run_sync(self._answer, call)
+        answer = await self._answered(call)
         observe_request(self._handler.__name__, answer.status, time.perf_counter() - started)
         await _send(send, answer)
+
+    async def _answered(self, call: Call) -> Answer:
+        if self._is_quick:
+            try:
+                with self._context.database.at_once():
+                    return self._answer(call)
+            except WouldWait:
+                pass
+        return await to_thread.run_sync(self._answer, call)
 
     def _answer(self, call: Call) -> Answer:
         if self._cors and "origin" in call.headers:
@@ -78,7 +94,10 @@ class Endpoint:
             return self._handler(self._context, call)
         except Refusal as refusal:
             return refusal.answer()
+        except WouldWait:
+            raise
         except OperationalError:
+            or_wait()
             log.exception("database error at %s", self._handler.__name__)
             return _BUSY.answer()
         except Exception:

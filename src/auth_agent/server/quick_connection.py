@@ -1,0 +1,70 @@
+"""The connection on which the event loop's thread does short things at once."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+
+from .at_once import WouldWait, happened, is_trying
+
+_PATIENT, _IMPATIENT = "PRAGMA busy_timeout = 10000", "PRAGMA busy_timeout = 0"
+
+
+class QuickConnection:
+    """One SQLite connection in autocommit mode; one thread at a time, and that one never waits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._raw: Any = connection.connection.driver_connection
+        self._raw.execute(_IMPATIENT)
+        self._holder: int | None = None
+        self._lock = threading.Lock()
+
+    def is_mine(self) -> bool:
+        return self._holder == threading.get_ident()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise WouldWait
+        self._holder = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._holder = None
+            self._lock.release()
+
+    @contextmanager
+    def transaction(self, turn: Any) -> Iterator[Connection]:
+        """WouldWait if somebody else is writing, unless it is too late to give up."""
+        if not turn.acquire(blocking=not is_trying()):
+            raise WouldWait
+        try:
+            self._begin()
+            try:
+                yield self.connection
+            except BaseException:
+                self._raw.execute("ROLLBACK")
+                raise
+            self._raw.execute("COMMIT")
+            happened()
+        finally:
+            turn.release()
+
+    def _begin(self) -> None:
+        if not is_trying():
+            self._raw.execute(_PATIENT)
+            try:
+                self._raw.execute("BEGIN IMMEDIATE")
+            finally:
+                self._raw.execute(_IMPATIENT)
+            return
+        try:
+            self._raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            raise WouldWait from None
