@@ -124,7 +124,7 @@ def create_token(
 ) -> None:
     """Make a bearer token with which a program administers the server; it is shown once."""
     from auth_agent.server import administrators, console_accounts  # noqa: PLC0415
-    from auth_agent.server.settings import DAY  # noqa: PLC0415
+    from auth_agent.server.bounds import DAY  # noqa: PLC0415
 
     with opened(database) as db:
         checked = console_accounts.checked_name(name)
