@@ -95,6 +95,10 @@ def check_request(request: Request, website: str, allowed_scopes: frozenset[str]
         )
 
 
+def answer_url(issuer: str) -> str:
+    return _at(issuer, "/api/agent/authenticate")
+
+
 def answer_request(
     issuer: str, request_id: str, website: str, options: Options
 ) -> Flow[HttpRequest]:
@@ -107,7 +111,7 @@ def answer_request(
         "expected_origin": website,
         **_model(options),
     }
-    return _post(_at(issuer, "/api/agent/authenticate"), content)
+    return _post(answer_url(issuer), content)
 
 
 def parse_answer(response: HttpResponse) -> float | None:

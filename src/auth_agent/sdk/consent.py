@@ -53,7 +53,7 @@ def answer(
     if approval.parse_answer(readable(response)) is not None:
         response = yield from _second_factor(issuer, request_id, options, journey, wishes)
     text = f"{options.agent_id} proved itself to {issuer}, for {website} only"
-    yield from tell("agent_proved", text, issuer, response.status)
+    yield from tell("agent_proved", text, approval.answer_url(issuer), response.status)
     return request
 
 

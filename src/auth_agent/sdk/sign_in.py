@@ -30,6 +30,8 @@ from auth_agent.sdk.page import excerpt, is_request_id, request_ids
 from auth_agent.url import normal_origin
 from auth_agent.wire import HttpResponse
 
+__all__ = ["Gateway", "Landing", "answer", "open_request", "sign_in"]
+
 
 class Landing(NamedTuple):
     """The page that a journey ended on."""
