@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from auth_agent.cli import app
+from auth_agent.server.registry import add_agent
 from tests.adapters.network import free_port
-from tests.sdk.conftest import World, _world, world  # noqa: F401  # fixtures
+from tests.sdk.conftest import World, _world, agent_key, world  # noqa: F401  # fixtures
 
 MAIN = "from auth_agent.cli import main; main()"
 
@@ -56,6 +57,26 @@ def test_json_is_one_object(login, world):  # noqa: F811
     assert answer["body"] == {"agent_id": world.agent_id, "model": "claude-sonnet-4"}
     assert answer["steps"][-1]["action"] == "signed_in"
     assert result.stderr == ""
+
+
+def test_the_secret_may_lie_in_a_private_file(login, world, tmp_path):  # noqa: F811
+    path = tmp_path / "secret"
+    path.write_text(world.secret)
+    path.chmod(0o600)
+    given = {"AUTH_AGENT_AGENT_SECRET": "", "AUTH_AGENT_AGENT_SECRET_FILE": str(path)}
+    assert json.loads(login("--json", **given).stdout)["ok"] is True
+    if os.name == "posix":
+        path.chmod(0o604)
+        assert "chmod 600" in login(code=2, **given).stderr
+
+
+def test_a_key_instead_of_a_secret(login, world, agent_key, tmp_path):  # noqa: F811
+    agent = add_agent(world.database, "ada@example.com", public_key=agent_key.public_pem)
+    path = tmp_path / "agent.pem"
+    path.write_text(agent_key.pem.reveal())
+    given = {"AUTH_AGENT_AGENT_SECRET": "", "AUTH_AGENT_AGENT_PRIVATE_KEY": str(path)}
+    answer = json.loads(login("--json", "--agent-id", agent.agent_id, **given).stdout)
+    assert answer["body"]["agent_id"] == agent.agent_id
 
 
 def test_options_win_over_the_environment(login, world):  # noqa: F811

@@ -57,8 +57,11 @@ class Tap:
                 await anyio.to_thread.run_sync(act)
         await self.instead.get(path, self.app)(scope, listening, send)
 
-    def forget(self) -> None:
+    def forget_what_was_asked(self) -> None:
         self.asked, self.told = [], b""
+
+    def forget(self) -> None:
+        self.forget_what_was_asked()
         self.instead, self.before = {}, {}
 
 

@@ -7,8 +7,9 @@ import threading
 import httpx2
 import pytest
 from sqlalchemy import select
+from starlette.responses import Response
 
-from auth_agent import AuthError
+from auth_agent import AuthError, ServerUnavailable
 from auth_agent.server import tables
 from auth_agent.server.registry import add_agent
 from tests.sdk.test_agent_client import CALLBACK, SEVENTEEN, approve
@@ -139,6 +140,29 @@ def test_forbidden(world, signed_in):
         with pytest.raises(AuthError) as caught:
             getattr(sdk, method)(token)
         assert caught.value.code in ("forbidden", "token_expired"), method
+
+
+def test_a_server_that_stumbles_is_asked_again_where_that_is_safe(world, signed_in):
+    sdk, token, agent_id = signed_in
+    stumbles = {"/api/agents/profile": 2, "/api/events": 1}
+
+    def stumble(path):
+        async def answer(scope, receive, send):
+            stumbles[path] -= 1
+            if stumbles[path] == 0:
+                del world.server.instead[path]
+            await Response(status_code=503)(scope, receive, send)
+
+        world.server.instead[path] = answer
+
+    for path in stumbles:
+        stumble(path)
+    world.server.forget_what_was_asked()
+    assert sdk.get_agent_profile(token).agent_id == agent_id
+    assert world.server.asked.count(("GET", "/api/agents/profile")) == 3
+    with pytest.raises(ServerUnavailable):
+        sdk.send_event(token, "seen")
+    assert world.server.asked.count(("POST", "/api/events")) == 1
 
 
 def test_every_method_of_the_original_was_called_here():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl, urlsplit
 
@@ -211,3 +213,12 @@ def test_both_colours_have_the_same_methods():
     assert public(AgentSDK) - {"close"} == public(AsyncAgentSDK) - {"aclose"}
     assert len(SEVENTEEN) == 17
     assert public(AgentSDK) >= set(SEVENTEEN)
+
+
+def test_importing_the_sdk_loads_no_client_browser_or_protocol():
+    program = (
+        "import sys, auth_agent.sdk; print([name for name in "
+        "('httpx2', 'playwright', 'mcp', 'tenacity', 'jwt', 'keyring') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.strip() == b"[]"

@@ -30,6 +30,17 @@ def test_an_api_is_called_with_a_token_of_the_agents_own(world, make_sdk):
     assert sdk.sdk.tokens.access_token is None  # the session's tokens are its own
 
 
+def test_a_scope_may_be_asked_for(world, make_sdk):
+    sdk = make_sdk(**world.options())
+    session = sdk.session(world.website, scope="agent profile")
+    sdk.get(session, "/me")
+    found = sdk.introspect_token(session.auth.tokens.access_token)
+    assert set(found.scope.split()) == {"agent", "profile"}
+    with pytest.raises(AuthError) as caught:
+        sdk.get(sdk.session(world.website, scope="admin"), "/me")
+    assert caught.value.code == "token_exchange_failed"
+
+
 def test_a_refused_token_is_renewed_once(world, make_sdk):
     sdk = make_sdk(**world.options())
     stale = TokenManager()

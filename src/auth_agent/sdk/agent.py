@@ -223,15 +223,18 @@ class AgentSDK(_SDK["httpx2.Client"]):
         flow = sign_in_page(self._options, website, wishes=wishes, within=within)
         return self._perform(flow, story.tell, page)
 
-    def session(self, resource: str, *, tokens: TokenManager | None = None) -> httpx2.Client:
+    def session(
+        self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
+    ) -> httpx2.Client:
         """An HTTP client for one API, with the agent's token and no way for it to another origin.
 
-        With `tokens` it uses and refreshes these; else it gets the agent's own for the resource.
+        It gets the agent's own token for this resource, with `scope` where it is given; or it uses
+        and refreshes `tokens`. Its requests raise `AuthError` where there is no token to be had.
         """
-        from auth_agent.sdk.session import SyncTokenAuth, new_session  # noqa: PLC0415
+        from auth_agent.sdk.session import SyncTokenAuth, Wanted, new_session  # noqa: PLC0415
 
-        calls = self._session_calls(tokens)
-        auth = SyncTokenAuth(resource, calls, self._perform, own=tokens is None)
+        wanted = Wanted(resource, scope, own=tokens is None)
+        auth = SyncTokenAuth(wanted, self._session_calls(tokens), self._perform)
         return new_session(auth, resource, self._options.timeout)
 
     def _perform(
@@ -327,12 +330,14 @@ class AsyncAgentSDK(_SDK["httpx2.AsyncClient"]):
         flow = sign_in_page(self._options, website, wishes=wishes, within=within)
         return await self._perform(flow, story.tell, page)
 
-    def session(self, resource: str, *, tokens: TokenManager | None = None) -> httpx2.AsyncClient:
+    def session(
+        self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
+    ) -> httpx2.AsyncClient:
         """As `AgentSDK.session`."""
-        from auth_agent.sdk.session import AsyncTokenAuth, new_async_session  # noqa: PLC0415
+        from auth_agent.sdk.session import AsyncTokenAuth, Wanted, new_async_session  # noqa: PLC0415
 
-        calls = self._session_calls(tokens)
-        auth = AsyncTokenAuth(resource, calls, self._perform, own=tokens is None)
+        wanted = Wanted(resource, scope, own=tokens is None)
+        auth = AsyncTokenAuth(wanted, self._session_calls(tokens), self._perform)
         return new_async_session(auth, resource, self._options.timeout)
 
     async def _perform(

@@ -31,16 +31,23 @@ class _Renew(NamedTuple):
     stale: str | None
 
 
+class Wanted(NamedTuple):
+    """A token for this API; the agent's `own`, or one that somebody gave to refresh."""
+
+    resource: str
+    scope: str | None
+    own: bool
+
+
 class TokenAuth(httpx2.Auth):
     """What both colours share: which request gets the token, and when it is renewed."""
 
-    def __init__(self, resource: str, calls: TokenCalls, *, own: bool) -> None:
-        if problem := url_problem(resource):
+    def __init__(self, wanted: Wanted, calls: TokenCalls) -> None:
+        if problem := url_problem(wanted.resource):
             raise SettingsError([f"the resource {problem}"])
-        self._resource = resource
-        self._origin = normal_origin(resource)
+        self._wanted = wanted
+        self._origin = normal_origin(wanted.resource)
         self._calls = calls
-        self._own = own
         self._given_up: tuple[str | None, AuthError] | None = None
 
     @property
@@ -69,14 +76,16 @@ class TokenAuth(httpx2.Auth):
 
     def _renew(self, stale: str | None) -> Flow[str]:
         """Run by one at a time: the others find the new token when it is their turn."""
-        found = self.tokens.get_access_token()
-        if found is not None and found != stale:
-            return found
+        current = self.tokens.get_access_token()
+        if current is not None and current != stale:
+            return current
         if self._given_up is not None and self._given_up[0] == self.tokens.access_token:
             raise copy.copy(self._given_up[1])  # each needs a traceback of its own
         try:
-            if self._own and self.tokens.refresh_token is None:
-                return (yield from self._calls.get_own_token(self._resource)).access_token
+            wanted = self._wanted
+            if wanted.own:
+                found = yield from self._calls.get_own_token(wanted.resource, scope=wanted.scope)
+                return found.access_token
             refresh_token = self.tokens.refresh_token
             return (yield from self._calls.refresh_access_token(refresh_token)).access_token
         except ServerUnavailable:
@@ -89,8 +98,8 @@ class TokenAuth(httpx2.Auth):
 class SyncTokenAuth(TokenAuth):
     """For threads."""
 
-    def __init__(self, resource: str, calls: TokenCalls, run: Run, *, own: bool) -> None:
-        super().__init__(resource, calls, own=own)
+    def __init__(self, wanted: Wanted, calls: TokenCalls, run: Run) -> None:
+        super().__init__(wanted, calls)
         self._run = run
         self._lock = threading.Lock()
 
@@ -114,8 +123,8 @@ class SyncTokenAuth(TokenAuth):
 class AsyncTokenAuth(TokenAuth):
     """For tasks; a cancelled request does not take the renewal with it."""
 
-    def __init__(self, resource: str, calls: TokenCalls, run: AsyncRun, *, own: bool) -> None:
-        super().__init__(resource, calls, own=own)
+    def __init__(self, wanted: Wanted, calls: TokenCalls, run: AsyncRun) -> None:
+        super().__init__(wanted, calls)
         self._run = run
         self._lock = anyio.Lock()
 
