@@ -303,3 +303,25 @@ def test_a_backup_made_while_the_server_runs_is_restored(
     assert restored.verified(tokens["id_token"], restored.shop.client_id)
     assert restored.refresh(tokens["refresh_token"]).status_code == 200
     assert restored.tokens()
+
+
+def test_the_documentation_names_commands_and_settings_that_exist() -> None:
+    from typer.main import get_command
+
+    from auth_agent.cli import app
+    from auth_agent.server import ServerSettings
+
+    text = (ROOT / "docs" / "operating.md").read_text()
+    known = {"SECRET", *(name.upper() for name in ServerSettings.__struct_fields__)}
+    assert set(re.findall(r"AUTH_AGENT_SERVER_([A-Z_]+)", text)) <= known
+    lines = re.findall(r"^auth-agent (.+)|`auth-agent ([^`]+)`", text, re.MULTILINE)
+    assert len(lines) > 10
+    for words in ((first or second).split() for first, second in lines):
+        command: Any = get_command(app)
+        for word in words:
+            if not hasattr(command, "commands"):
+                break
+            command = command.commands[word]
+        assert not hasattr(command, "commands") or not command.no_args_is_help, words
+        options = {name for each in command.params for name in each.opts}
+        assert {word for word in words if word.startswith("--")} <= options
