@@ -14,7 +14,7 @@ from .context import Context
 from .credentials import digest, new_token
 from .oauth import OAuthRequest
 from .parameters import from_body, from_query
-from .sign_ins import bind_browser, deny, find_sign_in, open_sign_in, pending_at, status_of
+from .sign_ins import bind_browser, deny, find_sign_in, open_sign_in, status_of
 from .urls import host_of, origin_of, with_parameters
 
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -52,9 +52,9 @@ def authorize(context: Context, call: Call) -> Answer:
         "only_agent": request.client.agent_id,
     }
     with context.database.begin() as connection:
-        if pending_at(connection, call.party, now) >= context.settings.limit_pending:
-            return _too_many(context)
-        open_sign_in(connection, row)
+        opened = open_sign_in(connection, row, context.settings.limit_pending)
+    if not opened:
+        return _too_many(context)
     return _waiting_page(context, request_id, request.client.name, grant.redirect_uri, cookie)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import QueuePool
@@ -59,7 +59,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection for SELECT statements that need not agree with each other."""
         if self._quick is not None and self._quick.is_mine():
-            yield self._quick.connection
+            yield cast(Connection, self._quick)
             return
         with self._reader.connect() as connection:
             yield connection
@@ -69,7 +69,7 @@ class Database:
         """One transaction that may write; committed at the end, rolled back on an exception."""
         if self._quick is not None and self._quick.is_mine():
             with self._quick.transaction(self._turn) as connection:
-                yield connection
+                yield cast(Connection, connection)
             return
         with self._turn, self.engine.begin() as connection:
             if self.is_sqlite:
@@ -86,6 +86,12 @@ class Database:
             self._quick = QuickConnection(self._reader.connect())
         with self._quick.held(), trying():
             yield
+
+    def version(self) -> int | None:
+        """Changes with every write of another connection; None where that cannot be told."""
+        if self._quick is not None and self._quick.is_mine():
+            return self._quick.version()
+        return None
 
     def migrate(self) -> bool:
         """Brings the schema up to date; False if it was already. Safe to call twice at once."""

@@ -27,6 +27,7 @@ __all__ = ["GRANT_TYPES", "METHODS", "OAuthRequest", "OAuthServer"]
 
 # SHA-256 in base64url (RFC 7636 section 4.2).
 CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+MOST_CLIENTS = 1_000
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 
 
@@ -73,6 +74,8 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        self._clients: dict[str, Client | None] = {}
+        self._clients_version: int | None = None
         ClientProof(self).register()
         self.register_grant(CodeGrant, [S256Challenge(required=True), IdTokenExtension()])
         self.register_grant(AgentGrant)
@@ -82,8 +85,23 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         self.register_endpoint(Revocation)
 
     def query_client(self, client_id: str) -> Client | None:
-        with self.context.database.read() as connection:
-            return find_client(connection, client_id)
+        """Remembered only until anything is written by another connection.
+
+        Calls done at once never write clients or agents themselves, so that what is remembered is
+        what the database holds.
+        """
+        database = self.context.database
+        version = database.version()
+        if version is not None:
+            if version != self._clients_version or len(self._clients) > MOST_CLIENTS:
+                self._clients, self._clients_version = {}, version
+            if client_id in self._clients:
+                return self._clients[client_id]
+        with database.read() as connection:
+            client = find_client(connection, client_id)
+        if version is not None:
+            self._clients[client_id] = client
+        return client
 
     def checked_challenge(self, parameters: Parameters) -> str:
         """The PKCE challenge of a request that does not come through /authorize."""

@@ -19,7 +19,7 @@ from .context import Context
 from .credentials import LONGEST_SECRET, is_too_long, new_token
 from .event_store import keep_events
 from .parameters import Parameters, json_body
-from .sign_ins import open_sign_in, pending_at
+from .sign_ins import open_sign_in
 
 MOST_EVENTS = 100  # in one batch
 LONGEST_EVENT = 8_192  # characters of JSON
@@ -139,10 +139,10 @@ def _open(context: Context, call: Call, agent_id: str, parameters: Parameters) -
         "only_agent": agent_id,
     }
     with context.database.begin() as connection:
-        if pending_at(connection, call.party, now) >= context.settings.limit_pending:
-            wait = (("retry-after", str(context.settings.request_lifetime)),)
-            raise Refusal(429, "too_many_requests", "Too many requests are pending", wait)
-        open_sign_in(connection, row)
+        opened = open_sign_in(connection, row, context.settings.limit_pending)
+    if not opened:
+        wait = (("retry-after", str(context.settings.request_lifetime)),)
+        raise Refusal(429, "too_many_requests", "Too many requests are pending", wait)
     return str(row["id"])
 
 

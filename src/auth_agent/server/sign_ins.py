@@ -16,12 +16,29 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 from .agents import AGENT_COLUMNS, AgentRecord
 from .tables import agent, client, sign_in
 
-_OPEN = insert(sign_in)
-_PENDING_AT = select(func.count()).where(
-    sign_in.c.address == bindparam("address"),
-    sign_in.c.approved_at.is_(None),
-    sign_in.c.denied_at.is_(None),
-    sign_in.c.expires_at > bindparam("now"),
+OPENED = (
+    *("id", "client_id", "redirect_uri", "scope", "audience", "state", "nonce", "code_challenge"),
+    *("browser_hash", "created_at", "expires_at", "address", "only_agent"),
+)
+# One statement opens it, unless too many from the same address are waiting.
+_OPENED = [column for column in sign_in.c if column.name in OPENED]
+_OPEN = (
+    insert(sign_in)
+    .from_select(
+        [column.name for column in _OPENED],
+        select(*(bindparam(f"in_{column.name}", type_=column.type) for column in _OPENED)).where(
+            select(func.count())
+            .where(
+                sign_in.c.address == bindparam("in_address"),
+                sign_in.c.approved_at.is_(None),
+                sign_in.c.denied_at.is_(None),
+                sign_in.c.expires_at > bindparam("in_created_at"),
+            )
+            .scalar_subquery()
+            < bindparam("most")
+        ),
+    )
+    .execution_options(preserve_rowcount=True)
 )
 _WITH_CLIENT = (
     select(
@@ -111,13 +128,10 @@ _REDEEMED_AS = select(sign_in.c.redeemed_at, sign_in.c.family_id).where(
 )
 
 
-def open_sign_in(connection: Connection, row: dict[str, Any]) -> None:
-    connection.execute(_OPEN, row)
-
-
-def pending_at(connection: Connection, address: str, now: int) -> int:
-    """How many sign-ins that were opened from there are still waiting."""
-    return int(connection.execute(_PENDING_AT, {"address": address, "now": now}).scalar_one())
+def open_sign_in(connection: Connection, row: dict[str, Any], most: int) -> bool:
+    """False if so many that were opened from the same address are still waiting."""
+    values: dict[str, Any] = {f"in_{name}": row[name] for name in OPENED}
+    return connection.execute(_OPEN, {**values, "most": most}).rowcount == 1
 
 
 def find_sign_in(connection: Connection, request_id: str) -> Any:

@@ -1,0 +1,171 @@
+"""Calls that are done on the event loop's thread: when they are, and when they are given up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError, MultipleResultsFound, NoResultFound, OperationalError
+
+from auth_agent.server import Database, registry
+from auth_agent.server.at_once import WouldWait, happened, is_trying, or_wait, trying
+from auth_agent.server.tables import audit, client, signing_key
+from tests.server.conftest import Build
+from tests.server.world import World
+
+
+@pytest.fixture
+def database(own_world: World) -> Iterator[Database]:
+    if not own_world.database.is_quick:
+        pytest.skip("PostgreSQL is always asked from a thread")
+    yield own_world.database
+
+
+def test_whatever_is_slow_gives_up() -> None:
+    or_wait()
+    with trying():
+        assert is_trying()
+        with pytest.raises(WouldWait):
+            or_wait()
+        happened()
+        or_wait()
+    assert not is_trying()
+
+
+def test_a_writer_elsewhere_is_not_waited_for(database: Database) -> None:
+    with database.begin(), pytest.raises(WouldWait):
+        _in_thread(lambda: _write_at_once(database))
+    other = Database.open(str(database.engine.url))
+    with other.begin(), pytest.raises(WouldWait):
+        _write_at_once(database)
+    other.close()
+    _write_at_once(database)
+
+
+def test_after_something_has_happened_it_waits(database: Database) -> None:
+    with database.at_once():
+        with database.begin():
+            assert is_trying()
+        assert not is_trying()
+        with database.begin():
+            pass
+
+
+def test_one_thread_at_a_time(database: Database) -> None:
+    with database.at_once(), pytest.raises(WouldWait):
+        _in_thread(lambda: _write_at_once(database))
+
+
+def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
+    def fail() -> None:
+        with database.at_once(), database.begin() as connection:
+            connection.execute(insert(audit), {"at": 1, "kind": "x", "outcome": "y"})
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with database.read() as connection:
+        assert not connection.execute(select(audit).where(audit.c.kind == "x")).all()
+
+
+def test_a_part_of_a_transaction_may_fail_alone(database: Database) -> None:
+    def fail(connection: Any) -> None:
+        with connection.begin_nested():
+            connection.execute(insert(audit), {"at": 2, "kind": "lost", "outcome": "y"})
+            raise RuntimeError
+
+    with database.at_once(), database.begin() as connection:
+        connection.execute(insert(audit), {"at": 1, "kind": "kept", "outcome": "y"})
+        with pytest.raises(RuntimeError):
+            fail(connection)
+    with database.read() as connection:
+        kinds = set(connection.execute(select(audit.c.kind).where(audit.c.at < 3)).scalars())
+    assert kinds == {"kept"}
+
+
+def test_rows_are_what_sqlalchemy_makes_of_them(database: Database, own_world: World) -> None:
+    shop = {"id": own_world.shop.client_id}
+    every = select(client).order_by(client.c.id)
+    one = select(client).where(client.c.id == shop["id"])
+    with database.read() as connection:
+        slow = [tuple(row) for row in connection.execute(every)]
+        columns = connection.execute(every).keys()
+    with database.at_once(), database.read() as connection:
+        quick = connection.execute(every).all()
+        assert quick[0]._fields == tuple(columns)
+        assert [tuple(row) for row in quick] == slow
+        assert connection.execute(one).one().upstream_compat is False
+        assert connection.execute(one).first() == connection.execute(one).one_or_none()
+        assert connection.execute(one).scalar() == shop["id"]
+        assert connection.execute(one).scalars() == [shop["id"]]
+        nobody = select(client).where(client.c.id == "nobody")
+        assert connection.execute(nobody).one_or_none() is None
+        assert connection.execute(nobody).scalar() is None
+        with pytest.raises(NoResultFound):
+            connection.execute(nobody).one()
+        with pytest.raises(MultipleResultsFound):
+            connection.execute(every).one()
+        chosen = select(client.c.id).where(client.c.id.in_(["nobody", shop["id"]]))
+        assert connection.execute(chosen).scalars().all() == [shop["id"]]
+        both = [{"at": 1, "kind": "x", "outcome": "y"}] * 2
+        connection.execute(insert(audit), both)
+
+
+def test_errors_are_sqlalchemys(database: Database) -> None:
+    with database.at_once(), database.read() as connection:
+        row = {"id": "client_twice", "name": "s3cret", "auth_method": "none"}
+        row |= dict.fromkeys(("redirect_uris", "scopes", "resources"), "")
+        values: dict[str, Any] = {**row, "upstream_compat": False, "created_at": 1}
+        connection.execute(insert(client), values)
+        with pytest.raises(IntegrityError) as error:
+            connection.execute(insert(client), values)
+        assert "s3cret" not in str(error.value)
+        raw: Any = connection.connection
+        raw.exec_driver_sql("DROP TABLE signing_key")
+        with pytest.raises(OperationalError):
+            connection.execute(select(signing_key))
+
+
+def test_a_website_changed_elsewhere_is_seen_at_once(own_world: World) -> None:
+    """What is remembered about websites ends with the first write of anybody else."""
+    assert own_world.tokens()
+    code = own_world.code()
+    other = Database.open(own_world.database.engine.url.render_as_string(hide_password=False))
+    fresh = registry.rotate_client_secret(other, own_world.shop.client_id)
+    assert fresh
+    assert own_world.redeem(code).status_code == 401
+    auth = (own_world.shop.client_id, fresh.reveal())
+    assert own_world.redeem(code, auth=auth).status_code == 200
+    registry.remove_client(other, own_world.shop.client_id)
+    assert own_world.redeem(code, auth=auth).status_code == 401
+    other.close()
+
+
+def test_with_full_syncs_nothing_is_written_on_the_loop(build: Build) -> None:
+    world = build(sqlite_synchronous="FULL")
+    assert not world.database.is_quick
+    assert world.tokens()
+
+
+def _write_at_once(database: Database) -> None:
+    with database.at_once(), database.begin():
+        pass
+
+
+def _in_thread(function: Any) -> None:
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function()
+        except WouldWait as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(10)
+    if failed:
+        raise failed[0]
