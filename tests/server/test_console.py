@@ -208,6 +208,7 @@ def test_a_removed_administrator_is_out_at_once(own_world: World) -> None:
     account_id = administrator(own_world)
     ada = signed_in(own_world)
     assert console_accounts.remove_account(own_world.database, account_id, 1)
+    assert rows_of(own_world, select(browser_session)) == []
     assert ada.get("/console").status_code == 303
     assert ada.send("/console/sign-in", name="ada", password=PASSWORD).status_code == 401
     assert not console_accounts.remove_account(own_world.database, account_id, 1)

@@ -62,6 +62,11 @@ def test_metrics_count_what_happens(world: World) -> None:
         assert sample(answer.text, name, **labels) == sample(before, name, **labels) + 1
 
 
+def test_the_waiting_page_says_what_published_agents_look_for(world: World) -> None:
+    page = world.browser().get("/authorize", params=world.request()).text
+    assert "authenticating AI agent" in re.sub(r"<title>.*?</title>", "", page)
+
+
 def test_metrics_tell_nobody_else(build: Build) -> None:
     secrets = (Secret("s" * 32),)
     world = build(secrets=secrets)
