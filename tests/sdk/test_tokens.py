@@ -115,9 +115,9 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     assert TokenManager(path=path).refresh_token == writer.refresh_token
 
 
-def test_what_cannot_be_written_leaves_the_old_tokens(tmp_path):
+def test_what_cannot_be_written_is_told_and_stays_in_memory(tmp_path):
     path = tmp_path / "gone" / "tokens.json"
     tokens = TokenManager(path=path)
     with pytest.raises(FileNotFoundError):
         tokens.set_tokens(TOKENS)
-    assert tokens.access_token is None
+    assert tokens.access_token == "at.1.x"

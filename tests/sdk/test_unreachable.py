@@ -21,11 +21,11 @@ from tests.adapters.network import free_port
 
 
 def _sync(server_url):
-    AgentSDK(agent_id="a", server_url=server_url, deadline=5).get_user_info("at.1.x")
+    AgentSDK(agent_id="a", server_url=server_url, deadline=1.2).get_user_info("at.1.x")
 
 
 def _async(server_url):
-    sdk = AsyncAgentSDK(agent_id="a", server_url=server_url, deadline=5)
+    sdk = AsyncAgentSDK(agent_id="a", server_url=server_url, deadline=1.2)
     anyio.run(sdk.get_user_info, "at.1.x")
 
 

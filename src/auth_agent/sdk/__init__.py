@@ -5,7 +5,8 @@ with sdk.sign_in("https://shop.example/me") as site:
     site.client.get("/orders")          # an httpx2.Client with the website's cookies
 """
 
-from auth_agent.sdk.agent import AgentSDK, AsyncAgentSDK
+from auth_agent.sdk.agent import AgentSDK
+from auth_agent.sdk.async_agent import AsyncAgentSDK
 from auth_agent.sdk.flow import Step
 from auth_agent.sdk.results import (
     AgentAuthResponse,

@@ -79,8 +79,9 @@ class TokenCalls:
         try:
             response = yield from self._once(request)
             tokens = oauth.parse_tokens(response, failure="token_exchange_failed")
-        except ServerUnavailable:
-            self._begun.add(state, verifier)  # the code may still be good
+        except AuthError as error:
+            if isinstance(error, ServerUnavailable) or error.code in ("rate_limited", "timeout"):
+                self._begun.add(state, verifier)  # the code may still be good
             raise
         return (yield from self._received(tokens))
 

@@ -91,9 +91,9 @@ class TokenManager:
 
     def _keep(self, kept: _Kept | None) -> None:
         with self._lock:
+            self._kept = kept  # first: a full disk must not cost a rotated token
             if self._path is not None:
                 _store(self._path, kept)
-            self._kept = kept
 
 
 def _store(path: Path, kept: _Kept | None) -> None:

@@ -19,7 +19,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
 from auth_agent.errors import AuthError
-from auth_agent.sdk.agent import AsyncAgentSDK
+from auth_agent.sdk.async_agent import AsyncAgentSDK
 from auth_agent.sdk.journey import check_hop, redirect_target
 from auth_agent.sdk.page import words
 from auth_agent.sdk.signed_in import AsyncSignedIn

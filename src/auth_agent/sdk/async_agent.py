@@ -1,0 +1,140 @@
+"""The SDK for tasks: each method of `AgentSDK`, awaited."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from auth_agent.sdk import drive
+from auth_agent.sdk.calls import Calls
+from auth_agent.sdk.colours import SDK, SIGN_IN_SECONDS, Story, annotate, wishes_of
+from auth_agent.sdk.flow import Flow, Step
+from auth_agent.sdk.sign_in import sign_in
+from auth_agent.sdk.sign_in_page import PageSignIn, sign_in_page
+from auth_agent.sdk.signed_in import AsyncSignedIn
+from auth_agent.sdk.tokens import TokenManager
+
+if TYPE_CHECKING:
+    import httpx2
+    from playwright.async_api import Page as AsyncPage
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _awaited(
+    flow: Callable[Concatenate[Calls, P], Flow[T]],
+) -> Callable[Concatenate[AsyncAgentSDK, P], Coroutine[Any, Any, T]]:
+    """A method that performs the flow in the caller's task."""
+
+    @functools.wraps(flow)
+    async def method(self: AsyncAgentSDK, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._perform(flow(self._calls, *args, **kwargs))
+
+    annotate(method, flow)
+    return method
+
+
+class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
+    __doc__ = SDK.__doc__
+
+    get_authorization_url = _awaited(Calls.get_authorization_url)
+    exchange_code = _awaited(Calls.exchange_code)
+    refresh_access_token = _awaited(Calls.refresh_access_token)
+    register_agent = _awaited(Calls.register_agent)
+    authenticate_agent = _awaited(Calls.authenticate_agent)
+    get_agent_profile = _awaited(Calls.get_agent_profile)
+    update_agent_profile = _awaited(Calls.update_agent_profile)
+    get_user_info = _awaited(Calls.get_user_info)
+    send_event = _awaited(Calls.send_event)
+    send_verified_click = _awaited(Calls.send_verified_click)
+    send_post_run = _awaited(Calls.send_post_run)
+    request_challenge = _awaited(Calls.request_challenge)
+    confirm_verification = _awaited(Calls.confirm_verification)
+    get_verify_status = _awaited(Calls.get_verify_status)
+    poll_and_authenticate = _awaited(Calls.poll_and_authenticate)
+    revoke_token = _awaited(Calls.revoke_token)
+    introspect_token = _awaited(Calls.introspect_token)
+    authorize = _awaited(Calls.authorize)
+    get_own_token = _awaited(Calls.get_own_token)
+
+    async def sign_in(
+        self,
+        url: str,
+        *,
+        allowed_scopes: Iterable[str] | None = None,
+        within: float = SIGN_IN_SECONDS,
+        second_factor: Callable[[], str | Awaitable[str]] | None = None,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> AsyncSignedIn:
+        """As `AgentSDK.sign_in`."""
+        story = Story(on_step)
+        wishes = wishes_of(allowed_scopes, second_factor)
+        flow = sign_in(url, self._options, wishes=wishes, within=within)
+        client = self._http_client or drive.new_async_client(self._options.timeout, url)
+        try:
+            landing = await drive.arun(flow, client, story.tell)
+        except BaseException:
+            if client is not self._http_client:
+                await client.aclose()
+            raise
+        return AsyncSignedIn(client, *story.end(landing), owns_client=self._http_client is None)
+
+    async def sign_in_page(
+        self,
+        page: AsyncPage,
+        *,
+        website: str | None = None,
+        allowed_scopes: Iterable[str] | None = None,
+        within: float = SIGN_IN_SECONDS,
+        second_factor: Callable[[], str | Awaitable[str]] | None = None,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> PageSignIn:
+        """As `AgentSDK.sign_in_page`."""
+        story = Story(on_step)
+        wishes = wishes_of(allowed_scopes, second_factor)
+        flow = sign_in_page(self._options, website, wishes=wishes, within=within)
+        return await self._perform(flow, story.tell, page)
+
+    def session(
+        self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
+    ) -> httpx2.AsyncClient:
+        """As `AgentSDK.session`."""
+        from auth_agent.sdk.session import AsyncTokenAuth, Wanted, new_async_session  # noqa: PLC0415
+
+        wanted = Wanted(resource, scope, own=tokens is None)
+        auth = AsyncTokenAuth(wanted, self._session_calls(tokens), self._perform)
+        return new_async_session(auth, resource, self._options.timeout)
+
+    async def _perform(
+        self,
+        flow: Flow[T],
+        teller: Callable[[Step], None] = drive.silent,
+        page: AsyncPage | None = None,
+    ) -> T:
+        client = self._http_client or self._kept
+        if client is not None:
+            return await drive.arun(flow, client, teller, page)
+        async with drive.new_async_client(self._options.timeout) as client:
+            return await drive.arun(flow, client, teller, page)
+
+    async def aclose(self) -> None:
+        """Closes what the `async with` statement keeps open."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await kept.aclose()
+
+    async def __aenter__(self) -> AsyncAgentSDK:
+        if self._http_client is None and self._kept is None:
+            self._kept = drive.new_async_client(self._options.timeout)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
