@@ -151,8 +151,11 @@ def test_a_code_is_good_once(own_world: World, box: Postbox) -> None:
     person = Person(own_world)
     page = ask(person)
     assert type_code(person, page, box.code).status_code == 303
-    assert type_code(person, page, box.code).status_code == 410
-    assert person.send("/owner/sign-in", "/owner/link", token=box.link[18:]).status_code == 410
+    for code in (box.code, "000000"):
+        assert type_code(person, page, code).status_code == 410
+    assert "does not work here" in person.http.get(box.link).text
+    token = box.link.partition("=")[2]
+    assert person.send("/owner/sign-in", "/owner/link", token=token).status_code == 410
 
 
 def test_a_code_expires(own_world: World, box: Postbox) -> None:
