@@ -8,6 +8,7 @@ import pytest
 
 from auth_agent import AuthError, ServerMisbehaved, ServerUnavailable
 from auth_agent.sdk import approval
+from auth_agent.sdk.answers import asked_wait
 from auth_agent.sdk.consent import Wishes
 from auth_agent.sdk.options import Options
 from auth_agent.sdk.page import excerpt, request_ids
@@ -292,6 +293,18 @@ def test_there_is_no_attempt_that_the_time_left_has_no_room_for():
     with pytest.raises(AuthError, match="120 seconds") as caught:
         play(internet, within=60)
     assert (caught.value.code, internet.waits) == ("rate_limited", [])
+
+
+def test_a_date_to_come_back_at_is_understood():
+    said = {"date": "Sat, 21 Nov 2026 10:00:00 GMT"}
+    for text, seconds in (
+        ("Sat, 21 Nov 2026 10:00:07 GMT", 7.0),
+        ("Sat, 21 Nov 2026 09:00:00 GMT", 0.0),
+        ("soon", None),
+        ("7", 7.0),
+    ):
+        assert asked_wait(HttpResponse(429, {**said, "retry-after": text}, b"")) == seconds
+    assert asked_wait(HttpResponse(429, {"retry-after": said["date"]}, b"")) is None
 
 
 def test_a_certificate_is_not_asked_twice():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
 from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable
@@ -89,9 +90,15 @@ def is_busy(response: HttpResponse) -> bool:
 
 
 def asked_wait(response: HttpResponse) -> float | None:
-    """Seconds; dates are not worth their trouble here (RFC 9110 10.2.3)."""
+    """Seconds; a date counts from the answer's own `Date` (RFC 9110 10.2.3)."""
     text = response.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() else None
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        at, said = (parsedate_to_datetime(when) for when in (text, response.headers["date"]))
+        return max(0.0, (at - said).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def retry_after(response: HttpResponse) -> float:

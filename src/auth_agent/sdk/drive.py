@@ -33,6 +33,7 @@ from auth_agent.sdk.flow import (
     Today,
     Wait,
 )
+from auth_agent.sdk.quiet import without_queries
 from auth_agent.sdk.unreachable import unavailable
 from auth_agent.url import normal_origin, url_problem
 from auth_agent.wire import HttpResponse
@@ -183,7 +184,7 @@ def _fetch(effect: Fetch, client: httpx2.Client) -> HttpResponse:
 
     ends_at = time.monotonic() + effect.seconds
     try:
-        with transport.deadline(effect.seconds):
+        with transport.deadline(effect.seconds), without_queries():
             response = client.send(_request(effect, client), **_AS_IT_IS)
             with closing(response):
                 body = _Body(response)
@@ -200,7 +201,7 @@ async def _fetch_async(effect: Fetch, client: httpx2.AsyncClient) -> HttpRespons
     import httpx2  # noqa: PLC0415
 
     try:
-        with anyio.fail_after(effect.seconds):
+        with anyio.fail_after(effect.seconds), without_queries():
             response = await client.send(_request(effect, client), **_AS_IT_IS)
             async with aclosing(response):
                 body = _Body(response)
