@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +19,12 @@ from tests.server.world import World
 
 
 @pytest.fixture
-def database(own_world: World) -> Iterator[Database]:
-    if not own_world.database.is_quick:
-        pytest.skip("PostgreSQL is always asked from a thread")
-    yield own_world.database
+def database(tmp_path: Path) -> Iterator[Database]:
+    """PostgreSQL is always asked from a thread."""
+    made = Database.open(f"sqlite:///{tmp_path}/auth-agent.db")
+    assert made.is_quick
+    yield made
+    made.close()
 
 
 def test_whatever_is_slow_gives_up() -> None:
@@ -86,8 +89,9 @@ def test_a_part_of_a_transaction_may_fail_alone(database: Database) -> None:
     assert kinds == {"kept"}
 
 
-def test_rows_are_what_sqlalchemy_makes_of_them(database: Database, own_world: World) -> None:
-    shop = {"id": own_world.shop.client_id}
+def test_rows_are_what_sqlalchemy_makes_of_them(database: Database) -> None:
+    registry.add_client(database, "Other", ["https://other.example/"])
+    shop = {"id": registry.add_client(database, "Shop", ["https://shop.example/"]).client_id}
     every = select(client).order_by(client.c.id)
     one = select(client).where(client.c.id == shop["id"])
     with database.read() as connection:

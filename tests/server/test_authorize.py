@@ -43,6 +43,8 @@ def _error(world: World, **changes: Any) -> dict[str, list[str]]:
         ({"request_uri": "https://x.example"}, "request_uri_not_supported"),
         ({"resource": "https://api.other.example"}, "invalid_target"),
         ({"nonce": ["a", "b"]}, "invalid_request"),
+        ({"max_age": "-1"}, "invalid_request"),
+        ({"max_age": "soon"}, "invalid_request"),
     ],
 )
 def test_a_wrong_request_goes_back_to_the_website(
@@ -174,3 +176,13 @@ def test_markup_in_names_is_shown_as_text(own_world: World) -> None:
     params = own_world.request(client_id=nasty.client_id, redirect_uri="https://x.example/")
     page = own_world.browser().get("/authorize", params=params).text
     assert "<b>" not in page
+
+
+def test_an_agent_is_never_older_than_the_request(world: World) -> None:
+    assert world.open(world.browser(), max_age="0")
+
+
+@pytest.mark.parametrize("count", [65, 300])
+def test_parameters_are_counted(world: World, count: int) -> None:
+    extra = "&".join(f"p{number}=1" for number in range(count))
+    assert world.browser().get(f"/authorize?{extra}").status_code == 400

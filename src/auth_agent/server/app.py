@@ -21,6 +21,7 @@ from . import (
     discovery,
     metrics,
     older_endpoints,
+    openapi,
     registration_endpoints,
     verification_endpoints,
     website_endpoints,
@@ -119,6 +120,7 @@ def _endpoints(context: Context) -> list[BaseRoute]:
             for name in _WELL_KNOWN
         ),
         route(context, "/static/{name}", discovery.static),
+        route(context, "/openapi.json", openapi.openapi),
         route(context, "/health", discovery.health),
         route(context, "/api/health", discovery.health),
         route(context, "/ready", discovery.ready),

@@ -52,6 +52,9 @@ def check_payload(client: Client, parameters: Parameters, issuer: str) -> str:
     if "none" in parameters.get("prompt", "").split():
         # An agent proves itself anew each time; there is no session to use silently.
         raise OAuth2Error("An agent has to answer this request", error="interaction_required")
+    if not parameters.get("max_age", "0").isdecimal():
+        raise InvalidRequestError("max_age has to be a number of seconds")
+    # Whatever it is, it is kept: an agent proves itself anew for each request.
     audience_of(client, parameters, issuer)
     return _scope(client, parameters.get("scope", "openid"))
 

@@ -126,7 +126,8 @@ class QuickConnection:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._raw: Any = connection.connection.driver_connection
+        raw: Any = connection.connection.driver_connection
+        self._raw = raw
         self._raw.execute(_IMPATIENT)
         self._statements = _Statements(connection.dialect)
         self._holder: int | None = None

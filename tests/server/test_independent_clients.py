@@ -1,0 +1,125 @@
+"""OAuth clients that nobody here wrote, against a real server: Authlib's and requests-oauthlib."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from authlib.integrations.requests_client import OAuth2Session
+from authlib.oidc.core import CodeIDToken
+from requests_oauthlib import OAuth2Session as RequestsSession
+
+from auth_agent.server import Database
+from tests.server.test_workers import _serving, _site
+from tests.server.world import REDIRECT, UPSTREAM_PATTERN
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('clients')}/auth-agent.db"
+    Database.open(url).close()
+    made = _site(url)
+    with _serving(url, made["port"]):
+        base = made["base"]
+        made["metadata"] = httpx2.get(base + "/.well-known/openid-configuration").json()
+        yield made
+
+
+def _through_the_browser(site: dict[str, Any], url: str) -> str:
+    """The agent approves; where the browser is sent then."""
+    with httpx2.Client() as browser:
+        found = UPSTREAM_PATTERN.search(browser.get(url).text)
+        assert found
+        body = {
+            "request_id": found[1],
+            "agent_id": site["agent"].agent_id,
+            "agent_secret": site["agent"].agent_secret.reveal(),
+        }
+        assert browser.post(site["base"] + "/api/agent/authenticate", json=body).is_success
+        target = f"{site['base']}/authorize/continue?request_id={found[1]}"
+        return str(browser.get(target).headers["location"])
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+def test_authlib(site: dict[str, Any], method: str) -> None:
+    known, (client_id, secret) = site["metadata"], site["auth"]
+    session = OAuth2Session(
+        client_id,
+        secret,
+        token_endpoint_auth_method=method,
+        revocation_endpoint_auth_method=method,
+        scope="openid profile email agent",
+        redirect_uri=REDIRECT,
+        code_challenge_method="S256",
+    )
+    verifier, nonce = "v" * 64, "n-authlib"
+    url, state = session.create_authorization_url(
+        known["authorization_endpoint"], code_verifier=verifier, nonce=nonce
+    )
+    token = session.fetch_token(
+        known["token_endpoint"],
+        authorization_response=_through_the_browser(site, url),
+        code_verifier=verifier,
+        state=state,
+    )
+    _check_id_token(site, token["id_token"], nonce)
+    assert session.get(known["userinfo_endpoint"]).json()["sub"] == site["agent"].agent_id
+    fresh = session.refresh_token(known["token_endpoint"], token["refresh_token"])
+    assert fresh["refresh_token"] != token["refresh_token"]
+    found = session.introspect_token(known["introspection_endpoint"], fresh["access_token"])
+    assert found.json()["active"] is True
+    assert (
+        session.revoke_token(known["revocation_endpoint"], fresh["refresh_token"]).status_code
+        == 200
+    )
+    found = session.introspect_token(known["introspection_endpoint"], fresh["access_token"])
+    assert found.json() == {"active": False}
+    session.close()
+
+
+def _check_id_token(site: dict[str, Any], token: str, nonce: str) -> None:
+    from joserfc import jwt
+    from joserfc.jwk import KeySet
+
+    keys = KeySet.import_key_set(httpx2.get(site["metadata"]["jwks_uri"]).json())
+    decoded = jwt.decode(token, keys, algorithms=["ES256"])
+    claims = CodeIDToken(
+        decoded.claims,
+        decoded.header,
+        {"iss": {"value": site["base"]}, "aud": {"value": site["auth"][0]}},
+        {"nonce": nonce, "client_id": site["auth"][0]},
+    )
+    claims.validate()
+    assert claims["sub"] == site["agent"].agent_id
+
+
+def test_requests_oauthlib(site: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
+    known, (client_id, secret) = site["metadata"], site["auth"]
+    session = RequestsSession(
+        client_id, redirect_uri=REDIRECT, scope=["openid", "email"], pkce="S256"
+    )
+    url, _state = session.authorization_url(known["authorization_endpoint"])
+    token = session.fetch_token(
+        known["token_endpoint"],
+        authorization_response=_through_the_browser(site, url),
+        client_secret=secret,
+    )
+    assert session.get(known["userinfo_endpoint"]).json()["agent_id"] == site["agent"].agent_id
+    fresh = session.refresh_token(
+        known["token_endpoint"], client_id=client_id, client_secret=secret
+    )
+    assert fresh["refresh_token"] != token["refresh_token"]
+    for path, expected in (("introspection", True), ("revocation", None), ("introspection", False)):
+        answer = session.post(
+            known[f"{path}_endpoint"],
+            data={"token": fresh["access_token"]},
+            auth=(client_id, secret),
+            withhold_token=True,
+        )
+        assert answer.status_code == 200
+        if expected is not None:
+            assert answer.json()["active"] is expected
+    session.close()
