@@ -10,9 +10,9 @@ from . import registry, tables
 from .administrators import need_admin
 from .audit import acting, record
 from .call import Answer, Call, Refusal, json_answer
+from .client_metadata import client_metadata
 from .context import Context
 from .parameters import json_body
-from .registration_endpoints import client_metadata
 from .registry import IdTaken, RegistrationError
 
 _AGENT_FIELDS = {"email", "name", "model", "scopes", "permissions", "require_origin"}

@@ -24,8 +24,9 @@ def authorize(context: Context, call: Call) -> Answer:
     """GET /authorize: stores a pending sign-in and shows the page that waits for the agent."""
     try:
         parameters = from_query(call.query)
+        context.documents.learn(context, call, parameters.get("client_id", ""))
     except Refusal as refusal:
-        return _refused(context, refusal.description)
+        return _refused(context, refusal.description, refusal.status)
     request = OAuthRequest(context.settings.issuer, call, parameters)
     try:
         grant = context.oauth.get_consent_grant(request)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .client_documents import ClientDocuments
 from .client_keys import ClientKeys
 from .clients import registered_origins
 from .credentials import CodeMaker, SecretVerifier
@@ -65,6 +66,7 @@ class Context:
     limits: Limits
     fetcher: Fetcher
     client_keys: ClientKeys
+    documents: ClientDocuments
     proxies: Proxies
 
     def now(self) -> int:
@@ -104,6 +106,7 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
             limits=Limits(settings, clock),
             fetcher=fetcher,
             client_keys=ClientKeys(fetcher),
+            documents=ClientDocuments(),
             proxies=Proxies(settings.trusted_proxies),
         )
         oauth.context = context

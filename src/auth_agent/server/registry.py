@@ -65,6 +65,45 @@ def add_client(
 
     With `jwks` (PEM, JWK or JWKS) or `jwks_uri` it signs instead of sending a secret.
     """
+    columns = client_columns(
+        name,
+        redirect_uris,
+        scopes=scopes,
+        resources=resources,
+        public=public,
+        jwks=jwks,
+        jwks_uri=jwks_uri,
+        backchannel_logout_uri=backchannel_logout_uri,
+        origin=origin,
+    )
+    secret = Secret(new_token("cs_")) if columns["auth_method"] == "client_secret" else None
+    client_id = new_token("client_", 12)
+    row = {
+        **columns,
+        "id": client_id,
+        "secret_hash": None if secret is None else hash_secret(secret.reveal()),
+        "upstream_compat": upstream_compat,
+        "created_at": _now(),
+    }
+    with database.begin() as connection:
+        connection.execute(insert(tables.client), row)
+        _record(connection, "client", "added", client_id=client_id)
+    return ClientCredentials(client_id, secret)
+
+
+def client_columns(
+    name: str,
+    redirect_uris: Sequence[str],
+    *,
+    scopes: Sequence[str],
+    resources: Sequence[str] = (),
+    public: bool,
+    jwks: str | None,
+    jwks_uri: str | None,
+    backchannel_logout_uri: str | None,
+    origin: str,
+) -> dict[str, Any]:
+    """What is stored of a client's description; RegistrationError if it is not acceptable."""
     columns = check_website(name, redirect_uris, scopes, resources)
     for what, uri in (("jwks_uri", jwks_uri), ("back-channel logout URI", backchannel_logout_uri)):
         if uri is not None:
@@ -72,24 +111,14 @@ def add_client(
     has_keys = bool(jwks or jwks_uri)
     if has_keys and public:
         raise RegistrationError("a public client has no keys; leave out one of the two")
-    secret = None if public or has_keys else Secret(new_token("cs_"))
-    client_id = new_token("client_", 12)
-    row = {
+    return {
         **columns,
-        "id": client_id,
         "auth_method": "none" if public else "private_key_jwt" if has_keys else "client_secret",
-        "secret_hash": None if secret is None else hash_secret(secret.reveal()),
-        "upstream_compat": upstream_compat,
-        "created_at": _now(),
         "origin": origin,
         "jwks": None if jwks is None else _keys(jwks),
         "jwks_uri": jwks_uri,
         "backchannel_logout_uri": backchannel_logout_uri,
     }
-    with database.begin() as connection:
-        connection.execute(insert(tables.client), row)
-        _record(connection, "client", "added", client_id=client_id)
-    return ClientCredentials(client_id, secret)
 
 
 def add_agent(

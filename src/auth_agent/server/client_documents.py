@@ -1,0 +1,109 @@
+"""Clients whose id is the address of a document about them (Client ID Metadata Documents).
+
+Off unless AUTH_AGENT_SERVER_CLIENT_DOCUMENTS is set. A document may speak for its own origin only:
+every redirect URI lies there, or on a loopback host.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import insert, update
+from sqlalchemy.exc import IntegrityError
+
+from . import registry, tables
+from .at_once import or_wait
+from .audit import record
+from .call import Call, Refusal
+from .client_metadata import client_metadata
+from .fetcher import FetchRefused
+from .urls import is_loopback_uri, origin_of
+
+if TYPE_CHECKING:
+    from .context import Context
+
+FRESH_FOR = 3_600.0  # seconds
+LONGEST = 255
+MOST = 1_000
+
+
+def is_document(client_id: str) -> bool:
+    """True for an https URL with a path, the form that such an id has."""
+    parts = urlsplit(client_id) if client_id.startswith("https://") else None
+    return parts is not None and len(parts.path) > 1 and not parts.query
+
+
+class ClientDocuments:
+    """Remembers which documents were read within the hour."""
+
+    def __init__(self) -> None:
+        self._read_at: OrderedDict[str, float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def learn(self, context: Context, call: Call, client_id: str) -> None:
+        """Reads the document of a client, unless that was done a while ago."""
+        if not context.settings.client_documents or not is_document(client_id):
+            return
+        with self._lock:
+            if time.monotonic() - self._read_at.get(client_id, float("-inf")) < FRESH_FOR:
+                return
+        or_wait()
+        context.limits.take("unknown_requests", call.party)
+        _keep(context, client_id, _read(context, client_id))
+        with self._lock:
+            self._read_at[client_id] = time.monotonic()
+            while len(self._read_at) > MOST:
+                self._read_at.popitem(last=False)
+
+
+def _read(context: Context, client_id: str) -> dict[str, Any]:
+    if len(client_id) > LONGEST:
+        raise _refused("The client_id is too long")
+    try:
+        answer = context.fetcher.get(client_id)
+        body = json.loads(answer.body) if answer.status == 200 else None
+    except (FetchRefused, ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict) or body.get("client_id") != client_id:
+        raise _refused("The client_id is no address of a document about this client")
+    if "client_secret" in body or body.get("token_endpoint_auth_method", "none") not in (
+        "none",
+        "private_key_jwt",
+    ):
+        raise _refused("The client's document may not speak of a shared secret")
+    columns = client_metadata(
+        {"token_endpoint_auth_method": "none", **body}, context.settings.scopes
+    )
+    for uri in columns["redirect_uris"]:
+        if not is_loopback_uri(uri) and origin_of(uri) != origin_of(client_id):
+            raise _refused("The client's document names a redirect URI of another origin")
+    return columns
+
+
+def _keep(context: Context, client_id: str, columns: dict[str, Any]) -> None:
+    try:
+        row = registry.client_columns(**columns, origin="document")
+    except registry.RegistrationError:
+        raise _refused("The client's document is not acceptable") from None
+    table, now = tables.client, context.now()
+    known = update(table).where(table.c.id == client_id, table.c.origin == "document")
+    try:
+        with context.database.begin() as connection:
+            if connection.execute(known.values(row)).rowcount == 1:
+                return
+            connection.execute(
+                insert(table),
+                {**row, "id": client_id, "created_at": now, "upstream_compat": False},
+            )
+            record(connection, at=now, kind="client", outcome="added", client_id=client_id)
+    except IntegrityError:
+        return  # another worker was quicker
+
+
+def _refused(text: str) -> Refusal:
+    return Refusal(400, "invalid_client_metadata", text)

@@ -1,0 +1,114 @@
+"""Clients that are described by a document at the address that is their id."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from auth_agent.server import registry
+from auth_agent.server.fetcher import Fetched, FetchRefused
+from tests.server.conftest import Build
+from tests.server.world import World
+
+ID = "https://app.example/oauth/client.json"
+CALLBACK = "https://app.example/callback"
+GOOD = {"client_id": ID, "client_name": "App", "redirect_uris": [CALLBACK]}
+
+
+class _Web:
+    """Stands for the fetcher."""
+
+    def __init__(self) -> None:
+        self.document: Any = GOOD
+        self.status = 200
+        self.fetched: list[str] = []
+
+    def get(self, url: str) -> Fetched:
+        self.fetched.append(url)
+        if self.document is None:
+            raise FetchRefused("away")
+        return Fetched(self.status, "application/json", json.dumps(self.document).encode())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def web(build: Build) -> tuple[World, _Web]:
+    world, web = build(client_documents=True), _Web()
+    object.__setattr__(world.context, "fetcher", web)
+    return world, web
+
+
+def _ask(world: World, client_id: str = ID) -> Any:
+    request = world.request(client_id=client_id, redirect_uri=CALLBACK)
+    return world.browser().get("/authorize", params=request)
+
+
+def test_a_website_needs_no_registration(web: tuple[World, _Web]) -> None:
+    world, fetcher = web
+    metadata = world.browser().get("/.well-known/openid-configuration").json()
+    assert metadata["client_id_metadata_document_supported"] is True
+    request = {"client_id": ID, "redirect_uri": CALLBACK}
+    code = world.code(**request)
+    answer = world.redeem(code, **request, auth=None)
+    assert answer.status_code == 200, answer.text
+    claims = world.verified(answer.json()["id_token"], ID)
+    assert claims["aud"] == ID
+    assert _ask(world).status_code == 200
+    assert fetcher.fetched == [ID]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"client_id": "https://other.example/client.json"},
+        {"client_secret": "x"},
+        {"token_endpoint_auth_method": "client_secret_post"},
+        {"redirect_uris": ["https://evil.example/callback", CALLBACK]},
+        {"redirect_uris": []},
+        {"redirect_uris": "x"},
+        {"scope": "admin"},
+        {"client_name": "a\nb"},
+    ],
+)
+def test_a_document_that_is_not_acceptable_is_refused(
+    web: tuple[World, _Web], change: dict[str, Any]
+) -> None:
+    world, fetcher = web
+    fetcher.document = {**GOOD, **change}
+    answer = _ask(world)
+    assert answer.status_code == 400
+    assert "location" not in answer.headers
+
+
+def test_a_document_that_is_away_is_refused(web: tuple[World, _Web]) -> None:
+    world, fetcher = web
+    for document, status in ((None, 200), (GOOD, 404), ([], 200)):
+        fetcher.document, fetcher.status = document, status
+        assert _ask(world).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "client_id", ["https://app.example", "https://app.example/", "http://app.example/x", ID + "?x"]
+)
+def test_other_addresses_are_no_documents(web: tuple[World, _Web], client_id: str) -> None:
+    world, fetcher = web
+    assert _ask(world, client_id).status_code == 400
+    assert fetcher.fetched == []
+
+
+def test_whoever_was_removed_stays_removed(web: tuple[World, _Web]) -> None:
+    world, _fetcher = web
+    assert _ask(world).status_code == 200
+    assert registry.remove_client(world.database, ID)
+    assert _ask(world).status_code == 400
+
+
+def test_it_is_off_unless_it_was_switched_on(own_world: World) -> None:
+    web = _Web()
+    object.__setattr__(own_world.context, "fetcher", web)
+    assert _ask(own_world).status_code == 400
+    assert web.fetched == []
