@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import access_token, signed_in_request
+from benchmarks import access_token, server_sign_in, signed_in_request
 
 if __name__ == "__main__":
     signed_in_request.main()
     access_token.main()
+    server_sign_in.main()
