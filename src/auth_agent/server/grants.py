@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749.errors import (
     InvalidGrantError,
-    InvalidRequestError,
     InvalidScopeError,
     OAuth2Error,
 )
 from authlib.oauth2.rfc6749.grants import (
     AuthorizationCodeGrant,
-    ClientCredentialsGrant,
     RefreshTokenGrant,
 )
 from authlib.oauth2.rfc6749.hooks import hooked
@@ -21,15 +19,13 @@ from authlib.oauth2.rfc6749.hooks import hooked
 from auth_agent.secret import Secret
 
 from . import families, sign_ins
-from .agents import LONGEST_MODEL, find_agent
 from .audit import record
 from .authorization import check_payload, validated_client
 from .client_authentication import METHODS
 from .credentials import digest, new_token
 from .families import Family
 from .sign_ins import AuthorizationCode
-from .tokens import Issue, sign_access_token
-from .urls import url_problem
+from .tokens import Issue
 
 if TYPE_CHECKING:
     from .clients import Client
@@ -46,7 +42,7 @@ class Reused(InvalidGrantError):  # type: ignore[misc]
         self.family_id = family_id
 
 
-class _Issuing:
+class Issuing:
     """What both grants do alike: one transaction around redeeming and issuing."""
 
     request: OAuthRequest
@@ -139,7 +135,7 @@ class _Issuing:
         self._record(connection, "token", "issued", issue.agent.id)
 
 
-class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
+class CodeGrant(Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
     """The authorization code grant (RFC 6749 section 4.1, OAuth 2.1)."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
@@ -193,63 +189,7 @@ class CodeGrant(_Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
         """Redeemed already; the row stays, so that a replay is noticed."""
 
 
-class AgentGrant(_Issuing, ClientCredentialsGrant):  # type: ignore[misc]
-    """An agent gets a token for an API that it calls (RFC 6749 section 4.4, RFC 8707).
-
-    Only the agent itself may name any resource; a website has no such grant.
-    """
-
-    TOKEN_ENDPOINT_AUTH_METHODS = METHODS[:3]
-
-    def validate_requested_scope(self) -> None:
-        settings, parameters = self.context.settings, self.request.parameters
-        if not parameters.resources:
-            raise OAuth2Error("Name the API in the parameter resource", error="invalid_target")
-        if any(url_problem(resource) for resource in parameters.resources):
-            raise OAuth2Error("The resource is not an https URL", error="invalid_target")
-        with self.context.database.read() as connection:
-            self.agent, self.limits = find_agent(connection, self.request.client.agent_id)
-        if self.limits.second_factor:
-            text = "This agent needs a code of its owner, which this grant cannot ask for"
-            raise OAuth2Error(text, error="unauthorized_client")
-        asked = tuple(dict.fromkeys((self.request.payload.scope or "agent").split()))
-        allowed = set(settings.scopes) if self.limits.scopes is None else self.limits.scopes
-        if not asked or not set(asked) <= allowed & set(settings.scopes) - {"openid"}:
-            raise InvalidScopeError("The agent may not have this scope")
-        self.scope = " ".join(asked)
-        self.model = parameters.get("model") or self.limits.model
-        if not self.model or len(self.model) > LONGEST_MODEL or not self.model.isprintable():
-            raise InvalidRequestError("Send the agent's model in the parameter model")
-
-    def generate_token(self, **_more: Any) -> dict[str, Any]:
-        settings, resources = self.context.settings, self.request.parameters.resources
-        audience = tuple(dict.fromkeys(resources))
-        issue = Issue(
-            key=self.key,
-            refresh_token=Secret(new_token("rt_")),
-            issuer=settings.issuer,
-            client_id=self.request.client.id,
-            family_id=new_token("sid_", 16),
-            agent=self.agent,
-            model=self.model,
-            audience=audience,
-            auth_time=self.now,
-            amr=("swk",) if self.request.auth_method == "private_key_jwt" else ("pwd",),
-            now=self.now,
-            access_lifetime=settings.access_token_lifetime,
-            id_token_lifetime=settings.id_token_lifetime,
-        )
-        # The refresh token is never given out; the family is what revocation ends.
-        self._start(self.request.transaction, issue, self.scope, audience, settings)
-        return {
-            "access_token": sign_access_token(self.key, issue, self.scope),
-            "token_type": "Bearer",
-            "expires_in": issue.access_lifetime,
-            "scope": self.scope,
-        }
-
-
-class RefreshGrant(_Issuing, RefreshTokenGrant):  # type: ignore[misc]
+class RefreshGrant(Issuing, RefreshTokenGrant):  # type: ignore[misc]
     """The refresh token grant (RFC 6749 section 6); the token rotates at every use."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS

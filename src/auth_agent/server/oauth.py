@@ -10,11 +10,12 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Payload, OAuth2Req
 from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
 from sqlalchemy import Connection
 
+from .agent_grant import AgentGrant
 from .call import NO_STORE, Answer, Call, json_answer
 from .client_authentication import METHODS, ClientProof
 from .clients import Client, find_client
 from .extensions import IdTokenExtension, S256Challenge
-from .grants import AgentGrant, CodeGrant, RefreshGrant
+from .grants import CodeGrant, RefreshGrant
 from .parameters import Parameters
 from .token_endpoints import Introspection, Revocation
 from .tokens import Issue, sign_access_token

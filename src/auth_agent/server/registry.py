@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,19 +16,34 @@ from . import families, logouts, tables
 from .audit import record
 from .credentials import hash_secret, new_token
 from .database import Database
-from .public_keys import parse_keys
-from .settings import DEFAULT_SCOPES, SCOPE_TOKEN
-from .urls import url_problem
+from .registration_rules import (
+    IdTaken,
+    RegistrationError,
+    check_agent,
+    check_website,
+    checked_id,
+    checked_keys,
+    client_columns,
+)
+from .settings import DEFAULT_SCOPES
 
-_AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
-
-
-class RegistrationError(ValueError):
-    """What was to be registered is not acceptable; the message names cause and remedy."""
-
-
-class IdTaken(RegistrationError):
-    """The id belongs to somebody, or did once."""
+__all__ = [
+    "AgentCredentials",
+    "ClientCredentials",
+    "IdTaken",
+    "RegistrationError",
+    "add_agent",
+    "add_client",
+    "check_agent",
+    "check_website",
+    "client_columns",
+    "disable_agent",
+    "list_agents",
+    "list_clients",
+    "remove_client",
+    "rotate_agent_secret",
+    "rotate_client_secret",
+]
 
 
 class ClientCredentials(Struct, frozen=True):
@@ -91,36 +104,6 @@ def add_client(
     return ClientCredentials(client_id, secret)
 
 
-def client_columns(
-    name: str,
-    redirect_uris: Sequence[str],
-    *,
-    scopes: Sequence[str],
-    resources: Sequence[str] = (),
-    public: bool,
-    jwks: str | None,
-    jwks_uri: str | None,
-    backchannel_logout_uri: str | None,
-    origin: str,
-) -> dict[str, Any]:
-    """What is stored of a client's description; RegistrationError if it is not acceptable."""
-    columns = check_website(name, redirect_uris, scopes, resources)
-    for what, uri in (("jwks_uri", jwks_uri), ("back-channel logout URI", backchannel_logout_uri)):
-        if uri is not None:
-            _check_url(what, uri)
-    has_keys = bool(jwks or jwks_uri)
-    if has_keys and public:
-        raise RegistrationError("a public client has no keys; leave out one of the two")
-    return {
-        **columns,
-        "auth_method": "none" if public else "private_key_jwt" if has_keys else "client_secret",
-        "origin": origin,
-        "jwks": None if jwks is None else _keys(jwks),
-        "jwks_uri": jwks_uri,
-        "backchannel_logout_uri": backchannel_logout_uri,
-    }
-
-
 def add_agent(
     database: Database,
     email: str,
@@ -149,7 +132,7 @@ def add_agent(
         permissions=permissions,
         require_origin=require_origin,
     )
-    agent_id = new_token("agent_", 12) if agent_id is None else _agent_id(agent_id)
+    agent_id = new_token("agent_", 12) if agent_id is None else checked_id(agent_id)
     secret = Secret("") if public_key else agent_secret or Secret(new_token("ags_"))
     row = {
         **columns,
@@ -157,7 +140,7 @@ def add_agent(
         "email_verified": verified,
         "secret_hash": hash_secret(secret.reveal()) if secret else None,
         "require_origin": require_origin or public_key is not None,
-        "jwks": None if public_key is None else _keys(public_key),
+        "jwks": None if public_key is None else checked_keys(public_key),
         "created_at": _now(),
         "updated_at": _now(),
     }
@@ -170,46 +153,6 @@ def add_agent(
     except IntegrityError:
         raise IdTaken("this id is taken; choose another one") from None
     return AgentCredentials(agent_id, secret)
-
-
-def check_agent(
-    email: str,
-    *,
-    name: str,
-    model: str,
-    scopes: Sequence[str] | None,
-    permissions: Sequence[str],
-    require_origin: bool,
-) -> dict[str, Any]:
-    """The columns of an agent that may be edited; RegistrationError if one is not acceptable."""
-    if email.count("@") != 1 or not email.isprintable() or " " in email or len(email) > 254:
-        raise RegistrationError(f"{email!r} is not an e-mail address")
-    return {
-        "email": email,
-        "name": _line("name", name, needed=False),
-        "model": _line("model", model, needed=False),
-        "scopes": None if scopes is None else _words("scope", scopes),
-        "permissions": _words("permission", permissions),
-        "require_origin": require_origin,
-    }
-
-
-def check_website(
-    name: str, redirect_uris: Sequence[str], scopes: Sequence[str], resources: Sequence[str]
-) -> dict[str, str]:
-    """The columns of a website that may be edited; RegistrationError if one is not acceptable."""
-    if not redirect_uris:
-        raise RegistrationError("a website needs at least one redirect URI")
-    for uri in redirect_uris:
-        _check_url("redirect URI", uri)
-    for resource in resources:
-        _check_url("resource", resource)
-    return {
-        "name": _line("name", name),
-        "redirect_uris": " ".join(dict.fromkeys(redirect_uris)),
-        "scopes": _words("scope", scopes),
-        "resources": " ".join(dict.fromkeys(resources)),
-    }
 
 
 def list_clients(database: Database) -> list[dict[str, Any]]:
@@ -332,37 +275,6 @@ def _as_client(agent_id: str) -> dict[str, Any]:
         "origin": "agent",
         "agent_id": agent_id,
     }
-
-
-def _agent_id(text: str) -> str:
-    if not _AGENT_ID.fullmatch(text):
-        raise RegistrationError("an agent's id has 3 to 64 letters, digits, dots, dashes or _")
-    return text
-
-
-def _keys(text: str) -> str:
-    try:
-        return json.dumps({"keys": parse_keys(text)})
-    except ValueError as error:
-        raise RegistrationError(str(error)) from None
-
-
-def _check_url(kind: str, url: str) -> None:
-    if problem := url_problem(url):
-        raise RegistrationError(f"the {kind} {url!r} {problem}")
-
-
-def _line(what: str, text: str, *, needed: bool = True) -> str:
-    if (needed and not text.strip()) or len(text) > 200 or not text.isprintable():
-        raise RegistrationError(f"the {what} has to be one line of at most 200 characters")
-    return text
-
-
-def _words(what: str, words: Sequence[str]) -> str:
-    for word in words:
-        if not SCOPE_TOKEN.fullmatch(word):
-            raise RegistrationError(f"the {what} {word!r} has to be one word of plain ASCII")
-    return " ".join(dict.fromkeys(words))
 
 
 def _record(connection: Connection, kind: str, outcome: str, **whom: str) -> None:
