@@ -1,8 +1,13 @@
-"""OAuth clients that nobody here wrote, against a real server: Authlib's and requests-oauthlib."""
+"""OAuth clients that nobody here wrote, against a real server: Authlib, requests-oauthlib and
+npm's openid-client."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,6 +19,8 @@ from requests_oauthlib import OAuth2Session as RequestsSession
 from auth_agent.server import Database
 from tests.server.test_workers import _serving, _site
 from tests.server.world import REDIRECT, UPSTREAM_PATTERN
+
+PLAIN_REDIRECT = "https://plain.example/callback"
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +130,54 @@ def test_requests_oauthlib(site: dict[str, Any], monkeypatch: pytest.MonkeyPatch
         if expected is not None:
             assert answer.json()["active"] is expected
     session.close()
+
+
+OPENID_CLIENT = """
+import * as client from 'openid-client'
+const [base, id, secret, redirect_uri] = process.argv.slice(2)
+const config = await client.discovery(new URL(base), id, secret,
+  client.ClientSecretBasic(secret), { execute: [client.allowInsecureRequests] })
+const pkceCodeVerifier = client.randomPKCECodeVerifier()
+const expectedNonce = client.randomNonce(), expectedState = client.randomState()
+const url = client.buildAuthorizationUrl(config, {
+  redirect_uri, scope: 'openid email', nonce: expectedNonce, state: expectedState,
+  code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
+  code_challenge_method: 'S256' })
+console.log(url.href)
+const back = await new Promise(done => process.stdin.once('data', data => done(String(data))))
+const checks = { pkceCodeVerifier, expectedNonce, expectedState, idTokenExpected: true }
+const tokens = await client.authorizationCodeGrant(config, new URL(back.trim()), checks)
+const sub = tokens.claims().sub
+const user = await client.fetchUserInfo(config, tokens.access_token, sub)
+const fresh = await client.refreshTokenGrant(config, tokens.refresh_token)
+const before = await client.tokenIntrospection(config, fresh.access_token)
+await client.tokenRevocation(config, fresh.refresh_token)
+const after = await client.tokenIntrospection(config, fresh.access_token)
+console.log(JSON.stringify({ sub, email: user.email, before: before.active, after: after.active }))
+process.exit(0)
+"""
+
+
+def test_openid_client(site: dict[str, Any], tmp_path: Path) -> None:
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("npm is not installed (Debian: apt-get install npm)")
+    install = [npm, "install", "--no-audit", "--no-fund", "--silent", "openid-client@6"]
+    if subprocess.run(install, cwd=tmp_path, check=False, timeout=120).returncode != 0:
+        pytest.skip("npm cannot install openid-client here")
+    (tmp_path / "client.mjs").write_text(OPENID_CLIENT)
+    words = [node, "client.mjs", site["base"], *site["auth"], PLAIN_REDIRECT]
+    with subprocess.Popen(
+        words, cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdin
+        assert program.stdout
+        back = _through_the_browser(site, program.stdout.readline().strip())
+        told, _ = program.communicate(back + "\n", timeout=60)
+    assert program.returncode == 0
+    assert json.loads(told) == {
+        "sub": site["agent"].agent_id,
+        "email": "ann@owner.example",
+        "before": True,
+        "after": False,
+    }

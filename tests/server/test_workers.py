@@ -57,7 +57,7 @@ def _wait_for(base: str, server: subprocess.Popen[bytes]) -> None:
 
 def _site(url: str) -> dict[str, Any]:
     database = Database.open(url)
-    shop = registry.add_client(database, "Shop", [REDIRECT])
+    shop = registry.add_client(database, "Shop", [REDIRECT, "https://plain.example/callback"])
     agent = registry.add_agent(database, "ann@owner.example", model="m")
     database.close()
     with socket.socket() as free:
