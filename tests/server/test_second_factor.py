@@ -118,6 +118,13 @@ def test_twenty_guesses_an_hour_for_an_agent(own_world: World, box: Postbox) -> 
     assert verify(own_world, request_id, box.code).status_code == 200
 
 
+def test_right_codes_are_not_counted(own_world: World, box: Postbox) -> None:
+    for _ in range(21):
+        request_id = own_world.open(own_world.browser())
+        own_world.answer(request_id)
+        assert verify(own_world, request_id, box.code).status_code == 200
+
+
 def test_a_code_expires_and_is_mailed_again(own_world: World, box: Postbox) -> None:
     request_id = own_world.open(own_world.browser())
     own_world.answer(request_id)
