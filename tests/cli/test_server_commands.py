@@ -134,3 +134,25 @@ def test_help_loads_nothing_heavy() -> None:
     started = time.monotonic()
     subprocess.run([sys.executable, "-c", probe], check=True)
     assert time.monotonic() - started < 10
+
+
+def test_keys_instead_of_secrets(tmp_path: Path) -> None:
+    from tests.server.keys import Pair
+
+    pair = Pair()
+    (tmp_path / "key.pem").write_text(pair.pem)
+    (tmp_path / "keys.json").write_text(pair.jwks)
+    made = _json(*("agent", "add", "ann@owner.example", "--public-key", f"{tmp_path}/key.pem"))
+    assert made["agent_secret"] is None
+    _run("agent", "rotate-secret", made["agent_id"], code=1)
+    made = _json(
+        *("client", "add", "Shop", "--redirect-uri", "https://shop.example/cb"),
+        *("--jwks", f"{tmp_path}/keys.json"),
+        *("--backchannel-logout-uri", "https://shop.example/out"),
+    )
+    assert made["client_secret"] is None
+    (listed,) = _json("client", "list")
+    assert listed["backchannel_logout_uri"] == "https://shop.example/out"
+    (tmp_path / "key.pem").write_text("nonsense")
+    result = _run("agent", "add", "a@b.example", "--public-key", f"{tmp_path}/key.pem", code=1)
+    assert "neither PEM nor JSON" in result.stderr
