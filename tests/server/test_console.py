@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from auth_agent.secret import Secret
 from auth_agent.server import console_accounts, console_data, registry
 from auth_agent.server.console_routes import CONSOLE
+from auth_agent.server.people_tables import administrator as administrator_table
 from auth_agent.server.people_tables import browser_session, setup_link
 from auth_agent.server.tables import agent, audit, logout_delivery
 from tests.server.conftest import Build, NewDatabase
@@ -213,6 +214,15 @@ def test_a_removed_administrator_is_out_at_once(own_world: World) -> None:
     assert ada.send("/console/sign-in", name="ada", password=PASSWORD).status_code == 401
     assert not console_accounts.remove_account(own_world.database, account_id, 1)
     administrator(own_world)
+
+
+def test_a_session_without_its_administrator_opens_nothing(own_world: World) -> None:
+    account_id = administrator(own_world)
+    ada = signed_in(own_world)
+    gone = update(administrator_table).where(administrator_table.c.id == account_id)
+    with own_world.database.begin() as connection:
+        connection.execute(gone.values(removed_at=1))
+    assert ada.get("/console").status_code == 303
 
 
 def test_cookies_on_https(build: Build) -> None:
