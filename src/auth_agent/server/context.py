@@ -80,7 +80,7 @@ class Context:
 
 
 def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context:
-    """Opens the database, makes the first signing key, sweeps what has expired."""
+    """Opens the database, makes the first signing key."""
     from .oauth import OAuthServer  # noqa: PLC0415  (the grants know the context's type)
 
     secrets = server_secrets(settings)
@@ -111,7 +111,6 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
         )
         oauth.context = context
         keyring.current()
-        context.sweeper.sweep(context.now())
     except BaseException:
         database.close()
         raise
