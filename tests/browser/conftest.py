@@ -30,8 +30,9 @@ class World(NamedTuple):
     agent_secret: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """Closed after each module: while it is open, an event loop runs in the main thread."""
     if CHROMIUM is None:
         reason = "chromium is not installed: apt-get install chromium"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
