@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from urllib.parse import parse_qsl, urlsplit
 
 import anyio
 import pytest
@@ -54,6 +55,17 @@ def test_after_a_click(world, page):
     assert [step.action for step in told][-1] == "signed_in"
     page.goto(f"{world.site}/me")
     assert world.agent_id in page.content()
+
+
+def test_a_request_that_the_agent_opened_itself(world, page):
+    sdk = AgentSDK(**options(world))
+    opened = sdk.authenticate_agent(redirect_uri=f"{world.site}/", scope="openid")
+    page.goto(opened.challenge_url)
+    found = sdk.sign_in_page(page, website=world.site)
+    assert (found.website, found.scopes) == (world.site, {"openid"})
+    back = dict(parse_qsl(urlsplit(page.url).query))
+    tokens = sdk.exchange_code(back["code"], back["state"], f"{world.site}/")
+    assert sdk.get_user_info(tokens.access_token).agent_id == world.agent_id
 
 
 def test_the_page_never_sees_the_secret(world, page):

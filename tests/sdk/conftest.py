@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,12 @@ from auth_agent.server import ServerSettings, create_app
 from auth_agent.server.registry import add_agent, add_client
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent
 from tests.adapters.network import free_port, serve_asgi
+
+
+def run_async(main: Any, *arguments: Any) -> Any:
+    """In a thread of its own: a browser's Playwright may hold the event loop of this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(anyio.run, main, *arguments).result()
 
 
 class Tap:
@@ -232,7 +239,7 @@ def _sign_in_async(options, url, **wishes):
             again = await site.client.get("/me")
             return Result(site.url, site.response, site.steps, again, repr(site))
 
-    return anyio.run(main)
+    return run_async(main)
 
 
 @pytest.fixture(params=[_sign_in, _sign_in_async], ids=["sync", "async"])
@@ -270,14 +277,14 @@ class Async(Sync):
         method = getattr(self.sdk, name)
         if not inspect.iscoroutinefunction(method):
             return method
-        return lambda *args, **kwargs: anyio.run(lambda: method(*args, **kwargs))
+        return lambda *args, **kwargs: run_async(lambda: method(*args, **kwargs))
 
     def get(self, session, *urls, **more):
         async def main():
             async with session:
                 return [await session.get(url, **more) for url in urls]
 
-        return anyio.run(main)
+        return run_async(main)
 
 
 @pytest.fixture(params=[Sync, Async], ids=["sync", "async"])

@@ -15,6 +15,7 @@ import pytest
 from auth_agent import AuthError
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
 from auth_agent.server.registry import add_agent
+from tests.sdk.conftest import run_async
 
 SEVENTEEN = """get_authorization_url exchange_code refresh_access_token register_agent
 authenticate_agent get_agent_profile update_agent_profile get_user_info send_event
@@ -162,7 +163,7 @@ def test_async_callbacks_are_awaited(world):
         sdk = AsyncAgentSDK(**world.options(), on_tokens_received=hear)
         return await sdk.authorize(CALLBACK)
 
-    assert told == [anyio.run(main)]
+    assert told == [run_async(main)]
 
 
 def test_an_async_callback_among_threads_is_a_mistake_that_is_told(world):
@@ -196,7 +197,7 @@ def test_a_connection_is_kept_inside_a_with_statement(world):
             await sdk.authorize(CALLBACK)
         return kept.is_closed
 
-    assert anyio.run(main)
+    assert run_async(main)
 
 
 def test_the_query_of_the_url_is_what_the_server_wants(world):

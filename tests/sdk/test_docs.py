@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,9 @@ def here(world, example, agent_id):
 
 @pytest.mark.parametrize("example", ["sign-in", "sign-in-async"])
 def test_a_sign_in(world, agent, capsys, example):
-    exec(here(world, example, agent), {})  # noqa: S102
+    program = here(world, example, agent)
+    with ThreadPoolExecutor(1) as pool:  # it may run an event loop
+        pool.submit(exec, program, {}).result()
     assert agent in capsys.readouterr().out
 
 

@@ -13,6 +13,7 @@ from auth_agent.sdk import AsyncAgentSDK
 from auth_agent.server.console_changes import set_second_factor
 from auth_agent.server.mail import Outbox
 from auth_agent.server.registry import add_agent
+from tests.sdk.conftest import run_async
 
 
 @pytest.fixture
@@ -73,4 +74,4 @@ def test_the_answer_may_be_awaited(world, mails, options):
         async with await sdk.sign_in(f"{world.website}/me", second_factor=ask) as site:
             return site.response.status_code
 
-    assert anyio.run(main) == 200
+    assert run_async(main) == 200

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from auth_agent import AuthError, SettingsError
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK, TokenManager
+from tests.sdk.conftest import run_async
 
 CALLBACK = "http://localhost:3000/callback"
 
@@ -104,7 +105,7 @@ def test_fifty_tasks_refresh_once(world):
                 for _ in range(50):
                     group.start_soon(ask)
 
-    anyio.run(main)
+    run_async(main)
     assert answers == [200] * 50
     assert tokens_asked(world) == 1
 
@@ -143,7 +144,7 @@ def test_a_cancelled_request_does_not_lose_the_rotated_token(world):
                 await session.get("/userinfo")
         assert scope.cancelled_caught
 
-    anyio.run(main)
+    run_async(main)
     assert tokens.refresh_token != before
     assert AgentSDK(**world.options()).introspect_token(tokens.access_token).active
 

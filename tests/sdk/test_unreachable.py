@@ -9,7 +9,6 @@ import ssl
 import threading
 from contextlib import contextmanager
 
-import anyio
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from auth_agent import ServerUnavailable
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
 from tests.adapters.network import free_port
+from tests.sdk.conftest import run_async
 
 
 def _sync(server_url):
@@ -26,7 +26,7 @@ def _sync(server_url):
 
 def _async(server_url):
     sdk = AsyncAgentSDK(agent_id="a", server_url=server_url, deadline=1.2)
-    anyio.run(sdk.get_user_info, "at.1.x")
+    run_async(sdk.get_user_info, "at.1.x")
 
 
 @pytest.fixture(params=[_sync, _async], ids=["sync", "async"])

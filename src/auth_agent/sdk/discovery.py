@@ -45,10 +45,11 @@ class PinnedIssuers:
         return None
 
 
-def _endpoints(metadata: Metadata) -> tuple[str, str]:
-    """The older generation of websites knows the endpoint by another name (wire contract, 2)."""
-    older = f"{metadata.issuer.rstrip('/')}/oauth2/authorize"
-    return metadata.authorization_endpoint.partition("?")[0], older
+def _endpoints(metadata: Metadata) -> tuple[str, ...]:
+    """The older generation has two more doors (wire contract, 2)."""
+    issuer = metadata.issuer.rstrip("/")
+    older = (f"{issuer}/oauth2/authorize", f"{issuer}/authorize/challenge")
+    return metadata.authorization_endpoint.partition("?")[0], *older
 
 
 def _discover(issuer: str, journey: Journey) -> Flow[Metadata]:
