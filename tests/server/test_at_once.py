@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError, MultipleResultsFound, NoResultFound, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from auth_agent.server import Database, registry
 from auth_agent.server.at_once import WouldWait, happened, is_trying, or_wait, trying
@@ -87,35 +87,6 @@ def test_a_part_of_a_transaction_may_fail_alone(database: Database) -> None:
     with database.read() as connection:
         kinds = set(connection.execute(select(audit.c.kind).where(audit.c.at < 3)).scalars())
     assert kinds == {"kept"}
-
-
-def test_rows_are_what_sqlalchemy_makes_of_them(database: Database) -> None:
-    registry.add_client(database, "Other", ["https://other.example/"])
-    shop = {"id": registry.add_client(database, "Shop", ["https://shop.example/"]).client_id}
-    every = select(client).order_by(client.c.id)
-    one = select(client).where(client.c.id == shop["id"])
-    with database.read() as connection:
-        slow = [tuple(row) for row in connection.execute(every)]
-        columns = connection.execute(every).keys()
-    with database.at_once(), database.read() as connection:
-        quick = connection.execute(every).all()
-        assert quick[0]._fields == tuple(columns)
-        assert [tuple(row) for row in quick] == slow
-        assert connection.execute(one).one().upstream_compat is False
-        assert connection.execute(one).first() == connection.execute(one).one_or_none()
-        assert connection.execute(one).scalar() == shop["id"]
-        assert connection.execute(one).scalars() == [shop["id"]]
-        nobody = select(client).where(client.c.id == "nobody")
-        assert connection.execute(nobody).one_or_none() is None
-        assert connection.execute(nobody).scalar() is None
-        with pytest.raises(NoResultFound):
-            connection.execute(nobody).one()
-        with pytest.raises(MultipleResultsFound):
-            connection.execute(every).one()
-        chosen = select(client.c.id).where(client.c.id.in_(["nobody", shop["id"]]))
-        assert connection.execute(chosen).scalars().all() == [shop["id"]]
-        both = [{"at": 1, "kind": "x", "outcome": "y"}] * 2
-        connection.execute(insert(audit), both)
 
 
 def test_errors_are_sqlalchemys(database: Database) -> None:
