@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-import msgspec
-
 from auth_agent.errors import ServerMisbehaved, SignInRefused, TokenRefused
 from auth_agent.id_token import Expected, read_id_token, verify_id_token
 from auth_agent.introspection import introspection_request, parse_introspection
 from auth_agent.jws import check_subject
 from auth_agent.metadata import Metadata
+from auth_agent.secret import Discreet
 from auth_agent.session import Session, open_session
 from auth_agent.settings import Settings
 from auth_agent.site import Site
@@ -33,7 +32,7 @@ _CALLBACK_PARAMETERS = ("code", "state", "iss", "error", "error_description", "e
 _ERROR_CODE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 4.1.2.1
 
 
-class Callback(msgspec.Struct, frozen=True):
+class Callback(Discreet, frozen=True):
     """The parameters that the server sent the browser back with (RFC 6749 4.1.2, RFC 9207)."""
 
     code: str | None

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from auth_agent.secret import Secret
+from auth_agent.secret import Discreet, Secret
 
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 MIN_RSA_BITS = 2_048
 
 
-class PrivateKey(msgspec.Struct, frozen=True):
+class PrivateKey(Discreet, frozen=True):
     """A key, the algorithm that it signs with, and its thumbprint (RFC 7638)."""
 
     key: Any

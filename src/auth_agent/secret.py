@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 import hmac
+from typing import Any
+
+import msgspec
+
+
+class Discreet(msgspec.Struct, frozen=True):
+    """A struct whose fields are shown only where its own `__repr__` shows them.
+
+    Rich would otherwise print every field, whatever `__repr__` says.
+    """
+
+    def __rich_repr__(self) -> Any:
+        yield repr(self)
 
 
 class Secret:

@@ -17,6 +17,7 @@ import msgspec
 from auth_agent.agent import Agent
 from auth_agent.errors import ServerMisbehaved
 from auth_agent.seal import Seal, encode
+from auth_agent.secret import Discreet
 from auth_agent.settings import Settings
 from auth_agent.site import Site
 from auth_agent.token import Tokens
@@ -40,7 +41,7 @@ _NOT_KEPT = frozenset(
 )
 
 
-class StoredTokens(msgspec.Struct, frozen=True):
+class StoredTokens(Discreet, frozen=True):
     """The tokens of a session that is kept in a store, where all of it is encrypted."""
 
     access_token: str
@@ -51,7 +52,7 @@ class StoredTokens(msgspec.Struct, frozen=True):
         return "StoredTokens(**********)"
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Session(Discreet, frozen=True, kw_only=True, omit_defaults=True):
     """One sign-in on one browser. Times are seconds since 1970."""
 
     id: str

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
 from auth_agent.client_auth import Credentials, client_request
 from auth_agent.errors import ServerMisbehaved, ServerUnavailable, SignInRefused
+from auth_agent.secret import Discreet
 from auth_agent.wire import HttpRequest, HttpResponse, json_object
 
 DEFAULT_SECONDS = 300
@@ -15,7 +14,7 @@ DEFAULT_SECONDS = 300
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}")
 
 
-class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+class Tokens(Discreet, frozen=True, kw_only=True):
     """What a sign-in earns; `scopes` is None where the server granted just what was asked."""
 
     access_token: str

@@ -16,6 +16,7 @@ import msgspec
 
 from auth_agent.errors import SignInRefused
 from auth_agent.seal import Seal, encode
+from auth_agent.secret import Discreet
 from auth_agent.settings import Settings
 from auth_agent.site import Site
 from auth_agent.wire import Cookie, Visit
@@ -33,7 +34,7 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
     next: str
 
 
-class Transaction(msgspec.Struct, frozen=True, kw_only=True):
+class Transaction(Discreet, frozen=True, kw_only=True):
     """What only the browser that started this sign-in can bring back."""
 
     state: str

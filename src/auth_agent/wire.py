@@ -15,6 +15,7 @@ import msgspec
 
 from auth_agent.agent import Agent
 from auth_agent.errors import AuthError, ServerMisbehaved
+from auth_agent.secret import Discreet
 
 T = TypeVar("T")
 Headers = tuple[tuple[str, str], ...]
@@ -22,7 +23,7 @@ Headers = tuple[tuple[str, str], ...]
 MAX_COOKIE_HEADER = 16_384
 
 
-class HttpRequest(msgspec.Struct, frozen=True):
+class HttpRequest(Discreet, frozen=True):
     """A request to the Auth Agent server."""
 
     method: str
@@ -34,7 +35,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
         return f"HttpRequest({self.method} {self.url.partition('?')[0]})"
 
 
-class HttpResponse(msgspec.Struct, frozen=True):
+class HttpResponse(Discreet, frozen=True):
     """Its answer, read in full; header names are in lower case."""
 
     status: int
@@ -84,7 +85,7 @@ class Sleep(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(Discreet, frozen=True):
     """Ask Redis; the result is a list with one answer for each command, done all or not at all."""
 
     url: str
@@ -151,7 +152,7 @@ def form_request(url: str, fields: Mapping[str, str], headers: Headers = ()) -> 
     return HttpRequest("POST", url, (content_type, accept, *headers), urlencode(fields).encode())
 
 
-class Cookie(msgspec.Struct, frozen=True):
+class Cookie(Discreet, frozen=True):
     """One `Set-Cookie`; `max_age` is in seconds, 0 removes the cookie."""
 
     name: str

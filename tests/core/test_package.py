@@ -59,3 +59,6 @@ def test_nothing_secret_has_a_repr(browser, server):
     )
     assert "at_secret" not in repr(parse_tokens(answer))
     assert "at_secret" not in repr(answer)
+    for value in (token, answer, parse_tokens(answer), session, login.read_callback(visit)):
+        shown = "".join(str(part) for part in value.__rich_repr__())
+        assert shown == repr(value), "Rich shows no more than repr does"

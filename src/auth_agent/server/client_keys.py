@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .clients import Client
 from .fetcher import Fetcher, FetchRefused
-from .public_keys import Jwk, usable_keys
+from .public_keys import Jwk, name_of, usable_keys
 
 FRESH_FOR = 300.0  # seconds
 # An unknown key id causes one fetch at most in so many seconds, whatever is sent.
@@ -36,7 +36,7 @@ class ClientKeys:
         with self._lock:
             read_at, keys = self._known.get(client.jwks_uri, (float("-inf"), []))
         age = self._timer() - read_at
-        missing = all(key.get("kid") != kid for key in keys)
+        missing = all(name_of(key) != kid for key in keys)
         if age < PATIENCE or (age < FRESH_FOR and not missing):
             return keys
         return self._fetch(client.jwks_uri, keys)

@@ -9,6 +9,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from auth_agent.private_key import thumbprint
+
 MOST_KEYS = 20
 MIN_RSA_BITS = 2_048
 # Algorithms by type of key, and by curve where that matters.
@@ -59,13 +61,19 @@ def choose_key(keys: list[Jwk], kid: object, algorithm: object) -> tuple[Any, st
     fitting = [
         key
         for key in keys
-        if (kid is None or key.get("kid") == kid)
+        if kid in (None, name_of(key))
         and algorithm in algorithms_of(key)
         and key.get("alg", algorithm) == algorithm
     ]
     if len(fitting) != 1 or not isinstance(algorithm, str):
         return None
     return jwt.PyJWK(fitting[0], algorithm).key, algorithm
+
+
+def name_of(key: Jwk) -> str:
+    """What a token calls the key: its own name, or its thumbprint (RFC 7638), which ours send."""
+    name = key.get("kid")
+    return name if isinstance(name, str) else thumbprint(key)
 
 
 def algorithms_of(key: Jwk) -> tuple[str, ...]:

@@ -1,0 +1,109 @@
+"""Our website against our server, over real HTTP: what only both together can show."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+
+import httpx2
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from auth_agent import Settings, drive
+from auth_agent.private_key import public_jwk
+from auth_agent.sdk import AgentSDK
+from auth_agent.server.registry import add_client, disable_agent
+from tests.adapters.network import free_port
+from tests.adapters.stacks import STACKS
+from tests.services import redis_server
+from tests.world import serve_auth_server
+
+
+@pytest.fixture
+def auth_server(tmp_path):
+    with serve_auth_server(tmp_path) as server:
+        yield server
+    drive.close()
+
+
+@pytest.fixture
+def open_site(auth_server):
+    """A Starlette site of this server; returns its URL."""
+    with ExitStack() as running:
+
+        def start(client, **settings):
+            port = free_port()
+            site = f"http://127.0.0.1:{port}"
+            credentials = add_client(
+                auth_server.database, "Shop", [f"{site}/auth-agent/callback"], **client(site)
+            )
+            known = Settings(
+                issuer=auth_server.issuer,
+                client_id=credentials.client_id,
+                client_secret=credentials.client_secret,
+                secret="a secret of the website that is long enough",
+                base_url=site,
+                **settings,
+            )
+            stack = STACKS["starlette"]
+            running.enter_context(stack.serve(stack.build(known), port))
+            return site
+
+        yield start
+
+
+def agent_of(auth_server):
+    return AgentSDK(
+        agent_id=auth_server.agent_id,
+        agent_secret=auth_server.agent_secret,
+        server_url=auth_server.issuer,
+        model="claude-opus-4",
+    )
+
+
+@pytest.mark.parametrize("form", ["PEM", "JWKS"])
+def test_a_website_that_signs_instead_of_sending_a_secret(auth_server, open_site, form):
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    registered = {"PEM": public.decode(), "JWKS": json.dumps({"keys": [public_jwk(key, "ES256")]})}
+    site = open_site(lambda site: {"jwks": registered[form]}, client_key=private)
+    with agent_of(auth_server) as sdk, sdk.sign_in(f"{site}/me") as visit:
+        assert visit.client.get("/me").json()["agent_id"] == auth_server.agent_id
+
+
+def test_a_disabled_agent_is_out_of_its_websites_at_once(auth_server, open_site):
+    """The server says so by back-channel logout; nobody waits for anything to expire."""
+    with redis_server() as store:
+        site = open_site(
+            lambda site: {"backchannel_logout_uri": f"{site}/auth-agent/backchannel-logout"},
+            session_store=store,
+        )
+        with agent_of(auth_server) as sdk, sdk.sign_in(f"{site}/me") as visit:
+            assert visit.client.get("/me").status_code == 200
+            disable_agent(auth_server.database, auth_server.agent_id)
+            deadline = time.monotonic() + 15
+            while visit.client.get("/me").status_code == 200:
+                assert time.monotonic() < deadline, "the website never heard of it"
+                time.sleep(0.05)
+            assert visit.client.get("/me").status_code == 401
+
+
+def test_a_token_for_this_website_is_a_bearer_token_here(auth_server, open_site):
+    site = open_site(lambda site: {})
+    with agent_of(auth_server) as sdk:
+        token = sdk.get_own_token(site, scope="email")
+        answer = httpx2.get(f"{site}/me", headers={"authorization": f"Bearer {token.access_token}"})
+        assert answer.json() == {"agent_id": auth_server.agent_id, "via": "bearer"}
+        other = sdk.get_own_token("https://other.example", scope="email")
+        refused = httpx2.get(
+            f"{site}/me", headers={"authorization": f"Bearer {other.access_token}"}
+        )
+        assert refused.json()["cause"] == "audience_mismatch"
