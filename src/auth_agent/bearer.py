@@ -80,9 +80,17 @@ class Bearers:
         return known.agent
 
     def resolve(self, authorization: str) -> Flow[Agent]:
-        """Raises `TokenRefused`, or `ServerUnavailable` where nothing is known of it yet."""
+        """Raises `TokenRefused`, or `ServerUnavailable` where nothing is known of it yet.
+
+        A question to the server is asked once, however many requests bring the token meanwhile.
+        """
         token, digest = read_token(authorization), _digest(authorization)
-        return (yield from join(("bearer", self, digest), lambda: self._resolve(token, digest)))
+        key, known = ("bearer", self, digest), self._known.get(digest)
+        if token.count(".") != 2:
+            return (yield from join(key, lambda: self._resolve_opaque(token, digest)))
+        if known is not None and known.agent is not None and self._needs_only_recheck(known):
+            return (yield from join(key, lambda: self._recheck(token, digest, known)))
+        return (yield from self._verify(token, digest))
 
     def _is_good(self, known: _Known) -> bool:
         now, recheck = self._site.clock(), self._site.settings.bearer_recheck
@@ -91,14 +99,6 @@ class Bearers:
             and (known.key is None or self._site.provider.still_has(known.key))
             and (recheck == 0 or known.key is None or now < known.checked_at + recheck)
         )
-
-    def _resolve(self, token: str, digest: bytes) -> Flow[Agent]:
-        if token.count(".") != 2:
-            return (yield from self._resolve_opaque(token, digest))
-        known = self._known.get(digest)
-        if known is not None and known.agent is not None and self._needs_only_recheck(known):
-            return (yield from self._recheck(token, digest, known))
-        return (yield from self._verify(token, digest))
 
     def _verify(self, token: str, digest: bytes) -> Flow[Agent]:
         settings = self._site.settings
