@@ -77,7 +77,7 @@ class Bearers:
         known = self._known.get(_digest(authorization))
         if known is None or known.agent is None or not self._is_good(known):
             return None
-        return known.agent
+        return _copy(known.agent)
 
     def resolve(self, authorization: str) -> Flow[Agent]:
         """Raises `TokenRefused`, or `ServerUnavailable` where nothing is known of it yet.
@@ -87,10 +87,12 @@ class Bearers:
         token, digest = read_token(authorization), _digest(authorization)
         key, known = ("bearer", self, digest), self._known.get(digest)
         if token.count(".") != 2:
-            return (yield from join(key, lambda: self._resolve_opaque(token, digest)))
-        if known is not None and known.agent is not None and self._needs_only_recheck(known):
-            return (yield from join(key, lambda: self._recheck(token, digest, known)))
-        return (yield from self._verify(token, digest))
+            agent = yield from join(key, lambda: self._resolve_opaque(token, digest))
+        elif known is not None and known.agent is not None and self._needs_only_recheck(known):
+            agent = yield from join(key, lambda: self._recheck(token, digest, known))
+        else:
+            agent = yield from self._verify(token, digest)
+        return _copy(agent)
 
     def _is_good(self, known: _Known) -> bool:
         now, recheck = self._site.clock(), self._site.settings.bearer_recheck
@@ -168,6 +170,11 @@ class Bearers:
     def _forget(self, digest: bytes) -> None:
         with self._lock:
             self._known.pop(digest, None)
+
+
+def _copy(agent: Agent) -> Agent:
+    """Claims can be written to; what one request does to them is not the next one's."""
+    return msgspec.structs.replace(agent, claims=dict(agent.claims))
 
 
 def _digest(authorization: str) -> bytes:

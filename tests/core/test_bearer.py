@@ -150,6 +150,13 @@ class TestMemory:
         assert isinstance(outcome, Pass), "no flow at all"
         assert len(server.requests) == asked
 
+    def test_is_not_written_to_by_a_request(self, api, server):
+        token = server.access_token(team="a")
+        for _ in range(3):
+            agent = call(api, token).agent
+            assert dict(agent.claims) == {**agent.claims, "team": "a"}
+            agent.claims["team"] = "b"
+
     def test_never_outlives_the_token(self, make_site, server, clock):
         site = make_site(protect="/api/*", bearer_recheck=0)
         token = server.access_token(exp=int(clock.now) + 100)
