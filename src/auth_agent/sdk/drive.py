@@ -17,6 +17,7 @@ from urllib.parse import urldefrag
 from urllib.request import getproxies
 
 from auth_agent import transport
+from auth_agent.drive import Running
 from auth_agent.errors import AuthError, ServerMisbehaved
 from auth_agent.sdk import browser
 from auth_agent.sdk.flow import (
@@ -65,19 +66,13 @@ def run(
 ) -> T:
     """The flow's value; raises what the flow raises."""
     hands = _Hands(client, teller, page)
-    result: Any = None
-    error: AuthError | None = None
-    while True:
+    running = Running(flow)
+    while (effect := running.advance()) is not None:
         try:
-            effect = flow.send(result) if error is None else flow.throw(error)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
-        result, error = None, None
-        try:
-            result = _perform(effect, hands)
-        except AuthError as raised:
-            error = raised
+            running.result = _perform(effect, hands)
+        except AuthError as error:
+            running.error = error
+    return running.value
 
 
 async def arun(
@@ -88,19 +83,13 @@ async def arun(
 ) -> T:
     """The flow's value; raises what the flow raises."""
     hands = _Hands(client, teller, page)
-    result: Any = None
-    error: AuthError | None = None
-    while True:
+    running = Running(flow)
+    while (effect := running.advance()) is not None:
         try:
-            effect = flow.send(result) if error is None else flow.throw(error)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
-        result, error = None, None
-        try:
-            result = await _perform_async(effect, hands)
-        except AuthError as raised:
-            error = raised
+            running.result = await _perform_async(effect, hands)
+        except AuthError as error:
+            running.error = error
+    return running.value
 
 
 def new_client(timeout: float, url: str = "") -> httpx2.Client:
