@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,12 +12,9 @@ import uvicorn
 
 from auth_agent.testing import FakeServer
 from auth_agent.wire import HttpRequest
+from tests.services import free_port
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+__all__ = ["free_port", "serve_asgi", "serve_provider", "serve_wsgi"]
 
 
 @contextmanager
