@@ -24,7 +24,7 @@ from auth_agent.wire import Ask, Call, Effect, Flow, Join, Send, Sleep, Spawn
 if TYPE_CHECKING:
     from anyio.lowlevel import RunVar
 
-__all__ = ["aclose", "arun", "close", "run"]
+__all__ = ["Running", "aclose", "arun", "close", "run"]
 
 T = TypeVar("T")
 BodyReader = Callable[[int], bytes | None]

@@ -2,6 +2,9 @@
 
 application = AuthAgentMiddleware(application)      # settings from AUTH_AGENT_*
 environ["auth_agent"]                               # the Agent, or None
+
+A plain dict cannot tell who looks into it: a response with an agent is always private, but a public
+page that looks different to agents has to send `Vary: Cookie, Authorization` by itself.
 """
 
 from __future__ import annotations
