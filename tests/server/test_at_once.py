@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from auth_agent.server import Database, registry
-from auth_agent.server.at_once import WouldWait, happened, is_trying, or_wait, trying
+from auth_agent.server.at_once import WouldWait, happened, is_trying, or_wait
 from auth_agent.server.tables import audit, client, signing_key
 from tests.server.conftest import Build
 from tests.server.world import World
@@ -27,9 +27,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
     made.close()
 
 
-def test_whatever_is_slow_gives_up() -> None:
+def test_whatever_is_slow_gives_up(database: Database) -> None:
     or_wait()
-    with trying():
+    with database.at_once():
         assert is_trying()
         with pytest.raises(WouldWait):
             or_wait()

@@ -9,8 +9,6 @@ cannot be repeated; after the first such thing, `happened()`, the call goes on a
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class WouldWait(Exception):
@@ -40,11 +38,6 @@ def happened() -> None:
     _state.trying = False
 
 
-@contextmanager
-def trying() -> Iterator[None]:
-    """What is called inside does not wait, unless something has happened already."""
+def try_at_once() -> None:
+    """From here on this thread does not wait, until something has happened."""
     _state.trying = True
-    try:
-        yield
-    finally:
-        _state.trying = False

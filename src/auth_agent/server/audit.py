@@ -13,11 +13,14 @@ from sqlalchemy import Connection, insert
 from . import tables
 from .counters import count_event
 from .logs import FACTS
+from .writes import Write
 
 if TYPE_CHECKING:
     from .context import Context
 
-_INSERT = insert(tables.audit)
+_INSERT = Write(
+    insert(tables.audit), [column.name for column in tables.audit.c if not column.primary_key]
+)
 _events = logging.getLogger("auth_agent.server.audit")
 REFUSALS = ("refused", "invalid_credentials")
 
@@ -62,8 +65,8 @@ def record(
         facts |= {"request_id": request_id, "actor": actor.name}
         told = {name: value for name, value in facts.items() if value is not None}
         _events.info("%s: %s", kind, outcome, extra={FACTS: told})
-    connection.execute(
-        _INSERT,
+    _INSERT.run(
+        connection,
         {
             "at": at,
             "kind": kind,

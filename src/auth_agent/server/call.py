@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
+
+from auth_agent.secret import Discreet
 
 from .proxies import party_of
 
@@ -14,9 +16,8 @@ Headers = tuple[tuple[str, str], ...]
 NO_STORE: Headers = (("cache-control", "no-store"), ("pragma", "no-cache"))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Call:
-    """One request, body read; header names in lower case. It has no repr: it holds secrets."""
+class Call(Discreet, frozen=True):
+    """One request, body read; header names in lower case. Its repr tells nothing: it has secrets."""
 
     method: str
     path: str
@@ -25,6 +26,9 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     address: str
+
+    def __repr__(self) -> str:
+        return f"Call({self.method} {self.path})"
 
     @property
     def party(self) -> str:
@@ -44,8 +48,7 @@ class Call:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Discreet, frozen=True):
     """One response; `chunks`, where given, are sent in place of the body, as they are made."""
 
     status: int
@@ -53,6 +56,9 @@ class Answer:
     headers: Headers = ()
     content_type: str = "application/json"
     chunks: Iterator[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, {len(self.body)} bytes)"
 
 
 class Refusal(Exception):
@@ -71,7 +77,7 @@ class Refusal(Exception):
 
 
 def json_answer(body: Any, status: int = 200, headers: Headers = NO_STORE) -> Answer:
-    return Answer(status, json.dumps(body, separators=(",", ":")).encode(), headers)
+    return Answer(status, msgspec.json.encode(body), headers)
 
 
 def redirect(location: str, status: int = 303, headers: Headers = NO_STORE) -> Answer:

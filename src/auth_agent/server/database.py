@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any, cast
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import QueuePool
 
-from .at_once import trying
 from .migration import current_revision, upgrade
 from .quick_connection import QuickConnection
 
@@ -55,37 +54,33 @@ class Database:
                 raise
         return database
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:
         """A connection for SELECT statements that need not agree with each other."""
         if self._quick is not None and self._quick.is_mine():
-            yield cast(Connection, self._quick)
-            return
-        with self._reader.connect() as connection:
-            yield connection
+            return self._quick.reading
+        return self._reader.connect()
 
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self) -> AbstractContextManager[Connection]:
         """One transaction that may write; committed at the end, rolled back on an exception."""
         if self._quick is not None and self._quick.is_mine():
-            with self._quick.transaction(self._turn) as connection:
-                yield cast(Connection, connection)
-            return
+            return self._quick.transaction(self._turn)
+        return self._begin()
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
         with self._turn, self.engine.begin() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
+    def at_once(self) -> AbstractContextManager[None]:
         """Reads and writes of this thread inside use a connection that is kept open for them.
 
         WouldWait if another thread is inside; only for a database that `is_quick`.
         """
         if self._quick is None:
             self._quick = QuickConnection(self._reader.connect())
-        with self._quick.held(), trying():
-            yield
+        return self._quick
 
     def version(self) -> int | None:
         """Changes with every write of another connection; None where that cannot be told."""

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from .agents import AGENT_COLUMNS, AgentRecord
 from .tables import agent, client, spent_refresh_token, token_family
+from .writes import Write
 
 _FAMILY = (
     select(token_family, *AGENT_COLUMNS)
@@ -21,9 +22,12 @@ _BY_REFRESH = _FAMILY.where(token_family.c.refresh_hash == bindparam("hash"))
 _BY_SPENT = _FAMILY.join(
     spent_refresh_token, spent_refresh_token.c.family_id == token_family.c.id
 ).where(spent_refresh_token.c.hash == bindparam("hash"))
-_START = insert(token_family)
-_SPEND = insert(spent_refresh_token)
-_ROTATE = (
+_START = Write(
+    insert(token_family),
+    [column.name for column in token_family.c if column is not token_family.c.revoked_at],
+)
+_SPEND = Write(insert(spent_refresh_token), ["hash", "family_id"])
+_ROTATE = Write(
     update(token_family)
     .where(
         token_family.c.refresh_hash == bindparam("old_hash"),
@@ -107,15 +111,15 @@ def find_by_spent_token(connection: Connection, token_hash: str) -> Family | Non
 
 
 def start_family(connection: Connection, row: dict[str, Any]) -> None:
-    connection.execute(_START, row)
+    _START.run(connection, row)
 
 
 def rotate(connection: Connection, family_id: str, old_hash: str, now: int, **values: Any) -> bool:
     """Replaces the refresh token once; False if it was replaced, revoked or has expired."""
     values |= {"old_hash": old_hash, "now": now}
-    if connection.execute(_ROTATE, values).rowcount != 1:
+    if _ROTATE.run(connection, values) != 1:
         return False
-    connection.execute(_SPEND, {"hash": old_hash, "family_id": family_id})
+    _SPEND.run(connection, {"hash": old_hash, "family_id": family_id})
     return True
 
 

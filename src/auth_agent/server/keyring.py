@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -30,6 +31,7 @@ from .settings import ALGORITHMS
 from .tables import signing_key, token_family
 
 CACHE_SECONDS = 10
+_JWS = jwt.PyJWS()
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 _PUBLISHED = (
@@ -58,9 +60,8 @@ class SigningKey:
 
     def sign(self, claims: Mapping[str, Any], typ: str) -> str:
         """A compact JWS over the claims."""
-        return jwt.encode(
-            dict(claims), self.private, self.algorithm, headers={"kid": self.kid, "typ": typ}
-        )
+        headers = {"kid": self.kid, "typ": typ}
+        return _JWS.encode(msgspec.json.encode(claims), self.private, self.algorithm, headers)
 
 
 @dataclass(frozen=True, slots=True)

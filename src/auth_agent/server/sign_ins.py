@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
 from .agents import AGENT_COLUMNS, AgentRecord
 from .tables import agent, client, sign_in
+from .writes import Write
 
 OPENED = (
     *("id", "client_id", "redirect_uri", "scope", "audience", "state", "nonce", "code_challenge"),
@@ -22,7 +23,7 @@ OPENED = (
 )
 # One statement opens it, unless too many from the same address are waiting.
 _OPENED = [column for column in sign_in.c if column.name in OPENED]
-_OPEN = (
+_OPEN = Write(
     insert(sign_in)
     .from_select(
         [column.name for column in _OPENED],
@@ -38,7 +39,6 @@ _OPEN = (
             < bindparam("most")
         ),
     )
-    .execution_options(preserve_rowcount=True)
 )
 _WITH_CLIENT = (
     select(
@@ -94,7 +94,7 @@ _PENDING = and_(
     sign_in.c.denied_at.is_(None),
     sign_in.c.expires_at > bindparam("now"),
 )
-_APPROVE = (
+_APPROVE = Write(
     update(sign_in)
     .where(_PENDING)
     .values(
@@ -107,13 +107,13 @@ _APPROVE = (
         code_expires_at=bindparam("code_until"),
     )
 )
-_BIND = (
+_BIND = Write(
     update(sign_in)
     .where(_PENDING, sign_in.c.browser_hash.is_(None))
     .values(browser_hash=bindparam("browser"))
 )
-_DENY = update(sign_in).where(_PENDING).values(denied_at=bindparam("now"))
-_REDEEM = (
+_DENY = Write(update(sign_in).where(_PENDING).values(denied_at=bindparam("now")))
+_REDEEM = Write(
     update(sign_in)
     .where(
         sign_in.c.id == bindparam("sign_in_id"),
@@ -131,7 +131,7 @@ _REDEEMED_AS = select(sign_in.c.redeemed_at, sign_in.c.family_id).where(
 def open_sign_in(connection: Connection, row: dict[str, Any], most: int) -> bool:
     """False if so many that were opened from the same address are still waiting."""
     values: dict[str, Any] = {f"in_{name}": row[name] for name in OPENED}
-    return connection.execute(_OPEN, {**values, "most": most}).rowcount == 1
+    return _OPEN.run(connection, {**values, "most": most}) == 1
 
 
 def find_sign_in(connection: Connection, request_id: str) -> Any:
@@ -159,24 +159,24 @@ def status_of(row: Any, now: float) -> str:
 def approve(connection: Connection, request_id: str, now: int, **values: Any) -> bool:
     """False if the sign-in is no longer pending; values as in `_APPROVE`."""
     values |= {"sign_in_id": request_id, "now": now}
-    return connection.execute(_APPROVE, values).rowcount == 1
+    return _APPROVE.run(connection, values) == 1
 
 
 def bind_browser(connection: Connection, request_id: str, browser_hash: str, now: int) -> bool:
     """False if the sign-in belongs to a browser already or is no longer pending."""
     values = {"sign_in_id": request_id, "browser": browser_hash, "now": now}
-    return connection.execute(_BIND, values).rowcount == 1
+    return _BIND.run(connection, values) == 1
 
 
 def deny(connection: Connection, request_id: str, now: int) -> bool:
     """False if the sign-in is no longer pending."""
-    return connection.execute(_DENY, {"sign_in_id": request_id, "now": now}).rowcount == 1
+    return _DENY.run(connection, {"sign_in_id": request_id, "now": now}) == 1
 
 
 def redeem(connection: Connection, request_id: str, now: int, family_id: str) -> bool:
     """False if the code was redeemed before, has expired, or its agent was disabled."""
     values = {"sign_in_id": request_id, "now": now, "family": family_id}
-    return connection.execute(_REDEEM, values).rowcount == 1
+    return _REDEEM.run(connection, values) == 1
 
 
 def family_of_redeemed(connection: Connection, request_id: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlencode, urlsplit
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\<>\"^`{|}]")
@@ -24,6 +25,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=1_024)
 def origin_of(url: str) -> str:
     """Scheme, host and port as a browser writes them; ValueError if there are none."""
     parts = urlsplit(url)
