@@ -108,14 +108,14 @@ def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
         "log_config": log_config(settings.log_format),
     }
     if workers == 1:
-        from auth_agent.server import create_app  # noqa: PLC0415
+        from auth_agent.server.worker import create_worker  # noqa: PLC0415
 
-        uvicorn.run(create_app(settings), **options)
+        uvicorn.run(create_worker(settings), **options)
         return
     _hand_over(settings)
     with TemporaryDirectory(prefix="auth-agent-metrics-") as folder:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
-        uvicorn.run("auth_agent.server:create_app", factory=True, workers=workers, **options)
+        uvicorn.run("auth_agent.server.worker:create_worker", factory=True, workers=workers, **options)
 
 
 def _hand_over(settings: ServerSettings) -> None:
