@@ -31,37 +31,45 @@ _WELL = (
 
 
 def examine_client(site: Site, metadata: Metadata) -> Flow[list[Finding]]:
+    """Each answer helps to read the other: a server is silent about whom it does not know."""
     try:
         method = choose_method(site.settings, metadata)
     except AuthError:
-        credentials = _no_method(site.settings, metadata)
-    else:
-        credentials = yield from _examine_credentials(site, metadata, method)
-    registration = yield from _examine_registration(site, metadata, credentials.level == "ok")
+        registration = yield from _examine_registration(site, metadata, is_known=False)
+        return [_no_method(site.settings, metadata), registration]
+    credentials, is_known = None, None
+    try:
+        is_known = yield from _is_known(site, metadata, method)
+    except AuthError as error:
+        credentials = _unclear(in_words(error))
+    registration = yield from _examine_registration(site, metadata, is_known=is_known is True)
+    if credentials is None:
+        named = registration.check == "client.redirect_uri" and registration.level == "ok"
+        credentials = _judge_credentials(site.settings, metadata, method, is_known, named=named)
     return [credentials, registration]
 
 
-def _examine_credentials(site: Site, metadata: Metadata, method: str) -> Flow[Finding]:
+def _judge_credentials(
+    settings: Settings, metadata: Metadata, method: str, is_known: bool | None, *, named: bool
+) -> Finding:
+    """`named` is whether the server knows the client id."""
+    if is_known is None:
+        return _unclear("its answer can mean anything")
     is_promised = method in metadata.auth_methods
-    try:
-        known = yield from _is_known(site, metadata, method)
-    except AuthError as error:
-        return warning(
-            "client.unclear",
-            f"Whether the server knows this website could not be found out: {in_words(error)}.",
-            "Ask again; if it stays so, look into the log of the server.",
-        )
-    if known is None:
-        return note(
-            "client.unclear",
-            "The server does not tell whether it knows this website; the first sign-in will.",
-        )
-    if not known:
-        return _refused(site.settings, method) if is_promised else _unsupported(method, metadata)
+    if not is_known:
+        return _refused(settings, method, named) if is_promised else _unsupported(method, metadata)
     if not is_promised:
         message = f"The server knows this website by {method}, which its metadata does not name."
         return note("client.known", message, "Correct the server's metadata.")
     return ok("client.known", f"The server knows this website by its credentials ({method}).")
+
+
+def _unclear(why: str) -> Finding:
+    return note(
+        "client.unclear",
+        f"Whether the server knows this website could not be found out: {why}.",
+        "The first sign-in will tell; if it fails, look into the log of the server.",
+    )
 
 
 def _is_known(site: Site, metadata: Metadata, method: str) -> Flow[bool | None]:
@@ -106,32 +114,27 @@ def _unsupported(method: str, metadata: Metadata) -> Finding:
     )
 
 
-def _refused(settings: Settings, method: str) -> Finding:
+def _refused(settings: Settings, method: str, named: bool) -> Finding:
+    client = plain(settings.client_id)
     if method == "none":
-        return failure(
-            "client.refused",
-            f"The server knows no public client {plain(settings.client_id)}.",
-            "Correct AUTH_AGENT_CLIENT_ID, or register the website with "
-            "`auth-agent client add … --public`.",
+        what, remedy = "as a public client", "register it with `auth-agent client add … --public`"
+    elif method == "private_key_jwt":
+        what = "by the key that is set"
+        remedy = "register its public half with `auth-agent client add … --jwks FILE`"
+    else:
+        what = "with the secret that is set"
+        remedy = (
+            "correct AUTH_AGENT_CLIENT_SECRET; where it is lost, `auth-agent client rotate-secret "
+            "ID` makes a new one, and the old one is void at once"
         )
-    if method == "private_key_jwt":
-        return failure(
-            "client.refused",
-            f"The server does not take the signature of {plain(settings.client_id)}: the client "
-            "is unknown there, or registered with another key.",
-            "Correct AUTH_AGENT_CLIENT_ID, or register the public half of AUTH_AGENT_CLIENT_KEY "
-            "with the client (`auth-agent client add … --jwks FILE`).",
-        )
-    return failure(
-        "client.refused",
-        f"The server does not know {plain(settings.client_id)} with the secret that is set: one "
-        "of the two is wrong.",
-        "Correct AUTH_AGENT_CLIENT_ID and AUTH_AGENT_CLIENT_SECRET; if the secret is lost, "
-        "`auth-agent client rotate-secret ID` makes a new one, and the old one is void at once.",
-    )
+    if named:
+        message = f"The server knows the client {client}, but not {what}."
+        return failure("client.refused", message, f"{remedy[:1].upper()}{remedy[1:]}.")
+    message = f"The server does not know the client {client} {what}."
+    return failure("client.refused", message, f"Correct AUTH_AGENT_CLIENT_ID, or {remedy}.")
 
 
-def _examine_registration(site: Site, metadata: Metadata, is_known: bool) -> Flow[Finding]:
+def _examine_registration(site: Site, metadata: Metadata, *, is_known: bool) -> Flow[Finding]:
     """A server redirects only to what is registered (RFC 6749 4.1.2.1), even with an error."""
     state, nonce, verifier = (encode(site.random(32)) for _ in range(3))
     begun = Transaction(state=state, nonce=nonce, verifier=verifier, next="/", cookie_name="")
@@ -144,10 +147,10 @@ def _examine_registration(site: Site, metadata: Metadata, is_known: bool) -> Flo
             f"The server's authorization endpoint cannot be asked: {in_words(error)}.",
             "Agents are sent there to sign in: make it reachable for them.",
         )
-    return judge_registration(response, site.settings, is_known)
+    return judge_registration(response, site.settings, is_known=is_known)
 
 
-def judge_registration(response: HttpResponse, settings: Settings, is_known: bool) -> Finding:
+def judge_registration(response: HttpResponse, settings: Settings, *, is_known: bool) -> Finding:
     """What the answer to a sign-in that may show nothing says of the website's registration."""
     location = response.headers.get("location", "")
     if 300 <= response.status < 400 and location.partition("?")[0] == settings.redirect_uri:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -10,17 +11,18 @@ from auth_agent.errors import SettingsError
 from auth_agent.settings import Settings
 from auth_agent.url import is_loopback
 
+_BORDER = re.compile("[:;] ")  # the remedy stands behind the first one
 MIN_DIFFERENT = 8  # characters; 32 random hexadecimal digits hold 14 on average
 
 
 def wrong_settings(error: SettingsError) -> Iterator[Finding]:
     """Every mistake, with the remedy that stands behind it."""
     for problem in error.problems:
-        what, _, remedy = problem.partition(": ")
-        yield failure("settings.wrong", what, remedy or "Correct this setting.")
+        what, remedy = (*_BORDER.split(problem, 1), "correct this setting")[:2]
+        yield failure("settings.wrong", f"{what}.", remedy[:1].upper() + remedy[1:])
     yield note(
         "settings.not_asked",
-        "Server and website were not asked: with these settings the website would not start.",
+        "Server and website were not asked.",
         "Correct the settings, then ask again.",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import IO, TYPE_CHECKING
@@ -29,6 +30,7 @@ SITE_HELP = (
     "The address that visitors of the website use, e.g. https://shop.example; default: its base "
     "URL."
 )
+MAX_WIDTH = 100
 _MARKS = {
     "ok": ("✓", "green"),
     "note": ("·", "cyan"),
@@ -52,11 +54,12 @@ def consult(
     as_json: bool = False,
     more: Iterable[Finding] = (),
     file: IO[str] | None = None,
+    no_color: bool = False,
 ) -> int:
     """Prints what is found, `more` first, to `file` or stdout; returns the exit code."""
     from rich.console import Console  # noqa: PLC0415
 
-    console = Console(file=file)
+    console = Console(file=file, no_color=no_color or None)
     settings: Settings | None = None
     found = list(more)
     try:
@@ -84,30 +87,32 @@ def _examine(settings: Settings, visited: str | None, console: Console | None) -
 
 
 def _tell(console: Console, settings: Settings | None, found: Sequence[Finding]) -> None:
-    from rich.text import Text  # noqa: PLC0415
-
+    title = "With these settings the website does not start."
     if settings is not None:
-        console.print(Text(f"{settings.base_url}, a website of {settings.issuer}", "bold"))
+        title = f"{settings.base_url}, a website of {settings.issuer}"
+    _print(console, "", title, "bold")
     for area, findings in groupby(found, key=lambda finding: finding.check.partition(".")[0]):
-        console.print(Text(f"\n{area.capitalize()}", "bold"))
+        console.print()
+        _print(console, "", area.capitalize(), "bold")
         for finding in findings:
-            _print_finding(console, finding)
+            mark, style = _MARKS[finding.level]
+            _print(console, f"  {mark} ", finding.message, mark_style=style)
+            _print(console, "    → ", finding.remedy, "" if _is_bad(finding) else "dim")
     console.print()
     console.print(_summary(found), highlight=False)
 
 
-def _print_finding(console: Console, finding: Finding) -> None:
-    from rich.table import Table  # noqa: PLC0415
+def _print(
+    console: Console, mark: str, text: str, style: str = "", *, mark_style: str = "dim"
+) -> None:
+    """Wraps between words alone, so that what people copy stays whole."""
     from rich.text import Text  # noqa: PLC0415
 
-    mark, style = _MARKS[finding.level]
-    table = Table.grid(padding=(0, 1))
-    table.add_column(width=3, justify="right")
-    table.add_column(overflow="fold")
-    table.add_row(Text(mark, style), Text(finding.message))
-    if finding.remedy:
-        table.add_row(Text("→", "dim"), Text(finding.remedy, "" if _is_bad(finding) else "dim"))
-    console.print(table)
+    width = max(min(console.width, MAX_WIDTH) - len(mark), 20)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines):
+        margin = " " * len(mark) if number else mark
+        console.print(Text.assemble((margin, mark_style), (line, style)), soft_wrap=True)
 
 
 def _is_bad(finding: Finding) -> bool:

@@ -66,7 +66,7 @@ def _judge_address(settings: Settings, visited: str) -> Iterator[Finding]:
         "website.base_url",
         f"Visitors use {visited}, and AUTH_AGENT_BASE_URL is {settings.base_url}: {why}.",
         f"Set AUTH_AGENT_BASE_URL={visited} and register the redirect URI "
-        f"{visited}{settings.prefix}/callback.",
+        f"{visited}{settings.prefix}/callback",
     )
 
 
