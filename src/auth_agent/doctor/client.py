@@ -6,6 +6,7 @@ nothing (`prompt=none`). A wrong secret is shown once, since servers count.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -41,7 +42,7 @@ def examine_client(site: Site, metadata: Metadata) -> Flow[list[Finding]]:
     try:
         is_known = yield from _is_known(site, metadata, method)
     except AuthError as error:
-        credentials = _unclear(in_words(error))
+        credentials = _unreachable(metadata, in_words(error))
     registration = yield from _examine_registration(site, metadata, is_known=is_known is True)
     if credentials is None:
         named = registration.check == "client.redirect_uri" and registration.level == "ok"
@@ -54,7 +55,12 @@ def _judge_credentials(
 ) -> Finding:
     """`named` is whether the server knows the client id."""
     if is_known is None:
-        return _unclear("its answer can mean anything")
+        return note(
+            "client.unclear",
+            "Whether the server knows this website could not be found out: its answer can mean "
+            "anything.",
+            "The first sign-in will tell; if it fails, look into the log of the server.",
+        )
     is_promised = method in metadata.auth_methods
     if not is_known:
         return _refused(settings, method, named) if is_promised else _unsupported(method, metadata)
@@ -64,11 +70,11 @@ def _judge_credentials(
     return ok("client.known", f"The server knows this website by its credentials ({method}).")
 
 
-def _unclear(why: str) -> Finding:
-    return note(
-        "client.unclear",
-        f"Whether the server knows this website could not be found out: {why}.",
-        "The first sign-in will tell; if it fails, look into the log of the server.",
+def _unreachable(metadata: Metadata, why: str) -> Finding:
+    return failure(
+        "client.token_endpoint",
+        f"The server's token endpoint {plain(metadata.token_endpoint)} cannot be used: {why}.",
+        "Make it reachable from this machine, which redeems the codes of its agents there.",
     )
 
 
@@ -77,9 +83,10 @@ def _is_known(site: Site, metadata: Metadata, method: str) -> Flow[bool | None]:
     token = encode(site.random(16))
     asked = introspection_request(token, "access_token", site.credentials(metadata))
     if asked is not None and method != "none":  # RFC 7662 2.1: only who proves itself may ask
-        response = yield from send(asked)
-        if response.status == 200 or _error(response) == "invalid_client":
-            return response.status == 200
+        with suppress(AuthError):  # codes are redeemed elsewhere
+            response = yield from send(asked)
+            if response.status == 200 or _error(response) == "invalid_client":
+                return response.status == 200
     response = yield from send(refresh_request(token, site.credentials(metadata)))
     return {"invalid_client": False, "invalid_grant": True}.get(_error(response))
 

@@ -12,7 +12,7 @@ from auth_agent.settings import Settings
 from auth_agent.url import is_loopback
 
 _BORDER = re.compile("[:;] ")  # the remedy stands behind the first one
-MIN_DIFFERENT = 8  # characters; 32 random hexadecimal digits hold 14 on average
+MIN_DIFFERENT = 10  # characters; 32 random hexadecimal digits hold 14 on average
 
 
 def wrong_settings(error: SettingsError) -> Iterator[Finding]:

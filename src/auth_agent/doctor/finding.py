@@ -81,6 +81,9 @@ _KNOWN_REASONS = (
     ("timed out", "there was no answer in time"),
     ("timeout", "there was no answer in time"),
     ("took too long", "there was no answer in time"),
+    ("authentication required", "it wants a password"),
+    ("already authenticated", "it wants a password"),
+    ("wrongpass", "it does not take this user and password"),
     ("unreachable", "there is no way to it from here"),
 )
 

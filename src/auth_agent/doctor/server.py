@@ -94,7 +94,7 @@ def _unreachable(settings: Settings, error: ServerUnavailable) -> Finding:
     if is_certificate_problem(error):
         remedy = (
             "Renew the server's certificate, with the whole chain; if an authority of your own "
-            "signed it, let SSL_CERT_FILE name that authority's certificate."
+            "signed it, let SSL_CERT_FILE name a file that holds that authority, too."
         )
     else:
         remedy = (

@@ -192,11 +192,12 @@ def _own_refusal(response: HttpResponse) -> str | None:
 
 def _examine_http(url: str) -> Flow[list[Finding]]:
     """Whoever types the name without a scheme comes by http first."""
+    http = f"http:{url.partition(':')[2]}"
     try:
-        response = yield from send(_visit(f"http:{url.partition(':')[2]}"))
+        response = yield from send(_visit(http))
     except AuthError:
         return []  # nobody answers there, which is well
-    target = urljoin(url, response.headers.get("location", ""))
+    target = urljoin(http, response.headers.get("location", ""))
     if 300 <= response.status < 400 and _origin(target) == _origin(url):
         return [ok("website.https", "Who comes by http is led to https.")]
     return [
