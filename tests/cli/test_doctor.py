@@ -23,7 +23,7 @@ from auth_agent import Settings, drive, transport
 from auth_agent.cli import app
 from auth_agent.doctor import examine
 from auth_agent.private_key import public_jwk
-from auth_agent.server import tables
+from auth_agent.server import credentials, tables
 from auth_agent.server.registry import add_client
 from auth_agent.testing import FakeServer
 from auth_agent.testing.provider import json_response
@@ -37,8 +37,10 @@ from tests.world import serve_auth_server
 
 @pytest.fixture(scope="module")
 def auth_server(tmp_path_factory):
-    with serve_auth_server(tmp_path_factory.mktemp("server")) as server:
-        yield server
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(credentials, "ROUNDS", 4)  # or hashing would be most of the tests' time
+        with serve_auth_server(tmp_path_factory.mktemp("server")) as server:
+            yield server
 
 
 @pytest.fixture(autouse=True)
@@ -244,6 +246,15 @@ class TestServer:
         unreachable = next(finding for finding in found if finding["check"].startswith("server."))
         tells(unreachable, "server.unreachable", f"{dead} cannot be reached: nothing listens there",
               "Is the server running")  # fmt: skip
+
+    def test_a_proxy_that_is_gone(self, shop, monkeypatch):
+        proxy = f"127.0.0.1:{free_port()}"
+        monkeypatch.setenv("http_proxy", f"http://canary:canary@{proxy}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        problem = shop.problem()
+        tells(problem, "server.unreachable", "nothing listens there", f"the proxy {proxy} (HTTP_")
+        assert "canary" not in problem["remedy"]
 
     def test_a_slash_too_many(self, auth_server, shop):
         problem = shop.problem(AUTH_AGENT_ISSUER=f"{auth_server.issuer}/")

@@ -21,16 +21,18 @@ def examine(
     settings: Settings,
     *,
     visited: str | None = None,
+    proxy: str | None = None,
     clock: Callable[[], float] = time.time,
     random: Callable[[int], bytes] = os.urandom,
 ) -> Flow[list[Finding]]:
     """A dozen exchanges at most, each within the transport's bounds, so that it always ends.
 
-    `visited` is the origin at which visitors meet the website, where that is not its base URL.
+    `visited` is the origin at which visitors meet the website, where that is not its base URL;
+    `proxy` is what stands between this machine and the server.
     """
     site = Site.open(settings, Hooks(), clock=clock, random=random)
     found = list(examine_settings(settings))
-    metadata, of_server = yield from examine_server(site)
+    metadata, of_server = yield from examine_server(site, proxy)
     found += of_server
     if metadata is not None:
         found += yield from examine_client(site, metadata)

@@ -8,13 +8,15 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 
 from auth_agent import drive
 from auth_agent.doctor.configuration import wrong_settings
 from auth_agent.doctor.examination import examine
-from auth_agent.doctor.finding import LEVELS, Finding, is_well
+from auth_agent.doctor.finding import LEVELS, Finding, is_well, plain
 from auth_agent.errors import SettingsError
 from auth_agent.settings import Settings
 from auth_agent.url import normal_origin, url_problem
@@ -75,8 +77,17 @@ def consult(
     return 0 if is_well(found) else 1
 
 
+def proxy_to(url: str) -> str | None:
+    """The proxy that the environment puts between this machine and a server, without its user."""
+    parts, known = urlsplit(url), getproxies()
+    proxy = known.get(parts.scheme) or known.get("all")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return None
+    return plain(urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2])
+
+
 def _examine(settings: Settings, visited: str | None, console: Console | None) -> list[Finding]:
-    flow = examine(settings, visited=visited)
+    flow = examine(settings, visited=visited, proxy=proxy_to(settings.issuer))
     try:
         if console is None or not console.is_terminal:
             return drive.run(flow)

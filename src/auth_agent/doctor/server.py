@@ -33,13 +33,13 @@ SKEW_WARNING = 10.0
 SKEW_FAILURE = 60.0
 
 
-def examine_server(site: Site) -> Flow[tuple[Metadata | None, list[Finding]]]:
+def examine_server(site: Site, proxy: str | None) -> Flow[tuple[Metadata | None, list[Finding]]]:
     """Its metadata, where there is something to go on with, and what was found on the way."""
     settings, asked_at = site.settings, site.clock()
     try:
         response = yield from fetch_metadata(settings.issuer)
     except ServerUnavailable as error:
-        return None, [_unreachable(settings, error)]
+        return None, [_unreachable(settings, error, proxy)]
     except AuthError as error:
         return None, [_no_metadata(settings, error.description)]
     found = [judge_clock(response, asked_at, site.clock())]
@@ -83,7 +83,7 @@ def _moment(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _unreachable(settings: Settings, error: ServerUnavailable) -> Finding:
+def _unreachable(settings: Settings, error: ServerUnavailable, proxy: str | None) -> Finding:
     if not error.reason:  # it answers, and says that it is broken
         return failure(
             "server.broken",
@@ -96,10 +96,15 @@ def _unreachable(settings: Settings, error: ServerUnavailable) -> Finding:
             "Renew the server's certificate, with the whole chain; if an authority of your own "
             "signed it, let SSL_CERT_FILE name a file that holds that authority, too."
         )
+    elif proxy is not None:
+        remedy = (
+            f"The environment leads there through the proxy {proxy} (HTTP_PROXY, HTTPS_PROXY): "
+            "does it run, and may it reach the server? NO_PROXY names whom to reach without it."
+        )
     else:
         remedy = (
             "Is the server running, is AUTH_AGENT_ISSUER its address, and may this machine reach "
-            "it (DNS, firewall, HTTPS_PROXY)?"
+            "it (DNS, firewall)?"
         )
     return failure("server.unreachable", message, remedy)
 
