@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -103,10 +106,30 @@ class TestDjango:
         assert "cs_wrong" not in said
 
     def test_settings_with_which_the_website_would_not_start(self, doctor):
-        code, said = doctor(auth_agent={"SECRET": "short", "SQUIRREL": 1})
+        code, said = doctor("--json", auth_agent={"SECRET": "short", "SQUIRREL": 1})
         assert code == 1
-        assert "fewer than 32 characters" in said
-        assert 'AUTH_AGENT["SQUIRREL"] is not a setting.' in said
+        told = [(f["check"], f["message"]) for f in json.loads(said) if f["level"] == "failure"]
+        assert told == [
+            ("settings.wrong", 'AUTH_AGENT["SQUIRREL"] is not a setting.'),
+            (
+                "settings.wrong",
+                "AUTH_AGENT_SECRET holds a secret of fewer than 32 characters "
+                "(a comma begins the next one).",
+            ),
+        ]
+
+    def test_they_do_not_stop_the_doctor(self, registered):
+        """As they stop every other command of manage.py."""
+        done = subprocess.run(
+            [sys.executable, "-m", "examples.django_site.manage", "auth_agent_doctor"],
+            env={**os.environ, **registered, "AUTH_AGENT_SECRET": "short"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "→ Make one with: python -c" in done.stdout
 
     def test_what_djangos_own_checks_find(self, doctor):
         code, said = doctor("--json", MIDDLEWARE=[])
