@@ -12,6 +12,7 @@ from auth_agent.doctor import examine
 from auth_agent.doctor.client import judge_registration
 from auth_agent.doctor.finding import in_words, plain
 from auth_agent.doctor.server import judge_clock
+from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
 from auth_agent.wire import HttpResponse
 from tests.core.browser import ValueVisit, drive
@@ -39,14 +40,17 @@ class Internet:
         self.server = server
         self.website = website
         self.http = ServerUnavailable("nobody")
+        self.https = None
+        """What answers in the website's place."""
 
     def answer(self, request):
         if not request.url.startswith(("https://shop.example", "http://shop.example")):
             return self.server.answer(request)
-        if request.url.startswith("http:"):
-            if isinstance(self.http, Exception):
-                raise self.http
-            return self.http
+        bent = self.http if request.url.startswith("http:") else self.https
+        if isinstance(bent, Exception):
+            raise bent
+        if bent is not None:
+            return bent
         parts = urlsplit(request.url)
         flow = self.website.enter(ValueVisit("GET", parts.path, dict(request.headers)))
         reply = drive(flow, self)
@@ -220,3 +224,47 @@ def test_a_network_error_in_words(reason, words):
 
 def test_what_others_write_is_bounded():
     assert len(plain("x" * 10_000)) <= 201
+
+
+NONSENSE = [
+    HttpResponse(200, {}, b""),
+    HttpResponse(200, {"content-type": "application/json"}, b"[" * 100_000),
+    json_response(200, []),
+    json_response(200, {"keys": [None, {"kty": []}], "issuer": 7, "error": {}}),
+    json_response(400, {"error": ["invalid_client"]}),
+    *(
+        HttpResponse(302, {"location": location, "date": "never", "set-cookie": ";,=;"}, b"")
+        for location in ("http://[", "http://x:port/", "//", "javascript:alert(1)", "\x00\x1b[31m")
+    ),
+    HttpResponse(999, {"location": CALLBACK}, b"\xff\xfe"),
+    ServerUnavailable("nobody"),
+]
+
+
+@pytest.mark.parametrize("answer", NONSENSE)
+@pytest.mark.parametrize(
+    "path", [METADATA, "/.well-known/jwks.json", "/authorize", "/introspect", "/token"]
+)
+def test_whatever_the_server_says_there_is_a_diagnosis(diagnose, server, path, answer):
+    if path == "/token":
+        server.metadata["introspection_endpoint"] = ABSENT
+    if path == METADATA:
+        server.answers["/.well-known/openid-configuration"] = answer
+    server.answers[path] = answer
+    check_well_formed(diagnose())
+
+
+@pytest.mark.parametrize("answer", NONSENSE)
+def test_whatever_the_website_says_there_is_a_diagnosis(diagnose, internet, answer):
+    internet.https = internet.http = answer
+    found = diagnose()
+    check_well_formed(found)
+    assert not {"website.answers", "website.cookie", "website.https"} & found.keys()
+
+
+def check_well_formed(found):
+    for finding in found.values():
+        assert finding.message.isprintable()
+        assert finding.remedy.isprintable()
+        assert finding.remedy or finding.level not in ("warning", "failure")
+    assert "sessions.in_cookies" in found, "the rest was looked at, too"

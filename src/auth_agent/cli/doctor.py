@@ -17,10 +17,11 @@ def doctor(
     site: Annotated[str | None, typer.Option(help=SITE_HELP)] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find out what keeps agents from signing in to this website, and what to do about it.
+    """Find out what keeps agents from signing in to this website.
 
-    Reads AUTH_AGENT_* as the website does. Asks its Auth Agent server, opens the website's own
-    sign-in where it runs, and looks at its session store; changes nothing.
+    Reads AUTH_AGENT_* as the website does, asks its Auth Agent server, opens
+    the website's own sign-in where it runs, and looks at its session store.
+    Names each problem with its remedy; changes nothing.
     """
     try:
         visited = read_site(site) if site else None

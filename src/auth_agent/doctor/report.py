@@ -89,7 +89,7 @@ def proxy_to(url: str) -> str | None:
 def _examine(settings: Settings, visited: str | None, console: Console | None) -> list[Finding]:
     flow = examine(settings, visited=visited, proxy=proxy_to(settings.issuer))
     try:
-        if console is None or not console.is_terminal:
+        if console is None or not console.file.isatty():
             return drive.run(flow)
         with console.status("Asking the server and the website …"):
             return drive.run(flow)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -119,11 +118,10 @@ def _no_metadata(settings: Settings, cause: str) -> Finding:
 
 
 def _moved(settings: Settings, response: HttpResponse) -> Finding:
-    parts = urlsplit(response.headers.get("location", ""))
-    where = plain(f"{parts.scheme}://{parts.netloc}" if parts.netloc else "another address")
+    where = response.headers.get("location", "").partition("?")[0]
     return failure(
         "server.moved",
-        f"{settings.issuer} sends us on to {where}; an issuer is never followed elsewhere.",
+        f"{settings.issuer} sends us on to {plain(where)}; an issuer is never followed elsewhere.",
         "Set AUTH_AGENT_ISSUER to the address that answers without a redirect.",
     )
 

@@ -86,7 +86,7 @@ def _unreachable(visited: str, error: ServerUnavailable) -> Finding:
     return note(
         "website.not_running",
         f"{visited} does not answer ({in_words(error)}); proxy and cookies were not looked at.",
-        "Start the website and ask again, from where its visitors are.",
+        "Start the website, or correct AUTH_AGENT_BASE_URL, and ask again.",
     )
 
 
@@ -103,7 +103,7 @@ def judge_login(
 ) -> Iterator[Finding]:
     """What the page that starts a sign-in says of the website, and of what stands before it."""
     if 300 <= response.status < 400:
-        target = urljoin(url, response.headers.get("location", ""))
+        target = _target(url, response)
         asked = dict(parse_qsl(urlsplit(target).query))
         if {"client_id", "redirect_uri", "state"} <= asked.keys():
             yield from _judge_sign_in(asked, target, settings, metadata)
@@ -173,9 +173,10 @@ def _redirected(url: str, target: str) -> Finding:
             "other.",
             f"Set AUTH_AGENT_BASE_URL={origin}, and register that redirect URI.",
         )
+    where = f"{_origin(target)}{there.path}" if target else "no address at all"
     return failure(
         "website.no_middleware",
-        f"{url} does not lead to a sign-in, but to {plain(_origin(target) + there.path)}.",
+        f"{url} does not lead to a sign-in, but to {plain(where)}.",
         "Something before the website's middleware answers there: let it pass everything below "
         "AUTH_AGENT_PREFIX.",
     )
@@ -197,7 +198,7 @@ def _examine_http(url: str) -> Flow[list[Finding]]:
         response = yield from send(_visit(http))
     except AuthError:
         return []  # nobody answers there, which is well
-    target = urljoin(http, response.headers.get("location", ""))
+    target = _target(http, response)
     if 300 <= response.status < 400 and _origin(target) == _origin(url):
         return [ok("website.https", "Who comes by http is led to https.")]
     return [
@@ -208,6 +209,14 @@ def _examine_http(url: str) -> Flow[list[Finding]]:
             "Let the proxy redirect all of http to https, and send Strict-Transport-Security.",
         )
     ]
+
+
+def _target(url: str, response: HttpResponse) -> str:
+    """Where a redirect leads; "" where to is no URL."""
+    try:
+        return urlsplit(urljoin(url, response.headers.get("location", ""))).geturl()
+    except ValueError:
+        return ""
 
 
 def _origin(url: str) -> str:
