@@ -583,6 +583,20 @@ class TestWebsite:
         serve(Starlette(), shop.port)
         tells(shop.problem(), "website.no_middleware", "answers 404", "middleware installed")
 
+    @pytest.mark.parametrize(
+        ("answer", "says"),
+        [
+            (lambda: Response(b"x" * 300_000), "larger than 256 KiB"),
+            (lambda: Response(b"", headers={"content-encoding": "gzip"}), "compressed"),
+        ],
+    )
+    def test_an_answer_that_cannot_be_read(self, shop, serve, answer, says):
+        async def home(request):
+            return answer()
+
+        serve(Starlette(routes=[Route("/{rest:path}", home)]), shop.port)
+        tells(shop.problem(), "website.unreadable", says, "middleware installed")
+
     def test_something_before_it_redirects(self, shop, serve):
         async def wall(request):
             return RedirectResponse("/subscribe")

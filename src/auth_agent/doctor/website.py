@@ -42,7 +42,7 @@ def examine_website(
     except ServerUnavailable as error:
         return [*found, _unreachable(visited, error)]
     except AuthError as error:
-        return [*found, _unclear(url, plain(error.description))]
+        return [*found, _unreadable(url, error)]
     found += judge_login(response, settings, url, metadata)
     if url.startswith("https:") and urlsplit(url).port in (None, 443):
         found += yield from _examine_http(url)
@@ -90,11 +90,14 @@ def _unreachable(visited: str, error: ServerUnavailable) -> Finding:
     )
 
 
-def _unclear(url: str, what: str) -> Finding:
-    return warning(
-        "website.unclear",
-        f"{url} gives an answer that could not be read. {what}",
-        "Let the proxy pass the answers below AUTH_AGENT_PREFIX on as they are.",
+def _unreadable(url: str, error: AuthError) -> Finding:
+    large = error.code == "answer_too_large"
+    why = "it is larger than 256 KiB" if large else "it is compressed, which nobody asked for"
+    return failure(
+        "website.unreadable",
+        f"What answers at {url} is not this website's sign-in: {why}.",
+        "Is the middleware installed in the application that runs there, and does the proxy pass "
+        "the answers below AUTH_AGENT_PREFIX on as they are?",
     )
 
 
