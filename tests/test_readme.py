@@ -55,7 +55,7 @@ def test_the_make_targets_exist(target):
 def test_the_commands_exist():
     found = re.findall(r"^ +auth-agent ([a-z]+)(?: (add|list|create))?", README, re.MULTILINE)
     commands = {tuple(filter(None, command)) for command in found}
-    assert {("serve",), ("client", "add"), ("agent", "add"), ("login",)} <= commands
+    assert {("serve",), ("client", "add"), ("agent", "add"), ("login",), ("doctor",)} <= commands
     for command in commands:
         program = "from auth_agent.cli import main; main()"
         shown = run(sys.executable, "-c", program, *command, "--help")

@@ -19,6 +19,7 @@ from auth_agent_django.configuration import Configuration
 from auth_agent_django.middleware import AuthAgentMiddleware
 
 ACCOUNTS_APP = "auth_agent_django.accounts"
+WRONG_SETTING = "auth_agent.E001"
 _WHERE = 'Set it in AUTH_AGENT in settings.py (AUTH_AGENT["ISSUER"]), or in the environment.'
 
 
@@ -33,7 +34,7 @@ def _settings() -> Iterator[CheckMessage]:
     except SettingsError as error:
         for problem in error.problems:
             what, _, remedy = problem.partition(": ")
-            yield Error(what, hint=remedy or _WHERE, id="auth_agent.E001")
+            yield Error(what, hint=remedy or _WHERE, id=WRONG_SETTING)
         return
     if configuration.accounts is None:
         return

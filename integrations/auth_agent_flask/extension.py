@@ -14,6 +14,7 @@ from auth_agent.errors import AuthError
 from auth_agent.gate import Entry, RelyingParty
 from auth_agent.settings import ENV_PREFIX, Settings
 from auth_agent.wsgi import AuthAgentMiddleware
+from auth_agent_flask.commands import group
 from auth_agent_flask.views import current_agent, login_path, logout_path
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class AuthAgent:
         app.wsgi_app = Middleware(  # type: ignore[method-assign]
             app.wsgi_app, relying_party=relying_party
         )
+        app.cli.add_command(group)
         app.jinja_env.globals.update(
             current_agent=current_agent,
             auth_agent_login_path=login_path,

@@ -60,11 +60,15 @@ class TokenRefused(AuthError):
 
 
 class ServerUnavailable(AuthError):
-    """No usable answer in time; `retry_after` is in seconds."""
+    """No usable answer in time; `retry_after` is in seconds.
+
+    `reason` is what the network said, for operators; no visitor is shown it.
+    """
 
     default_code = "server_unavailable"
     default_status = 503
     retry_after = 5
+    reason = ""
 
 
 class ServerMisbehaved(AuthError):

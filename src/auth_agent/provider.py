@@ -12,7 +12,7 @@ from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable, To
 from auth_agent.jwks import Key, KeySet, jwks_request, parse_jwks
 from auth_agent.jws import Header
 from auth_agent.metadata import Metadata, is_metadata, metadata_requests, parse_metadata
-from auth_agent.wire import Flow, join, send, spawn
+from auth_agent.wire import Flow, HttpResponse, join, send, spawn
 
 UNKNOWN_KEY_SECONDS = 10
 RETRY_SECONDS = 30
@@ -105,22 +105,34 @@ class Provider:
         metadata = yield from self.metadata()
         if metadata.jwks_uri is None:
             raise ServerMisbehaved("The server publishes no keys.", code="jwks_empty")
-        response = yield from send(jwks_request(metadata.jwks_uri))
-        if response.status >= 500:
-            raise ServerUnavailable(f"The server's key set answered {response.status}.")
+        response = yield from fetch_keys(metadata.jwks_uri)
         self._keys = parse_jwks(response, now=self._clock())
         return self._keys
 
     def _fetch_metadata(self) -> Flow[Metadata]:
-        first, second = metadata_requests(self._issuer)
-        response = yield from send(first)
-        if not is_metadata(response):
-            response = yield from send(second)
-        if response.status >= 500:
-            raise ServerUnavailable(f"The server's metadata answered {response.status}.")
-        if response.status == 200 and not is_metadata(response):
-            raise ServerMisbehaved("The server's metadata is not JSON.", code="metadata_missing")
+        response = yield from fetch_metadata(self._issuer)
         self._metadata = parse_metadata(
             response, issuer=self._issuer, now=self._clock(), needs_keys=self._needs_keys
         )
         return self._metadata
+
+
+def fetch_metadata(issuer: str) -> Flow[HttpResponse]:
+    """What the issuer answers at its well-known addresses, for `parse_metadata` to judge."""
+    first, second = metadata_requests(issuer)
+    response = yield from send(first)
+    if not is_metadata(response):
+        response = yield from send(second)
+    if response.status >= 500:
+        raise ServerUnavailable(f"The server's metadata answered {response.status}.")
+    if response.status == 200 and not is_metadata(response):
+        raise ServerMisbehaved("The server's metadata is not JSON.", code="metadata_missing")
+    return response
+
+
+def fetch_keys(jwks_uri: str) -> Flow[HttpResponse]:
+    """What the server publishes as its keys, for `parse_jwks` to judge."""
+    response = yield from send(jwks_request(jwks_uri))
+    if response.status >= 500:
+        raise ServerUnavailable(f"The server's key set answered {response.status}.")
+    return response

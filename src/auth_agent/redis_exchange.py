@@ -68,11 +68,13 @@ async def aclose() -> None:
 
 
 def _unavailable(error: Exception) -> ServerUnavailable:
-    return ServerUnavailable(
+    unavailable = ServerUnavailable(
         f"The session store cannot be reached ({type(error).__name__}); try again in a few "
         "seconds. Nobody is signed out by this.",
         code="store_unavailable",
     )
+    unavailable.reason = str(error) or type(error).__name__
+    return unavailable
 
 
 def _options() -> dict[str, Any]:

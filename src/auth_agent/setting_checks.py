@@ -206,7 +206,8 @@ def _check_session_store(settings: Settings) -> Iterator[str]:
 def _check_algorithms(settings: Settings) -> Iterator[str]:
     wrong = [name for name in settings.algorithms if name not in ALGORITHMS]
     if wrong or not settings.algorithms:
-        yield f"may hold only {', '.join(ALGORITHMS)}; not {', '.join(wrong) or 'nothing at all'}"
+        verb = f"may not hold {', '.join(wrong)}" if wrong else "is empty"
+        yield f"{verb}: choose from {', '.join(ALGORITHMS)}"
 
 
 def _check_userinfo(settings: Settings) -> Iterator[str]:

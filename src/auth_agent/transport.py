@@ -138,10 +138,12 @@ def _arguments(request: HttpRequest) -> dict[str, Any]:
 
 def _unavailable(request: HttpRequest, error: Exception) -> ServerUnavailable:
     host = request.url.split("/")[2]
-    return ServerUnavailable(
+    unavailable = ServerUnavailable(
         f"The Auth Agent server at {host} cannot be reached ({type(error).__name__}); "
         "try again in a few seconds."
     )
+    unavailable.reason = str(error) or type(error).__name__
+    return unavailable
 
 
 @contextlib.contextmanager

@@ -18,9 +18,11 @@ __all__ = ["free_port", "serve_asgi", "serve_provider", "serve_wsgi"]
 
 
 @contextmanager
-def serve_asgi(app, port):
+def serve_asgi(app, port, **options):
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
+        uvicorn.Config(
+            app, host="127.0.0.1", port=port, log_level="error", lifespan="on", **options
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     started = threading.Event()

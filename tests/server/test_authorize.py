@@ -39,6 +39,8 @@ def _error(world: World, **changes: Any) -> dict[str, list[str]]:
         ({"scope": "openid admin"}, "invalid_scope"),
         ({"scope": " "}, "invalid_scope"),
         ({"prompt": "none"}, "interaction_required"),
+        ({"prompt": "none", "scope": "openid admin"}, "invalid_scope"),
+        ({"prompt": "none", "resource": "https://api.other.example"}, "invalid_target"),
         ({"request": "e30.e30."}, "request_not_supported"),
         ({"request_uri": "https://x.example"}, "request_uri_not_supported"),
         ({"resource": "https://api.other.example"}, "invalid_target"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from . import admin, agents, clients, demo, keys, login, mcp, serve
+from auth_agent.doctor.report import DOCTOR_EXIT_CODES
+
+from . import admin, agents, clients, demo, doctor, keys, login, mcp, serve
 from .output import EXIT_CODES
 
 app = typer.Typer(
@@ -22,6 +24,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(admin.app, name="admin")
 app.command("migrate", epilog=EXIT_CODES)(keys.migrate)
 app.command("login", epilog=login.LOGIN_EXIT_CODES)(login.login)
+app.command("doctor", epilog=DOCTOR_EXIT_CODES)(doctor.doctor)
 app.command("mcp", epilog=mcp.MCP_EXIT_CODES)(mcp.mcp)
 
 

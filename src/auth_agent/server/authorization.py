@@ -49,14 +49,15 @@ def check_payload(client: Client, parameters: Parameters, issuer: str) -> str:
     for name in ("request", "request_uri"):
         if name in parameters:
             raise OAuth2Error("Request objects are not supported", error=f"{name}_not_supported")
-    if "none" in parameters.get("prompt", "").split():
-        # An agent proves itself anew each time; there is no session to use silently.
-        raise OAuth2Error("An agent has to answer this request", error="interaction_required")
     if not parameters.get("max_age", "0").isdecimal():
         raise InvalidRequestError("max_age has to be a number of seconds")
     # Whatever it is, it is kept: an agent proves itself anew for each request.
     audience_of(client, parameters, issuer)
-    return _scope(client, parameters.get("scope", "openid"))
+    scope = _scope(client, parameters.get("scope", "openid"))
+    if "none" in parameters.get("prompt", "").split():
+        # There is no session to use silently; whatever else is wrong has been said before.
+        raise OAuth2Error("An agent has to answer this request", error="interaction_required")
+    return scope
 
 
 def audience_of(client: Client, parameters: Parameters, issuer: str) -> tuple[str, ...]:

@@ -1,0 +1,205 @@
+"""The website as the server knows it: its credentials, its redirect URI, its scopes.
+
+Asks what leaves nothing behind: about a token that does not exist, and for a sign-in that may show
+nothing (`prompt=none`). A wrong secret is shown once, since servers count.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from auth_agent.client_auth import choose_method
+from auth_agent.doctor.finding import Finding, failure, in_words, note, ok, plain, warning
+from auth_agent.errors import AuthError
+from auth_agent.introspection import introspection_request
+from auth_agent.login import authorization_url
+from auth_agent.metadata import Metadata
+from auth_agent.seal import encode
+from auth_agent.settings import Settings
+from auth_agent.site import Site
+from auth_agent.token import refresh_request
+from auth_agent.transaction import Transaction
+from auth_agent.wire import Flow, HttpRequest, HttpResponse, send
+
+# OpenID Connect Core 3.1.2.6: the request was good, and somebody would have had to answer it.
+_WELL = (
+    *("interaction_required", "login_required", "consent_required"),
+    "account_selection_required",
+)
+
+
+def examine_client(site: Site, metadata: Metadata) -> Flow[list[Finding]]:
+    """Each answer helps to read the other: a server is silent about whom it does not know."""
+    try:
+        method = choose_method(site.settings, metadata)
+    except AuthError:
+        registration = yield from _examine_registration(site, metadata, is_known=False)
+        return [_no_method(site.settings, metadata), registration]
+    credentials, is_known = None, None
+    try:
+        is_known = yield from _is_known(site, metadata, method)
+    except AuthError as error:
+        credentials = _unreachable(metadata, in_words(error))
+    registration = yield from _examine_registration(site, metadata, is_known=is_known is True)
+    if credentials is None:
+        named = registration.check == "client.redirect_uri" and registration.level == "ok"
+        credentials = _judge_credentials(site.settings, metadata, method, is_known, named=named)
+    return [credentials, registration]
+
+
+def _judge_credentials(
+    settings: Settings, metadata: Metadata, method: str, is_known: bool | None, *, named: bool
+) -> Finding:
+    """`named` is whether the server knows the client id."""
+    if is_known is None:
+        return note(
+            "client.unclear",
+            "Whether the server knows this website could not be found out: its answer can mean "
+            "anything.",
+            "The first sign-in will tell; if it fails, look into the log of the server.",
+        )
+    is_promised = method in metadata.auth_methods
+    if not is_known:
+        return _refused(settings, method, named) if is_promised else _unsupported(method, metadata)
+    if not is_promised:
+        message = f"The server knows this website by {method}, which its metadata does not name."
+        return note("client.known", message, "Correct the server's metadata.")
+    return ok("client.known", f"The server knows this website by its credentials ({method}).")
+
+
+def _unreachable(metadata: Metadata, why: str) -> Finding:
+    return failure(
+        "client.token_endpoint",
+        f"The server's token endpoint {plain(metadata.token_endpoint)} cannot be used: {why}.",
+        "Make it reachable from this machine, which redeems the codes of its agents there.",
+    )
+
+
+def _is_known(site: Site, metadata: Metadata, method: str) -> Flow[bool | None]:
+    """None where the answer can mean anything."""
+    token = encode(site.random(16))
+    asked = introspection_request(token, "access_token", site.credentials(metadata))
+    if asked is not None and method != "none":  # RFC 7662 2.1: only who proves itself may ask
+        with suppress(AuthError):  # codes are redeemed elsewhere
+            response = yield from send(asked)
+            if response.status == 200 or _error(response) == "invalid_client":
+                return response.status == 200
+    response = yield from send(refresh_request(token, site.credentials(metadata)))
+    return {"invalid_client": False, "invalid_grant": True}.get(_error(response))
+
+
+def _error(response: HttpResponse) -> str:
+    """RFC 6749 5.2; "" where there is none."""
+    try:
+        error = msgspec.json.decode(response.body, type=dict[str, object]).get("error")
+    except ValueError:
+        return ""
+    return error if isinstance(error, str) else ""
+
+
+def _no_method(settings: Settings, metadata: Metadata) -> Finding:
+    has = "a key" if settings.client_key is not None else "a client secret"
+    return failure(
+        "client.auth_unsupported",
+        f"This website has {has}, and the server supports only "
+        f"{plain(', '.join(metadata.auth_methods))}.",
+        "Give the website what the server takes: AUTH_AGENT_CLIENT_SECRET for "
+        "client_secret_basic or client_secret_post, AUTH_AGENT_CLIENT_KEY for private_key_jwt, "
+        "or AUTH_AGENT_CLIENT_AUTH=none for a public client.",
+    )
+
+
+def _unsupported(method: str, metadata: Metadata) -> Finding:
+    theirs = plain(", ".join(metadata.auth_methods))
+    return failure(
+        "client.auth_unsupported",
+        f"AUTH_AGENT_CLIENT_AUTH is {method}; the server supports {theirs}, and refuses us.",
+        "Remove AUTH_AGENT_CLIENT_AUTH: the website then chooses what both sides have.",
+    )
+
+
+def _refused(settings: Settings, method: str, named: bool) -> Finding:
+    client = plain(settings.client_id)
+    if method == "none":
+        what, remedy = "as a public client", "register it with `auth-agent client add … --public`"
+    elif method == "private_key_jwt":
+        what = "by the key that is set"
+        remedy = "register its public half with `auth-agent client add … --jwks FILE`"
+    else:
+        what = "with the secret that is set"
+        remedy = (
+            "correct AUTH_AGENT_CLIENT_SECRET; where it is lost, `auth-agent client rotate-secret "
+            "ID` makes a new one, and the old one is void at once"
+        )
+    if named:
+        message = f"The server knows the client {client}, but not {what}."
+        return failure("client.refused", message, f"{remedy[:1].upper()}{remedy[1:]}.")
+    message = f"The server does not know the client {client} {what}."
+    return failure("client.refused", message, f"Correct AUTH_AGENT_CLIENT_ID, or {remedy}.")
+
+
+def _examine_registration(site: Site, metadata: Metadata, *, is_known: bool) -> Flow[Finding]:
+    """A server redirects only to what is registered (RFC 6749 4.1.2.1), even with an error."""
+    state, nonce, verifier = (encode(site.random(32)) for _ in range(3))
+    begun = Transaction(state=state, nonce=nonce, verifier=verifier, next="/", cookie_name="")
+    try:
+        url = authorization_url(begun, site.settings, metadata)
+        response = yield from send(HttpRequest("GET", f"{url}&prompt=none"))
+    except AuthError as error:
+        return warning(
+            "client.redirect_uri_unclear",
+            f"The server's authorization endpoint cannot be asked: {in_words(error)}.",
+            "Agents are sent there to sign in: make it reachable for them.",
+        )
+    return judge_registration(response, site.settings, is_known=is_known)
+
+
+def judge_registration(response: HttpResponse, settings: Settings, *, is_known: bool) -> Finding:
+    """What the answer to a sign-in that may show nothing says of the website's registration."""
+    location = response.headers.get("location", "")
+    if 300 <= response.status < 400 and location.partition("?")[0] == settings.redirect_uri:
+        return _judge_error(dict(parse_qsl(urlsplit(location).query)).get("error", ""), settings)
+    if response.status not in (400, 401, 403):
+        return note(
+            "client.redirect_uri_unclear",
+            f"Whether {settings.redirect_uri} is registered could not be found out: the server "
+            f"answers {response.status} to a question that shows nothing (prompt=none).",
+            "Compare it with what is registered at the server; the first sign-in will tell, too.",
+        )
+    known = "knows this website, but not" if is_known else "does not take the client id with"
+    return failure(
+        "client.redirect_uri",
+        f"The server {known} the redirect URI {settings.redirect_uri}.",
+        "Register it at the server, to the byte"
+        f"{'' if is_known else ', and check AUTH_AGENT_CLIENT_ID'}; or correct "
+        "AUTH_AGENT_BASE_URL and AUTH_AGENT_PREFIX, which it is made of.",
+    )
+
+
+def _judge_error(error: str, settings: Settings) -> Finding:
+    if error in _WELL or not error:
+        return ok("client.redirect_uri", f"{settings.redirect_uri} is registered there.")
+    if error == "invalid_scope":
+        return failure(
+            "client.scope",
+            f"The server does not give this website all that AUTH_AGENT_SCOPE asks for: "
+            f"{settings.scope}.",
+            "Register the missing scope with the client (`auth-agent client add … --scope`), or "
+            "remove it from AUTH_AGENT_SCOPE.",
+        )
+    if error == "invalid_target":
+        return failure(
+            "client.audience",
+            f"AUTH_AGENT_AUDIENCE is {settings.audience}, which the server does not know as this "
+            "website's.",
+            "Register it with the client (`auth-agent client add … --resource`), or remove "
+            "AUTH_AGENT_AUDIENCE.",
+        )
+    return warning(
+        "client.sign_in_refused",
+        f"The redirect URI is registered, but the server would refuse a sign-in: {plain(error)}.",
+        "Look at how the client is registered at the server, and into the server's log.",
+    )

@@ -1,0 +1,71 @@
+"""What the settings say by themselves, before anybody is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from auth_agent.doctor.finding import Finding, failure, note, ok, warning
+from auth_agent.errors import SettingsError
+from auth_agent.settings import Settings
+from auth_agent.url import is_loopback
+
+_BORDER = re.compile("[:;] ")  # the remedy stands behind the first one
+MIN_DIFFERENT = 10  # characters; 32 random hexadecimal digits hold 14 on average
+
+
+def wrong_settings(error: SettingsError) -> Iterator[Finding]:
+    """Every mistake, with the remedy that stands behind it."""
+    for problem in error.problems:
+        what, remedy = (*_BORDER.split(problem, 1), "correct this setting")[:2]
+        yield failure("settings.wrong", f"{what}.", remedy[:1].upper() + remedy[1:])
+    yield note(
+        "settings.not_asked",
+        "Server and website were not asked.",
+        "Correct the settings, then ask again.",
+    )
+
+
+def examine_settings(settings: Settings) -> Iterator[Finding]:
+    yield ok("settings.complete", "All settings are there and well formed.")
+    if any(len(set(secret.reveal())) < MIN_DIFFERENT for secret in settings.secret):
+        yield warning(
+            "settings.secret_weak",
+            "AUTH_AGENT_SECRET holds a secret that is long enough but made of few characters; "
+            "whoever guesses it can sign in as any agent.",
+            "Put a random one in front: "
+            'python -c "import secrets; print(secrets.token_urlsafe(48))"',
+        )
+    if settings.report_only:
+        yield warning(
+            "settings.report_only",
+            "AUTH_AGENT_REPORT_ONLY is on: whoever the policy would refuse passes all the same.",
+            "Once the log shows what you expect, remove AUTH_AGENT_REPORT_ONLY.",
+        )
+    if settings.audience is not None and settings.audience != settings.base_url:
+        yield note(
+            "settings.audience",
+            f"Bearer tokens for this website must be made for {settings.audience}, "
+            "which is not its base URL.",
+            "That is right for an API with a name of its own; else remove AUTH_AGENT_AUDIENCE.",
+        )
+    yield from _examine_hosts(settings)
+
+
+def _examine_hosts(settings: Settings) -> Iterator[Finding]:
+    site, issuer = urlsplit(settings.base_url).hostname, urlsplit(settings.issuer).hostname
+    if is_loopback(site):
+        yield note(
+            "settings.local",
+            f"This website is for this machine alone. Open it as {settings.base_url}: to a "
+            "browser localhost and 127.0.0.1 are two websites, each with its own cookies.",
+            "For others set AUTH_AGENT_BASE_URL to the https address that they use.",
+        )
+    elif is_loopback(issuer):
+        yield warning(
+            "settings.issuer_local",
+            f"AUTH_AGENT_ISSUER is {settings.issuer}, an address of this machine: agents that "
+            "run elsewhere would look for the server on their own.",
+            "Set it to the https address at which everybody reaches your Auth Agent server.",
+        )

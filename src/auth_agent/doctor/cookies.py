@@ -1,0 +1,66 @@
+"""What is left of our cookie once it has come through whatever stands before the website."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from auth_agent.doctor.finding import Finding, failure, ok, warning
+from auth_agent.settings import Settings
+from auth_agent.wire import HttpResponse
+
+# Several Set-Cookie are joined by commas, and the date in Expires holds one, too.
+_BORDER = re.compile(r",\s*(?=[^;,=\s]+=)")
+_OURS = re.compile(r"(__Host-|__Secure-)?auth_agent_login_")
+
+
+def examine_cookies(response: HttpResponse, settings: Settings) -> Iterator[Finding]:
+    """Of the answer that starts a sign-in: it always sets exactly one cookie of ours."""
+    ours = [c for c in _BORDER.split(response.headers.get("set-cookie", "")) if _OURS.match(c)]
+    if not ours:
+        yield failure(
+            "website.cookie_missing",
+            "The website's cookie does not get through to the browser: every sign-in would end "
+            "with state_unknown.",
+            "Let the proxy pass Set-Cookie on as it is (nginx: proxy_hide_header, proxy_ignore_"
+            "headers; a CDN: no caching below AUTH_AGENT_PREFIX).",
+        )
+        return
+    changes = list(_changes(ours[0], settings))
+    if changes:
+        yield failure(
+            "website.cookie_changed",
+            f"The website's cookie is changed on its way to the browser: {', '.join(changes)}.",
+            "Let the proxy pass Set-Cookie on as it is (nginx: proxy_cookie_domain, "
+            "proxy_cookie_path, proxy_cookie_flags).",
+        )
+    else:
+        yield ok("website.cookie", f"Its cookie arrives as it was set{_kind(settings)}.")
+    if "no-store" not in response.headers.get("cache-control", ""):
+        yield warning(
+            "website.cacheable",
+            "Cache-Control: no-store is lost on the way: a cache may give one agent's sign-in to "
+            "another.",
+            "Let the proxy pass Cache-Control on, and cache nothing below AUTH_AGENT_PREFIX.",
+        )
+
+
+def _changes(cookie: str, settings: Settings) -> Iterator[str]:
+    pair, *rest = (part.strip() for part in cookie.split(";"))
+    attributes = dict(part.lower().partition("=")[::2] for part in rest)
+    if pair.startswith("__Host-") != settings.secure:
+        yield "another name"
+    if settings.secure and "secure" not in attributes:
+        yield "Secure is missing"
+    if "httponly" not in attributes:
+        yield "HttpOnly is missing"
+    if "domain" in attributes:
+        yield "Domain is set"
+    if attributes.get("path") != "/":
+        yield "Path is not /"
+    if attributes.get("samesite") == "strict":
+        yield "SameSite is Strict, so that it does not come back from the server"
+
+
+def _kind(settings: Settings) -> str:
+    return " (__Host-, Secure)" if settings.secure else ""

@@ -1,0 +1,41 @@
+"""All of it, one thing after the other; what cannot be asked is left out and named."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from auth_agent.doctor.client import examine_client
+from auth_agent.doctor.configuration import examine_settings
+from auth_agent.doctor.finding import Finding
+from auth_agent.doctor.server import examine_server
+from auth_agent.doctor.sessions import examine_sessions
+from auth_agent.doctor.website import examine_website
+from auth_agent.settings import Settings
+from auth_agent.site import Hooks, Site
+from auth_agent.wire import Flow
+
+
+def examine(
+    settings: Settings,
+    *,
+    visited: str | None = None,
+    proxy: str | None = None,
+    clock: Callable[[], float] = time.time,
+    random: Callable[[int], bytes] = os.urandom,
+) -> Flow[list[Finding]]:
+    """A dozen exchanges at most, each within the transport's bounds, so that it always ends.
+
+    `visited` is the origin at which visitors meet the website, where that is not its base URL;
+    `proxy` is what stands between this machine and the server.
+    """
+    site = Site.open(settings, Hooks(), clock=clock, random=random)
+    found = list(examine_settings(settings))
+    metadata, of_server = yield from examine_server(site, proxy)
+    found += of_server
+    if metadata is not None:
+        found += yield from examine_client(site, metadata)
+    found += yield from examine_website(settings, visited or settings.base_url, metadata)
+    found.append((yield from examine_sessions(site)))
+    return found

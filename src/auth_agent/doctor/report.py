@@ -1,0 +1,145 @@
+"""What a doctor's command does: read the settings, examine, and tell people or programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import msgspec
+
+from auth_agent import drive
+from auth_agent.doctor.configuration import wrong_settings
+from auth_agent.doctor.examination import examine
+from auth_agent.doctor.finding import LEVELS, Finding, is_well, plain
+from auth_agent.errors import SettingsError
+from auth_agent.settings import Settings
+from auth_agent.url import normal_origin, url_problem
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DOCTOR_EXIT_CODES = (
+    "Exit codes: 0 all is well (there may be notes and warnings), 1 something is wrong, "
+    "2 wrong usage."
+)
+SITE_HELP = (
+    "The address that visitors of the website use, e.g. https://shop.example; default: its base "
+    "URL."
+)
+MAX_WIDTH = 100
+_MARKS = {
+    "ok": ("✓", "green"),
+    "note": ("·", "cyan"),
+    "warning": ("!", "yellow"),
+    "failure": ("✗", "bold red"),
+}
+
+
+def read_site(url: str) -> str:
+    """An origin as browsers write it; raises `ValueError` with the problem."""
+    problem = url_problem(url, origin=True)
+    if problem is not None:
+        raise ValueError(problem)
+    return normal_origin(url)
+
+
+def consult(
+    read_settings: Callable[[], Settings],
+    *,
+    visited: str | None = None,
+    as_json: bool = False,
+    more: Iterable[Finding] = (),
+    file: IO[str] | None = None,
+    no_color: bool = False,
+) -> int:
+    """Prints what is found, `more` first, to `file` or stdout; returns the exit code."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(file=file, no_color=no_color or None)
+    settings: Settings | None = None
+    found = list(more)
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        found += wrong_settings(error)
+    if settings is not None:
+        found += _examine(settings, visited, None if as_json else console)
+    if as_json:
+        (file or sys.stdout).write(json.dumps(msgspec.to_builtins(found), indent=2) + "\n")
+    else:
+        _tell(console, settings, found)
+    return 0 if is_well(found) else 1
+
+
+def proxy_to(url: str) -> str | None:
+    """The proxy that the environment puts between this machine and a server, without its user."""
+    parts, known = urlsplit(url), getproxies()
+    proxy = known.get(parts.scheme) or known.get("all")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return None
+    return plain(urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2])
+
+
+def _examine(settings: Settings, visited: str | None, console: Console | None) -> list[Finding]:
+    flow = examine(settings, visited=visited, proxy=proxy_to(settings.issuer))
+    try:
+        if console is None or not console.file.isatty():
+            return drive.run(flow)
+        with console.status("Asking the server and the website …"):
+            return drive.run(flow)
+    finally:
+        drive.close()
+
+
+def _tell(console: Console, settings: Settings | None, found: Sequence[Finding]) -> None:
+    title = "With these settings the website does not start."
+    if settings is not None:
+        title = f"{settings.base_url}, a website of {settings.issuer}"
+    _print(console, "", title, "bold")
+    for area, findings in groupby(found, key=lambda finding: finding.check.partition(".")[0]):
+        console.print()
+        _print(console, "", area.capitalize(), "bold")
+        for finding in findings:
+            mark, style = _MARKS[finding.level]
+            _print(console, f"  {mark} ", finding.message, mark_style=style)
+            _print(console, "    → ", finding.remedy, "" if _is_bad(finding) else "dim")
+    console.print()
+    console.print(_summary(found), highlight=False)
+
+
+def _print(
+    console: Console, mark: str, text: str, style: str = "", *, mark_style: str = "dim"
+) -> None:
+    """Wraps between words alone, so that what people copy stays whole."""
+    from rich.text import Text  # noqa: PLC0415
+
+    width = max(min(console.width, MAX_WIDTH) - len(mark), 20)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines):
+        margin = " " * len(mark) if number else mark
+        console.print(Text.assemble((margin, mark_style), (line, style)), soft_wrap=True)
+
+
+def _is_bad(finding: Finding) -> bool:
+    return finding.level in ("warning", "failure")
+
+
+def _summary(found: Sequence[Finding]) -> str:
+    counts = {level: sum(finding.level == level for finding in found) for level in LEVELS}
+    many = {
+        level: f"{counts[level]} {level}{'s' if counts[level] != 1 else ''}"
+        for level in ("failure", "warning", "note")
+        if counts[level]
+    }
+    listed = ", ".join(many.values())
+    if counts["failure"]:
+        return f"[bold red]Something is wrong:[/bold red] {listed}."
+    if counts["warning"]:
+        return f"[bold yellow]Nothing is broken,[/bold yellow] but look at {listed}."
+    return f"[bold green]All is well.[/bold green]{f' {listed}.' if listed else ''}"

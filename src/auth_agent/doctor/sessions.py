@@ -1,0 +1,45 @@
+"""Where sessions are kept, and whether it can be written to."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from auth_agent.doctor.finding import Finding, failure, in_words, note, ok, plain
+from auth_agent.errors import AuthError
+from auth_agent.seal import encode
+from auth_agent.site import Site
+from auth_agent.wire import Flow, ask
+
+
+def examine_sessions(site: Site) -> Flow[Finding]:
+    """Writes one key that is gone a second later: a replica answers, too, but takes nothing."""
+    url = site.settings.store_url
+    if url is None:
+        return note(
+            "sessions.in_cookies",
+            "Sessions live in signed cookies: nothing to run, but nobody can end one from outside, "
+            "and the server's back-channel logout has no effect.",
+            "Where that matters set AUTH_AGENT_SESSION_STORE=redis://…",
+        )
+    key = f"auth_agent:doctor:{encode(site.random(9))}"
+    try:
+        yield from ask(url, ("SET", key, 1, "EX", 1))
+    except (AuthError, ValueError) as error:
+        why = in_words(error) if isinstance(error, AuthError) else "AUTH_AGENT_SESSION_STORE is odd"
+        return failure(
+            "sessions.unavailable",
+            f"The session store {_shown(url)} cannot be used: {why}.",
+            "Start Redis, or correct host, port, user and password in AUTH_AGENT_SESSION_STORE. "
+            "While it is away nobody can sign in.",
+        )
+    return ok("sessions.store", f"Sessions are kept at {_shown(url)}, which can be written to.")
+
+
+def _shown(url: str) -> str:
+    """Without user and password."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "in AUTH_AGENT_SESSION_STORE"
+    return plain(f"{parts.scheme}://{parts.hostname or ''}{port}")

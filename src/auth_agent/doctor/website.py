@@ -1,0 +1,230 @@
+"""The website as a visitor meets it: through DNS, TLS and whatever proxy stands before it.
+
+Opens the page that starts a sign-in and looks at where it leads; nothing there is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+import msgspec
+
+from auth_agent.doctor.cookies import examine_cookies
+from auth_agent.doctor.finding import (
+    Finding,
+    failure,
+    in_words,
+    is_certificate_problem,
+    note,
+    ok,
+    plain,
+    speaks_no_tls,
+    warning,
+)
+from auth_agent.errors import AuthError, ServerUnavailable
+from auth_agent.metadata import Metadata
+from auth_agent.settings import Settings
+from auth_agent.url import normal_origin
+from auth_agent.wire import Flow, HttpRequest, HttpResponse, send
+
+GATEWAY = (502, 503, 504)
+
+
+def examine_website(
+    settings: Settings, visited: str, metadata: Metadata | None
+) -> Flow[list[Finding]]:
+    """`visited` is the origin that visitors use."""
+    url = f"{visited}{settings.prefix}/login"
+    found = list(_judge_address(settings, visited))
+    try:
+        response = yield from send(_visit(url))
+    except ServerUnavailable as error:
+        return [*found, _unreachable(visited, error)]
+    except AuthError as error:
+        return [*found, _unreadable(url, error)]
+    found += judge_login(response, settings, url, metadata)
+    if url.startswith("https:") and urlsplit(url).port in (None, 443):
+        found += yield from _examine_http(url)
+    return found
+
+
+def _visit(url: str) -> HttpRequest:
+    return HttpRequest("GET", url, (("Accept", "application/json"),))
+
+
+def _judge_address(settings: Settings, visited: str) -> Iterator[Finding]:
+    """What agents are sent back to must be where they came from, or their cookies stay behind."""
+    if visited == settings.base_url:
+        return
+    if visited.startswith("https:") and settings.base_url.startswith("http:"):
+        why = "agents would be sent back over http, without the cookies of their sign-in"
+    else:
+        why = "agents would be sent back to another address than they came from, and cookies of "
+        why += "one are not sent to the other"
+    yield failure(
+        "website.base_url",
+        f"Visitors use {visited}, and AUTH_AGENT_BASE_URL is {settings.base_url}: {why}.",
+        f"Set AUTH_AGENT_BASE_URL={visited} and register the redirect URI "
+        f"{visited}{settings.prefix}/callback",
+    )
+
+
+def _unreachable(visited: str, error: ServerUnavailable) -> Finding:
+    if is_certificate_problem(error):
+        return warning(
+            "website.certificate",
+            f"{visited} cannot be trusted from here: {in_words(error)}.",
+            "Renew the certificate, with the whole chain; agents refuse it as this machine does.",
+        )
+    if speaks_no_tls(error):
+        return failure(
+            "website.no_tls",
+            f"What answers at {visited} speaks http, not https.",
+            "Put a proxy with TLS before the website, or correct AUTH_AGENT_BASE_URL.",
+        )
+    return note(
+        "website.not_running",
+        f"{visited} does not answer ({in_words(error)}); proxy and cookies were not looked at.",
+        "Start the website, or correct AUTH_AGENT_BASE_URL, and ask again.",
+    )
+
+
+def _unreadable(url: str, error: AuthError) -> Finding:
+    large = error.code == "answer_too_large"
+    why = "it is larger than 256 KiB" if large else "it is compressed, which nobody asked for"
+    return failure(
+        "website.unreadable",
+        f"What answers at {url} is not this website's sign-in: {why}.",
+        "Is the middleware installed in the application that runs there, and does the proxy pass "
+        "the answers below AUTH_AGENT_PREFIX on as they are?",
+    )
+
+
+def judge_login(
+    response: HttpResponse, settings: Settings, url: str, metadata: Metadata | None
+) -> Iterator[Finding]:
+    """What the page that starts a sign-in says of the website, and of what stands before it."""
+    if 300 <= response.status < 400:
+        target = _target(url, response)
+        asked = dict(parse_qsl(urlsplit(target).query))
+        if {"client_id", "redirect_uri", "state"} <= asked.keys():
+            yield from _judge_sign_in(asked, target, settings, metadata)
+            yield from examine_cookies(response, settings)
+        else:
+            yield _redirected(url, target)
+    elif (cause := _own_refusal(response)) is not None:
+        yield failure(
+            "website.sign_in_fails",
+            f"The website answers, but cannot start a sign-in: {cause}.",
+            "If all is well with the server above, the website runs with other settings or in "
+            "another network than this command: compare the two, and restart it.",
+        )
+    elif response.status in GATEWAY:
+        yield warning(
+            "website.gateway",
+            f"{url} answers {response.status}: a proxy is there, and the website behind it is not.",
+            "Start the website, and correct the address at which the proxy looks for it.",
+        )
+    else:
+        yield failure(
+            "website.no_middleware",
+            f"Something answers {response.status} at {url}, but not this website's sign-in.",
+            "Is the middleware installed in the application that runs there, with the same "
+            "AUTH_AGENT_PREFIX, and does the proxy pass everything below it on?",
+        )
+
+
+def _judge_sign_in(
+    asked: dict[str, str], target: str, settings: Settings, metadata: Metadata | None
+) -> Iterator[Finding]:
+    differing = []
+    if asked["redirect_uri"] != settings.redirect_uri:
+        differing.append(f"the redirect URI is {plain(asked['redirect_uri'])}")
+    if asked["client_id"] != settings.client_id:
+        differing.append(f"the client is {plain(asked['client_id'])}")
+    if metadata is not None and not _is_at(target, metadata.authorization_endpoint):
+        differing.append(f"the server is {plain(_origin(target))}")
+    if differing:
+        yield failure(
+            "website.other_settings",
+            f"The website runs with other settings than these: {'; '.join(differing)}.",
+            "Restart the website with these settings, or ask where its own are set.",
+        )
+    else:
+        yield ok("website.answers", "The website answers and sends agents to this server.")
+
+
+def _is_at(url: str, endpoint: str) -> bool:
+    return url.partition("?")[0] == endpoint.partition("?")[0]
+
+
+def _redirected(url: str, target: str) -> Finding:
+    here, there = urlsplit(url), urlsplit(target)
+    if target == url:
+        return failure(
+            "website.redirect_loop",
+            f"{url} redirects to itself: behind its proxy the application believes to be on http.",
+            "Let the proxy send X-Forwarded-Proto, and the application trust it (Django: "
+            "SECURE_PROXY_SSL_HEADER; uvicorn: --proxy-headers --forwarded-allow-ips).",
+        )
+    if here.path == there.path and _origin(url) != _origin(target):
+        origin = plain(_origin(target))
+        return failure(
+            "website.moved",
+            f"{_origin(url)} sends visitors on to {origin}: cookies of one are not sent to the "
+            "other.",
+            f"Set AUTH_AGENT_BASE_URL={origin}, and register that redirect URI.",
+        )
+    where = f"{_origin(target)}{there.path}" if target else "no address at all"
+    return failure(
+        "website.no_middleware",
+        f"{url} does not lead to a sign-in, but to {plain(where)}.",
+        "Something before the website's middleware answers there: let it pass everything below "
+        "AUTH_AGENT_PREFIX.",
+    )
+
+
+def _own_refusal(response: HttpResponse) -> str | None:
+    """The cause, where it is our middleware that answers (`challenge.refuse`)."""
+    try:
+        document = msgspec.json.decode(response.body, type=dict[str, object])
+    except ValueError:
+        return None
+    return plain(document.get("error")) if {"login_url", "issuer"} <= document.keys() else None
+
+
+def _examine_http(url: str) -> Flow[list[Finding]]:
+    """Whoever types the name without a scheme comes by http first."""
+    http = f"http:{url.partition(':')[2]}"
+    try:
+        response = yield from send(_visit(http))
+    except AuthError:
+        return []  # nobody answers there, which is well
+    target = _target(http, response)
+    if 300 <= response.status < 400 and _origin(target) == _origin(url):
+        return [ok("website.https", "Who comes by http is led to https.")]
+    return [
+        warning(
+            "website.http_open",
+            "The website's name answers on http, too, and does not lead to https: cookies of a "
+            "sign-in that begins there are lost.",
+            "Let the proxy redirect all of http to https, and send Strict-Transport-Security.",
+        )
+    ]
+
+
+def _target(url: str, response: HttpResponse) -> str:
+    """Where a redirect leads; "" where to is no URL."""
+    try:
+        return urlsplit(urljoin(url, response.headers.get("location", ""))).geturl()
+    except ValueError:
+        return ""
+
+
+def _origin(url: str) -> str:
+    """ "" for what is no URL."""
+    try:
+        return normal_origin(url)
+    except ValueError:
+        return ""
