@@ -16,6 +16,7 @@ import msgspec
 
 from auth_agent.agent import Agent
 from auth_agent.errors import ServerMisbehaved
+from auth_agent.jws import past
 from auth_agent.seal import Seal, encode
 from auth_agent.secret import Discreet
 from auth_agent.settings import Settings
@@ -202,11 +203,12 @@ def _agent(claims: Mapping[str, Any], tokens: Tokens, settings: Settings, now: f
     asked = tuple(settings.scope.split())
     email = _text(claims, "email")
     permissions = claims.get("permissions")
+    signed_in_at = past(claims.get("auth_time"), now)
     return Agent(
         id=claims["sub"],
         issuer=settings.issuer,
         client_id=settings.client_id,
-        authenticated_at=_signed_in_at(claims, now),
+        authenticated_at=int(now) if signed_in_at is None else signed_in_at,
         expires_at=int(now) + settings.session_lifetime,
         model=_text(claims, "model") or _text(claims, "model_name"),
         email=email,
@@ -216,13 +218,6 @@ def _agent(claims: Mapping[str, Any], tokens: Tokens, settings: Settings, now: f
         permissions=_texts(permissions),
         claims={name: value for name, value in claims.items() if name not in _NOT_KEPT},
     )
-
-
-def _signed_in_at(claims: Mapping[str, Any], now: float) -> int:
-    value = claims.get("auth_time")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return int(now)
-    return int(min(value, now))
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str | None:
