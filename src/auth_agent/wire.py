@@ -213,7 +213,9 @@ def split_cookies(header: str) -> Iterator[tuple[str, str]]:
     for pair in header.split(";"):
         name, equals, value = pair.partition("=")
         if equals:
-            yield name.strip(), value.strip()
+            # RFC 6265 5.2 knows two kinds of whitespace. `strip()` knows many more, so that another
+            # host's cookie called "\x85__Host-…" would count as ours.
+            yield name.strip(" \t"), value.strip(" \t")
 
 
 def find_cookie(header: str, name: str) -> str | None:

@@ -198,6 +198,13 @@ class TestForgery:
         assert SEAL.unsign(text) is None
         assert SEAL.decrypt("transaction", text) is None
 
+    @pytest.mark.parametrize("space", ["\x85", "\xa0", "\x0b", "\x0c", "\x1c", "\x1f", "\u3000"])
+    def test_a_name_with_other_whitespace_is_another_name(self, browser, space):
+        """Such a cookie has no `__Host-` prefix: a neighbouring host could have set it."""
+        browser.sign_in()
+        browser.cookies = {f"{space}{NAME}": browser.cookies[NAME]}
+        assert browser.agent is None
+
     def test_a_huge_cookie_header_is_not_read(self, browser):
         browser.sign_in()
         browser.cookies["padding"] = "x" * 17_000
