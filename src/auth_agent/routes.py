@@ -91,6 +91,7 @@ class Routes:
     def _finish(self, visit: Visit, callback: login.Callback, begun: Transaction) -> Flow[Outcome]:
         cleared = transaction.clear(begun.cookie_name, self._settings)
         try:
+            since = 0 if self._store is None else (yield from self._store.count_ends())
             session = yield from login.finish(callback, begun, self._spent, self._site)
             refusal = judge_site(session.agent, self._settings)
             if refusal is not None and not self._settings.report_only:
@@ -98,11 +99,17 @@ class Routes:
             session = yield from self._tell_sign_in(session)
             cookie = session_cookie(session, self._site)
             if self._store is not None:
-                yield from self._store.create(session)
+                yield from self._open(session, since, self._store)
         except AuthError as error:
             return (yield from self._refuse(visit, error, begun.next, (cleared,)))
         log_event("signed_in", agent=session.agent.id, client=session.agent.client_id)
         return redirect(begun.next, cookies=(cleared, cookie))
+
+    def _open(self, session: Session, since: int, store: Store) -> Flow[None]:
+        if not (yield from store.create(session, since=since)):
+            raise SignInRefused(
+                "The agent's sessions were ended while it signed in.", code="session_ended"
+            )
 
     def _tell_sign_in(self, session: Session) -> Flow[Session]:
         hook = self._site.hooks.on_sign_in

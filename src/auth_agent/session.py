@@ -135,9 +135,13 @@ class SessionReader:
 
 
 def is_alive(session: Session, site: Site, now: float) -> bool:
-    """Within its absolute and its idle lifetime, as they are set today."""
+    """Within its absolute and its idle lifetime, as they are set today.
+
+    A longer setting does not lengthen what has begun: the store's lists know it no longer.
+    """
     return (
         session.created_at <= now + SKEW
+        and now < session.agent.expires_at
         and now < session.created_at + site.settings.session_lifetime
         and now < session.seen_at + site.settings.session_idle
     )

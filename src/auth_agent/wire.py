@@ -19,6 +19,7 @@ from auth_agent.secret import Discreet
 
 T = TypeVar("T")
 Headers = tuple[tuple[str, str], ...]
+Command = tuple[str | bytes | int, ...]
 
 MAX_COOKIE_HEADER = 16_384
 
@@ -89,7 +90,7 @@ class Ask(Discreet, frozen=True):
     """Ask Redis; the result is a list with one answer for each command, done all or not at all."""
 
     url: str
-    commands: tuple[tuple[str | bytes | int, ...], ...]
+    commands: tuple[Command, ...]
 
     def __repr__(self) -> str:
         return f"Ask({', '.join(str(command[0]) for command in self.commands)})"
@@ -127,7 +128,7 @@ def sleep(seconds: float) -> Flow[None]:
     yield Sleep(seconds)
 
 
-def ask(url: str, *commands: tuple[str | bytes | int, ...]) -> Flow[list[Any]]:
+def ask(url: str, *commands: Command) -> Flow[list[Any]]:
     answers: list[Any] = yield Ask(url, commands)
     return answers
 

@@ -74,6 +74,16 @@ class TestLifetime:
         assert shorter.agent is None
         assert site.agent is not None
 
+    def test_a_longer_setting_counts_for_new_sessions_only(self, make_site, clock):
+        site = make_site(session_lifetime=600, session_idle=600)
+        site.sign_in()
+        longer = make_site()
+        longer.cookies = site.cookies
+        clock.advance(599)
+        assert longer.agent is not None
+        clock.advance(1)
+        assert longer.agent is None
+
     def test_a_cookie_from_the_future_is_none(self, browser, clock):
         browser.sign_in()
         clock.advance(-61)
