@@ -12,7 +12,7 @@ from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable, To
 from auth_agent.jwks import Key, KeySet, jwks_request, parse_jwks
 from auth_agent.jws import Header
 from auth_agent.metadata import Metadata, is_metadata, metadata_requests, parse_metadata
-from auth_agent.wire import Flow, join, send, spawn
+from auth_agent.wire import Flow, is_trouble, join, send, spawn
 
 UNKNOWN_KEY_SECONDS = 10
 RETRY_SECONDS = 30
@@ -106,18 +106,20 @@ class Provider:
         if metadata.jwks_uri is None:
             raise ServerMisbehaved("The server publishes no keys.", code="jwks_empty")
         response = yield from send(jwks_request(metadata.jwks_uri))
-        if response.status >= 500:
+        if is_trouble(response):
             raise ServerUnavailable(f"The server's key set answered {response.status}.")
         self._keys = parse_jwks(response, now=self._clock())
         return self._keys
 
     def _fetch_metadata(self) -> Flow[Metadata]:
         first, second = metadata_requests(self._issuer)
-        response = yield from send(first)
-        if not is_metadata(response):
-            response = yield from send(second)
-        if response.status >= 500:
-            raise ServerUnavailable(f"The server's metadata answered {response.status}.")
+        answers = [(yield from send(first))]
+        if not is_metadata(answers[0]):
+            answers.append((yield from send(second)))
+        response = answers[-1]
+        troubled = [answer.status for answer in answers if is_trouble(answer)]
+        if troubled and not is_metadata(response):
+            raise ServerUnavailable(f"The server's metadata answered {troubled[0]}.")
         if response.status == 200 and not is_metadata(response):
             raise ServerMisbehaved("The server's metadata is not JSON.", code="metadata_missing")
         self._metadata = parse_metadata(

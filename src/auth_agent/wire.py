@@ -133,6 +133,11 @@ def ask(url: str, *commands: Command) -> Flow[list[Any]]:
     return answers
 
 
+def is_trouble(response: HttpResponse) -> bool:
+    """Whether the server says that it cannot answer now, which is no answer at all."""
+    return response.status >= 500 or response.status == 429
+
+
 def json_object(response: HttpResponse, what: str) -> dict[str, Any]:
     """The JSON object in an answer; raises `ServerMisbehaved` naming `what` it should have been."""
     try:

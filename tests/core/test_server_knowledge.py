@@ -49,6 +49,14 @@ class TestMetadata:
             ("token_endpoint", "http://auth.example/token", "metadata_invalid"),
             ("token_endpoint", "http://127.0.0.1/token", "metadata_invalid"),
             ("token_endpoint", 7, "metadata_invalid"),
+            ("token_endpoint", "", "metadata_invalid"),
+            ("token_endpoint", ["https://auth.example/token"], "metadata_invalid"),
+            ("authorization_endpoint", "https://evil.example\\.auth.example/", "metadata_invalid"),
+            ("authorization_endpoint", "https://auth.example@evil.example/", "metadata_invalid"),
+            ("authorization_endpoint", "https://auth.example/#x", "metadata_invalid"),
+            ("jwks_uri", ABSENT, "metadata_invalid"),
+            ("revocation_endpoint", "http://auth.example/revoke", "metadata_invalid"),
+            ("token_endpoint_auth_methods_supported", {"none": True}, "metadata_invalid"),
             ("jwks_uri", "http://auth.example/jwks", "metadata_invalid"),
             ("userinfo_endpoint", "http://auth.example/userinfo", "metadata_invalid"),
             ("introspection_endpoint", "ftp://auth.example", "metadata_invalid"),
@@ -82,6 +90,20 @@ class TestMetadata:
         assert int(dict(reply.headers)["Retry-After"]) > 0
         assert browser.request("/").agent is None, "the site itself is up"
         del server.answers[WELL_KNOWN]
+        assert browser.sign_in().status == 303
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    @pytest.mark.parametrize("second", [404, 429, 502])
+    def test_a_server_in_trouble_is_503(self, browser, server, status, second):
+        """What the second place says of itself does not make the first one's trouble a mistake."""
+        server.answers[WELL_KNOWN] = HttpResponse(status, {}, b"")
+        server.answers[OPENID] = HttpResponse(second, {}, b"")
+        assert browser.request("/auth-agent/login").status == 503
+
+    def test_the_second_place_counts_although_the_first_is_in_trouble(self, browser, server):
+        document = server.answer(_get(server.issuer + WELL_KNOWN))
+        server.answers[WELL_KNOWN] = HttpResponse(500, {}, b"")
+        server.answers[OPENID] = document
         assert browser.sign_in().status == 303
 
     def test_is_kept_when_the_server_goes_away(self, browser, server, clock):
