@@ -20,6 +20,8 @@ from auth_agent.wire import Cookie, Pass, Reply, Visit
 
 __all__ = ["AsgiVisit", "AuthAgentMiddleware", "Entry", "body_reader", "send_reply"]
 
+BODY_SECONDS = 10.0
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -99,14 +101,17 @@ def body_reader(receive: Receive) -> Callable[[int], Awaitable[bytes | None]]:
     """Reads a body that belongs to a route of ours; the application's bodies are never touched."""
 
     async def read(limit: int) -> bytes | None:
-        body = b""
-        while len(body) <= limit:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                return body if len(body) <= limit else None
+        import anyio  # noqa: PLC0415
+
+        body = bytearray()
+        with anyio.move_on_after(BODY_SECONDS):
+            while len(body) <= limit:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    return bytes(body) if len(body) <= limit else None
         return None
 
     return read

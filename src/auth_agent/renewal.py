@@ -9,7 +9,7 @@ import msgspec
 from auth_agent.errors import AuthError, SignInRefused
 from auth_agent.introspection import introspection_request, parse_introspection
 from auth_agent.seal import encode
-from auth_agent.session import Session, StoredTokens, read_refresh_token
+from auth_agent.session import Session, StoredTokens, read_refresh_token, seal_refresh_token
 from auth_agent.site import Site
 from auth_agent.store import Store
 from auth_agent.token import Tokens, parse_tokens, refresh_request
@@ -30,12 +30,16 @@ def is_due(session: Session, site: Site, now: float) -> bool:
 def renew(session: Session, site: Site) -> Flow[Session | None]:
     """The session of a cookie for another idle lifetime; None where the server has ended it.
 
-    A server that cannot be reached ends nothing: a good session stays good.
+    A server that cannot be reached ends nothing: a good session stays good. One whose refresh token
+    was sealed with a secret that is no longer ours ends: nobody could be asked about it.
     """
     refresh_token = read_refresh_token(session, site.seal)
-    renewed = msgspec.structs.replace(session, seen_at=int(site.clock()))
-    if refresh_token is None:
+    renewed = _seen(session, int(site.clock()))
+    if session.refresh_token is None:
         return renewed
+    if refresh_token is None:
+        return None
+    renewed = seal_refresh_token(renewed, refresh_token, site.seal)
     try:
         metadata = yield from site.provider.metadata()
         request = introspection_request(refresh_token, "refresh_token", site.credentials(metadata))
@@ -47,13 +51,19 @@ def renew(session: Session, site: Site) -> Flow[Session | None]:
     return renewed if active else None
 
 
+def wants_keeping(session: Session, site: Site) -> bool:
+    """Whether a stored session in use has to be written anew: its tokens end, or it was seen."""
+    now = site.clock()
+    return _is_stale(session, now) or now >= session.seen_at + min(
+        60, site.settings.session_idle / 4
+    )
+
+
 def keep(session: Session, store: Store, site: Site) -> Flow[Session | None]:
-    """A stored session in use: seen again, with tokens that are good; None where it has ended."""
+    """The session seen again, with tokens that are good; None where it has ended."""
     now = site.clock()
     if _is_stale(session, now):
         return (yield from _refresh(session, store, site))
-    if now < session.seen_at + min(60, site.settings.session_idle / 4):
-        return session
     return (yield from _write(session, store, lambda current: _seen(current, int(now))))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from auth_agent.challenge import (
     resource_metadata,
 )
 from auth_agent.errors import AuthError, SignInRefused
-from auth_agent.events import log_event
+from auth_agent.events import log_event, logger
 from auth_agent.logout import is_own_request, revoke
 from auth_agent.policy import judge_site
 from auth_agent.reply import json_reply, page, post_button, redirect
@@ -119,6 +120,15 @@ class Routes:
         agent = msgspec.structs.replace(session.agent, account_id=str(account_id))
         return msgspec.structs.replace(session, agent=agent)
 
+    def _tell(self, hook: Callable[[Any], Any] | None, subject: object) -> Flow[None]:
+        """Whoever listens and fails changes nothing: what happened has happened."""
+        if hook is None:
+            return
+        try:
+            yield from call(hook, subject)
+        except Exception:  # noqa: BLE001  # the website's own mistake, which its log shows
+            logger.exception("A hook of this website has failed.")
+
     def _logout(self, visit: Visit) -> Outcome | Flow[Outcome]:
         if visit.method in ("GET", "HEAD"):
             return page(
@@ -145,9 +155,13 @@ class Routes:
         cookies: tuple[Cookie, ...] = (cleared_cookie(self._settings),)
         if session is not None:
             revoked = yield from revoke(session, self._site)
-            log_event("signed_out", agent=session.agent.id, revoked=revoked)
-            if self._site.hooks.on_sign_out is not None:
-                yield from call(self._site.hooks.on_sign_out, session.agent)
+            log_event(
+                "signed_out",
+                agent=session.agent.id,
+                client=session.agent.client_id,
+                revoked=revoked,
+            )
+            yield from self._tell(self._site.hooks.on_sign_out, session.agent)
             if self._store is None:
                 self._sessions.forget()
                 cookies += (tombstone(session, self._settings),)
@@ -175,8 +189,7 @@ class Routes:
         self, visit: Visit, error: AuthError, next_path: str, cookies: tuple[Cookie, ...] = ()
     ) -> Flow[Outcome]:
         log_event("refused", level=logging.WARNING, cause=error.code, status=error.status_code)
-        if self._site.hooks.on_refused is not None:
-            yield from call(self._site.hooks.on_refused, error)
+        yield from self._tell(self._site.hooks.on_refused, error)
         return refuse(visit, self._settings, error, next_path=next_path, cookies=cookies)
 
 

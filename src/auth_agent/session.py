@@ -88,8 +88,7 @@ def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Sessi
         return msgspec.structs.replace(session, tokens=kept)
     if tokens.refresh_token is None:
         return session
-    sealed = site.seal.encrypt("refresh token", tokens.refresh_token.encode(), bound_to=session_id)
-    return msgspec.structs.replace(session, refresh_token=sealed)
+    return seal_refresh_token(session, tokens.refresh_token, site.seal)
 
 
 class SessionReader:
@@ -160,6 +159,12 @@ def read_refresh_token(session: Session, seal: Seal) -> str | None:
         return None
     sealed = seal.decrypt("refresh token", session.refresh_token, bound_to=session.id)
     return sealed.data.decode() if sealed else None
+
+
+def seal_refresh_token(session: Session, refresh_token: str, seal: Seal) -> Session:
+    """Encrypted with the newest secret, for this session alone."""
+    sealed = seal.encrypt("refresh token", refresh_token.encode(), bound_to=session.id)
+    return msgspec.structs.replace(session, refresh_token=sealed)
 
 
 def session_cookie(session: Session, site: Site) -> Cookie:

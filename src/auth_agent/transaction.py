@@ -67,20 +67,20 @@ def recall(visit: Visit, state: str | None, site: Site) -> Transaction:
         raise SignInRefused("The answer carries no state.", code="state_missing")
     name = _name(state, site.settings) if _STATE.fullmatch(state) else None
     value = visit.cookie(name) if name else None
-    sealed = site.seal.decrypt("transaction", value, bound_to=name) if name and value else None
-    if name is None or sealed is None:
+    opened = _open(name, value, site.seal) if name and value else None
+    if name is None or opened is None:
         raise SignInRefused(
             "This browser has not started the sign-in that ends here, or has ended it already.",
             code="state_unknown",
         )
-    content = msgspec.json.decode(sealed.data, type=_Content)
+    content, generation = opened
     now = site.clock()
     if not now - LIFETIME < content.started_at <= now + 60:
         raise SignInRefused(
             "This sign-in was started too long ago; it must end within 15 minutes.",
             code="state_expired",
         )
-    return _restore(state, content.next, name, site.seal, sealed.generation)
+    return _restore(state, content.next, name, site.seal, generation)
 
 
 def clear(name: str, settings: Settings) -> Cookie:
@@ -151,5 +151,16 @@ def _started_at(name: str, value: str, seal: Seal) -> int:
 
     (A planted one is the first to go; a good one is never crowded out by it.)
     """
+    opened = _open(name, value, seal)
+    return opened[0].started_at if opened else 0
+
+
+def _open(name: str, value: str, seal: Seal) -> tuple[_Content, int] | None:
+    """What is in the cookie, and which of the secrets made it."""
     sealed = seal.decrypt("transaction", value, bound_to=name)
-    return msgspec.json.decode(sealed.data, type=_Content).started_at if sealed else 0
+    if sealed is None:
+        return None
+    try:
+        return msgspec.json.decode(sealed.data, type=_Content), sealed.generation
+    except msgspec.MsgspecError:  # sealed by an older or newer release
+        return None

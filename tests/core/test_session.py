@@ -145,6 +145,32 @@ class TestSecrets:
         new.cookies = both.cookies
         assert new.agent.id == "agent_7", "signed by the first of the list"
 
+    def test_what_is_encrypted_moves_to_the_newest_too(self, make_site, server, clock):
+        """Or nobody could be asked about the agent once the old secret has gone."""
+        old = make_site(secret=OLD)
+        old.sign_in()
+        both = make_site(secret=[NEW, OLD])
+        both.cookies = old.cookies
+        clock.advance(1_800)
+        assert both.agent is not None
+        new = make_site(secret=NEW)
+        new.cookies = both.cookies
+        server.active.clear()
+        clock.advance(1_800)
+        assert new.agent is None
+
+    def test_nobody_stays_whom_the_server_cannot_be_asked_about(self, make_site, clock):
+        """A refresh token of a secret that has gone, in a session that is still ours."""
+        site = make_site(secret=NEW)
+        site.sign_in()
+        signer = Seal([Secret(NEW)], "https://auth.example", "client_shop", "https://shop.example")
+        content = signer.unsign(site.cookies[NAME])
+        sealed = re.search(rb'"refresh_token":"([^"]+)"', content)[1]
+        site.cookies[NAME] = signer.sign(content.replace(sealed, b"A" * len(sealed)))
+        assert site.agent is not None
+        clock.advance(1_800)
+        assert site.agent is None
+
     def test_another_secret_is_as_if_there_were_no_cookie(self, make_site):
         site = make_site(secret=OLD)
         site.sign_in()

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 import pytest
 
 from auth_agent import ServerUnavailable
+from auth_agent.seal import Seal
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
 from auth_agent.wire import HttpResponse
@@ -179,6 +180,17 @@ class TestCallback:
 
     def test_other_methods_are_refused(self, browser):
         assert browser.request("/auth-agent/callback", method="POST").status == 405
+
+
+def test_a_transaction_of_another_release_is_none_of_ours(browser):
+    """What is sealed with our secret need not have the shape that we know."""
+    settings = browser.relying_party.settings
+    seal = Seal(settings.secret, settings.issuer, settings.client_id, settings.base_url)
+    url = browser.begin()
+    (name,) = browser.cookies
+    browser.cookies[name] = seal.encrypt("transaction", b'{"another": "shape"}', bound_to=name)
+    assert cause(browser.end(url)) == "state_unknown"
+    assert browser.sign_in().status == 303
 
 
 class TestManyTabs:
