@@ -35,6 +35,51 @@ def test_an_access_token_carries_the_same_agent_as_a_session(api, server):
     assert agent.scopes == ("openid", "email")
 
 
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize(
+    ("claims", "seen"),
+    [
+        ({"email_verified": True}, ("owner@example.com", True)),
+        ({"email_verified": "true"}, ("owner@example.com", False)),
+        ({"email_verified": 1}, ("owner@example.com", False)),
+        ({"email_verified": ABSENT}, ("owner@example.com", False)),
+        ({"email": ABSENT}, (None, False)),
+        ({"email": ""}, (None, False)),
+        ({"email": ["owner@example.com"]}, (None, False)),
+    ],
+)
+def test_an_address_is_verified_only_where_the_token_says_so(api, server, claims, seen, opaque):
+    agent = call(api, token_with(server, claims, opaque)).agent
+    assert (agent.email, agent.email_verified) == seen
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize(
+    ("claims", "field", "value"),
+    [
+        ({"model": ABSENT}, "model", "claude-opus-4"),
+        ({"model_name": ABSENT}, "model", "claude-opus-4"),
+        ({"model": "a", "model_name": "b"}, "model", "a"),
+        ({"model": 7, "model_name": None}, "model", None),
+        ({"permissions": ["refund", 7]}, "permissions", ("refund",)),
+        ({"permissions": "refund"}, "permissions", ()),
+        ({"scope": ["a", "b"]}, "scopes", ()),
+        ({"scope": " a  b "}, "scopes", ("a", "b")),
+        ({"client_id": "client_shop"}, "client_id", "client_shop"),
+    ],
+)
+def test_of_a_strange_claim_nothing_is_made(api, server, claims, field, value, opaque):
+    assert getattr(call(api, token_with(server, claims, opaque)).agent, field) == value
+
+
+def token_with(server, claims, opaque):
+    if not opaque:
+        return server.access_token(**claims)
+    server.active.add("opaque-token")
+    server.introspection.update(claims)
+    return "opaque-token"
+
+
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
 def test_the_scheme_has_no_case(api, server, scheme):
     assert isinstance(call(api, server.access_token(), scheme=scheme), Pass)
@@ -187,6 +232,16 @@ class TestMemory:
         assert isinstance(call(site, token), Pass)
         clock.advance(161)
         assert_invalid(call(site, token), "token_expired")
+
+    def test_ends_with_the_key_that_is_found_to_be_withdrawn(self, make_site, server, clock):
+        """Whoever's token made us look."""
+        site = make_site(protect="/api/*", bearer_recheck=0)
+        token = server.access_token()
+        assert isinstance(call(site, token), Pass)
+        server.rotate()
+        assert isinstance(call(site, server.access_token()), Pass)
+        clock.advance(10)
+        assert_invalid(call(site, token), "key_unknown")
 
     def test_ends_when_the_signing_key_is_withdrawn(self, make_site, server, clock):
         site = make_site(protect="/api/*", bearer_recheck=0)
@@ -342,6 +397,15 @@ class TestOpaque:
     def test_for_us_is_accepted_whoever_asked_for_it(self, api, server, token, aud):
         server.introspection.update(aud=aud, client_id="client_other")
         assert isinstance(call(api, token), Pass)
+
+    @pytest.mark.parametrize("kind", ["Bearer", "bearer", "access_token", ABSENT, None])
+    def test_that_is_an_access_token_is_accepted(self, api, server, token, kind):
+        server.introspection["token_type"] = kind
+        assert isinstance(call(api, token), Pass)
+
+    def test_without_an_owner_of_its_own_has_no_client(self, api, server, token):
+        server.introspection.update(client_id=ABSENT, aud="client_shop")
+        assert call(api, token).agent.client_id == ""
 
     def test_that_is_not_active_is_refused_and_remembered_for_a_moment(self, api, server, clock):
         for _ in range(5):

@@ -197,6 +197,42 @@ class TestKeys:
         del server.answers[JWKS]
         assert browser.sign_in().status == 303
 
+    @pytest.mark.parametrize(
+        ("answer", "status"),
+        [
+            (HttpResponse(500, {}, b""), 503),
+            (HttpResponse(429, {}, b""), 503),
+            (HttpResponse(404, {}, b""), 502),
+            (json_response(200, {"keys": []}), 502),
+        ],
+    )
+    def test_none_at_the_start_is_said(self, browser, server, answer, status):
+        server.answers[JWKS] = answer
+        assert browser.sign_in().status == status
+
+    def test_a_token_without_a_name_makes_us_look_again(self, browser, server):
+        other = ECAlgorithm.to_jwk(FakeServer().key.public_key(), as_dict=True)
+        server.extra_keys = [{**other, "kid": "another"}]
+        assert browser.sign_in().status == 303
+        server.extra_keys = []
+        server.header["kid"] = ABSENT
+        assert browser.sign_in().status == 303
+        assert server.count(JWKS) == 2
+
+    def test_a_known_name_with_another_algorithm_makes_nobody_look(self, browser, server):
+        server.metadata["id_token_signing_alg_values_supported"] = ["ES256", "ES384"]
+        browser.sign_in()
+        server.header["alg"] = "ES384"
+        assert cause(browser.sign_in()) == "key_unknown"
+        assert server.count(JWKS) == 1
+
+    def test_an_address_that_metadata_lack_is_said(self, make_site, server):
+        server.metadata["jwks_uri"] = ABSENT
+        site = make_site(identity="introspection", protect="/api/*")
+        headers = {"authorization": f"Bearer {server.access_token()}"}
+        reply = site.request("/api/x", headers=headers)
+        assert (reply.status, cause(reply)) == (502, "jwks_empty")
+
     def test_unusable_keys_beside_a_good_one_are_skipped(self, browser, server):
         server.extra_keys = [
             {}, {"kty": "oct", "k": "c2VjcmV0"}, {"kty": "EC"}, {"kty": "EC", "crv": "P-256"},

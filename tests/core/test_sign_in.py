@@ -340,6 +340,25 @@ class TestUserinfo:
         reply = make_site(userinfo="always").sign_in()
         assert cause(reply) == "userinfo_sub_mismatch"
 
+    @pytest.mark.parametrize(
+        ("answer", "code", "status"),
+        [
+            (HttpResponse(500, {}, b""), "server_unavailable", 503),
+            (HttpResponse(429, {}, b""), "server_unavailable", 503),
+            (json_response(401, {"sub": "agent_7"}), "userinfo_refused", 502),
+            (json_response(302, {"sub": "agent_7"}), "userinfo_refused", 502),
+            (json_response(200, []), "server_misbehaved", 502),
+            (json_response(200, {}), "userinfo_sub_mismatch", 401),
+            (json_response(200, {"sub": ["agent_7"]}), "userinfo_sub_mismatch", 401),
+        ],
+    )
+    def test_that_is_none_signs_nobody_in(self, make_site, server, answer, code, status):
+        server.answers["/userinfo"] = answer
+        site = make_site(userinfo="always")
+        reply = site.sign_in()
+        assert (cause(reply), reply.status) == (code, status)
+        assert site.agent is None
+
     def test_does_not_outweigh_what_is_signed(self, make_site, server):
         server.userinfo.update(model="another", email="evil@example.com")
         site = make_site(userinfo="always")
