@@ -60,6 +60,7 @@ class Seal:
         self._secrets = tuple(secrets)
         self._context = context
         self._random = random
+        self._known_ciphers: dict[str, tuple[AESGCM, ...]] = {}
 
     def __repr__(self) -> str:
         return f"Seal({len(self._secrets)} secrets)"
@@ -107,8 +108,11 @@ class Seal:
         return encode(hmac.digest(key, value.encode(), "sha256"))
 
     def _ciphers(self, purpose: str) -> tuple[AESGCM, ...]:
-        keys = (self._key(purpose, secret) for secret in self._secrets)
-        return tuple(AESGCM(key) for key in keys)
+        """Made once for each purpose: hundreds of planted cookies may want to be tried."""
+        if purpose not in self._known_ciphers:
+            keys = (self._key(purpose, secret) for secret in self._secrets)
+            self._known_ciphers[purpose] = tuple(AESGCM(key) for key in keys)
+        return self._known_ciphers[purpose]
 
     def _key(self, purpose: str, secret: Secret) -> bytes:
         info = msgspec.json.encode([purpose, *self._context])

@@ -118,6 +118,14 @@ def test_no_http_is_no_answer(fetch, answer):
         fetch(answer)
 
 
+@pytest.mark.parametrize(
+    "host", ["a" * 64 + ".example", "a..example", "[::1", "[fe80::1%25lo]:1", "xn--a.example"]
+)
+def test_what_is_no_host_gives_no_answer(run, host):
+    with pytest.raises(ServerUnavailable, match="cannot be reached"):
+        run(lambda: send(HttpRequest("GET", f"http://{host}/")))
+
+
 def test_nobody_there_is_no_answer(run):
     url = f"http://127.0.0.1:{free_port()}/"
     with pytest.raises(ServerUnavailable, match="cannot be reached"):
