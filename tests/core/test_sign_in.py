@@ -215,6 +215,31 @@ class TestManyTabs:
             assert len(header) <= 3_072
         assert location(browser.end(url)) == "/" + "19" * 400
 
+    def test_what_another_worker_may_read_stays_while_there_is_room(self, make_site):
+        """During a change of secrets."""
+        old, new = make_site(secret="o" * 40), make_site(secret=["n" * 40, "o" * 40])
+        old.cookies = new.cookies
+        url = new.begin("/one")
+        other = old.begin("/two")
+        assert location(new.end(url)) == "/one"
+        assert location(new.end(other)) == "/two"
+
+    def test_two_sites_on_one_loopback_host_do_not_disturb_each_other(self, make_site):
+        """Cookies know no ports."""
+        one, two = (make_site(base_url=f"http://localhost:{port}") for port in (8000, 8001))
+        two.cookies = one.cookies
+        url = one.begin("/one")
+        for _ in range(25):
+            two.begin("/two")
+        assert location(one.end(url)) == "/one"
+
+    def test_what_has_expired_goes_although_there_is_room(self, browser, clock):
+        browser.begin()
+        (first,) = browser.cookies
+        clock.advance(900)
+        browser.begin()
+        assert first not in browser.cookies
+
     def test_the_oldest_goes_first_and_planted_ones_before_it(self, browser, clock):
         for number in range(30):
             browser.cookies[f"__Host-auth_agent_login_{number:012}"] = "planted"
