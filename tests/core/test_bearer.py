@@ -7,7 +7,7 @@ import json
 import pytest
 
 from auth_agent import Requirement, ServerUnavailable
-from auth_agent.testing.issuer import ABSENT
+from auth_agent.testing.issuer import ABSENT, encode
 from auth_agent.testing.provider import json_response
 from auth_agent.wire import Pass
 from tests.core.browser import ValueVisit, cause, drive
@@ -428,6 +428,19 @@ def test_ten_thousand_garbage_tokens_ask_nobody_and_leave_nothing(api, server):
         call(api, f"eyJ{number}.eyJ{number}.x{number}", path="/public")
     assert server.requests == []
     assert api.relying_party._bearers._known == {}
+
+
+def test_ten_thousand_unknown_key_names_cost_one_fetch(api, server):
+    good = server.access_token()
+    assert isinstance(call(api, good), Pass)
+    _, claims, signature = good.split(".")
+    for number in range(10_000):
+        header = {"alg": "ES256", "typ": "at+jwt", "kid": f"unknown-{number}"}
+        forged = f"{encode(json.dumps(header).encode())}.{claims}.{signature}"
+        assert call(api, forged, path="/public") == Pass(None)
+    assert server.count("/.well-known/jwks.json") == 2
+    assert len(api.relying_party._bearers._known) == 1
+    assert api.relying_party._bearers._refused == {}
 
 
 def test_a_token_outweighs_a_session(api, server):

@@ -83,6 +83,22 @@ class TestMetadata:
         server.answers[WELL_KNOWN] = server.answers[OPENID] = answer
         assert browser.request("/auth-agent/login").status == 502
 
+    @pytest.mark.parametrize(
+        ("status", "content_type"),
+        [(404, "application/json"), (301, "application/json"), (206, "application/json"),
+         (200, "text/html"), (200, "text/plain"), (200, "")],
+    )  # fmt: skip
+    def test_a_true_document_in_a_wrong_answer_is_none(self, browser, server, status, content_type):
+        document = server.answer(_get(server.issuer + WELL_KNOWN)).body
+        answer = HttpResponse(status, {"content-type": content_type}, document)
+        server.answers[WELL_KNOWN] = server.answers[OPENID] = answer
+        reply = browser.request("/auth-agent/login")
+        assert (reply.status, cause(reply)) == (502, "metadata_missing")
+
+    def test_on_a_loopback_host_http_is_enough(self, make_site, server):
+        server.issuer = "http://localhost:8420"
+        assert make_site().sign_in().status == 303
+
     def test_a_server_that_is_down_is_503_until_it_is_up(self, browser, server):
         server.answers[WELL_KNOWN] = ServerUnavailable("connection refused")
         reply = browser.request("/auth-agent/login")
