@@ -14,6 +14,7 @@ from typing import Any
 
 from auth_agent.drive import aclose, arun
 from auth_agent.gate import Entry, RelyingParty
+from auth_agent.reply import FOR_SHARED_CACHES
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
 from auth_agent.wire import Cookie, Pass, Reply, Visit
@@ -131,7 +132,7 @@ async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -
     await send({"type": f"{prefix}.response.body", "body": body})
 
 
-_CACHE_HEADERS = frozenset({b"vary", b"cache-control"})
+_CACHE_HEADERS = frozenset(name.encode() for name in ("vary", "cache-control", *FOR_SHARED_CACHES))
 _PRIVATE = [(b"vary", b"Cookie, Authorization"), (b"cache-control", b"private")]
 
 

@@ -57,6 +57,8 @@ class TestMetadata:
             ("jwks_uri", ABSENT, "metadata_invalid"),
             ("revocation_endpoint", "http://auth.example/revoke", "metadata_invalid"),
             ("token_endpoint_auth_methods_supported", {"none": True}, "metadata_invalid"),
+            ("authorization_response_iss_parameter_supported", "true", "metadata_invalid"),
+            ("authorization_response_iss_parameter_supported", 1, "metadata_invalid"),
             ("jwks_uri", "http://auth.example/jwks", "metadata_invalid"),
             ("userinfo_endpoint", "http://auth.example/userinfo", "metadata_invalid"),
             ("introspection_endpoint", "ftp://auth.example", "metadata_invalid"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from auth_agent import ServerUnavailable
+from auth_agent.asgi import AuthAgentMiddleware
 from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.seal import Seal
 from auth_agent.secret import Secret
@@ -277,6 +279,37 @@ class TestResponseHeaders:
         after = {name.lower(): value for name, value in private_headers(before)}
         assert after["vary"] == (vary or "Cookie, Authorization")
         assert after["cache-control"] == control
+
+    @pytest.mark.parametrize(
+        "name", ["CDN-Cache-Control", "Surrogate-Control", "cloudflare-cdn-cache-control"]
+    )
+    def test_no_network_keeps_what_is_for_one_agent(self, name):
+        """Such a header would outweigh Cache-Control there."""
+        cookie = Cookie("a", "b", 60, secure=True)
+        before = [(name, "public, max-age=600"), ("Cache-Control", "max-age=60")]
+        assert name not in dict(private_headers(before))
+        assert name not in dict(cookie_headers(before, [cookie]))
+
+    def test_nor_on_the_quick_way_of_asgi(self, browser):
+        browser.sign_in()
+        sent = []
+
+        async def app(scope, receive, send):
+            headers = [(b"CDN-Cache-Control", b"max-age=600"), (b"x", b"y")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+        async def send(message):
+            sent.append(message)
+
+        cookie = "; ".join(f"{n}={v}" for n, v in browser.cookies.items()).encode()
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"",
+                 "headers": [(b"cookie", cookie)]}  # fmt: skip
+        wrapped = AuthAgentMiddleware(app, relying_party=browser.relying_party)
+        anyio.run(wrapped, scope, None, send)
+        headers = {name.lower(): value for name, value in sent[0]["headers"]}
+        assert headers == {
+            b"x": b"y", b"vary": b"Cookie, Authorization", b"cache-control": b"private",
+        }  # fmt: skip
 
     def test_a_response_that_sets_a_cookie_is_stored_nowhere(self):
         cookie = Cookie("a", "b", 60, secure=True)
