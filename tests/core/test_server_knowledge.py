@@ -262,7 +262,9 @@ class TestKeys:
 
     def test_a_token_without_a_name_is_accepted_where_one_key_fits(self, browser, server):
         server.header["kid"] = ABSENT
-        assert browser.sign_in().status == 303
+        for _ in range(3):
+            assert browser.sign_in().status == 303
+        assert server.count(JWKS) == 1
 
     def test_a_token_without_a_name_is_refused_where_two_keys_fit(self, browser, server):
         other = ECAlgorithm.to_jwk(FakeServer().key.public_key(), as_dict=True)
