@@ -34,9 +34,11 @@ def redis_server():
     command = [need("redis-server", "redis-server"), "--port", str(port), "--save", "",
                "--appendonly", "no", "--bind", "127.0.0.1", "--loglevel", "warning"]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        wait_for_port(port, process)
-        yield f"redis://127.0.0.1:{port}/0"
-        process.terminate()
+        try:
+            wait_for_port(port, process)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.terminate()
 
 
 def wait_for_port(port, process, seconds=20):

@@ -16,6 +16,7 @@ from auth_agent.jws import (
     check_times,
     check_type,
     number,
+    past,
     read_header,
     verify_signature,
 )
@@ -45,6 +46,7 @@ def verify_access_token(
     check_subject(claims)
     if not isinstance(claims.get("client_id"), str):
         raise TokenRefused("The token names no client.", code="client_id_missing")
+    _check_unbound(claims)
     return claims
 
 
@@ -64,19 +66,27 @@ def check_introspected(
     if "exp" in claims and now >= number(claims, "exp"):
         raise TokenRefused("The token has expired.", code="token_expired")
     check_subject(claims)
+    _check_unbound(claims)
     return claims
 
 
-def agent_of(claims: Mapping[str, Any], *, settings: Settings, expires_at: int) -> Agent:
+def _check_unbound(claims: Mapping[str, Any]) -> None:
+    """RFC 7800 3: whoever brings such a token must prove a key, which no Bearer header can do."""
+    if "cnf" in claims:
+        raise TokenRefused("The token is bound to a key (`cnf`).", code="token_bound")
+
+
+def agent_of(
+    claims: Mapping[str, Any], *, settings: Settings, now: float, expires_at: int
+) -> Agent:
     """The same `Agent` as a session's."""
     email = _text(claims.get("email"))
     permissions = claims.get("permissions")
-    signed_in_at = claims.get("auth_time", claims.get("iat", 0))
     return Agent(
         id=claims["sub"],
         issuer=settings.issuer,
         client_id=_text(claims.get("client_id")) or "",
-        authenticated_at=int(signed_in_at) if isinstance(signed_in_at, int | float) else 0,
+        authenticated_at=past(claims.get("auth_time", claims.get("iat")), now) or 0,
         expires_at=expires_at,
         model=_text(claims.get("model")) or _text(claims.get("model_name")),
         email=email,

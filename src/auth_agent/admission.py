@@ -82,7 +82,8 @@ class Admission:
         cookie_acts = agent is not None and agent.via == "session"
         if not cookie_acts or visit.method in _SAFE_METHODS or self._is_own(visit):
             return None
-        return self._refuse(visit, agent, FOREIGN_REQUEST)
+        # Another website's request is no matter of policy, so report-only lets none pass.
+        return self._forbid(visit, agent, FOREIGN_REQUEST)
 
     def _is_own(self, visit: Visit) -> bool:
         return is_own_request(visit, self._settings)
@@ -108,6 +109,9 @@ class Admission:
     def _refuse(self, visit: Visit, agent: Agent | None, refusal: Refusal | None) -> Reply | None:
         if refusal is None or self._is_only_reported(agent, refusal.rule):
             return None
+        return self._forbid(visit, agent, refusal)
+
+    def _forbid(self, visit: Visit, agent: Agent | None, refusal: Refusal) -> Reply:
         agent_id, client_id = (agent.id, agent.client_id) if agent is not None else (None, None)
         log_event(
             "refused", agent=agent_id, client=client_id, cause=refusal.code, rule=refusal.rule

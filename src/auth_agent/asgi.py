@@ -14,11 +14,14 @@ from typing import Any
 
 from auth_agent.drive import aclose, arun
 from auth_agent.gate import Entry, RelyingParty
+from auth_agent.reply import FOR_SHARED_CACHES
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
 from auth_agent.wire import Cookie, Pass, Reply, Visit
 
 __all__ = ["AsgiVisit", "AuthAgentMiddleware", "Entry", "body_reader", "send_reply"]
+
+BODY_SECONDS = 10.0
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -99,14 +102,17 @@ def body_reader(receive: Receive) -> Callable[[int], Awaitable[bytes | None]]:
     """Reads a body that belongs to a route of ours; the application's bodies are never touched."""
 
     async def read(limit: int) -> bytes | None:
-        body = b""
-        while len(body) <= limit:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                return body if len(body) <= limit else None
+        import anyio  # noqa: PLC0415
+
+        body = bytearray()
+        with anyio.move_on_after(BODY_SECONDS):
+            while len(body) <= limit:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    return bytes(body) if len(body) <= limit else None
         return None
 
     return read
@@ -126,7 +132,7 @@ async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -
     await send({"type": f"{prefix}.response.body", "body": body})
 
 
-_CACHE_HEADERS = frozenset({b"vary", b"cache-control"})
+_CACHE_HEADERS = frozenset(name.encode() for name in ("vary", "cache-control", *FOR_SHARED_CACHES))
 _PRIVATE = [(b"vary", b"Cookie, Authorization"), (b"cache-control", b"private")]
 
 

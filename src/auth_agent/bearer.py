@@ -1,8 +1,9 @@
 """`Authorization: Bearer`: the agent behind an access token, remembered for a while.
 
 A token that was verified is remembered by its digest, never past its end, and only while the key
-that signed it is still published. After a minute (`AUTH_AGENT_BEARER_RECHECK`) the server is asked
-whether it has been revoked; a server that cannot be asked takes nothing away.
+that signed it is still published. Once it is a minute old (`AUTH_AGENT_BEARER_RECHECK`), whenever
+it comes, the server is asked whether it has been revoked, and then once a minute; a server that
+cannot be asked takes nothing away. A token that was refused stays refused.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,8 +27,11 @@ from auth_agent.agent import Agent
 from auth_agent.errors import AuthError, ServerUnavailable, TokenRefused
 from auth_agent.introspection import introspection_request, parse_introspection
 from auth_agent.jwks import Key
+from auth_agent.jws import SKEW
 from auth_agent.site import Site
 from auth_agent.wire import Flow, join, send
+
+T = TypeVar("T")
 
 REMEMBERED = 4_096
 OPAQUE_SECONDS = 60
@@ -39,11 +43,12 @@ _CREDENTIALS = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)  # R
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What is remembered of a token; a refused opaque one has no agent."""
+    """What is remembered of a good token; an opaque one has no key."""
 
-    agent: Agent | None
+    agent: Agent
     expires_at: float
     checked_at: float
+    """When it was last known not to be revoked: when it was issued, to begin with."""
     key: Key | None
 
 
@@ -70,12 +75,14 @@ class Bearers:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        # Apart from the good ones, so that garbage crowds out none of them.
+        self._refused: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
 
     def recall(self, authorization: str) -> Agent | None:
         """The agent of a header that needs no question to anybody: the hot path."""
         known = self._known.get(_digest(authorization))
-        if known is None or known.agent is None or not self._is_good(known):
+        if known is None or not self._is_good(known):
             return None
         return _copy(known.agent)
 
@@ -84,74 +91,75 @@ class Bearers:
 
         A question to the server is asked once, however many requests bring the token meanwhile.
         """
-        token, digest = read_token(authorization), _digest(authorization)
-        key, known = ("bearer", self, digest), self._known.get(digest)
-        if token.count(".") != 2:
-            agent = yield from join(key, lambda: self._resolve_opaque(token, digest))
-        elif known is not None and known.agent is not None and self._needs_only_recheck(known):
-            agent = yield from join(key, lambda: self._recheck(token, digest, known))
+        token = read_token(authorization)
+        digest = _digest(f"Bearer {token}")  # one token is one entry, however it is spelt
+        if self._refused.get(digest, 0) > self._site.clock():
+            raise _inactive()
+        if token.count(".") == 2:
+            known = yield from self._resolve_signed(token, digest)
         else:
-            agent = yield from self._verify(token, digest)
-        return _copy(agent)
+            known = yield from join(
+                ("bearer", self, digest), lambda: self._resolve_opaque(token, digest)
+            )
+        return _copy(known.agent)
 
     def _is_good(self, known: _Known) -> bool:
-        now, recheck = self._site.clock(), self._site.settings.bearer_recheck
-        return (
-            now < known.expires_at
-            and (known.key is None or self._site.provider.still_has(known.key))
-            and (recheck == 0 or known.key is None or now < known.checked_at + recheck)
+        return self._is_verified(known) and not self._must_ask(known)
+
+    def _is_verified(self, known: _Known) -> bool:
+        return self._site.clock() < known.expires_at and (
+            known.key is None or self._site.provider.still_has(known.key)
         )
 
-    def _verify(self, token: str, digest: bytes) -> Flow[Agent]:
+    def _must_ask(self, known: _Known) -> bool:
+        recheck = self._site.settings.bearer_recheck
+        asks = recheck > 0 and known.key is not None
+        return asks and self._site.clock() >= known.checked_at + recheck
+
+    def _resolve_signed(self, token: str, digest: bytes) -> Flow[_Known]:
+        known = self._known.get(digest)
+        if known is None or not self._is_verified(known):
+            known = yield from self._verify(token, digest, known)
+        if self._must_ask(known):
+            verified = known
+            key = ("bearer", self, digest)
+            known = yield from join(key, lambda: self._recheck(token, digest, verified))
+        return known
+
+    def _verify(self, token: str, digest: bytes, before: _Known | None) -> Flow[_Known]:
         settings = self._site.settings
         header = read_access_token(token, allowed=settings.algorithms)
         key = yield from self._site.provider.key(header)
         now = self._site.clock()
         claims = verify_access_token(token, header, key, settings=settings, now=now)
-        agent = agent_of(claims, settings=settings, expires_at=int(claims["exp"]))
-        self._remember(digest, _Known(agent, claims["exp"], now, key))
-        return agent
+        agent = agent_of(claims, settings=settings, now=now, expires_at=int(claims["exp"]))
+        checked_at = min(claims["iat"], now) if before is None else before.checked_at
+        return self._remember(digest, _Known(agent, claims["exp"], checked_at, key))
 
-    def _needs_only_recheck(self, known: _Known) -> bool:
-        now = self._site.clock()
-        return (
-            now < known.expires_at
-            and known.key is not None
-            and self._site.provider.still_has(known.key)
-        )
-
-    def _recheck(self, token: str, digest: bytes, known: _Known) -> Flow[Agent]:
+    def _recheck(self, token: str, digest: bytes, known: _Known) -> Flow[_Known]:
         try:
             revoked = (yield from self._introspect(token)) is None
         except AuthError:  # valid until its end; asked again in a minute
             revoked = False
-        if revoked or known.agent is None:
-            self._forget(digest)
-            raise TokenRefused("The token has been revoked.", code="token_inactive")
-        self._remember(digest, msgspec.structs.replace(known, checked_at=self._site.clock()))
-        return known.agent
+        if revoked:
+            self._refuse(digest, until=known.expires_at + SKEW)
+            raise _inactive()
+        checked = msgspec.structs.replace(known, checked_at=self._site.clock())
+        return self._remember(digest, checked)
 
-    def _resolve_opaque(self, token: str, digest: bytes) -> Flow[Agent]:
-        now = self._site.clock()
+    def _resolve_opaque(self, token: str, digest: bytes) -> Flow[_Known]:
         known = self._known.get(digest)
-        if known is None or now >= known.expires_at:
-            known = yield from self._ask_after(token, digest)
-        if known.agent is None:
-            raise TokenRefused("The token is not active.", code="token_inactive")
-        return known.agent
-
-    def _ask_after(self, token: str, digest: bytes) -> Flow[_Known]:
+        if known is not None and self._is_verified(known):
+            return known
         claims = yield from self._introspect(token)
         now, settings = self._site.clock(), self._site.settings
         if claims is None:
-            known = _Known(None, now + REFUSED_SECONDS, now, None)
-        else:
-            check_introspected(claims, settings=settings, now=now)
-            exp = claims.get("exp", now + OPAQUE_SECONDS)
-            agent = agent_of(claims, settings=settings, expires_at=int(exp))
-            known = _Known(agent, min(exp, now + OPAQUE_SECONDS), now, None)
-        self._remember(digest, known)
-        return known
+            self._refuse(digest, until=now + REFUSED_SECONDS)
+            raise _inactive()
+        check_introspected(claims, settings=settings, now=now)
+        exp = claims.get("exp", now + OPAQUE_SECONDS)
+        agent = agent_of(claims, settings=settings, now=now, expires_at=int(exp))
+        return self._remember(digest, _Known(agent, min(exp, now + OPAQUE_SECONDS), now, None))
 
     def _introspect(self, token: str) -> Flow[Mapping[str, Any] | None]:
         metadata = yield from self._site.provider.metadata()
@@ -160,16 +168,26 @@ class Bearers:
             raise ServerUnavailable("The server has no introspection endpoint.")
         return parse_introspection((yield from send(request)))
 
-    def _remember(self, digest: bytes, known: _Known) -> None:
+    def _remember(self, digest: bytes, known: _Known) -> _Known:
         with self._lock:
-            self._known[digest] = known
-            self._known.move_to_end(digest)
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+            _put(self._known, digest, known)
+        return known
 
-    def _forget(self, digest: bytes) -> None:
+    def _refuse(self, digest: bytes, *, until: float) -> None:
         with self._lock:
             self._known.pop(digest, None)
+            _put(self._refused, digest, until)
+
+
+def _put(memory: OrderedDict[bytes, T], digest: bytes, value: T) -> None:
+    memory[digest] = value
+    memory.move_to_end(digest)
+    while len(memory) > REMEMBERED:
+        memory.popitem(last=False)
+
+
+def _inactive() -> TokenRefused:
+    return TokenRefused("The token is not active; it may have been revoked.", code="token_inactive")
 
 
 def _copy(agent: Agent) -> Agent:

@@ -13,7 +13,7 @@ import functools
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from auth_agent import redis_exchange, transport
@@ -162,12 +162,40 @@ async def _join_async(effect: Join) -> Any:
     flights = _loop_flights()
     flight, leads = flights.board(effect.key, anyio.Event)
     if leads:
-        with _Landing(flights, effect.key, flight):
-            flight.result = await arun(effect.start())
+        await _to_its_end(functools.partial(_fly, flights, effect, flight))
     else:
         with anyio.move_on_after(WAIT_SECONDS):
             await flight.landed.wait()
     return flight.outcome()
+
+
+async def _fly(flights: _Flights, effect: Join, flight: _Flight) -> None:
+    with contextlib.suppress(AuthError), _Landing(flights, effect.key, flight):
+        flight.result = await arun(effect.start())
+
+
+async def _to_its_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Goes on although whoever asked for it is cancelled, a visitor who hangs up for example.
+
+    The others still wait for it, and a refresh token that was sent works only once.
+    """
+    import anyio  # noqa: PLC0415
+
+    try:
+        import asyncio  # noqa: PLC0415
+
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # trio, where nothing but a scope cancels
+        with anyio.CancelScope(shield=True):
+            await work()
+    else:
+        task = loop.create_task(work())
+        _under_way.add(task)  # the loop itself would let it be collected
+        task.add_done_callback(_under_way.discard)
+        await asyncio.shield(task)
+
+
+_under_way: set[Any] = set()
 
 
 def _spawn(effect: Spawn) -> None:

@@ -25,7 +25,7 @@ from auth_agent.drive import arun, run
 from auth_agent.errors import AuthError, ServerUnavailable, SettingsError
 from auth_agent.events import log_event
 from auth_agent.policy import Decision, Requirement, explain
-from auth_agent.renewal import is_due, keep, renew
+from auth_agent.renewal import is_due, keep, renew, wants_keeping
 from auth_agent.reply import cookie_headers, is_page, link_headers, private_headers
 from auth_agent.routes import Routes
 from auth_agent.session import (
@@ -188,7 +188,7 @@ class RelyingParty:
     def _load(self, visit: Visit, session_id: str, store: Store) -> Flow[Outcome]:
         try:
             session = yield from store.load(session_id)
-            if session is not None:
+            if session is not None and wants_keeping(session, self._site):
                 found = session
                 key = ("keep", self, session_id)
                 session = yield from join(key, lambda: keep(found, store, self._site))

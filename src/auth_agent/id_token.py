@@ -7,8 +7,6 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from auth_agent.errors import TokenRefused
 from auth_agent.jwks import Key
 from auth_agent.jws import (
@@ -24,11 +22,12 @@ from auth_agent.jws import (
     verify_signature,
 )
 from auth_agent.seal import encode
+from auth_agent.secret import Discreet
 
 _HASHES = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
 
 
-class Expected(msgspec.Struct, frozen=True, kw_only=True):
+class Expected(Discreet, frozen=True, kw_only=True):
     """What the one right ID token of this sign-in must say; `max_age` is in seconds."""
 
     issuer: str
@@ -37,6 +36,9 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     access_token: str
     max_age: int
     now: float
+
+    def __repr__(self) -> str:
+        return f"Expected(issuer={self.issuer!r}, client_id={self.client_id!r})"
 
 
 def read_id_token(

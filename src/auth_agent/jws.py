@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import msgspec
 from itsdangerous import BadData
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_TOKEN = 32_768
 SKEW = 60
+_LAST_SECOND = 253_402_300_799  # of the year 9999, where the calendars of many systems end
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 # `crit` demands extensions that we have none of (RFC 7515 4.1.11); the others would let the token
@@ -141,6 +142,15 @@ def _json_object(data: bytes) -> dict[str, Any]:
 def number(claims: Mapping[str, Any], name: str) -> float:
     """A NumericDate (RFC 7519 2); a boolean is none, although Python counts it as a number."""
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TokenRefused(f"The token's `{name}` is missing or not a number.", code="time_missing")
+    if not _is_number(value) or not 0 <= value <= _LAST_SECOND:
+        raise TokenRefused(f"The token's `{name}` is missing or no time.", code="time_missing")
     return value
+
+
+def past(value: object, now: float) -> int | None:
+    """A time that has been, in whole seconds, or None for what is no time; never the future."""
+    return int(max(0, min(value, now))) if _is_number(value) else None
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -3,7 +3,7 @@
 The codes of a refused callback: `query_too_large`, `duplicate_parameter`, `state_missing`,
 `state_unknown`, `state_expired`, `state_reused`, `issuer_missing`, `issuer_mismatch`,
 `code_missing`, `access_denied` and the other errors of RFC 6749 4.1.2.1, `invalid_grant`,
-`agent_refused`, and those of the ID token (`auth_agent.id_token`).
+`agent_refused`, `session_ended`, and those of the ID token (`auth_agent.id_token`).
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def parse_metadata(
         auth_methods=_names(document, "token_endpoint_auth_methods_supported")
         or ("client_secret_basic",),
         id_token_algorithms=_names(document, "id_token_signing_alg_values_supported"),
-        sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
+        sends_iss=_flag(document, "authorization_response_iss_parameter_supported"),
         expires_at=now + cache_seconds(response.headers),
     )
 
@@ -109,6 +109,17 @@ def _endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str:
             f"{name} in the server's metadata {problem}.", code="metadata_invalid"
         )
     return url
+
+
+def _flag(document: Mapping[str, Any], name: str) -> bool:
+    value = document.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):  # "true" is a promise that must not be taken for none
+        raise ServerMisbehaved(
+            f"{name} in the server's metadata is not true or false.", code="metadata_invalid"
+        )
+    return value
 
 
 def _names(document: Mapping[str, Any], name: str) -> tuple[str, ...] | None:

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Literal
+from urllib.parse import unquote
 
 import msgspec
 
 from auth_agent.agent import Agent
 from auth_agent.settings import Settings
+
+MAX_REMEMBERED = 1_024  # characters of a path; a longer one is judged anew each time
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,14 +124,28 @@ def is_protected(path: str, patterns: Sequence[str]) -> bool:
 
     `/private/*` covers `/private` too: a rule that only seems to hold is worse than a wide one.
     """
-    return bool(patterns) and _covered(path, tuple(patterns))
+    if not patterns:
+        return False
+    covered = _covered if len(path) <= MAX_REMEMBERED else _covered.__wrapped__
+    return covered(path, tuple(patterns))
 
 
 @lru_cache(maxsize=4_096)
 def _covered(path: str, patterns: tuple[str, ...]) -> bool:
-    tidy = posixpath.normpath(re.sub(r"[\\/]+", "/", path))
-    forms = {path, tidy, tidy + "/"}
-    return any(fnmatchcase(form, pattern) for form in forms for pattern in patterns)
+    forms = {path.lower()}
+    for spelling in (path, unquote(path)):  # what decodes a second time, sees the second
+        tidy = _tidy(spelling)
+        forms |= {tidy, tidy + "/"}
+    return any(fnmatchcase(form, pattern.lower()) for form in forms for pattern in patterns)
+
+
+def _tidy(path: str) -> str:
+    """As the most lenient of servers and file systems reads it: in lower case, up to a NUL, with
+    backslashes for slashes, without `;parameters` and without dots and spaces at a name's end."""
+    names = re.split(r"[\\/]+", path.lower().partition("\0")[0])
+    cut = (name.partition(";")[0] for name in names)
+    tidy = (name if name in (".", "..") else name.rstrip(". ") for name in cut)
+    return posixpath.normpath("/" + "/".join(name for name in tidy if name))
 
 
 def _matches(value: str | None, patterns: Sequence[str]) -> bool:

@@ -120,11 +120,13 @@ class Provider:
 def fetch_metadata(issuer: str) -> Flow[HttpResponse]:
     """What the issuer answers at its well-known addresses, for `parse_metadata` to judge."""
     first, second = metadata_requests(issuer)
-    response = yield from send(first)
-    if not is_metadata(response):
-        response = yield from send(second)
-    if response.status >= 500:
-        raise ServerUnavailable(f"The server's metadata answered {response.status}.")
+    answers = [(yield from send(first))]
+    if not is_metadata(answers[0]):
+        answers.append((yield from send(second)))
+    response = answers[-1]
+    troubled = [answer.status for answer in answers if is_trouble(answer)]
+    if troubled and not is_metadata(response):
+        raise ServerUnavailable(f"The server's metadata answered {troubled[0]}.")
     if response.status == 200 and not is_metadata(response):
         raise ServerMisbehaved("The server's metadata is not JSON.", code="metadata_missing")
     return response
@@ -133,6 +135,6 @@ def fetch_metadata(issuer: str) -> Flow[HttpResponse]:
 def fetch_keys(jwks_uri: str) -> Flow[HttpResponse]:
     """What the server publishes as its keys, for `parse_jwks` to judge."""
     response = yield from send(jwks_request(jwks_uri))
-    if response.status >= 500:
+    if is_trouble(response):
         raise ServerUnavailable(f"The server's key set answered {response.status}.")
     return response

@@ -85,6 +85,7 @@ def _options() -> dict[str, Any]:
         "socket_connect_timeout": SECONDS,
         "health_check_interval": 30,
         "max_connections": 100,
+        "timeout": SECONDS,  # for a connection to become free: a rush of requests queues up
         "backoff": NoBackoff(),
     }
 
@@ -97,7 +98,8 @@ def _client(url: str) -> Any:
 
             options = _options()
             retry = Retry(options.pop("backoff"), 1)  # a connection that Redis has closed meanwhile
-            _clients[url] = redis.Redis.from_url(url, retry=retry, **options)
+            pool = redis.BlockingConnectionPool.from_url(url, retry=retry, **options)
+            _clients[url] = redis.Redis.from_pool(pool)
         return _clients[url]
 
 
@@ -112,7 +114,8 @@ def _async_client(url: str) -> Any:
 
         options = _options()
         retry = Retry(options.pop("backoff"), 1)
-        clients[url] = redis.asyncio.Redis.from_url(url, retry=retry, **options)
+        pool = redis.asyncio.BlockingConnectionPool.from_url(url, retry=retry, **options)
+        clients[url] = redis.asyncio.Redis.from_pool(pool)
     return clients[url]
 
 

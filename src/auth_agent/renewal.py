@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from auth_agent.errors import AuthError, SignInRefused
 from auth_agent.introspection import introspection_request, parse_introspection
 from auth_agent.seal import encode
-from auth_agent.session import Session, StoredTokens, read_refresh_token
+from auth_agent.session import Session, StoredTokens, read_refresh_token, seal_refresh_token
 from auth_agent.site import Site
 from auth_agent.store import Store
-from auth_agent.token import parse_tokens, refresh_request
+from auth_agent.token import Tokens, parse_tokens, refresh_request
 from auth_agent.wire import Flow, send, sleep
 
 EARLY_SECONDS = 10
 RETRY_SECONDS = 30
 WAIT_SECONDS = 0.05
 MAX_WAITS = 400  # 20 seconds, the time that two exchanges may take
+MAX_WRITES = 10
 
 
 def is_due(session: Session, site: Site, now: float) -> bool:
@@ -27,12 +30,16 @@ def is_due(session: Session, site: Site, now: float) -> bool:
 def renew(session: Session, site: Site) -> Flow[Session | None]:
     """The session of a cookie for another idle lifetime; None where the server has ended it.
 
-    A server that cannot be reached ends nothing: a good session stays good.
+    A server that cannot be reached ends nothing: a good session stays good. One whose refresh token
+    was sealed with a secret that is no longer ours ends: nobody could be asked about it.
     """
     refresh_token = read_refresh_token(session, site.seal)
-    renewed = msgspec.structs.replace(session, seen_at=int(site.clock()))
-    if refresh_token is None:
+    renewed = _seen(session, int(site.clock()))
+    if session.refresh_token is None:
         return renewed
+    if refresh_token is None:
+        return None
+    renewed = seal_refresh_token(renewed, refresh_token, site.seal)
     try:
         metadata = yield from site.provider.metadata()
         request = introspection_request(refresh_token, "refresh_token", site.credentials(metadata))
@@ -44,15 +51,39 @@ def renew(session: Session, site: Site) -> Flow[Session | None]:
     return renewed if active else None
 
 
+def wants_keeping(session: Session, site: Site) -> bool:
+    """Whether a stored session in use has to be written anew: its tokens end, or it was seen."""
+    now = site.clock()
+    return _is_stale(session, now) or now >= session.seen_at + min(
+        60, site.settings.session_idle / 4
+    )
+
+
 def keep(session: Session, store: Store, site: Site) -> Flow[Session | None]:
-    """A stored session in use: seen again, with tokens that are good; None where it has ended."""
+    """The session seen again, with tokens that are good; None where it has ended."""
     now = site.clock()
     if _is_stale(session, now):
         return (yield from _refresh(session, store, site))
-    if now < session.seen_at + min(60, site.settings.session_idle / 4):
-        return session
-    seen = msgspec.structs.replace(session, seen_at=int(now))
-    return seen if (yield from store.update(seen)) else None
+    return (yield from _write(session, store, lambda current: _seen(current, int(now))))
+
+
+def _seen(session: Session, now: int) -> Session:
+    return msgspec.structs.replace(session, seen_at=now)
+
+
+def _write(
+    session: Session, store: Store, change: Callable[[Session], Session]
+) -> Flow[Session | None]:
+    """The session as it is now, changed; whoever writes at the same time loses nothing by it."""
+    changed: Session | None = None
+    for _ in range(MAX_WRITES):
+        stored = yield from store.fetch(session.id)
+        if stored is None:
+            return None
+        changed = change(stored.session)
+        if (yield from store.update(changed, stored)):
+            break
+    return changed
 
 
 def _refresh(session: Session, store: Store, site: Site) -> Flow[Session | None]:
@@ -61,7 +92,7 @@ def _refresh(session: Session, store: Store, site: Site) -> Flow[Session | None]
     current: Session | None = session
     for _ in range(MAX_WAITS):
         if (yield from store.lock(session, token)):
-            renewed = yield from _refresh_locked(session, store, site)
+            renewed = yield from _refresh_locked(session, token, store, site)
             yield from store.unlock(session, token)
             return renewed
         yield from sleep(WAIT_SECONDS)
@@ -71,28 +102,43 @@ def _refresh(session: Session, store: Store, site: Site) -> Flow[Session | None]
     return current
 
 
-def _refresh_locked(session: Session, store: Store, site: Site) -> Flow[Session | None]:
+def _refresh_locked(session: Session, token: str, store: Store, site: Site) -> Flow[Session | None]:
     current = yield from store.load(session.id)
     if current is None or not _is_stale(current, site.clock()):
         return current  # somebody else was quicker
     refresh_token = read_refresh_token(current, site.seal) or ""
     try:
         metadata = yield from site.provider.metadata()
+        if not (yield from store.lock(session, token)):  # that took too long: others go on
+            return current
         response = yield from send(refresh_request(refresh_token, site.credentials(metadata)))
         tokens = parse_tokens(response, needs_id_token=False)
     except SignInRefused:  # the server has ended it: RFC 6749 5.2, invalid_grant
         yield from store.delete(current)
         return None
     except AuthError:  # it cannot be asked; a good session stays good
-        kept = StoredTokens("", refresh_token, int(site.clock()) + RETRY_SECONDS)
-    else:
-        kept = StoredTokens(
-            tokens.access_token,
-            tokens.refresh_token or refresh_token,
-            int(site.clock()) + tokens.expires_in,
-        )
-    renewed = msgspec.structs.replace(current, tokens=kept, seen_at=int(site.clock()))
-    return renewed if (yield from store.update(renewed)) else None
+        return (yield from _write(current, store, lambda now: _postponed(now, site.clock())))
+    return (yield from _write(current, store, lambda now: _refreshed(now, tokens, site.clock())))
+
+
+def _refreshed(session: Session, tokens: Tokens, now: float) -> Session:
+    assert session.tokens is not None  # noqa: S101  # or it would not have been stale
+    kept = StoredTokens(
+        tokens.access_token,
+        tokens.refresh_token or session.tokens.refresh_token,
+        int(now) + tokens.expires_in,
+    )
+    agent = session.agent
+    if tokens.scopes is not None:  # RFC 6749 6: there may be fewer of them now
+        agent = msgspec.structs.replace(agent, scopes=tokens.scopes)
+    return msgspec.structs.replace(session, agent=agent, tokens=kept, seen_at=int(now))
+
+
+def _postponed(session: Session, now: float) -> Session:
+    if not _is_stale(session, now) or session.tokens is None:
+        return session
+    kept = StoredTokens("", session.tokens.refresh_token, int(now) + RETRY_SECONDS)
+    return msgspec.structs.replace(session, tokens=kept, seen_at=int(now))
 
 
 def _is_stale(session: Session, now: float) -> bool:

@@ -13,6 +13,11 @@ import msgspec
 from auth_agent.wire import Cookie, Headers, Reply
 
 NO_STORE = ("Cache-Control", "no-store")
+# What a content delivery network obeys instead of Cache-Control (RFC 9213 2.2).
+FOR_SHARED_CACHES = frozenset(
+    {"cdn-cache-control", "surrogate-control"}
+    | {f"{name}-cdn-cache-control" for name in ("cloudflare", "netlify", "vercel")}
+)
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2330;--soft:#5b6472;--paper:#fff;--back:#f3f5f9;
@@ -123,7 +128,7 @@ def private_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]
             vary += _parts(value)
         elif lower == "cache-control":
             control += _parts(value)
-        else:
+        elif lower not in FOR_SHARED_CACHES:
             kept.append((name, value))
     named = {part.lower() for part in vary}
     if "*" not in named:
@@ -138,7 +143,8 @@ def cookie_headers(
     headers: Iterable[tuple[str, str]], cookies: Iterable[Cookie]
 ) -> list[tuple[str, str]]:
     """For a response that also sets cookies of ours: it must be stored nowhere."""
-    kept = [pair for pair in headers if pair[0].lower() != "cache-control"]
+    replaced = FOR_SHARED_CACHES | {"cache-control"}
+    kept = [pair for pair in headers if pair[0].lower() not in replaced]
     return [*kept, NO_STORE, *(("Set-Cookie", cookie.header()) for cookie in cookies)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from auth_agent.challenge import (
     resource_metadata,
 )
 from auth_agent.errors import AuthError, SignInRefused
-from auth_agent.events import log_event
+from auth_agent.events import log_event, logger
 from auth_agent.logout import is_own_request, revoke
 from auth_agent.policy import judge_site
 from auth_agent.reply import json_reply, page, post_button, redirect
@@ -91,6 +92,7 @@ class Routes:
     def _finish(self, visit: Visit, callback: login.Callback, begun: Transaction) -> Flow[Outcome]:
         cleared = transaction.clear(begun.cookie_name, self._settings)
         try:
+            since = 0 if self._store is None else (yield from self._store.count_ends())
             session = yield from login.finish(callback, begun, self._spent, self._site)
             refusal = judge_site(session.agent, self._settings)
             if refusal is not None and not self._settings.report_only:
@@ -98,11 +100,17 @@ class Routes:
             session = yield from self._tell_sign_in(session)
             cookie = session_cookie(session, self._site)
             if self._store is not None:
-                yield from self._store.create(session)
+                yield from self._open(session, since, self._store)
         except AuthError as error:
             return (yield from self._refuse(visit, error, begun.next, (cleared,)))
         log_event("signed_in", agent=session.agent.id, client=session.agent.client_id)
         return redirect(begun.next, cookies=(cleared, cookie))
+
+    def _open(self, session: Session, since: int, store: Store) -> Flow[None]:
+        if not (yield from store.create(session, since=since)):
+            raise SignInRefused(
+                "The agent's sessions were ended while it signed in.", code="session_ended"
+            )
 
     def _tell_sign_in(self, session: Session) -> Flow[Session]:
         hook = self._site.hooks.on_sign_in
@@ -111,6 +119,15 @@ class Routes:
             return session
         agent = msgspec.structs.replace(session.agent, account_id=str(account_id))
         return msgspec.structs.replace(session, agent=agent)
+
+    def _tell(self, hook: Callable[[Any], Any] | None, subject: object) -> Flow[None]:
+        """Whoever listens and fails changes nothing: what happened has happened."""
+        if hook is None:
+            return
+        try:
+            yield from call(hook, subject)
+        except Exception:  # noqa: BLE001  # the website's own mistake, which its log shows
+            logger.exception("A hook of this website has failed.")
 
     def _logout(self, visit: Visit) -> Outcome | Flow[Outcome]:
         if visit.method in ("GET", "HEAD"):
@@ -138,9 +155,13 @@ class Routes:
         cookies: tuple[Cookie, ...] = (cleared_cookie(self._settings),)
         if session is not None:
             revoked = yield from revoke(session, self._site)
-            log_event("signed_out", agent=session.agent.id, revoked=revoked)
-            if self._site.hooks.on_sign_out is not None:
-                yield from call(self._site.hooks.on_sign_out, session.agent)
+            log_event(
+                "signed_out",
+                agent=session.agent.id,
+                client=session.agent.client_id,
+                revoked=revoked,
+            )
+            yield from self._tell(self._site.hooks.on_sign_out, session.agent)
             if self._store is None:
                 self._sessions.forget()
                 cookies += (tombstone(session, self._settings),)
@@ -168,8 +189,7 @@ class Routes:
         self, visit: Visit, error: AuthError, next_path: str, cookies: tuple[Cookie, ...] = ()
     ) -> Flow[Outcome]:
         log_event("refused", level=logging.WARNING, cause=error.code, status=error.status_code)
-        if self._site.hooks.on_refused is not None:
-            yield from call(self._site.hooks.on_refused, error)
+        yield from self._tell(self._site.hooks.on_refused, error)
         return refuse(visit, self._settings, error, next_path=next_path, cookies=cookies)
 
 

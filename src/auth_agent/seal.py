@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from itsdangerous.encoding import base64_decode, base64_encode
 from itsdangerous.signer import SigningAlgorithm
 
-from auth_agent.secret import Secret
+from auth_agent.secret import Discreet, Secret
 
 _SALT = b"auth-agent/1"
 _NONCE_BYTES = 12  # NIST SP 800-38D 8.2.2; far below 2**32 messages for each key
@@ -38,11 +38,14 @@ class _HmacSha256(SigningAlgorithm):
         return hmac.digest(key, value, "sha256")
 
 
-class Sealed(msgspec.Struct, frozen=True):
+class Sealed(Discreet, frozen=True):
     """What came out of a seal, and which of the secrets opened it (0 is the newest)."""
 
     data: bytes
     generation: int
+
+    def __repr__(self) -> str:
+        return f"Sealed({len(self.data)} bytes, generation={self.generation})"
 
 
 class Seal:
@@ -57,6 +60,7 @@ class Seal:
         self._secrets = tuple(secrets)
         self._context = context
         self._random = random
+        self._known_ciphers: dict[str, tuple[AESGCM, ...]] = {}
 
     def __repr__(self) -> str:
         return f"Seal({len(self._secrets)} secrets)"
@@ -104,8 +108,11 @@ class Seal:
         return encode(hmac.digest(key, value.encode(), "sha256"))
 
     def _ciphers(self, purpose: str) -> tuple[AESGCM, ...]:
-        keys = (self._key(purpose, secret) for secret in self._secrets)
-        return tuple(AESGCM(key) for key in keys)
+        """Made once for each purpose: hundreds of planted cookies may want to be tried."""
+        if purpose not in self._known_ciphers:
+            keys = (self._key(purpose, secret) for secret in self._secrets)
+            self._known_ciphers[purpose] = tuple(AESGCM(key) for key in keys)
+        return self._known_ciphers[purpose]
 
     def _key(self, purpose: str, secret: Secret) -> bytes:
         info = msgspec.json.encode([purpose, *self._context])

@@ -16,6 +16,7 @@ import msgspec
 
 from auth_agent.agent import Agent
 from auth_agent.errors import ServerMisbehaved
+from auth_agent.jws import past
 from auth_agent.seal import Seal, encode
 from auth_agent.secret import Discreet
 from auth_agent.settings import Settings
@@ -87,8 +88,7 @@ def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Sessi
         return msgspec.structs.replace(session, tokens=kept)
     if tokens.refresh_token is None:
         return session
-    sealed = site.seal.encrypt("refresh token", tokens.refresh_token.encode(), bound_to=session_id)
-    return msgspec.structs.replace(session, refresh_token=sealed)
+    return seal_refresh_token(session, tokens.refresh_token, site.seal)
 
 
 class SessionReader:
@@ -134,9 +134,13 @@ class SessionReader:
 
 
 def is_alive(session: Session, site: Site, now: float) -> bool:
-    """Within its absolute and its idle lifetime, as they are set today."""
+    """Within its absolute and its idle lifetime, as they are set today.
+
+    A longer setting does not lengthen what has begun: the store's lists know it no longer.
+    """
     return (
         session.created_at <= now + SKEW
+        and now < session.agent.expires_at
         and now < session.created_at + site.settings.session_lifetime
         and now < session.seen_at + site.settings.session_idle
     )
@@ -155,6 +159,12 @@ def read_refresh_token(session: Session, seal: Seal) -> str | None:
         return None
     sealed = seal.decrypt("refresh token", session.refresh_token, bound_to=session.id)
     return sealed.data.decode() if sealed else None
+
+
+def seal_refresh_token(session: Session, refresh_token: str, seal: Seal) -> Session:
+    """Encrypted with the newest secret, for this session alone."""
+    sealed = seal.encrypt("refresh token", refresh_token.encode(), bound_to=session.id)
+    return msgspec.structs.replace(session, refresh_token=sealed)
 
 
 def session_cookie(session: Session, site: Site) -> Cookie:
@@ -202,11 +212,12 @@ def _agent(claims: Mapping[str, Any], tokens: Tokens, settings: Settings, now: f
     asked = tuple(settings.scope.split())
     email = _text(claims, "email")
     permissions = claims.get("permissions")
+    signed_in_at = past(claims.get("auth_time"), now)
     return Agent(
         id=claims["sub"],
         issuer=settings.issuer,
         client_id=settings.client_id,
-        authenticated_at=_signed_in_at(claims, now),
+        authenticated_at=int(now) if signed_in_at is None else signed_in_at,
         expires_at=int(now) + settings.session_lifetime,
         model=_text(claims, "model") or _text(claims, "model_name"),
         email=email,
@@ -216,13 +227,6 @@ def _agent(claims: Mapping[str, Any], tokens: Tokens, settings: Settings, now: f
         permissions=_texts(permissions),
         claims={name: value for name, value in claims.items() if name not in _NOT_KEPT},
     )
-
-
-def _signed_in_at(claims: Mapping[str, Any], now: float) -> int:
-    value = claims.get("auth_time")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return int(now)
-    return int(min(value, now))
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str | None:

@@ -124,8 +124,9 @@ def _check_client_id(settings: Settings) -> Iterator[str]:
 
 
 def _check_client_secret(settings: Settings) -> Iterator[str]:
-    needless = settings.client_auth in ("none", "private_key_jwt") or settings.client_key
-    if settings.client_secret is None and not needless:
+    by_secret = settings.client_auth in ("client_secret_basic", "client_secret_post")
+    needless = settings.client_auth is not None or settings.client_key is not None
+    if settings.client_secret is None and (by_secret or not needless):
         yield (
             "is missing: set what `auth-agent client add` printed, AUTH_AGENT_CLIENT_KEY, "
             "or AUTH_AGENT_CLIENT_AUTH=none for a public client"
@@ -201,6 +202,18 @@ def _check_session_store(settings: Settings) -> Iterator[str]:
         yield "must be cookie, or a URL that begins with redis:// or rediss://"
     elif find_spec("redis") is None:
         yield 'needs the package redis: pip install "auth-agent[redis]"'
+    elif not _is_redis_url(url):
+        yield "is not a URL of Redis, such as redis://user:password@host:6379/0"
+
+
+def _is_redis_url(url: str) -> bool:
+    from redis.connection import parse_url  # noqa: PLC0415
+
+    try:
+        parts: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+        return bool(parts.get("host"))
+    except (ValueError, TypeError):
+        return False
 
 
 def _check_algorithms(settings: Settings) -> Iterator[str]:

@@ -7,7 +7,7 @@ import re
 from auth_agent.client_auth import Credentials, client_request
 from auth_agent.errors import ServerMisbehaved, ServerUnavailable, SignInRefused
 from auth_agent.secret import Discreet
-from auth_agent.wire import HttpRequest, HttpResponse, json_object
+from auth_agent.wire import HttpRequest, HttpResponse, is_trouble, json_object
 
 DEFAULT_SECONDS = 300
 
@@ -47,7 +47,7 @@ def refresh_request(refresh_token: str, credentials: Credentials) -> HttpRequest
 
 def parse_tokens(response: HttpResponse, *, needs_id_token: bool = True) -> Tokens:
     """Raises `SignInRefused` where the grant is no good, else `ServerUnavailable`/`Misbehaved`."""
-    if response.status >= 500 or response.status == 429:
+    if is_trouble(response):
         raise ServerUnavailable("The Auth Agent server gives no tokens now; sign in again.")
     if response.status != 200:
         raise _refusal(response)

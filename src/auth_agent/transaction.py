@@ -17,6 +17,7 @@ import msgspec
 from auth_agent.errors import SignInRefused
 from auth_agent.seal import Seal, encode
 from auth_agent.secret import Discreet
+from auth_agent.session import cookie_name
 from auth_agent.settings import Settings
 from auth_agent.site import Site
 from auth_agent.wire import Cookie, Visit
@@ -67,20 +68,20 @@ def recall(visit: Visit, state: str | None, site: Site) -> Transaction:
         raise SignInRefused("The answer carries no state.", code="state_missing")
     name = _name(state, site.settings) if _STATE.fullmatch(state) else None
     value = visit.cookie(name) if name else None
-    sealed = site.seal.decrypt("transaction", value, bound_to=name) if name and value else None
-    if name is None or sealed is None:
+    opened = _open(name, value, site.seal) if name and value else None
+    if name is None or opened is None:
         raise SignInRefused(
             "This browser has not started the sign-in that ends here, or has ended it already.",
             code="state_unknown",
         )
-    content = msgspec.json.decode(sealed.data, type=_Content)
+    content, generation = opened
     now = site.clock()
     if not now - LIFETIME < content.started_at <= now + 60:
         raise SignInRefused(
             "This sign-in was started too long ago; it must end within 15 minutes.",
             code="state_expired",
         )
-    return _restore(state, content.next, name, site.seal, sealed.generation)
+    return _restore(state, content.next, name, site.seal, generation)
 
 
 def clear(name: str, settings: Settings) -> Cookie:
@@ -119,7 +120,7 @@ def _restore(state: str, next_path: str, name: str, seal: Seal, generation: int 
 
 
 def _prefix(settings: Settings) -> str:
-    return "__Host-auth_agent_login_" if settings.secure else "auth_agent_login_"
+    return f"{cookie_name(settings)}_login_"
 
 
 def _name(state: str, settings: Settings) -> str:
@@ -136,10 +137,9 @@ def _crowded_out(visit: Visit, new: Cookie, site: Site) -> Iterator[str]:
     size = sum(_size(*pair) for pair in old) + _size(new.name, new.value)
     count = len(old) + 1
     for name, value in old[:_MAX_CLEARED]:
-        if count <= MAX_COUNT and size <= MAX_BYTES and ages[name] > too_old:
-            return
-        count, size = count - 1, size - _size(name, value)
-        yield name
+        if count > MAX_COUNT or size > MAX_BYTES or 0 < ages[name] <= too_old:
+            count, size = count - 1, size - _size(name, value)
+            yield name
 
 
 def _size(name: str, value: str) -> int:
@@ -147,9 +147,21 @@ def _size(name: str, value: str) -> int:
 
 
 def _started_at(name: str, value: str, seal: Seal) -> int:
-    """0 for what we cannot read: during a change of secrets another worker may, so it only yields.
+    """0 for what we cannot read: during a change of secrets another worker may, so it goes only
+    where there is no room.
 
     (A planted one is the first to go; a good one is never crowded out by it.)
     """
+    opened = _open(name, value, seal)
+    return opened[0].started_at if opened else 0
+
+
+def _open(name: str, value: str, seal: Seal) -> tuple[_Content, int] | None:
+    """What is in the cookie, and which of the secrets made it."""
     sealed = seal.decrypt("transaction", value, bound_to=name)
-    return msgspec.json.decode(sealed.data, type=_Content).started_at if sealed else 0
+    if sealed is None:
+        return None
+    try:
+        return msgspec.json.decode(sealed.data, type=_Content), sealed.generation
+    except msgspec.MsgspecError:  # sealed by an older or newer release
+        return None

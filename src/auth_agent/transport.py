@@ -48,7 +48,12 @@ def exchange(request: HttpRequest) -> HttpResponse:
                         body.add(chunk)
                         _seconds_left(TOTAL_SECONDS)
                     return body.finish()
-            except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
+            except (
+                httpx2.TransportError,
+                httpx2.InvalidURL,
+                TimeoutError,
+                UnicodeError,  # a host name that no resolver takes
+            ) as error:
                 if not _may_repeat(request, error, attempt):
                     raise _unavailable(request, error) from None
     raise AssertionError("the last attempt returns or raises")
@@ -68,7 +73,7 @@ async def exchange_async(request: HttpRequest) -> HttpResponse:
                         async for chunk in response.aiter_raw():
                             body.add(chunk)
                         return body.finish()
-                except (httpx2.TransportError, httpx2.InvalidURL) as error:
+                except (httpx2.TransportError, httpx2.InvalidURL, UnicodeError) as error:
                     if not _may_repeat(request, error, attempt):
                         raise _unavailable(request, error) from None
     except TimeoutError as error:

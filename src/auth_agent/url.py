@@ -39,7 +39,7 @@ def url_problem(url: str, *, origin: bool = False, query: bool = False) -> str |
         return "uses http, which is only allowed on a loopback host; use https"
     if parts.username is not None or parts.password is not None:
         return "holds a user name or password; remove it"
-    strange = "#" in url or " " in url or not url.isascii() or not url.isprintable()
+    strange = any(letter in url for letter in "# \\") or not url.isascii() or not url.isprintable()
     if strange or ("?" in url and not query):
         return "holds a query, a fragment or a character that a URL cannot hold; remove it"
     if origin and parts.path not in ("", "/"):

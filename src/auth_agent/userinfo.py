@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from auth_agent.errors import ServerMisbehaved, ServerUnavailable, TokenRefused
-from auth_agent.wire import HttpRequest, HttpResponse, json_object
+from auth_agent.wire import HttpRequest, HttpResponse, is_trouble, json_object
 
 
 def userinfo_request(endpoint: str, access_token: str) -> HttpRequest:
@@ -16,7 +16,7 @@ def userinfo_request(endpoint: str, access_token: str) -> HttpRequest:
 
 def parse_userinfo(response: HttpResponse, *, subject: str) -> Mapping[str, Any]:
     """Raises `TokenRefused` where the claims are another agent's (5.3.2: they MUST NOT be used)."""
-    if response.status >= 500 or response.status == 429:
+    if is_trouble(response):
         raise ServerUnavailable("The Auth Agent server could not say who the agent is.")
     if response.status != 200:
         raise ServerMisbehaved(

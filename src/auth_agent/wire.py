@@ -19,6 +19,7 @@ from auth_agent.secret import Discreet
 
 T = TypeVar("T")
 Headers = tuple[tuple[str, str], ...]
+Command = tuple[str | bytes | int, ...]
 
 MAX_COOKIE_HEADER = 16_384
 
@@ -89,7 +90,7 @@ class Ask(Discreet, frozen=True):
     """Ask Redis; the result is a list with one answer for each command, done all or not at all."""
 
     url: str
-    commands: tuple[tuple[str | bytes | int, ...], ...]
+    commands: tuple[Command, ...]
 
     def __repr__(self) -> str:
         return f"Ask({', '.join(str(command[0]) for command in self.commands)})"
@@ -127,9 +128,14 @@ def sleep(seconds: float) -> Flow[None]:
     yield Sleep(seconds)
 
 
-def ask(url: str, *commands: tuple[str | bytes | int, ...]) -> Flow[list[Any]]:
+def ask(url: str, *commands: Command) -> Flow[list[Any]]:
     answers: list[Any] = yield Ask(url, commands)
     return answers
+
+
+def is_trouble(response: HttpResponse) -> bool:
+    """Whether the server says that it cannot answer now, which is no answer at all."""
+    return response.status >= 500 or response.status == 429
 
 
 def json_object(response: HttpResponse, what: str) -> dict[str, Any]:
@@ -213,7 +219,9 @@ def split_cookies(header: str) -> Iterator[tuple[str, str]]:
     for pair in header.split(";"):
         name, equals, value = pair.partition("=")
         if equals:
-            yield name.strip(), value.strip()
+            # RFC 6265 5.2 knows two kinds of whitespace. `strip()` knows many more, so that another
+            # host's cookie called "\x85__Host-…" would count as ours.
+            yield name.strip(" \t"), value.strip(" \t")
 
 
 def find_cookie(header: str, name: str) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
+from auth_agent import asgi
 from tests.adapters.conftest import Visitor
 from tests.adapters.stacks import STACKS
 from tests.services import redis_server
@@ -16,6 +18,42 @@ PATH = "/auth-agent/backchannel-logout"
 def redis_url():
     with redis_server() as url:
         yield url
+
+
+@pytest.mark.parametrize(
+    ("chunks", "body"),
+    [
+        ([b"one", b"two"], b"onetwo"),
+        ([b"x" * 5, b"x" * 5], b"x" * 10),
+        ([b"x" * 5, b"x" * 6], None),
+        ([b"x"] * 11, None),
+        ([b"begun", None], None),
+    ],
+)
+def test_a_body_is_bounded_in_size_and_complete(chunks, body):
+    messages = [
+        {"type": "http.disconnect"}
+        if chunk is None
+        else {"type": "http.request", "body": chunk, "more_body": number < len(chunks) - 1}
+        for number, chunk in enumerate(chunks)
+    ]
+
+    async def receive():
+        return messages.pop(0)
+
+    assert anyio.run(asgi.body_reader(receive), 10) == body
+
+
+@pytest.mark.parametrize("chunk", [b"", b"x"])
+def test_a_body_that_does_not_arrive_is_waited_for_ten_seconds(monkeypatch, chunk):
+    assert asgi.BODY_SECONDS == 10
+    monkeypatch.setattr(asgi, "BODY_SECONDS", 0.05)
+
+    async def receive():
+        await anyio.sleep(0.02)
+        return {"type": "http.request", "body": chunk, "more_body": True}
+
+    assert anyio.run(asgi.body_reader(receive), 1_000) is None
 
 
 @pytest.mark.parametrize("stack", STACKS)

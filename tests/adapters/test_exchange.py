@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -116,6 +118,14 @@ def test_no_http_is_no_answer(fetch, answer):
         fetch(answer)
 
 
+@pytest.mark.parametrize(
+    "host", ["a" * 64 + ".example", "a..example", "[::1", "[fe80::1%25lo]:1", "xn--a.example"]
+)
+def test_what_is_no_host_gives_no_answer(run, host):
+    with pytest.raises(ServerUnavailable, match="cannot be reached"):
+        run(lambda: send(HttpRequest("GET", f"http://{host}/")))
+
+
 def test_nobody_there_is_no_answer(run):
     url = f"http://127.0.0.1:{free_port()}/"
     with pytest.raises(ServerUnavailable, match="cannot be reached"):
@@ -226,20 +236,25 @@ def test_those_who_wait_hear_of_a_failure(provider):
     assert len(anyio.run(main)) == 20
 
 
-def test_those_who_wait_are_freed_when_the_one_who_asks_is_cancelled(provider):
-    provider.answers["/slow"] = hang
+def test_what_was_asked_for_arrives_although_the_one_who_asked_is_cancelled(provider):
+    """A visitor who hangs up spoils it neither for the others nor for himself."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(handler):
+        asked.set()
+        assert go_on.wait(10)
+        begin(handler, b"Content-Length: 2", b"", b"ok")
+
+    provider.answers["/slow"] = slow
 
     def flow():
         return join("key", lambda: send(HttpRequest("GET", f"{provider.issuer}/slow")))
 
     async def main():
-        failures = []
+        statuses = []
 
         async def wait():
-            try:
-                await drive.arun(flow())
-            except ServerUnavailable as error:
-                failures.append(error)
+            statuses.append((await drive.arun(flow())).status)
 
         async with anyio.create_task_group() as tasks:
             leader = anyio.CancelScope()
@@ -249,14 +264,48 @@ def test_those_who_wait_are_freed_when_the_one_who_asks_is_cancelled(provider):
                     await drive.arun(flow())
 
             tasks.start_soon(lead)
-            await anyio.wait_all_tasks_blocked()
+            await anyio.to_thread.run_sync(asked.wait, 10)
             tasks.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
             leader.cancel()
+            await anyio.lowlevel.checkpoint()
+            go_on.set()
         await drive.aclose()
-        return failures
+        return statuses
 
-    assert len(anyio.run(main)) == 1
+    assert anyio.run(main) == [200]
+    assert provider.count("/slow") == 1
+
+
+def test_a_task_that_is_killed_takes_nothing_with_it(provider):
+    """Django cancels the task itself, not a scope of it."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(handler):
+        asked.set()
+        assert go_on.wait(10)
+        begin(handler, b"Content-Length: 2", b"", b"ok")
+
+    provider.answers["/slow"] = slow
+
+    def flow():
+        return join("key", lambda: send(HttpRequest("GET", f"{provider.issuer}/slow")))
+
+    async def main():
+        leader = asyncio.create_task(drive.arun(flow()))
+        await anyio.to_thread.run_sync(asked.wait, 10)
+        follower = asyncio.create_task(drive.arun(flow()))
+        await anyio.wait_all_tasks_blocked()
+        leader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leader
+        go_on.set()
+        response = await follower
+        await drive.aclose()
+        return response.status
+
+    assert asyncio.run(main()) == 200
+    assert provider.count("/slow") == 1
 
 
 def test_a_site_starts_although_its_server_is_down(serve, provider):

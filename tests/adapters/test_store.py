@@ -11,10 +11,10 @@ import anyio
 import pytest
 import redis
 
-from auth_agent import RelyingParty, Settings, SettingsError, drive
+from auth_agent import RelyingParty, Settings, SettingsError, drive, redis_exchange, store
 from auth_agent.testing.provider import json_response
 from auth_agent.wire import HttpResponse
-from tests.core.browser import Browser, Clock, ValueVisit
+from tests.core.browser import Browser, Clock, ValueVisit, cause
 from tests.services import redis_server
 
 JSON = {"accept": "application/json"}
@@ -62,13 +62,7 @@ def make_site(request, provider, url, clock, redis_client):
     provider.clock = clock
 
     def make(**changes):
-        settings = Settings(
-            issuer=provider.issuer,
-            client_id=provider.client_id,
-            client_secret=provider.client_secret,
-            secret="a secret of the website that is long enough",
-            **{"base_url": "https://shop.example", "session_store": url, **changes},
-        )
+        settings = settings_with(provider, url, **changes)
         return Browser(RelyingParty(settings, clock=clock), provider, request.param)
 
     return make
@@ -77,6 +71,16 @@ def make_site(request, provider, url, clock, redis_client):
 @pytest.fixture
 def site(make_site):
     return make_site()
+
+
+def settings_with(provider, url, **changes):
+    return Settings(
+        issuer=provider.issuer,
+        client_id=provider.client_id,
+        client_secret=provider.client_secret,
+        secret="a secret of the website that is long enough",
+        **{"base_url": "https://shop.example", "session_store": url, **changes},
+    )
 
 
 def test_the_browser_holds_nothing_but_an_opaque_id(site, redis_client, provider):
@@ -203,11 +207,7 @@ class TestRefresh:
 def test_a_hundred_requests_cost_one_token_call(url, redis_client, provider, clock):
     """Threads of two processes' worth of relying parties, and tasks, on one expired token."""
     provider.clock = clock
-    settings = Settings(
-        issuer=provider.issuer, client_id=provider.client_id,
-        client_secret=provider.client_secret, session_store=url,
-        secret="a secret of the website that is long enough", base_url="https://shop.example",
-    )  # fmt: skip
+    settings = settings_with(provider, url)
     parties = [RelyingParty(settings, clock=clock) for _ in range(2)]
     browser = Browser(parties[0], provider, run_in_thread)
     browser.sign_in()
@@ -236,6 +236,168 @@ def test_a_hundred_requests_cost_one_token_call(url, redis_client, provider, clo
         threads = list(pool.map(in_thread, range(50)))
         assert threads + tasks.result() == ["agent_7"] * 100
     assert provider.count("/token") == 2, "the code, and one refresh"
+
+    def test_may_leave_fewer_scopes(self, site, clock, provider):
+        site.sign_in()
+        assert "email" in site.agent.scopes
+        provider.token_response["scope"] = "openid profile"
+        clock.advance(3_595)
+        assert site.agent.scopes == ("openid", "profile")
+
+
+class TestTwoAtOnce:
+    """One machine writes while another is between reading and writing."""
+
+    @pytest.fixture
+    def meanwhile(self, monkeypatch):
+        """Does something else right before this script runs for the first time."""
+
+        def before(script, act):
+            honest, waiting = redis_exchange.ask, [act]
+
+            def ask(effect):
+                if waiting and effect.commands[0][1] == script:
+                    waiting.pop()()
+                return honest(effect)
+
+            monkeypatch.setattr(redis_exchange, "ask", ask)
+
+        return before
+
+    @pytest.fixture
+    def parties(self, url, provider, clock, redis_client):
+        provider.clock = clock
+        return [RelyingParty(settings_with(provider, url), clock=clock) for _ in range(2)]
+
+    @pytest.fixture
+    def one(self, parties, provider):
+        browser = Browser(parties[0], provider, run_in_thread)
+        browser.sign_in()
+        return browser
+
+    @pytest.fixture
+    def two(self, one, parties, provider):
+        """The same browser at another machine, whose clock is ahead."""
+        other = Browser(parties[1], provider, run_in_thread)
+        other.cookies = one.cookies
+        return other
+
+    def test_a_visit_does_not_undo_a_refresh(self, one, two, clock, provider, meanwhile):
+        def refresh():
+            clock.advance(10)
+            assert two.agent is not None
+
+        clock.advance(3_585)
+        meanwhile(store._UPDATE, refresh)
+        assert one.agent is not None
+        assert provider.count("/token") == 2
+        clock.advance(3_000)
+        assert one.agent is not None
+        clock.advance(595)
+        assert two.agent is not None, "the newest refresh token was kept"
+        assert provider.count("/token") == 3
+
+    def test_a_visit_does_not_undo_a_logout(self, one, two, clock, meanwhile):
+        clock.advance(61)
+        headers = {"sec-fetch-site": "same-origin"}
+        cookies = dict(one.cookies)
+        meanwhile(
+            store._UPDATE,
+            lambda: two.request("/auth-agent/logout", method="POST", headers=headers),
+        )
+        assert one.agent is None
+        one.cookies = cookies
+        assert one.agent is None
+
+    def test_whoever_lost_the_lock_sends_no_refresh_token(
+        self, one, clock, provider, redis_client, meanwhile
+    ):
+        taken = []
+
+        def take_over():
+            if not taken:  # the first time it is free
+                taken.append(True)
+                meanwhile(store._LOCK, take_over)
+                return
+            (key,) = redis_client.scan_iter("*:lock:*")
+            redis_client.set(key, "somebody else")
+
+        clock.advance(3_595)
+        meanwhile(store._LOCK, take_over)
+        assert one.agent is not None
+        assert provider.count("/token") == 1
+
+
+@pytest.mark.parametrize("colour", ["threads", "tasks"])
+def test_a_rush_of_requests_waits_for_a_connection(url, redis_client, provider, clock, colour):
+    provider.clock = clock
+    party = RelyingParty(settings_with(provider, url), clock=clock)
+    browser = Browser(party, provider, run_in_thread)
+    browser.sign_in()
+    cookie = "; ".join(f"{n}={v}" for n, v in browser.cookies.items())
+    flows = [party.enter(ValueVisit("GET", "/", {"cookie": cookie})) for _ in range(250)]
+
+    async def in_tasks():
+        seen = []
+
+        async def one(flow):
+            seen.append(await drive.arun(flow))
+
+        async with anyio.create_task_group() as tasks:
+            for flow in flows:
+                tasks.start_soon(one, flow)
+        await drive.aclose()
+        return seen
+
+    if colour == "tasks":
+        outcomes = anyio.run(in_tasks)
+    else:
+        with ThreadPoolExecutor(150) as pool:
+            outcomes = list(pool.map(drive.run, flows))
+    assert [outcome.agent.id for outcome in outcomes] == ["agent_7"] * 250
+
+
+class TestSignInUnderWay:
+    """What ends an agent's sessions ends the one that is about to begin."""
+
+    def sign_in(self, make_site, clock, act):
+        other = make_site()
+        settings = other.relying_party.settings
+        party = RelyingParty(settings, on_sign_in=lambda agent: act(other), clock=clock)
+        site = Browser(party, other.server, other.run)
+        return site, site.sign_in()
+
+    @pytest.mark.parametrize(
+        "whose", [{"agent_id": "agent_7"}, {"email": "OWNER@example.com"}, {}], ids=str
+    )
+    def test_is_ended_by_end_sessions(self, make_site, clock, whose):
+        def end(other):
+            other.relying_party.end_sessions(**whose)
+
+        site, reply = self.sign_in(make_site, clock, end)
+        assert (reply.status, cause(reply)) == (400, "session_ended")
+        assert site.cookies == {}
+        site = make_site()
+        assert site.sign_in().status == 303
+        assert site.agent is not None, "the next sign-in is another one"
+
+    def test_is_ended_by_the_server(self, make_site, clock, provider):
+        def announce(other):
+            TestBackChannelLogout().announce(other, provider, **whose)
+
+        for whose in ({}, {"sid": "s1"}):  # noqa: B007  # `announce` reads it
+            provider.claims["sid"] = "s1"
+            site, reply = self.sign_in(make_site, clock, announce)
+            assert reply.status == 400
+            assert site.agent is None
+
+    def test_is_not_disturbed_by_what_happens_to_others(self, make_site, clock):
+        def end(other):
+            other.relying_party.end_sessions(agent_id="agent_8")
+
+        site, reply = self.sign_in(make_site, clock, end)
+        assert reply.status == 303
+        assert site.agent is not None
 
 
 class TestEndSessions:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from auth_agent import Requirement, ServerUnavailable
-from auth_agent.testing.issuer import ABSENT
+from auth_agent.testing.issuer import ABSENT, encode
 from auth_agent.testing.provider import json_response
 from auth_agent.wire import Pass
 from tests.core.browser import ValueVisit, cause, drive
@@ -35,6 +35,51 @@ def test_an_access_token_carries_the_same_agent_as_a_session(api, server):
     assert agent.scopes == ("openid", "email")
 
 
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize(
+    ("claims", "seen"),
+    [
+        ({"email_verified": True}, ("owner@example.com", True)),
+        ({"email_verified": "true"}, ("owner@example.com", False)),
+        ({"email_verified": 1}, ("owner@example.com", False)),
+        ({"email_verified": ABSENT}, ("owner@example.com", False)),
+        ({"email": ABSENT}, (None, False)),
+        ({"email": ""}, (None, False)),
+        ({"email": ["owner@example.com"]}, (None, False)),
+    ],
+)
+def test_an_address_is_verified_only_where_the_token_says_so(api, server, claims, seen, opaque):
+    agent = call(api, token_with(server, claims, opaque)).agent
+    assert (agent.email, agent.email_verified) == seen
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize(
+    ("claims", "field", "value"),
+    [
+        ({"model": ABSENT}, "model", "claude-opus-4"),
+        ({"model_name": ABSENT}, "model", "claude-opus-4"),
+        ({"model": "a", "model_name": "b"}, "model", "a"),
+        ({"model": 7, "model_name": None}, "model", None),
+        ({"permissions": ["refund", 7]}, "permissions", ("refund",)),
+        ({"permissions": "refund"}, "permissions", ()),
+        ({"scope": ["a", "b"]}, "scopes", ()),
+        ({"scope": " a  b "}, "scopes", ("a", "b")),
+        ({"client_id": "client_shop"}, "client_id", "client_shop"),
+    ],
+)
+def test_of_a_strange_claim_nothing_is_made(api, server, claims, field, value, opaque):
+    assert getattr(call(api, token_with(server, claims, opaque)).agent, field) == value
+
+
+def token_with(server, claims, opaque):
+    if not opaque:
+        return server.access_token(**claims)
+    server.active.add("opaque-token")
+    server.introspection.update(claims)
+    return "opaque-token"
+
+
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
 def test_the_scheme_has_no_case(api, server, scheme):
     assert isinstance(call(api, server.access_token(), scheme=scheme), Pass)
@@ -55,6 +100,11 @@ def test_the_scheme_has_no_case(api, server, scheme):
         ("nbf", 1_800_000_000 + 61, "nbf_ahead"),
         ("sub", ABSENT, "sub_missing"),
         ("client_id", ABSENT, "client_id_missing"),
+        ("client_id", 7, "client_id_missing"),
+        ("exp", 10**400, "time_missing"),
+        ("exp", 1e308, "time_missing"),
+        ("iat", -1, "time_missing"),
+        ("cnf", {"jkt": "a thumbprint"}, "token_bound"),
     ],
 )
 def test_a_wrong_claim_is_refused(api, server, claim, value, code):
@@ -122,6 +172,25 @@ def test_a_bad_token_matters_only_where_an_agent_is_needed(api, server):
     assert (reply.status, cause(reply)) == (401, "invalid_token")
 
 
+@pytest.mark.parametrize(
+    ("claims", "refused"),
+    [
+        ({"auth_time": 1_800_000_000 - 61}, True),
+        ({"auth_time": 1_800_000_000 - 60}, False),
+        ({"auth_time": 1_900_000_000}, False),
+        ({"auth_time": "now"}, True),
+        ({"auth_time": True}, True),
+        ({"iat": 1_800_000_000 - 61}, True),
+    ],
+)
+def test_the_age_of_a_sign_in_counts_for_tokens_too(api, server, clock, claims, refused):
+    visit = ValueVisit("GET", "/", {"authorization": f"Bearer {server.access_token(**claims)}"})
+    agent = drive(api.relying_party.enter(visit), server).agent
+    assert agent.authenticated_at <= clock.now, "nobody has signed in in the future"
+    reply = api.relying_party.require(visit, agent, Requirement(max_age=60))
+    assert (reply is not None) is refused
+
+
 def test_lacking_scope_is_403(api, server):
     visit = ValueVisit("GET", "/page", {"authorization": f"Bearer {server.access_token()}"})
     agent = drive(api.relying_party.enter(visit), server).agent
@@ -164,6 +233,16 @@ class TestMemory:
         clock.advance(161)
         assert_invalid(call(site, token), "token_expired")
 
+    def test_ends_with_the_key_that_is_found_to_be_withdrawn(self, make_site, server, clock):
+        """Whoever's token made us look."""
+        site = make_site(protect="/api/*", bearer_recheck=0)
+        token = server.access_token()
+        assert isinstance(call(site, token), Pass)
+        server.rotate()
+        assert isinstance(call(site, server.access_token()), Pass)
+        clock.advance(10)
+        assert_invalid(call(site, token), "key_unknown")
+
     def test_ends_when_the_signing_key_is_withdrawn(self, make_site, server, clock):
         site = make_site(protect="/api/*", bearer_recheck=0)
         token = server.access_token(exp=int(clock.now) + 90_000)
@@ -177,10 +256,25 @@ class TestMemory:
 
         site = make_site(protect="/api/*")
         bearers = site.relying_party._bearers
-        known = bearer._Known(None, 0, 0, None)
         for number in range(bearer.REMEMBERED + 100):
-            bearers._remember(number.to_bytes(4, "big"), known)
-        assert len(bearers._known) == bearer.REMEMBERED
+            bearers._remember(number.to_bytes(4, "big"), number)
+            bearers._refuse(number.to_bytes(5, "big"), until=0)
+        assert len(bearers._known) == len(bearers._refused) == bearer.REMEMBERED
+
+    def test_is_one_for_a_token_however_it_is_spelt(self, api, server):
+        token = server.access_token()
+        for number in range(50):
+            assert isinstance(call(api, token, scheme="bEaReR" + " " * number), Pass)
+        assert len(api.relying_party._bearers._known) == 1
+
+    def test_of_good_tokens_is_not_crowded_by_garbage(self, api, server):
+        server.active.add("good")
+        call(api, "good")
+        for number in range(5_000):
+            call(api, f"garbage-{number}")
+        asked = server.count("/introspect")
+        assert isinstance(call(api, "good"), Pass)
+        assert server.count("/introspect") == asked
 
 
 class TestRevocation:
@@ -193,13 +287,44 @@ class TestRevocation:
         clock.advance(1)
         assert_invalid(call(api, token), "token_inactive")
 
+    def test_is_for_good(self, api, server, clock):
+        """Whoever keeps trying, whatever happens to the server, to our memory or to its keys."""
+        token = server.access_token()
+        call(api, token)
+        server.active.clear()
+        clock.advance(60)
+        for _ in range(5):
+            assert_invalid(call(api, token), "token_inactive")
+        clock.advance(600)
+        assert_invalid(call(api, token), "token_inactive")
+        server.answers["/introspect"] = ServerUnavailable("connection refused")
+        clock.advance(2_000)
+        assert_invalid(call(api, token), "token_inactive")
+
     def test_is_asked_after_once_a_minute(self, api, server, clock):
         token = server.access_token()
-        for _ in range(3):
-            clock.advance(60)
+        for asked in range(4):
             for _ in range(5):
                 assert isinstance(call(api, token), Pass)
-        assert server.count("/introspect") == 2, "not when it was seen for the first time"
+            assert server.count("/introspect") == asked, "not while it is younger than a minute"
+            clock.advance(60)
+
+    def test_counts_where_the_token_was_never_seen_before(self, api, server, clock):
+        """Another worker, or this one before a restart, may have seen it hours ago."""
+        token = server.access_token()
+        server.active.clear()
+        clock.advance(60)
+        assert_invalid(call(api, token), "token_inactive")
+
+    def test_counts_although_the_keys_cannot_be_fetched_again(self, api, server, clock):
+        token = server.access_token(exp=int(clock.now) + 9_000)
+        call(api, token)
+        server.answers["/.well-known/jwks.json"] = ServerUnavailable("connection refused")
+        clock.advance(3_700)
+        assert isinstance(call(api, token), Pass)
+        server.active.clear()
+        clock.advance(60)
+        assert_invalid(call(api, token), "token_inactive")
 
     def test_can_be_left_to_the_end_of_the_token(self, make_site, server, clock):
         site = make_site(protect="/api/*", bearer_recheck=0)
@@ -256,6 +381,12 @@ class TestOpaque:
             ("token_type", "refresh_token", "typ_mismatch"),
             ("exp", 1_700_000_000, "token_expired"),
             ("sub", ABSENT, "sub_missing"),
+            ("exp", None, "time_missing"),
+            ("exp", "1800003600", "time_missing"),
+            ("exp", 1e308, "time_missing"),
+            ("cnf", {"jkt": "a thumbprint"}, "token_bound"),
+            ("active", "true", "token_inactive"),
+            ("active", 1, "token_inactive"),
         ],
     )
     def test_of_somebody_else_is_refused(self, api, server, token, claim, value, code):
@@ -266,6 +397,15 @@ class TestOpaque:
     def test_for_us_is_accepted_whoever_asked_for_it(self, api, server, token, aud):
         server.introspection.update(aud=aud, client_id="client_other")
         assert isinstance(call(api, token), Pass)
+
+    @pytest.mark.parametrize("kind", ["Bearer", "bearer", "access_token", ABSENT, None])
+    def test_that_is_an_access_token_is_accepted(self, api, server, token, kind):
+        server.introspection["token_type"] = kind
+        assert isinstance(call(api, token), Pass)
+
+    def test_without_an_owner_of_its_own_has_no_client(self, api, server, token):
+        server.introspection.update(client_id=ABSENT, aud="client_shop")
+        assert call(api, token).agent.client_id == ""
 
     def test_that_is_not_active_is_refused_and_remembered_for_a_moment(self, api, server, clock):
         for _ in range(5):
@@ -288,6 +428,19 @@ def test_ten_thousand_garbage_tokens_ask_nobody_and_leave_nothing(api, server):
         call(api, f"eyJ{number}.eyJ{number}.x{number}", path="/public")
     assert server.requests == []
     assert api.relying_party._bearers._known == {}
+
+
+def test_ten_thousand_unknown_key_names_cost_one_fetch(api, server):
+    good = server.access_token()
+    assert isinstance(call(api, good), Pass)
+    _, claims, signature = good.split(".")
+    for number in range(10_000):
+        header = {"alg": "ES256", "typ": "at+jwt", "kid": f"unknown-{number}"}
+        forged = f"{encode(json.dumps(header).encode())}.{claims}.{signature}"
+        assert call(api, forged, path="/public") == Pass(None)
+    assert server.count("/.well-known/jwks.json") == 2
+    assert len(api.relying_party._bearers._known) == 1
+    assert api.relying_party._bearers._refused == {}
 
 
 def test_a_token_outweighs_a_session(api, server):

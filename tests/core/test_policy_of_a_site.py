@@ -51,6 +51,12 @@ class TestReportOnly:
         else:
             assert site.end(site.begin(), state="x" * 43).status == 400
 
+    def test_lets_no_other_website_act(self, site):
+        """A request that another website sent is no matter of policy."""
+        site.sign_in()
+        visit = ValueVisit("POST", "/orders", {**JSON, "sec-fetch-site": "cross-site"})
+        assert site.relying_party.require_own_request(visit, site.agent).status == 403
+
 
 class TestPlacesForHumans:
     def test_refuse_agents_and_nobody_else(self, browser):
@@ -140,6 +146,28 @@ class TestHooks:
         with pytest.raises(KeyError):
             site.sign_in()
         assert site.agent is None
+
+
+class TestHooksThatFail:
+    @pytest.fixture
+    def site(self, browser, clock):
+        def fail(subject):
+            raise KeyError("a mistake of the website")
+
+        settings = browser.relying_party.settings
+        party = RelyingParty(settings, on_refused=fail, on_sign_out=fail, clock=clock)
+        return Browser(party, browser.server)
+
+    def test_keep_nobody_signed_in(self, site, caplog):
+        site.sign_in()
+        reply = site.request("/auth-agent/logout", method="POST", headers={})
+        assert reply.status == 303
+        assert site.agent is None
+        assert "a mistake of the website" in caplog.text
+
+    def test_hide_no_refusal(self, site):
+        reply = site.end(site.begin(), error="access_denied")
+        assert (cause(reply), reply.status) == ("access_denied", 403)
 
 
 class TestWelcome:

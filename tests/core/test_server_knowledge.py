@@ -49,6 +49,16 @@ class TestMetadata:
             ("token_endpoint", "http://auth.example/token", "metadata_invalid"),
             ("token_endpoint", "http://127.0.0.1/token", "metadata_invalid"),
             ("token_endpoint", 7, "metadata_invalid"),
+            ("token_endpoint", "", "metadata_invalid"),
+            ("token_endpoint", ["https://auth.example/token"], "metadata_invalid"),
+            ("authorization_endpoint", "https://evil.example\\.auth.example/", "metadata_invalid"),
+            ("authorization_endpoint", "https://auth.example@evil.example/", "metadata_invalid"),
+            ("authorization_endpoint", "https://auth.example/#x", "metadata_invalid"),
+            ("jwks_uri", ABSENT, "metadata_invalid"),
+            ("revocation_endpoint", "http://auth.example/revoke", "metadata_invalid"),
+            ("token_endpoint_auth_methods_supported", {"none": True}, "metadata_invalid"),
+            ("authorization_response_iss_parameter_supported", "true", "metadata_invalid"),
+            ("authorization_response_iss_parameter_supported", 1, "metadata_invalid"),
             ("jwks_uri", "http://auth.example/jwks", "metadata_invalid"),
             ("userinfo_endpoint", "http://auth.example/userinfo", "metadata_invalid"),
             ("introspection_endpoint", "ftp://auth.example", "metadata_invalid"),
@@ -75,6 +85,22 @@ class TestMetadata:
         server.answers[WELL_KNOWN] = server.answers[OPENID] = answer
         assert browser.request("/auth-agent/login").status == 502
 
+    @pytest.mark.parametrize(
+        ("status", "content_type"),
+        [(404, "application/json"), (301, "application/json"), (206, "application/json"),
+         (200, "text/html"), (200, "text/plain"), (200, "")],
+    )  # fmt: skip
+    def test_a_true_document_in_a_wrong_answer_is_none(self, browser, server, status, content_type):
+        document = server.answer(_get(server.issuer + WELL_KNOWN)).body
+        answer = HttpResponse(status, {"content-type": content_type}, document)
+        server.answers[WELL_KNOWN] = server.answers[OPENID] = answer
+        reply = browser.request("/auth-agent/login")
+        assert (reply.status, cause(reply)) == (502, "metadata_missing")
+
+    def test_on_a_loopback_host_http_is_enough(self, make_site, server):
+        server.issuer = "http://localhost:8420"
+        assert make_site().sign_in().status == 303
+
     def test_a_server_that_is_down_is_503_until_it_is_up(self, browser, server):
         server.answers[WELL_KNOWN] = ServerUnavailable("connection refused")
         reply = browser.request("/auth-agent/login")
@@ -82,6 +108,20 @@ class TestMetadata:
         assert int(dict(reply.headers)["Retry-After"]) > 0
         assert browser.request("/").agent is None, "the site itself is up"
         del server.answers[WELL_KNOWN]
+        assert browser.sign_in().status == 303
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    @pytest.mark.parametrize("second", [404, 429, 502])
+    def test_a_server_in_trouble_is_503(self, browser, server, status, second):
+        """What the second place says of itself does not make the first one's trouble a mistake."""
+        server.answers[WELL_KNOWN] = HttpResponse(status, {}, b"")
+        server.answers[OPENID] = HttpResponse(second, {}, b"")
+        assert browser.request("/auth-agent/login").status == 503
+
+    def test_the_second_place_counts_although_the_first_is_in_trouble(self, browser, server):
+        document = server.answer(_get(server.issuer + WELL_KNOWN))
+        server.answers[WELL_KNOWN] = HttpResponse(500, {}, b"")
+        server.answers[OPENID] = document
         assert browser.sign_in().status == 303
 
     def test_is_kept_when_the_server_goes_away(self, browser, server, clock):
@@ -175,6 +215,42 @@ class TestKeys:
         del server.answers[JWKS]
         assert browser.sign_in().status == 303
 
+    @pytest.mark.parametrize(
+        ("answer", "status"),
+        [
+            (HttpResponse(500, {}, b""), 503),
+            (HttpResponse(429, {}, b""), 503),
+            (HttpResponse(404, {}, b""), 502),
+            (json_response(200, {"keys": []}), 502),
+        ],
+    )
+    def test_none_at_the_start_is_said(self, browser, server, answer, status):
+        server.answers[JWKS] = answer
+        assert browser.sign_in().status == status
+
+    def test_a_token_without_a_name_makes_us_look_again(self, browser, server):
+        other = ECAlgorithm.to_jwk(FakeServer().key.public_key(), as_dict=True)
+        server.extra_keys = [{**other, "kid": "another"}]
+        assert browser.sign_in().status == 303
+        server.extra_keys = []
+        server.header["kid"] = ABSENT
+        assert browser.sign_in().status == 303
+        assert server.count(JWKS) == 2
+
+    def test_a_known_name_with_another_algorithm_makes_nobody_look(self, browser, server):
+        server.metadata["id_token_signing_alg_values_supported"] = ["ES256", "ES384"]
+        browser.sign_in()
+        server.header["alg"] = "ES384"
+        assert cause(browser.sign_in()) == "key_unknown"
+        assert server.count(JWKS) == 1
+
+    def test_an_address_that_metadata_lack_is_said(self, make_site, server):
+        server.metadata["jwks_uri"] = ABSENT
+        site = make_site(identity="introspection", protect="/api/*")
+        headers = {"authorization": f"Bearer {server.access_token()}"}
+        reply = site.request("/api/x", headers=headers)
+        assert (reply.status, cause(reply)) == (502, "jwks_empty")
+
     def test_unusable_keys_beside_a_good_one_are_skipped(self, browser, server):
         server.extra_keys = [
             {}, {"kty": "oct", "k": "c2VjcmV0"}, {"kty": "EC"}, {"kty": "EC", "crv": "P-256"},
@@ -186,7 +262,9 @@ class TestKeys:
 
     def test_a_token_without_a_name_is_accepted_where_one_key_fits(self, browser, server):
         server.header["kid"] = ABSENT
-        assert browser.sign_in().status == 303
+        for _ in range(3):
+            assert browser.sign_in().status == 303
+        assert server.count(JWKS) == 1
 
     def test_a_token_without_a_name_is_refused_where_two_keys_fit(self, browser, server):
         other = ECAlgorithm.to_jwk(FakeServer().key.public_key(), as_dict=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from auth_agent import ServerUnavailable
+from auth_agent.asgi import AuthAgentMiddleware
 from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.seal import Seal
 from auth_agent.secret import Secret
@@ -74,6 +76,16 @@ class TestLifetime:
         assert shorter.agent is None
         assert site.agent is not None
 
+    def test_a_longer_setting_counts_for_new_sessions_only(self, make_site, clock):
+        site = make_site(session_lifetime=600, session_idle=600)
+        site.sign_in()
+        longer = make_site()
+        longer.cookies = site.cookies
+        clock.advance(599)
+        assert longer.agent is not None
+        clock.advance(1)
+        assert longer.agent is None
+
     def test_a_cookie_from_the_future_is_none(self, browser, clock):
         browser.sign_in()
         clock.advance(-61)
@@ -134,6 +146,32 @@ class TestSecrets:
         new = make_site(secret=NEW)
         new.cookies = both.cookies
         assert new.agent.id == "agent_7", "signed by the first of the list"
+
+    def test_what_is_encrypted_moves_to_the_newest_too(self, make_site, server, clock):
+        """Or nobody could be asked about the agent once the old secret has gone."""
+        old = make_site(secret=OLD)
+        old.sign_in()
+        both = make_site(secret=[NEW, OLD])
+        both.cookies = old.cookies
+        clock.advance(1_800)
+        assert both.agent is not None
+        new = make_site(secret=NEW)
+        new.cookies = both.cookies
+        server.active.clear()
+        clock.advance(1_800)
+        assert new.agent is None
+
+    def test_nobody_stays_whom_the_server_cannot_be_asked_about(self, make_site, clock):
+        """A refresh token of a secret that has gone, in a session that is still ours."""
+        site = make_site(secret=NEW)
+        site.sign_in()
+        signer = Seal([Secret(NEW)], "https://auth.example", "client_shop", "https://shop.example")
+        content = signer.unsign(site.cookies[NAME])
+        sealed = re.search(rb'"refresh_token":"([^"]+)"', content)[1]
+        site.cookies[NAME] = signer.sign(content.replace(sealed, b"A" * len(sealed)))
+        assert site.agent is not None
+        clock.advance(1_800)
+        assert site.agent is None
 
     def test_another_secret_is_as_if_there_were_no_cookie(self, make_site):
         site = make_site(secret=OLD)
@@ -198,6 +236,13 @@ class TestForgery:
         assert SEAL.unsign(text) is None
         assert SEAL.decrypt("transaction", text) is None
 
+    @pytest.mark.parametrize("space", ["\x85", "\xa0", "\x0b", "\x0c", "\x1c", "\x1f", "\u3000"])
+    def test_a_name_with_other_whitespace_is_another_name(self, browser, space):
+        """Such a cookie has no `__Host-` prefix: a neighbouring host could have set it."""
+        browser.sign_in()
+        browser.cookies = {f"{space}{NAME}": browser.cookies[NAME]}
+        assert browser.agent is None
+
     def test_a_huge_cookie_header_is_not_read(self, browser):
         browser.sign_in()
         browser.cookies["padding"] = "x" * 17_000
@@ -234,6 +279,37 @@ class TestResponseHeaders:
         after = {name.lower(): value for name, value in private_headers(before)}
         assert after["vary"] == (vary or "Cookie, Authorization")
         assert after["cache-control"] == control
+
+    @pytest.mark.parametrize(
+        "name", ["CDN-Cache-Control", "Surrogate-Control", "cloudflare-cdn-cache-control"]
+    )
+    def test_no_network_keeps_what_is_for_one_agent(self, name):
+        """Such a header would outweigh Cache-Control there."""
+        cookie = Cookie("a", "b", 60, secure=True)
+        before = [(name, "public, max-age=600"), ("Cache-Control", "max-age=60")]
+        assert name not in dict(private_headers(before))
+        assert name not in dict(cookie_headers(before, [cookie]))
+
+    def test_nor_on_the_quick_way_of_asgi(self, browser):
+        browser.sign_in()
+        sent = []
+
+        async def app(scope, receive, send):
+            headers = [(b"CDN-Cache-Control", b"max-age=600"), (b"x", b"y")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+        async def send(message):
+            sent.append(message)
+
+        cookie = "; ".join(f"{n}={v}" for n, v in browser.cookies.items()).encode()
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"",
+                 "headers": [(b"cookie", cookie)]}  # fmt: skip
+        wrapped = AuthAgentMiddleware(app, relying_party=browser.relying_party)
+        anyio.run(wrapped, scope, None, send)
+        headers = {name.lower(): value for name, value in sent[0]["headers"]}
+        assert headers == {
+            b"x": b"y", b"vary": b"Cookie, Authorization", b"cache-control": b"private",
+        }  # fmt: skip
 
     def test_a_response_that_sets_a_cookie_is_stored_nowhere(self):
         cookie = Cookie("a", "b", 60, secure=True)

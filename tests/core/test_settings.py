@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from auth_agent import RelyingParty, Settings, SettingsError
 
@@ -57,6 +59,9 @@ def test_an_empty_environment_names_them_all():
         ("BEARER_RECHECK", "-1", "never"),
         ("REPORT_ONLY", "maybe", "true or false"),
         ("SESSION_STORE", "memcached://x", "redis://"),
+        ("SESSION_STORE", "redis://localhost:port/0", "not a URL of Redis"),
+        ("SESSION_STORE", "redis:///0", "not a URL of Redis"),
+        ("SESSION_STORE", "rediss://h?health_check_interval=x", "not a URL of Redis"),
         ("PROTCT", "/x", "did you mean AUTH_AGENT_PROTECT"),
         ("SECRETS", "x", "did you mean AUTH_AGENT_SECRET"),
         ("COLOUR", "x", "is not a setting"),
@@ -122,3 +127,22 @@ def test_settings_cannot_be_changed_and_do_not_show_secrets():
         settings.issuer = "https://evil.example"
     assert "cs_secret" not in repr(settings)
     assert "s" * 32 not in repr(settings)
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+def test_a_secret_that_has_to_be_sent_has_to_be_there(method, key_file):
+    settings = {**GOOD, "AUTH_AGENT_CLIENT_AUTH": method, "AUTH_AGENT_CLIENT_KEY": str(key_file)}
+    assert Settings.from_env(settings).client_auth == method
+    del settings["AUTH_AGENT_CLIENT_SECRET"]
+    with pytest.raises(SettingsError, match="AUTH_AGENT_CLIENT_SECRET is missing"):
+        Settings.from_env(settings)
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    path = tmp_path / "key.pem"
+    path.write_bytes(pem)
+    return path

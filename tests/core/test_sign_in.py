@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 import pytest
 
 from auth_agent import ServerUnavailable
+from auth_agent.seal import Seal
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
 from auth_agent.wire import HttpResponse
@@ -181,6 +182,17 @@ class TestCallback:
         assert browser.request("/auth-agent/callback", method="POST").status == 405
 
 
+def test_a_transaction_of_another_release_is_none_of_ours(browser):
+    """What is sealed with our secret need not have the shape that we know."""
+    settings = browser.relying_party.settings
+    seal = Seal(settings.secret, settings.issuer, settings.client_id, settings.base_url)
+    url = browser.begin()
+    (name,) = browser.cookies
+    browser.cookies[name] = seal.encrypt("transaction", b'{"another": "shape"}', bound_to=name)
+    assert cause(browser.end(url)) == "state_unknown"
+    assert browser.sign_in().status == 303
+
+
 class TestManyTabs:
     def test_twenty_tabs_return_to_their_own_pages(self, browser):
         tabs = {f"/page/{number}": browser.begin(f"/page/{number}") for number in range(20)}
@@ -202,6 +214,31 @@ class TestManyTabs:
             header = "; ".join(f"{n}={v}" for n, v in browser.cookies.items())
             assert len(header) <= 3_072
         assert location(browser.end(url)) == "/" + "19" * 400
+
+    def test_what_another_worker_may_read_stays_while_there_is_room(self, make_site):
+        """During a change of secrets."""
+        old, new = make_site(secret="o" * 40), make_site(secret=["n" * 40, "o" * 40])
+        old.cookies = new.cookies
+        url = new.begin("/one")
+        other = old.begin("/two")
+        assert location(new.end(url)) == "/one"
+        assert location(new.end(other)) == "/two"
+
+    def test_two_sites_on_one_loopback_host_do_not_disturb_each_other(self, make_site):
+        """Cookies know no ports."""
+        one, two = (make_site(base_url=f"http://localhost:{port}") for port in (8000, 8001))
+        two.cookies = one.cookies
+        url = one.begin("/one")
+        for _ in range(25):
+            two.begin("/two")
+        assert location(one.end(url)) == "/one"
+
+    def test_what_has_expired_goes_although_there_is_room(self, browser, clock):
+        browser.begin()
+        (first,) = browser.cookies
+        clock.advance(900)
+        browser.begin()
+        assert first not in browser.cookies
 
     def test_the_oldest_goes_first_and_planted_ones_before_it(self, browser, clock):
         for number in range(30):
@@ -327,6 +364,25 @@ class TestUserinfo:
         server.userinfo["sub"] = "agent_8"
         reply = make_site(userinfo="always").sign_in()
         assert cause(reply) == "userinfo_sub_mismatch"
+
+    @pytest.mark.parametrize(
+        ("answer", "code", "status"),
+        [
+            (HttpResponse(500, {}, b""), "server_unavailable", 503),
+            (HttpResponse(429, {}, b""), "server_unavailable", 503),
+            (json_response(401, {"sub": "agent_7"}), "userinfo_refused", 502),
+            (json_response(302, {"sub": "agent_7"}), "userinfo_refused", 502),
+            (json_response(200, []), "server_misbehaved", 502),
+            (json_response(200, {}), "userinfo_sub_mismatch", 401),
+            (json_response(200, {"sub": ["agent_7"]}), "userinfo_sub_mismatch", 401),
+        ],
+    )
+    def test_that_is_none_signs_nobody_in(self, make_site, server, answer, code, status):
+        server.answers["/userinfo"] = answer
+        site = make_site(userinfo="always")
+        reply = site.sign_in()
+        assert (cause(reply), reply.status) == (code, status)
+        assert site.agent is None
 
     def test_does_not_outweigh_what_is_signed(self, make_site, server):
         server.userinfo.update(model="another", email="evil@example.com")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from auth_agent import policy
 from auth_agent.policy import is_protected
 from auth_agent.wire import Pass
 from tests.core.browser import NAVIGATION, ValueVisit, location, relative
@@ -112,16 +113,43 @@ def test_a_form_is_returned_to_and_its_loss_is_said(site, referer, next_path):
         ("/./private/report", True),
         ("/x/../private/report", True),
         ("/\\private\\report", True),
+        ("/..\\private\\report", True),
+        ("/PRIVATE/report", True),
+        ("/Private", True),
+        ("/private;a=b/report", True),
+        ("/x/..;/private/report", True),
+        ("/private./report", True),
+        ("/private /report", True),
+        ("/private%2freport", True),
+        ("/%70rivate/report", True),
+        ("/x/%2e%2e/private/report", True),
+        ("/private\0/report", True),
+        ("/private\0", True),
+        ("/private%00.html", True),
+        ("/private/" + "a" * 5_000, True),
+        ("/EXACT;v=1", True),
         ("/exact", True),
         ("/exact/", True),
         ("/exactly", False),
         ("/privateer", False),
         ("/", False),
         ("/public/private/x", False),
+        ("/public;/private/x", False),
+        ("/" + "a" * 5_000, False),
     ],
 )
 def test_a_rule_covers_what_a_lenient_server_would_serve(path, protected):
     assert is_protected(path, ("/private/*", "/exact")) is protected
+
+
+def test_ten_thousand_long_paths_are_not_remembered(site):
+    for number in range(10_000):
+        assert site.request(f"/{number:02000}", headers=JSON) == Pass(None)
+    remembered = policy._covered.cache_info().currsize * policy.MAX_REMEMBERED
+    before = policy._covered.cache_info()
+    site.request("/" + "a" * 3_000, headers=JSON)
+    assert policy._covered.cache_info() == before
+    assert remembered < 5_000_000
 
 
 class TestSocket:

@@ -105,6 +105,11 @@ def test_two_pages_to_return_to_are_none(browser):
         ("https://", False),
         ("ftp://auth.example", False),
         ("https://auth.example/a b", False),
+        ("https://evil.example\\.auth.example", False),
+        ("https://evil.example\\@auth.example", False),
+        ("https://auth.example:99999", False),
+        ("http://localhost.", False),
+        ("https://auth.example/\n", False),
         ("https://\u0430uth.example", False),
     ],
 )
