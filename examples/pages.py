@@ -109,11 +109,6 @@ class Visitor(NamedTuple):
     """Where the person's button posts to."""
 
 
-def home_page(agent: Agent | None, login_path: str, logout_path: str) -> Page:
-    """The catalogue of a shop that only agents sign in to."""
-    return catalogue_page(Visitor(agent, login_path, logout_path))
-
-
 def catalogue_page(visitor: Visitor) -> Page:
     """For everybody."""
     goods = "".join(
