@@ -88,11 +88,13 @@ def look(request: Any) -> Entry:
     """The entry, for who depends on the agent: the response is then a private one.
 
     `cache_page` and Django's cache middleware decide before ours has written the headers, so they
-    are told here, by the flag that Django itself sets for what may not be stored.
+    are told here, by the flag that Django itself sets for what may not be stored. Django REST
+    Framework wraps the request at which they look.
     """
     entry = entry_of(request)
     entry.read = True
-    request._cache_update_cache = False
+    for seen in (request, getattr(request, "_request", request)):
+        seen._cache_update_cache = False
     return entry
 
 
