@@ -73,9 +73,7 @@ def _visitor(path: str, entry: Entry) -> pages.Visitor:
     entry.read = True  # the page looks different to an agent, so no shared cache may keep it
     relying_party = entry.relying_party
     back = "/me" if path == "/" else path
-    return pages.Visitor(
-        entry.agent, relying_party.login_path(back), relying_party.logout_path()
-    )
+    return pages.Visitor(entry.agent, relying_party.login_path(back), relying_party.logout_path())
 
 
 def _show(page: pages.Page) -> Reply:

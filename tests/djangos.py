@@ -16,7 +16,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PYTHONS = {"6.0": (3, 12)}  # the oldest one of each series, where it is newer than ours
 MEMBER = "Framework :: Django :: "
-TESTS = [*sorted((ROOT / "tests/adapters").glob("test_django*.py")), "tests/adapters/test_behaviours.py"]
+TESTS = [
+    *sorted((ROOT / "tests/adapters").glob("test_django*.py")),
+    "tests/adapters/test_behaviours.py",
+]
 RUN = """
 import sys, django, pytest
 assert django.get_version().startswith(sys.argv[1]), django.get_version()
@@ -55,7 +58,7 @@ def install(series: str, folder: str) -> bool:
     """What goes with it too: REST framework follows Django's releases."""
     wanted = [f"django=={series}.*", "djangorestframework"]
     options = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--target", folder]
-    done = subprocess.run([sys.executable, "-m", "pip", "install", *options, *wanted], check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-m", "pip", "install", *options, *wanted], check=False)
     return done.returncode == 0
 
 
@@ -64,7 +67,7 @@ def run(series: str, folder: str) -> int:
     places = [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
     command = [sys.executable, "-c", RUN, f"{series}.", *options, *map(str, TESTS)]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
-    return subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode  # noqa: S603
+    return subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode
 
 
 def tell(text: str) -> None:

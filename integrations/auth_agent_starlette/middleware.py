@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from auth_agent.asgi import App, Receive, Scope, Send
 from auth_agent.asgi import AuthAgentMiddleware as AsgiMiddleware
-from auth_agent.asgi import Scope
-from auth_agent.gate import Entry
+from auth_agent.errors import SettingsError
+from auth_agent.gate import Entry, RelyingParty
+from auth_agent.settings import Settings
 
 
 class AuthAgentMiddleware(AsgiMiddleware):
     """Attaches the agent as `request.state.agent`, and notices whether anybody reads it."""
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings | None = None,
+        *,
+        relying_party: RelyingParty | None = None,
+    ) -> None:
+        try:
+            super().__init__(app, settings, relying_party=relying_party)
+        except SettingsError as error:
+            self.app = self.relying_party = _Unstartable(error)  # type: ignore[assignment]
 
     def attach(self, scope: Scope, entry: Entry) -> None:
         scope["auth_agent.entry"] = entry
@@ -29,3 +43,23 @@ class _State(dict[str, Any]):
             raise KeyError(key)
         self._entry.read = True
         return self._entry.agent
+
+
+class _Unstartable:
+    """Stands for a website whose settings are wrong, so that no server starts it.
+
+    Starlette makes its middleware when the first message comes. A server takes an exception there
+    for "has no lifespan" and goes on; only this message makes it stop.
+    """
+
+    def __init__(self, error: SettingsError) -> None:
+        self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.startup.failed", "message": str(self._error)})
+        raise self._error
+
+    def enter(self, visit: object) -> None:
+        raise self._error
+
+    enter_socket = enter

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +19,8 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from auth_agent import SettingsError
 from auth_agent_starlette import AuthAgentMiddleware, no_agents, requires_agent
 from tests.adapters.conftest import settings_of
+from tests.services import free_port
+from tests.world import SERVERS
 
 BASE_URL = "http://127.0.0.1:8000"
 JSON = {"Accept": "application/json"}
@@ -101,3 +107,35 @@ def test_the_site_is_told_when_the_middleware_is_missing():
         pytest.raises(SettingsError, match="AuthAgentMiddleware is missing"),
     ):
         client.get("/async")
+
+
+@pytest.mark.parametrize(
+    ("server", "target"),
+    [("hypercorn", "examples.starlette_site:app"), ("uvicorn", "examples.fastapi_site:app")],
+)
+def test_a_site_with_wrong_settings_does_not_start(server, target):
+    """Starlette makes its middleware late, when an exception no longer stops a server."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("AUTH_AGENT_")}
+    words = (word.format(port=free_port(), target=target) for word in SERVERS[server])
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        env={**environ, "AUTH_AGENT_PROTEKT": "/private/*"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "did you mean AUTH_AGENT_PROTECT?" in done.stderr
+    assert "AUTH_AGENT_BASE_URL is missing" in done.stderr
+
+
+@pytest.mark.parametrize("is_started", [True, False])
+def test_and_answers_nothing_in_a_test(monkeypatch, is_started):
+    monkeypatch.setenv("AUTH_AGENT_ISSUER", "http://auth.example")
+    client = TestClient(Starlette(routes=ROUTES, middleware=[Middleware(AuthAgentMiddleware)]))
+    with pytest.raises(SettingsError, match="AUTH_AGENT_ISSUER uses http"), ExitStack() as stack:
+        if is_started:
+            stack.enter_context(client)
+        client.get("/async")
+    with pytest.raises(SettingsError), client.websocket_connect("/chat"):
+        pass
