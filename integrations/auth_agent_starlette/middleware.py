@@ -55,11 +55,11 @@ class _Unstartable:
     def __init__(self, error: SettingsError) -> None:
         self._error = error
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.failed", "message": str(self._error)})
         raise self._error
 
-    def enter(self, visit: object) -> None:
+    def enter(self, _visit: object) -> None:
         raise self._error
 
     enter_socket = enter
