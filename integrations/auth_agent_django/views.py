@@ -34,12 +34,7 @@ def requires_agent(view: ViewFunction | None = None, **requirement: Any) -> Any:
 
 def no_agents(view: ViewFunction) -> ViewFunction:
     """Keeps a place for humans: turns away whoever is signed in as an agent."""
-
-    def judge(request: Any) -> Reply | None:
-        entry = look(request)
-        return entry.relying_party.require_no_agent(entry.visit, entry.agent)
-
-    return _guard(view, judge)
+    return _guard(view, lambda request: look(request).require_no_agent())
 
 
 class RequiresAgentMixin(_View):
@@ -64,11 +59,7 @@ def logout_path(request: Any) -> str:
 
 
 def _judge(requirement: Requirement) -> Judge:
-    def judge(request: Any) -> Reply | None:
-        entry = look(request)
-        return entry.relying_party.require(entry.visit, entry.agent, requirement)
-
-    return judge
+    return lambda request: look(request).require(requirement)
 
 
 def _guard(view: ViewFunction, judge: Judge) -> ViewFunction:

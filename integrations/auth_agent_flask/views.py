@@ -34,21 +34,13 @@ def requires_agent(view: View | None = None, **requirement: Any) -> Any:
     For sync and async views, for class-based ones in `View.decorators`, for a whole blueprint as
     `blueprint.before_request(requires_agent(lambda: None))`.
     """
-    wanted = Requirement(**requirement)
-
-    def judge(entry: Entry) -> Reply | None:
-        return entry.relying_party.require(entry.visit, entry.agent, wanted)
-
+    judge = functools.partial(Entry.require, requirement=Requirement(**requirement))
     return _guard(view, judge) if view is not None else functools.partial(_guard, judge=judge)
 
 
 def no_agents(view: View) -> View:
     """Keeps a place for humans: turns away whoever is signed in as an agent."""
-
-    def judge(entry: Entry) -> Reply | None:
-        return entry.relying_party.require_no_agent(entry.visit, entry.agent)
-
-    return cast(View, _guard(view, judge))
+    return cast(View, _guard(view, Entry.require_no_agent))
 
 
 def login_path(next_path: str = "/") -> str:
