@@ -10,6 +10,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from auth_agent.guard import check_view
 from auth_agent.policy import Requirement
 from auth_agent.wire import Reply
 from auth_agent_django.entry import ReplyResponse, entry_of, look
@@ -64,6 +65,7 @@ def _judge(requirement: Requirement) -> Judge:
 
 def _guard(view: ViewFunction, judge: Judge) -> ViewFunction:
     """One guard for every shape of view: a refusal can be returned as well as awaited."""
+    check_view(view)
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 from auth_agent.asgi import send_reply
 from auth_agent.errors import SettingsError
 from auth_agent.gate import Entry
+from auth_agent.guard import check_view, remember
 from auth_agent.policy import Requirement
 from auth_agent.wire import Reply
 
@@ -50,6 +51,7 @@ def logout_path(connection: HTTPConnection) -> str:
 
 
 def _guard(endpoint: Callable[..., Any], judge: Judge) -> Any:
+    check_view(endpoint)
     parameters = list(inspect.signature(endpoint).parameters)
     name = next((name for name in ("request", "websocket") if name in parameters), None)
     if name is None:
@@ -69,8 +71,10 @@ def _guard(endpoint: Callable[..., Any], judge: Judge) -> Any:
             return response(reply)
         if is_async:
             return await endpoint(*args, **kwargs)
-        return await run_in_threadpool(endpoint, *args, **kwargs)
+        answer = await run_in_threadpool(endpoint, *args, **kwargs)
+        return await answer if inspect.isawaitable(answer) else answer
 
+    remember(endpoint, guarded)
     return guarded
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from auth_agent.asgi import App, Receive, Scope, Send
 from auth_agent.asgi import AuthAgentMiddleware as AsgiMiddleware
 from auth_agent.errors import SettingsError
 from auth_agent.gate import Entry, RelyingParty
+from auth_agent.guard import check_order
 from auth_agent.settings import Settings
 
 
@@ -23,12 +25,24 @@ class AuthAgentMiddleware(AsgiMiddleware):
     ) -> None:
         try:
             super().__init__(app, settings, relying_party=relying_party)
+            check_order(_endpoints(app))
         except SettingsError as error:
             self.app = self.relying_party = _Unstartable(error)  # type: ignore[assignment]
 
     def attach(self, scope: Scope, entry: Entry) -> None:
         scope["auth_agent.entry"] = entry
         scope["state"] = _State(entry, scope.get("state") or {})
+
+
+def _endpoints(app: Any) -> Iterator[Callable[..., Any]]:
+    """What the routes of an application lead to; it may be inside of other middleware."""
+    while not hasattr(app, "routes") and hasattr(app, "app"):
+        app = app.app
+    for route in getattr(app, "routes", None) or ():
+        if hasattr(route, "endpoint"):
+            yield route.endpoint
+        else:  # FastAPI keeps a router that was included as it is
+            yield from _endpoints(getattr(route, "original_router", route))
 
 
 class _State(dict[str, Any]):

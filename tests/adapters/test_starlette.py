@@ -8,9 +8,11 @@ import sys
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import APIRouter, FastAPI, Request
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
@@ -98,6 +100,43 @@ def test_a_place_may_be_kept_for_humans(client, provider):
 def test_an_endpoint_that_cannot_be_guarded_is_told_at_once():
     with pytest.raises(TypeError, match="needs a `request` or `websocket` argument"):
         requires_agent(lambda: None)
+
+
+@pytest.mark.parametrize("place", ["app", "router", "mounted"])
+def test_a_guard_above_the_route_is_told_before_anybody_is_let_in(provider, place):
+    """FastAPI has registered the bare endpoint by then: it would be open."""
+    app, inner, router = FastAPI(), FastAPI(), APIRouter()
+
+    @requires_agent
+    @{"app": app, "router": router, "mounted": inner}[place].get("/secret")
+    async def secret(request: Request):
+        return "secret"
+
+    app.include_router(router, prefix="/router")
+    app.mount("/mounted", inner)
+    app.add_middleware(AuthAgentMiddleware, settings_of(provider, BASE_URL))
+    app.add_middleware(GZipMiddleware)
+    with pytest.raises(SettingsError, match=r"the view .*secret is open"):
+        TestClient(app).get("/secret")
+
+
+def test_an_endpoint_behind_a_decorator_of_the_sites_own_is_awaited(provider):
+    def traced(endpoint):
+        def call(request):
+            return endpoint(request)
+
+        return call
+
+    @requires_agent
+    @traced
+    async def page(request):
+        return PlainTextResponse("page")
+
+    middleware = Middleware(AuthAgentMiddleware, settings_of(provider, BASE_URL))
+    app = Starlette(routes=[Route("/", page)], middleware=[middleware])
+    with TestClient(app, base_url=BASE_URL, follow_redirects=False) as client:
+        sign_in(client, provider)
+        assert client.get("/").text == "page"
 
 
 def test_the_site_is_told_when_the_middleware_is_missing():
