@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,7 +32,7 @@ class AuthAgentMiddleware(AsgiMiddleware):
 
     def attach(self, scope: Scope, entry: Entry) -> None:
         scope["auth_agent.entry"] = entry
-        scope["state"] = _State(entry, scope.get("state") or {})
+        scope["state"] = _State(entry, scope.get("state", {}))
 
 
 def _endpoints(app: Any) -> Iterator[Callable[..., Any]]:
@@ -45,11 +46,14 @@ def _endpoints(app: Any) -> Iterator[Callable[..., Any]]:
             yield from _endpoints(getattr(route, "original_router", route))
 
 
-class _State(dict[str, Any]):
-    """What `request.state` looks into; reading the agent makes the response a private one."""
+class _State(ChainMap[str, Any]):
+    """What `request.state` looks into; reading the agent makes the response a private one.
+
+    What is written goes where it would without us: other middleware shares it.
+    """
 
     def __init__(self, entry: Entry, state: dict[str, Any]) -> None:
-        super().__init__(state)
+        self.maps = [state]
         self._entry = entry
 
     def __missing__(self, key: str) -> Any:

@@ -12,6 +12,8 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
@@ -137,6 +139,56 @@ def test_an_endpoint_behind_a_decorator_of_the_sites_own_is_awaited(provider):
     with TestClient(app, base_url=BASE_URL, follow_redirects=False) as client:
         sign_in(client, provider)
         assert client.get("/").text == "page"
+
+
+class Note(BaseHTTPMiddleware):
+    """Writes into `request.state`, and reads what the endpoint has written there."""
+
+    async def dispatch(self, request, call_next):
+        request.state.begun = "begun"
+        answer = await call_next(request)
+        answer.headers["x-note"] = getattr(request.state, "ended", "not ours")
+        return answer
+
+
+class Greet(BaseHTTPMiddleware):
+    """Looks at the agent once the endpoint has answered."""
+
+    async def dispatch(self, request, call_next):
+        answer = await call_next(request)
+        answer.headers["x-agent"] = request.state.agent.id if request.state.agent else "nobody"
+        return answer
+
+
+def test_it_stands_among_other_middleware(provider):
+    async def page(request):
+        request.state.ended = f"{request.state.begun}, ended"
+        return PlainTextResponse("page " * 200, headers={"Cache-Control": "public"})
+
+    ours = Middleware(AuthAgentMiddleware, settings_of(provider, BASE_URL))
+    middleware = [Middleware(Note), Middleware(GZipMiddleware), ours, Middleware(Greet)]
+    app = Starlette(routes=[Route("/", page)], middleware=middleware)
+    with TestClient(app, base_url=BASE_URL, follow_redirects=False) as client:
+        sign_in(client, provider)
+        answer = client.get("/")
+    assert answer.headers["x-note"] == "begun, ended"
+    assert answer.headers["x-agent"] == "agent_7"
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["cache-control"] == "private", "who looks late has looked"
+    assert {"Cookie", "Authorization"} <= set(answer.headers["vary"].split(", "))
+
+
+def test_a_script_of_another_origin_may_read_where_the_door_is(provider):
+    """CORS stands outside, as Starlette's documentation has it for every refusal."""
+    origin = "https://app.example"
+    app = Starlette(routes=[Route("/me", asynchronous)], middleware=[
+        Middleware(CORSMiddleware, allow_origins=[origin], allow_credentials=True),
+        Middleware(AuthAgentMiddleware, settings_of(provider, BASE_URL)),
+    ])  # fmt: skip
+    with TestClient(app, base_url=BASE_URL) as client:
+        answer = client.get("/me", headers={**JSON, "Origin": origin})
+    assert (answer.status_code, answer.json()["error"]) == (401, "login_required")
+    assert answer.headers["access-control-allow-origin"] == origin
 
 
 def test_the_site_is_told_when_the_middleware_is_missing():
