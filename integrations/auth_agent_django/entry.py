@@ -77,11 +77,19 @@ def attach(request: HttpRequest, entry: Entry) -> Entry:
 def entry_of(request: Any) -> Entry:
     """Raises `SettingsError` where the middleware did not see the request."""
     entry = getattr(request, "auth_agent_entry", None)
-    if not isinstance(entry, Entry):
-        raise SettingsError(
-            ['MIDDLEWARE lacks AuthAgentMiddleware: add "auth_agent_django.AuthAgentMiddleware"']
+    if isinstance(entry, Entry):
+        return entry
+    if not hasattr(request, "META"):
+        raise TypeError(
+            f"{type(request).__name__} is not a request: a method of a class is guarded by "
+            "@method_decorator(requires_agent)"
         )
-    return entry
+    raise SettingsError(
+        [
+            'MIDDLEWARE lacks AuthAgentMiddleware: add "auth_agent_django.AuthAgentMiddleware" (a '
+            "request of RequestFactory has not been through it; Client's have)"
+        ]
+    )
 
 
 def look(request: Any) -> Entry:

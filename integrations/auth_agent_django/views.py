@@ -43,6 +43,19 @@ class RequiresAgentMixin(_View):
 
     requirement: ClassVar[Requirement] = Requirement()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raises `TypeError` for a class that would be open, or that requires nothing known."""
+        super().__init_subclass__(**kwargs)
+        if not isinstance(cls.requirement, Requirement):
+            raise TypeError(f"{cls.__name__}.requirement must be a Requirement(scopes=[…])")
+        before = cls.__mro__[: cls.__mro__.index(RequiresAgentMixin)]
+        for base in before:
+            if not issubclass(base, RequiresAgentMixin) and hasattr(base, "as_view"):
+                raise TypeError(
+                    f"{cls.__name__} is open: put RequiresAgentMixin before {base.__name__} in "
+                    "its bases."
+                )
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         dispatch = _guard(super().dispatch, _judge(self.requirement))
         response: HttpResponseBase = dispatch(request, *args, **kwargs)
