@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test django check format bench clean
 
 demo: $(STAMP)  ## A server, a website and an agent that signs in, told step by step
 	@$(BIN)/auth-agent demo
 
 test: $(STAMP)  ## All tests
 	@$(BIN)/python -m pytest
+
+django: $(STAMP)  ## The Django adapter on the other Djangos that are promised
+	@$(BIN)/python -m tests.djangos
 
 check: $(STAMP)  ## Style, types and layers
 	@$(BIN)/ruff check .

@@ -50,7 +50,7 @@ outline-offset:3px;border-radius:.4rem}
 h1{margin:0 0 .25rem;font-size:1.6rem;line-height:1.25}
 h2{margin:0;font-size:1rem}
 p{margin:0 0 1.25rem;color:var(--soft)}
-.goods{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));gap:1rem;padding:0;
+.goods{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:1rem;padding:0;
 margin:0;list-style:none}
 .goods li{overflow:hidden}
 .goods svg{display:block;width:100%;height:7.5rem;padding:1.5rem;background:var(--tint);
@@ -107,11 +107,6 @@ class Visitor(NamedTuple):
     """A name to show, nothing more: it opens no door."""
     person_path: str | None = None
     """Where the person's button posts to."""
-
-
-def home_page(agent: Agent | None, login_path: str, logout_path: str) -> Page:
-    """The catalogue of a shop that only agents sign in to."""
-    return catalogue_page(Visitor(agent, login_path, logout_path))
 
 
 def catalogue_page(visitor: Visitor) -> Page:
@@ -182,7 +177,7 @@ def _person(visitor: Visitor) -> str:
         button = _button(visitor.person_path, f"I am {PERSON}")
     else:
         words = f"<b>A person is signed in</b><small>{escape(visitor.person)}</small>"
-        button = _button(visitor.person_path, "Sign out", "Sign the person out")
+        button = _button(visitor.person_path, "Sign out", "Sign out the person")
     return _row("person" if visitor.person else "", _FACE, words, button)
 
 
@@ -200,7 +195,9 @@ def _agent(visitor: Visitor) -> str:
     told = " · ".join(escape(fact) for fact in facts if fact)
     granted = escape(" ".join(agent.scopes))
     words = f"<b>An agent is signed in</b><small>{told}</small><small>Granted: {granted}</small>"
-    return _row("agent", _ROBOT, words, _button(visitor.logout_path, "Sign out"))
+    return _row(
+        "agent", _ROBOT, words, _button(visitor.logout_path, "Sign out", "Sign out the agent")
+    )
 
 
 def _row(kind: str, path: str, words: str, action: str) -> str:

@@ -25,6 +25,10 @@ SERVERS = {
     "uvicorn with workers": (
         *("uvicorn", "--log-level", "warning", "--workers", "2", "--port", "{port}", "{target}"),
     ),
+    "hypercorn": (
+        *("hypercorn", "--log-level", "warning", "--workers", "2"),
+        *("--bind", "127.0.0.1:{port}", "{target}"),
+    ),
     "gunicorn": (
         *("gunicorn", "--log-level", "warning", "--workers", "2"),
         *("--bind", "127.0.0.1:{port}", "{target}"),
@@ -76,13 +80,19 @@ def run_site(auth_server, target, server="uvicorn", **environ):
     """A website as its own process, configured by nothing but its environment; yields its URL."""
     port = free_port()
     site = f"http://127.0.0.1:{port}"
+    with run_process(target, server, port, {**auth_server.register(site), **environ}):
+        yield site
+
+
+@contextmanager
+def run_process(target, server, port, environ):
+    """A server with this application, which answers by now."""
     words = (word.format(port=port, target=target) for word in SERVERS[server])
     command = [sys.executable, "-m", *words]
-    settings = {**os.environ, **auth_server.register(site), **environ}
-    with subprocess.Popen(command, env=settings) as process:
+    with subprocess.Popen(command, env={**os.environ, **environ}) as process:
         try:
-            _wait_for(f"{site}/", process)
-            yield site
+            _wait_for(f"http://127.0.0.1:{port}/", process)
+            yield
         finally:
             process.terminate()
 

@@ -77,22 +77,32 @@ def attach(request: HttpRequest, entry: Entry) -> Entry:
 def entry_of(request: Any) -> Entry:
     """Raises `SettingsError` where the middleware did not see the request."""
     entry = getattr(request, "auth_agent_entry", None)
-    if not isinstance(entry, Entry):
-        raise SettingsError(
-            ['MIDDLEWARE lacks AuthAgentMiddleware: add "auth_agent_django.AuthAgentMiddleware"']
+    if isinstance(entry, Entry):
+        return entry
+    if not hasattr(request, "META"):
+        raise TypeError(
+            f"{type(request).__name__} is not a request: a method of a class is guarded by "
+            "@method_decorator(requires_agent)"
         )
-    return entry
+    raise SettingsError(
+        [
+            'MIDDLEWARE lacks AuthAgentMiddleware: add "auth_agent_django.AuthAgentMiddleware" (a '
+            "request of RequestFactory has not been through it; Client's have)"
+        ]
+    )
 
 
 def look(request: Any) -> Entry:
     """The entry, for who depends on the agent: the response is then a private one.
 
     `cache_page` and Django's cache middleware decide before ours has written the headers, so they
-    are told here, by the flag that Django itself sets for what may not be stored.
+    are told here, by the flag that Django itself sets for what may not be stored. Django REST
+    Framework wraps the request at which they look.
     """
     entry = entry_of(request)
     entry.read = True
-    request._cache_update_cache = False
+    for seen in (request, getattr(request, "_request", request)):
+        seen._cache_update_cache = False
     return entry
 
 

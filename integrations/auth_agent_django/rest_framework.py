@@ -3,6 +3,9 @@
 authentication_classes = [AgentAuthentication]
 permission_classes = [HasAgent]                 # or [agent_with(scopes=["reports:read"])]
 request.auth                                    # the Agent, or None
+
+`cache_page` around a view is told to store nothing that an agent was shown. On a method of a view
+nobody can tell it: add `vary_on_headers("Cookie", "Authorization")` there.
 """
 
 from __future__ import annotations

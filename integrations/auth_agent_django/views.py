@@ -10,6 +10,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from auth_agent.guard import check_view
 from auth_agent.policy import Requirement
 from auth_agent.wire import Reply
 from auth_agent_django.entry import ReplyResponse, entry_of, look
@@ -34,18 +35,26 @@ def requires_agent(view: ViewFunction | None = None, **requirement: Any) -> Any:
 
 def no_agents(view: ViewFunction) -> ViewFunction:
     """Keeps a place for humans: turns away whoever is signed in as an agent."""
-
-    def judge(request: Any) -> Reply | None:
-        entry = look(request)
-        return entry.relying_party.require_no_agent(entry.visit, entry.agent)
-
-    return _guard(view, judge)
+    return _guard(view, lambda request: look(request).require_no_agent())
 
 
 class RequiresAgentMixin(_View):
     """Lets only a signed-in agent into a class-based view; stands before `View` in its bases."""
 
     requirement: ClassVar[Requirement] = Requirement()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raises `TypeError` for a class that would be open, or that requires nothing known."""
+        super().__init_subclass__(**kwargs)
+        if not isinstance(cls.requirement, Requirement):
+            raise TypeError(f"{cls.__name__}.requirement must be a Requirement(scopes=[…])")
+        before = cls.__mro__[: cls.__mro__.index(RequiresAgentMixin)]
+        for base in before:
+            if not issubclass(base, RequiresAgentMixin) and hasattr(base, "as_view"):
+                raise TypeError(
+                    f"{cls.__name__} is open: put RequiresAgentMixin before {base.__name__} in "
+                    "its bases."
+                )
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         dispatch = _guard(super().dispatch, _judge(self.requirement))
@@ -64,15 +73,12 @@ def logout_path(request: Any) -> str:
 
 
 def _judge(requirement: Requirement) -> Judge:
-    def judge(request: Any) -> Reply | None:
-        entry = look(request)
-        return entry.relying_party.require(entry.visit, entry.agent, requirement)
-
-    return judge
+    return lambda request: look(request).require(requirement)
 
 
 def _guard(view: ViewFunction, judge: Judge) -> ViewFunction:
     """One guard for every shape of view: a refusal can be returned as well as awaited."""
+    check_view(view)
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

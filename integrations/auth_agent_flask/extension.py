@@ -12,6 +12,7 @@ from flask import Flask
 from auth_agent.agent import Agent
 from auth_agent.errors import AuthError
 from auth_agent.gate import Entry, RelyingParty
+from auth_agent.guard import check_order
 from auth_agent.settings import ENV_PREFIX, Settings
 from auth_agent.wsgi import AuthAgentMiddleware
 from auth_agent_flask.commands import group
@@ -58,9 +59,7 @@ class AuthAgent:
             **{name: _in_context(app, hook) for name, hook in self._hooks.items() if hook},
         )
         app.extensions["auth_agent"] = relying_party
-        app.wsgi_app = Middleware(  # type: ignore[method-assign]
-            app.wsgi_app, relying_party=relying_party
-        )
+        app.wsgi_app = Middleware(app, relying_party)  # type: ignore[method-assign]
         app.cli.add_command(group)
         app.jinja_env.globals.update(
             current_agent=current_agent,
@@ -72,8 +71,15 @@ class AuthAgent:
 class Middleware(AuthAgentMiddleware):
     """Around the whole application: before every view, static file and error page, and after."""
 
+    def __init__(self, app: Flask, relying_party: RelyingParty) -> None:
+        super().__init__(app.wsgi_app, relying_party=relying_party)
+        self._views: dict[str, Callable[..., Any]] | None = app.view_functions
+
     def attach(self, environ: WSGIEnvironment, entry: Entry) -> None:
         """`current_agent` notices whether anybody looks."""
+        if self._views is not None:  # the first request: by now all views are there
+            check_order(self._views.values())
+            self._views = None
         environ["auth_agent.entry"] = entry
 
 

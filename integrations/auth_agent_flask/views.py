@@ -12,6 +12,7 @@ from werkzeug.local import LocalProxy
 from auth_agent.agent import Agent
 from auth_agent.errors import SettingsError
 from auth_agent.gate import Entry, RelyingParty
+from auth_agent.guard import check_view, remember
 from auth_agent.policy import Requirement
 from auth_agent.wire import Reply
 from auth_agent.wsgi import WsgiVisit
@@ -31,24 +32,16 @@ current_agent = cast(Agent, LocalProxy(_read_agent))
 def requires_agent(view: View | None = None, **requirement: Any) -> Any:
     """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
 
-    For sync and async views, for class-based ones in `View.decorators`, for a whole blueprint as
-    `blueprint.before_request(requires_agent(lambda: None))`.
+    For sync and async views, below `@app.route`; for class-based ones in `View.decorators`; for a
+    whole blueprint as `blueprint.before_request(requires_agent(lambda: None))`.
     """
-    wanted = Requirement(**requirement)
-
-    def judge(entry: Entry) -> Reply | None:
-        return entry.relying_party.require(entry.visit, entry.agent, wanted)
-
+    judge = functools.partial(Entry.require, requirement=Requirement(**requirement))
     return _guard(view, judge) if view is not None else functools.partial(_guard, judge=judge)
 
 
 def no_agents(view: View) -> View:
     """Keeps a place for humans: turns away whoever is signed in as an agent."""
-
-    def judge(entry: Entry) -> Reply | None:
-        return entry.relying_party.require_no_agent(entry.visit, entry.agent)
-
-    return cast(View, _guard(view, judge))
+    return cast(View, _guard(view, Entry.require_no_agent))
 
 
 def login_path(next_path: str = "/") -> str:
@@ -62,6 +55,8 @@ def logout_path() -> str:
 
 
 def _guard(view: Callable[..., Any], judge: Judge) -> Any:
+    check_view(view)
+
     @functools.wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         reply = judge(_read_entry())
@@ -69,6 +64,7 @@ def _guard(view: Callable[..., Any], judge: Judge) -> Any:
             return Response(reply.body, reply.status, reply.header_list())
         return current_app.ensure_sync(view)(*args, **kwargs)
 
+    remember(view, guarded)
     return guarded
 
 

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 from auth_agent.asgi import send_reply
 from auth_agent.errors import SettingsError
 from auth_agent.gate import Entry
+from auth_agent.guard import check_view, remember
 from auth_agent.policy import Requirement
 from auth_agent.wire import Reply
 
@@ -28,7 +29,7 @@ def requires_agent(endpoint: Endpoint | None = None, **requirement: Any) -> Any:
     For sync and async endpoints that have a `request` argument, and for WebSocket endpoints, where
     it is `websocket`: they are refused before they accept.
     """
-    judge = requiring(Requirement(**requirement))
+    judge = functools.partial(Entry.require, requirement=Requirement(**requirement))
     if endpoint is None:
         return functools.partial(_guard, judge=judge)
     return _guard(endpoint, judge)
@@ -36,20 +37,21 @@ def requires_agent(endpoint: Endpoint | None = None, **requirement: Any) -> Any:
 
 def no_agents(endpoint: Endpoint) -> Endpoint:
     """Keeps a place for humans: turns away whoever is signed in as an agent."""
-    return cast(Endpoint, _guard(endpoint, forbidding))
+    return cast(Endpoint, _guard(endpoint, Entry.require_no_agent))
 
 
 def login_path(connection: HTTPConnection, next_path: str = "/") -> str:
     """Where the button "Sign in with Auth Agent" leads, and where the agent returns to."""
-    return _entry(connection).relying_party.login_path(next_path)
+    return entry_of(connection).relying_party.login_path(next_path)
 
 
 def logout_path(connection: HTTPConnection) -> str:
     """Where the button "Sign out" posts to."""
-    return _entry(connection).relying_party.logout_path()
+    return entry_of(connection).relying_party.logout_path()
 
 
 def _guard(endpoint: Callable[..., Any], judge: Judge) -> Any:
+    check_view(endpoint)
     parameters = list(inspect.signature(endpoint).parameters)
     name = next((name for name in ("request", "websocket") if name in parameters), None)
     if name is None:
@@ -62,33 +64,18 @@ def _guard(endpoint: Callable[..., Any], judge: Judge) -> Any:
     @functools.wraps(endpoint)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         connection = kwargs[name] if name in kwargs else args[position]
-        reply = judge(read_entry(connection))
+        reply = judge(entry_of(connection))
         if reply is not None and isinstance(connection, WebSocket):
             return await deny(connection, reply)
         if reply is not None:
             return response(reply)
         if is_async:
             return await endpoint(*args, **kwargs)
-        return await run_in_threadpool(endpoint, *args, **kwargs)
+        answer = await run_in_threadpool(endpoint, *args, **kwargs)
+        return await answer if inspect.isawaitable(answer) else answer
 
+    remember(endpoint, guarded)
     return guarded
-
-
-def requiring(requirement: Requirement) -> Judge:
-    """Asks the relying party whether the agent brings what is required."""
-    return lambda entry: entry.relying_party.require(entry.visit, entry.agent, requirement)
-
-
-def forbidding(entry: Entry) -> Reply | None:
-    """Asks the relying party whether there is no agent."""
-    return entry.relying_party.require_no_agent(entry.visit, entry.agent)
-
-
-def read_entry(connection: HTTPConnection) -> Entry:
-    """The entry, noting that somebody looked at the agent."""
-    entry = _entry(connection)
-    entry.read = True
-    return entry
 
 
 def response(reply: Reply) -> Response:
@@ -105,7 +92,8 @@ async def deny(websocket: WebSocket, reply: Reply) -> None:
     await send_reply(websocket.scope, websocket.receive, websocket.send, reply)
 
 
-def _entry(connection: HTTPConnection) -> Entry:
+def entry_of(connection: HTTPConnection) -> Entry:
+    """Raises `SettingsError` where the middleware did not see the request."""
     entry = connection.scope.get("auth_agent.entry")
     if not isinstance(entry, Entry):
         raise SettingsError(

@@ -13,6 +13,7 @@ For HTTP and WebSocket endpoints, and in `dependencies=[…]` of a router; /docs
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Any
 
 from fastapi import HTTPException, Security
@@ -23,16 +24,15 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from auth_agent.agent import Agent
+from auth_agent.gate import Entry
 from auth_agent.policy import Requirement
 from auth_agent.wire import Reply
 from auth_agent_starlette.endpoints import (
     Judge,
     deny,
-    forbidding,
+    entry_of,
     login_path,
     logout_path,
-    read_entry,
-    requiring,
     response,
 )
 from auth_agent_starlette.middleware import AuthAgentMiddleware
@@ -90,7 +90,7 @@ _bearer = _Scheme(
 def agent_with(requirement: Requirement | None = None, /, **fields: Any) -> Any:
     """A dependency on an agent that brings what `Requirement` says, e.g. `scopes=["a"]`."""
     wanted = requirement or Requirement(**fields)
-    judge = requiring(wanted)
+    judge = functools.partial(Entry.require, requirement=wanted)
 
     async def agent(connection: HTTPConnection, _locks: Locks) -> Agent | None:
         return _judged(connection, judge)
@@ -108,11 +108,13 @@ Locks = Annotated[None, Security(_locks)]
 
 
 async def _optional_agent(connection: HTTPConnection, _locks: Locks) -> Agent | None:
-    return read_entry(connection).agent
+    entry = entry_of(connection)
+    entry.read = True
+    return entry.agent
 
 
 async def _no_agent(connection: HTTPConnection) -> None:
-    _judged(connection, forbidding)
+    _judged(connection, Entry.require_no_agent)
 
 
 CurrentAgent = Annotated[Agent, agent_with()]
@@ -122,7 +124,7 @@ no_agents = Security(_no_agent)
 
 
 def _judged(connection: HTTPConnection, judge: Judge) -> Agent | None:
-    entry = read_entry(connection)
+    entry = entry_of(connection)
     reply = judge(entry)
     if reply is not None:
         raise _refused(connection, reply)

@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from auth_agent.asgi import App, Receive, Scope, Send
 from auth_agent.asgi import AuthAgentMiddleware as AsgiMiddleware
-from auth_agent.asgi import Scope
-from auth_agent.gate import Entry
+from auth_agent.errors import SettingsError
+from auth_agent.gate import Entry, RelyingParty
+from auth_agent.guard import check_order
+from auth_agent.settings import Settings
 
 
 class AuthAgentMiddleware(AsgiMiddleware):
     """Attaches the agent as `request.state.agent`, and notices whether anybody reads it."""
 
+    def __init__(
+        self,
+        app: App,
+        settings: Settings | None = None,
+        *,
+        relying_party: RelyingParty | None = None,
+    ) -> None:
+        try:
+            super().__init__(app, settings, relying_party=relying_party)
+            check_order(_endpoints(app))
+        except SettingsError as error:
+            self.app = self.relying_party = _Unstartable(error)  # type: ignore[assignment]
+
     def attach(self, scope: Scope, entry: Entry) -> None:
         scope["auth_agent.entry"] = entry
-        scope["state"] = _State(entry, scope.get("state") or {})
+        scope["state"] = _State(entry, scope.get("state", {}))
 
 
-class _State(dict[str, Any]):
-    """What `request.state` looks into; reading the agent makes the response a private one."""
+def _endpoints(app: Any) -> Iterator[Callable[..., Any]]:
+    """What the routes of an application lead to; it may be inside of other middleware."""
+    while not hasattr(app, "routes") and hasattr(app, "app"):
+        app = app.app
+    for route in getattr(app, "routes", None) or ():
+        if hasattr(route, "endpoint"):
+            yield route.endpoint
+        else:  # FastAPI keeps a router that was included as it is
+            yield from _endpoints(getattr(route, "original_router", route))
+
+
+class _State(ChainMap[str, Any]):
+    """What `request.state` looks into; reading the agent makes the response a private one.
+
+    What is written goes where it would without us: other middleware shares it.
+    """
 
     def __init__(self, entry: Entry, state: dict[str, Any]) -> None:
-        super().__init__(state)
+        self.maps = [state]
         self._entry = entry
 
     def __missing__(self, key: str) -> Any:
@@ -29,3 +61,23 @@ class _State(dict[str, Any]):
             raise KeyError(key)
         self._entry.read = True
         return self._entry.agent
+
+
+class _Unstartable:
+    """Stands for a website whose settings are wrong, so that no server starts it.
+
+    Starlette makes its middleware when the first message comes. A server takes an exception there
+    for "has no lifespan" and goes on; only this message makes it stop.
+    """
+
+    def __init__(self, error: SettingsError) -> None:
+        self._error = error
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.startup.failed", "message": str(self._error)})
+        raise self._error
+
+    def enter(self, _visit: object) -> None:
+        raise self._error
+
+    enter_socket = enter

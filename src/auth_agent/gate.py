@@ -222,6 +222,16 @@ class Entry:
         self.agent = agent
         self.read = visit.judged
 
+    def require(self, requirement: Requirement = ANY_AGENT) -> Reply | None:
+        """None where the agent brings what is required, else what to answer instead."""
+        self.read = True
+        return self.relying_party.require(self.visit, self.agent, requirement)
+
+    def require_no_agent(self) -> Reply | None:
+        """None where no agent is signed in: for a place that is kept for humans."""
+        self.read = True
+        return self.relying_party.require_no_agent(self.visit, self.agent)
+
     def finish(
         self, headers: Iterable[tuple[str, str]], cookies: Iterable[Cookie] = ()
     ) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable, To
 from auth_agent.jwks import Key, KeySet, jwks_request, parse_jwks
 from auth_agent.jws import Header
 from auth_agent.metadata import Metadata, is_metadata, metadata_requests, parse_metadata
-from auth_agent.wire import Flow, HttpResponse, join, send, spawn
+from auth_agent.wire import Flow, HttpResponse, is_trouble, join, send, spawn
 
 UNKNOWN_KEY_SECONDS = 10
 RETRY_SECONDS = 30

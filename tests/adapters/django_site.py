@@ -6,10 +6,14 @@ handler is built: each handler has a relying party of its own.
 
 from __future__ import annotations
 
+import sqlite3
+
 import django
 from django.conf import settings as django_settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished
+from django.db import connections
 from django.db.transaction import non_atomic_requests
 from django.http import HttpResponse, JsonResponse
 from django.test import override_settings
@@ -21,6 +25,7 @@ from django.views.decorators.csrf import csrf_exempt
 from auth_agent import drive
 from auth_agent_django import requires_agent
 
+DATABASE = "file:django?mode=memory&cache=shared"  # one for all threads
 PUBLIC_CACHE = "public, max-age=60"
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -41,7 +46,7 @@ django_settings.configure(
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": "file:django?mode=memory&cache=shared",  # one for all threads
+            "NAME": DATABASE,
             "ATOMIC_REQUESTS": True,
         }
     },
@@ -75,6 +80,19 @@ django_settings.configure(
     USE_TZ=True,
 )
 django.setup()
+
+_kept = sqlite3.connect(DATABASE, uri=True)  # the database is there as long as somebody holds it
+
+
+def close_databases(**_):
+    """Django leaves one in memory open, to be complained of when its thread has ended."""
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None:
+            connection.connection.close()
+            connection.connection = None
+
+
+request_finished.connect(close_databases)
 
 
 def describe(agent):

@@ -7,6 +7,7 @@ import logging
 import threading
 
 import pytest
+from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db import connection
 from django.db.transaction import non_atomic_requests
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
@@ -15,6 +16,8 @@ from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import cache_page
+from django.views.generic import TemplateView
+from rest_framework.views import APIView
 
 from auth_agent import Agent, RelyingParty, Requirement, SettingsError
 from auth_agent_django import (
@@ -138,6 +141,28 @@ def test_and_every_async_one_by_its_requirement(django, shape):
     shop.provider.token_response["scope"] = "openid reports:read"
     shop.sign_in()
     assert shop.get(f"/{shape}-async", **JSON).json() == {"agent": "agent_7"}
+
+
+@pytest.mark.parametrize("view", [View, TemplateView, APIView])
+def test_a_mixin_that_would_guard_nothing_is_refused(view):
+    """Behind a view it never runs, and the page would be open."""
+    with pytest.raises(TypeError, match="Open is open: put RequiresAgentMixin before"):
+        type("Open", (view, RequiresAgentMixin), {})
+    for good in [(RequiresAgentMixin, view), (LoginRequiredMixin, RequiresAgentMixin, view)]:
+        type("Guarded", (type("Base", good, {}),), {"requirement": READS})
+    with pytest.raises(TypeError, match="requirement must be a Requirement"):
+        type("Vague", (RequiresAgentMixin, view), {"requirement": {"scopes": ["a"]}})
+
+
+def test_a_guard_on_a_bare_method_says_how_it_is_written(django):
+    class Bare(View):
+        @requires_agent
+        def get(self, request):
+            return who(request)
+
+    shop = django(urls=(path("", who), path("bare", non_atomic_requests(Bare.as_view()))))
+    with pytest.raises(TypeError, match=r"Bare is not a request.*@method_decorator"):
+        shop.get("/bare")
 
 
 def test_a_place_for_humans_turns_agents_away(django):

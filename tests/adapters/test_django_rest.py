@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 from django.urls import path
+from django.views.decorators.cache import cache_page
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAdminUser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from auth_agent_django import requires_agent
 from auth_agent_django.rest_framework import AgentAuthentication, HasAgent, agent_with
 from tests.adapters.django_world import JSON
 
@@ -44,12 +46,18 @@ def function(request):
     return Response({"agent": request.auth.id})
 
 
+def read_agent(request):
+    return Response({"agent": request.agent.id if request.agent else None})
+
+
 URLS = (
     path("", Api.as_view()),
     path("guarded", Guarded.as_view()),
     path("reports", Reports.as_view()),
     path("either", Either.as_view()),
     path("function", function),
+    path("cached", cache_page(60)(Api.as_view())),
+    path("cached-function", cache_page(60)(api_view(["GET"])(requires_agent(read_agent)))),
 )
 
 
@@ -78,6 +86,18 @@ def test_with_one_it_opens(django):
     shop.sign_in()
     for name in ("/guarded", "/either", "/function"):
         assert shop.get(name).json()["agent"] == "agent_7"
+
+
+def test_what_one_agent_was_shown_is_cached_for_nobody(django):
+    """The framework wraps the request, and `cache_page` looks at what is inside."""
+    shop = django(urls=URLS)
+    for name in ("/cached", "/cached-function"):
+        for number in (1, 2):
+            shop.sign_in(agent={"sub": f"agent_{number}"})
+            assert shop.get(name).json()["agent"] == f"agent_{number}"
+        shop.post("/auth-agent/logout")
+    assert shop.get("/cached").json()["agent"] is None
+    assert shop.get("/cached-function", **JSON).status_code == 401
 
 
 def test_a_missing_scope_is_forbidden(django):

@@ -245,6 +245,33 @@ def test_every_shape_of_view_is_guarded(make_app, provider):
         assert (answer.status_code, answer.json["error"]) == (403, "access_denied")
 
 
+@pytest.mark.parametrize("guard", [requires_agent, requires_agent(scopes=["a"]), no_agents])
+def test_a_guard_above_the_route_is_told_before_anybody_is_let_in(make_app, guard):
+    """Flask has registered the bare view by then: it would be open."""
+    app, blueprint = make_app(), Blueprint("shop", __name__)
+    guard(app.get("/secret")(lambda: "secret"))
+    guard(blueprint.get("/other")(lambda: "other"))
+    app.register_blueprint(blueprint)
+    for path in ("/secret", "/other", "/"):  # nobody is let in anywhere
+        with pytest.raises(SettingsError, match="guard stands above") as told:
+            app.test_client().get(path)
+        assert len(told.value.problems) == 2
+
+
+def test_one_function_may_stand_open_and_guarded(make_app):
+    app = make_app()
+    app.add_url_rule("/open", "open", catalogue := lambda: "catalogue")
+    app.add_url_rule("/closed", "closed", requires_agent(catalogue))
+    assert app.test_client().get("/open").text == "catalogue"
+    assert app.test_client().get("/closed", headers=JSON).status_code == 401
+
+
+@pytest.mark.parametrize("mistake", ["reports:read", MethodView])
+def test_what_is_no_view_cannot_be_guarded(mistake):
+    with pytest.raises(TypeError, match=r"is not a view|is a class"):
+        requires_agent(mistake)
+
+
 def test_a_place_may_be_kept_for_humans(make_app, provider):
     app = make_app()
 

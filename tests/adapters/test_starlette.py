@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import APIRouter, FastAPI, Request
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
@@ -15,6 +22,8 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from auth_agent import SettingsError
 from auth_agent_starlette import AuthAgentMiddleware, no_agents, requires_agent
 from tests.adapters.conftest import settings_of
+from tests.services import free_port
+from tests.world import SERVERS
 
 BASE_URL = "http://127.0.0.1:8000"
 JSON = {"Accept": "application/json"}
@@ -95,9 +104,128 @@ def test_an_endpoint_that_cannot_be_guarded_is_told_at_once():
         requires_agent(lambda: None)
 
 
+@pytest.mark.parametrize("place", ["app", "router", "mounted"])
+def test_a_guard_above_the_route_is_told_before_anybody_is_let_in(provider, place):
+    """FastAPI has registered the bare endpoint by then: it would be open."""
+    app, inner, router = FastAPI(), FastAPI(), APIRouter()
+
+    @requires_agent
+    @{"app": app, "router": router, "mounted": inner}[place].get("/secret")
+    async def secret(request: Request):
+        return "secret"
+
+    app.include_router(router, prefix="/router")
+    app.mount("/mounted", inner)
+    app.add_middleware(AuthAgentMiddleware, settings_of(provider, BASE_URL))
+    app.add_middleware(GZipMiddleware)
+    with pytest.raises(SettingsError, match=r"the view .*secret is open"):
+        TestClient(app).get("/secret")
+
+
+def test_an_endpoint_behind_a_decorator_of_the_sites_own_is_awaited(provider):
+    def traced(endpoint):
+        def call(request):
+            return endpoint(request)
+
+        return call
+
+    @requires_agent
+    @traced
+    async def page(request):
+        return PlainTextResponse("page")
+
+    middleware = Middleware(AuthAgentMiddleware, settings_of(provider, BASE_URL))
+    app = Starlette(routes=[Route("/", page)], middleware=[middleware])
+    with TestClient(app, base_url=BASE_URL, follow_redirects=False) as client:
+        sign_in(client, provider)
+        assert client.get("/").text == "page"
+
+
+class Note(BaseHTTPMiddleware):
+    """Writes into `request.state`, and reads what the endpoint has written there."""
+
+    async def dispatch(self, request, call_next):
+        request.state.begun = "begun"
+        answer = await call_next(request)
+        answer.headers["x-note"] = getattr(request.state, "ended", "not ours")
+        return answer
+
+
+class Greet(BaseHTTPMiddleware):
+    """Looks at the agent once the endpoint has answered."""
+
+    async def dispatch(self, request, call_next):
+        answer = await call_next(request)
+        answer.headers["x-agent"] = request.state.agent.id if request.state.agent else "nobody"
+        return answer
+
+
+def test_it_stands_among_other_middleware(provider):
+    async def page(request):
+        request.state.ended = f"{request.state.begun}, ended"
+        return PlainTextResponse("page " * 200, headers={"Cache-Control": "public"})
+
+    ours = Middleware(AuthAgentMiddleware, settings_of(provider, BASE_URL))
+    middleware = [Middleware(Note), Middleware(GZipMiddleware), ours, Middleware(Greet)]
+    app = Starlette(routes=[Route("/", page)], middleware=middleware)
+    with TestClient(app, base_url=BASE_URL, follow_redirects=False) as client:
+        sign_in(client, provider)
+        answer = client.get("/")
+    assert answer.headers["x-note"] == "begun, ended"
+    assert answer.headers["x-agent"] == "agent_7"
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["cache-control"] == "private", "who looks late has looked"
+    assert {"Cookie", "Authorization"} <= set(answer.headers["vary"].split(", "))
+
+
+def test_a_script_of_another_origin_may_read_where_the_door_is(provider):
+    """CORS stands outside, as Starlette's documentation has it for every refusal."""
+    origin = "https://app.example"
+    app = Starlette(routes=[Route("/me", asynchronous)], middleware=[
+        Middleware(CORSMiddleware, allow_origins=[origin], allow_credentials=True),
+        Middleware(AuthAgentMiddleware, settings_of(provider, BASE_URL)),
+    ])  # fmt: skip
+    with TestClient(app, base_url=BASE_URL) as client:
+        answer = client.get("/me", headers={**JSON, "Origin": origin})
+    assert (answer.status_code, answer.json()["error"]) == (401, "login_required")
+    assert answer.headers["access-control-allow-origin"] == origin
+
+
 def test_the_site_is_told_when_the_middleware_is_missing():
     with (
         TestClient(Starlette(routes=ROUTES)) as client,
         pytest.raises(SettingsError, match="AuthAgentMiddleware is missing"),
     ):
         client.get("/async")
+
+
+@pytest.mark.parametrize(
+    ("server", "target"),
+    [("hypercorn", "examples.starlette_site:app"), ("uvicorn", "examples.fastapi_site:app")],
+)
+def test_a_site_with_wrong_settings_does_not_start(server, target):
+    """Starlette makes its middleware late, when an exception no longer stops a server."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("AUTH_AGENT_")}
+    words = (word.format(port=free_port(), target=target) for word in SERVERS[server])
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        env={**environ, "AUTH_AGENT_PROTEKT": "/private/*"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "did you mean AUTH_AGENT_PROTECT?" in done.stderr
+    assert "AUTH_AGENT_BASE_URL is missing" in done.stderr
+
+
+def test_and_answers_nothing_in_a_test(monkeypatch):
+    monkeypatch.setenv("AUTH_AGENT_ISSUER", "http://auth.example")
+    client = TestClient(Starlette(routes=ROUTES, middleware=[Middleware(AuthAgentMiddleware)]))
+    told = pytest.raises(SettingsError, match="AUTH_AGENT_ISSUER uses http")
+    with told:
+        client.get("/async")
+    with told, client.websocket_connect("/chat"):
+        pass
+    with told, client:
+        pass

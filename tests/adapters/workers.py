@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 
 
-def flask(environ, start_response):
-    from examples.flask_site import app
-
-    def start(status, headers, exc_info=None):
-        return start_response(status, [*headers, ("X-Worker", str(os.getpid()))], exc_info)
-
-    return app(environ, start)
+def _load(target):
+    module, _, name = target.partition(":")
+    return functools.cache(lambda: getattr(importlib.import_module(module), name))
 
 
-async def fastapi(scope, receive, send):
-    from examples.fastapi_site import app
+def _wsgi(target):
+    load = _load(target)
 
-    async def note(message):
-        if message["type"] == "http.response.start":
-            worker = (b"x-worker", str(os.getpid()).encode())
-            message = {**message, "headers": [*message["headers"], worker]}
-        await send(message)
+    def application(environ, start_response):
+        def start(status, headers, exc_info=None):
+            return start_response(status, [*headers, ("X-Worker", str(os.getpid()))], exc_info)
 
-    await app(scope, receive, note)
+        return load()(environ, start)
 
-
-def django_wsgi(environ, start_response):
-    from examples.django_site.wsgi import application
-
-    def start(status, headers, exc_info=None):
-        return start_response(status, [*headers, ("X-Worker", str(os.getpid()))], exc_info)
-
-    return application(environ, start)
+    return application
 
 
-async def django_asgi(scope, receive, send):
-    from examples.django_site.asgi import application
+def _asgi(target):
+    load = _load(target)
 
-    async def note(message):
-        if message["type"] == "http.response.start":
-            worker = (b"x-worker", str(os.getpid()).encode())
-            message = {**message, "headers": [*message["headers"], worker]}
-        await send(message)
+    async def application(scope, receive, send):
+        async def note(message):
+            if message["type"] == "http.response.start":
+                worker = (b"x-worker", str(os.getpid()).encode())
+                message = {**message, "headers": [*message["headers"], worker]}
+            await send(message)
 
-    await application(scope, receive, note)
+        await load()(scope, receive, note)
+
+    return application
+
+
+asgi = _asgi("examples.bare_site:asgi")
+starlette = _asgi("examples.starlette_site:app")
+fastapi = _asgi("examples.fastapi_site:app")
+django_asgi = _asgi("examples.django_site.asgi:application")
+wsgi = _wsgi("examples.bare_site:wsgi")
+flask = _wsgi("examples.flask_site:app")
+django_wsgi = _wsgi("examples.django_site.wsgi:application")

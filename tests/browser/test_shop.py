@@ -51,7 +51,7 @@ def test_a_person_sees_who_is_signed_in_and_what_that_opens(shop, page):
     page.get_by_role("link", name="Refunds").click()
     expect(page.get_by_role("heading", name="Refunds")).to_be_visible()
 
-    page.get_by_role("button", name="Sign the person out").click()
+    page.get_by_role("button", name="Sign out the person").click()
     expect(who).to_contain_text("No person is signed in")
     expect(who).to_contain_text("An agent is signed in")
     page.get_by_role("button", name="Sign out").click()

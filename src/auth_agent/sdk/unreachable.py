@@ -7,14 +7,17 @@ import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from auth_agent.errors import ServerUnavailable
+from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.wire import HttpRequest
 
 
-def unavailable(request: HttpRequest, error: Exception) -> ServerUnavailable:
-    """Codes: `tls_failed`, `dns_failed`, `proxy_failed`, else `server_unavailable`."""
+def unavailable(request: HttpRequest, error: Exception) -> AuthError:
+    """Codes: `tls_failed`, `dns_failed`, `proxy_failed`, `insecure_url`, else
+    `server_unavailable`."""
     host = urlsplit(request.url).netloc
     name = type(error).__name__
+    if name == "InvalidURL":  # some releases of httpx2 judge a Location that they do not follow
+        return AuthError(f"{host} redirects to something that is not a URL.", code="insecure_url")
     if name == "ProxyError":
         return ServerUnavailable(
             f"The proxy on the way to {host} refuses ({error}); check HTTP_PROXY, HTTPS_PROXY and "
