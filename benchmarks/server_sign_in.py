@@ -12,13 +12,13 @@ What each one does:
   ES256. Secrets of clients and agents are hashed with bcrypt; one just verified is remembered for
   five minutes.
 - Authlib on Flask: keeps everything in memory, tokens signed with ES256. Authlib leaves secrets to
-  its user: here both are hashed with bcrypt and remembered once verified. Served by waitress.
+  its user: here both are hashed with bcrypt and remembered once verified. On gunicorn's threads.
 - oidc-provider: its in-memory adapter, tokens signed with ES256. It keeps client secrets in clear,
   its only way; the agent's is hashed with bcrypt and remembered once verified.
 - django-oauth-toolkit: SQLite on disk, ID tokens signed with RS256 (it has no ES256), access
   tokens opaque. It hashes client secrets with Django's PBKDF2 and verifies them anew at each token
   request, its default; a second row keeps them in clear (hash_client_secret=False). The agent's is
-  hashed with bcrypt and remembered once verified. Served by waitress.
+  hashed with bcrypt and remembered once verified. On gunicorn's threads.
 
 The others are installed into `.bench/` when they are first needed; one that cannot run on this
 machine is left out with a word.
@@ -46,6 +46,7 @@ from benchmarks.peers.peer import MissingError, Peer
 from benchmarks.peers.process import cpu_seconds, free_port, serving
 
 ROUNDS, SIGN_INS = 3, 1_000
+WARM_UP = 1_000  # Node.js compiles what runs often
 OWN = AuthAgentServer()
 OTHERS: tuple[Peer, ...] = (
     AuthlibFlask(),
@@ -62,19 +63,25 @@ class Row:
     peer: Peer
     port: int
     pid: int
+    log: Path
     costs: list[float] = field(default_factory=list)  # ms of CPU per sign-in
     rates: list[float] = field(default_factory=list)  # sign-ins per second
 
     def sign_in(self, count: int) -> None:
-        """A round; the first one of a server is its warm-up and not counted."""
+        """A round of so many, fewer on a slow server."""
         count = max(IN_FLIGHT, count // self.peer.slowness)
         before, started = cpu_seconds(self.pid), time.perf_counter()
-        asyncio.run(many(self.port, self.peer.sign_in, count))
+        try:
+            asyncio.run(many(self.port, self.peer.sign_in, count))
+        except (AssertionError, OSError, EOFError) as error:
+            told = self.log.read_text()[-2_000:]
+            raise RuntimeError(f"{self.peer.title} failed: {error}\n{told}") from error
         used, lasted = cpu_seconds(self.pid) - before, time.perf_counter() - started
         self.costs.append(used / count * 1_000)
         self.rates.append(count / lasted)
 
-    def forget(self) -> None:
+    def warm_up(self) -> None:
+        self.sign_in(WARM_UP)
         self.costs.clear()
         self.rates.clear()
 
@@ -84,14 +91,14 @@ def started(peers: Sequence[Peer], stack: ExitStack) -> list[Row]:
     rows = []
     for peer in peers:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        port = free_port()
+        port, log = free_port(), folder / "log"
         try:
             command = peer.command(folder, port)
         except MissingError as missing:
             print(f"  {peer.title} is left out: {missing}")
             continue
-        pid = stack.enter_context(serving(command, port, folder / "log"))
-        rows.append(Row(peer, port, pid))
+        pid = stack.enter_context(serving(command, port, log))
+        rows.append(Row(peer, port, pid, log))
     return rows
 
 
@@ -99,8 +106,7 @@ def measure(peers: Sequence[Peer], rounds: int, count: int) -> list[Row]:
     with ExitStack() as stack:
         rows = started(peers, stack)
         for row in rows:
-            row.sign_in(count)
-            row.forget()
+            row.warm_up()
         for _ in range(rounds):
             for row in rows:
                 row.sign_in(count)
@@ -124,17 +130,26 @@ def ratio(values: Sequence[float], base: Sequence[float]) -> str:
     return f"{found:6.2f} x"
 
 
+def at_least_one(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 upward")
+    return int(text)
+
+
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     told = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.server_sign_in", description=__doc__, formatter_class=told
     )
     parser.add_argument(
-        "--rounds", type=int, default=ROUNDS, help="interleaved rounds (default: %(default)s)"
+        "--rounds",
+        type=at_least_one,
+        default=ROUNDS,
+        help="interleaved rounds (default: %(default)s)",
     )
     parser.add_argument(
         "--sign-ins",
-        type=int,
+        type=at_least_one,
         default=SIGN_INS,
         help="sign-ins of a round, fewer for slow servers (default: %(default)s)",
     )

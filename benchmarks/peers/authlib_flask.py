@@ -1,4 +1,4 @@
-"""Authlib on Flask and waitress, everything in memory."""
+"""Authlib on Flask and gunicorn, everything in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""django-oauth-toolkit on waitress and SQLite, with client secrets hashed or in clear."""
+"""django-oauth-toolkit on gunicorn and SQLite, with client secrets hashed or in clear."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DjangoOAuthToolkit:
         self.slowness = 50 if hashed else 4
 
     def command(self, folder: Path, port: int) -> Command:
-        python = virtualenv("django-oauth-toolkit>=3.4,<4", "waitress>=3", "bcrypt>=5,<6")
+        python = virtualenv("django-oauth-toolkit>=3.4,<4", "gunicorn>=23", "bcrypt>=5,<6")
         module = "benchmarks.peers.servers.django_oauth_toolkit"
         arguments = [str(python), "-m", module, str(port), f"{folder}/django.db", self._secrets]
         return Command(arguments, {"PYTHONPATH": str(ROOT)})

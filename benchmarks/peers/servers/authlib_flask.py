@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask, Response, jsonify, make_response, request
 
 from benchmarks.peers.servers.agent_secret import KnownSecret
-from benchmarks.peers.servers.threads import serve_in_threads
+from benchmarks.peers.servers.threads import Threads
 
 ISSUER, REDIRECT = "https://id.example", "https://shop.example/callback"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -88,13 +88,13 @@ class Grant(AuthorizationCodeGrant):  # type: ignore[misc]
             code_challenge_method=data["code_challenge_method"],
         )
 
-    def query_authorization_code(self, code: str, client: Any) -> Any:  # noqa: ARG002
+    def query_authorization_code(self, code: str, client: Any) -> Any:
         return _codes.get(code)
 
     def delete_authorization_code(self, code: Any) -> None:
         del _codes[code.code]
 
-    def authenticate_user(self, code: Any) -> Any:  # noqa: ARG002
+    def authenticate_user(self, code: Any) -> Any:
         return "agent"
 
 
@@ -155,4 +155,4 @@ def token() -> Any:
 
 
 if __name__ == "__main__":
-    serve_in_threads(app)
+    Threads(lambda: app).run()

@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
+from django.db import connections
 
-from benchmarks.peers.servers.threads import serve_in_threads
+from benchmarks.peers.servers.threads import Threads
 
 
 def configure(database: str) -> None:
     pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
-    options = {"init_command": pragmas, "transaction_mode": "IMMEDIATE"}
+    options = {"init_command": pragmas, "transaction_mode": "IMMEDIATE", "timeout": 30}
     settings.configure(
         SECRET_KEY=secrets.token_urlsafe(50),
         ALLOWED_HOSTS=["127.0.0.1"],
@@ -31,7 +32,7 @@ def configure(database: str) -> None:
             "django.contrib.sessions",
             "oauth2_provider",
         ],
-        # It tells Content-Length, without which waitress ends the connection.
+        # It tells Content-Length, which the bare client needs; every Django project has it.
         MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
         DATABASES={
             "default": {
@@ -78,4 +79,5 @@ def fill(*, hashed: bool) -> None:
 if __name__ == "__main__":
     configure(sys.argv[2])
     fill(hashed=sys.argv[3] == "hashed")
-    serve_in_threads(get_wsgi_application())
+    connections.close_all()  # the worker opens its own
+    Threads(get_wsgi_application).run()
