@@ -51,5 +51,7 @@ def _install(folder: Path, packages: tuple[str, ...], commands: list[list[str]])
         except subprocess.TimeoutExpired:
             raise MissingError(f"{command[0]} took over {INSTALL_TIMEOUT} s to install") from None
         if done.returncode:
-            raise MissingError(f"cannot be installed: {done.stderr.strip()[-500:]}")
+            raise MissingError(
+                f"cannot be installed: {(done.stderr or done.stdout).strip()[-500:]}"
+            )
     stamp.write_text(wanted)
