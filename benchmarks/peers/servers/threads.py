@@ -1,4 +1,4 @@
-"""gunicorn with one worker of threads: of what Python serves WSGI with, the fastest for both."""
+"""gunicorn with one worker of threads: for both peers at least as fast as waitress here."""
 
 from __future__ import annotations
 
