@@ -1,191 +1,176 @@
-"""Whole sign-ins on the Auth Agent server: /authorize, approval, poll, /token.
+"""Whole sign-ins on the Auth Agent server and on others: authorize, approve, poll, token.
 
-One worker as `auth-agent serve` runs it, SQLite on disk, secrets hashed with bcrypt, 16 sign-ins
-in flight. Counted are sign-ins per second and the CPU time of the server's process.
+Every server is a process of its own with one worker on this machine; the same client asks all of
+them, 16 sign-ins in flight, four requests each: the browser's authorization request, the agent's
+approval as JSON, the browser's return for the code, the website's token request (PKCE,
+client_secret_basic). Rounds are interleaved and the medians told: CPU time of the server's
+process and its children for one sign-in, sign-ins per second, and both as ratios to our server.
+
+What each one does:
+
+- Auth Agent server: `auth-agent serve` with its defaults. SQLite on disk, tokens signed with
+  ES256. Secrets of clients and agents are hashed with bcrypt; one just verified is remembered for
+  five minutes.
+- Authlib on Flask: keeps everything in memory, tokens signed with ES256. Authlib leaves secrets to
+  its user: here both are hashed with bcrypt and remembered once verified. On gunicorn's threads.
+- oidc-provider: its in-memory adapter, tokens signed with ES256. It keeps client secrets in clear,
+  its only way; the agent's is hashed with bcrypt and remembered once verified.
+- django-oauth-toolkit: SQLite on disk, ID tokens signed with RS256 (it has no ES256), access
+  tokens opaque. It hashes client secrets with Django's PBKDF2 and verifies them anew at each token
+  request, its default; a second row keeps them in clear (hash_client_secret=False). The agent's is
+  hashed with bcrypt and remembered once verified. On gunicorn's threads.
+
+The others are installed into `.bench/` when they are first needed; one that cannot run on this
+machine is left out with a word.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import base64
-import hashlib
-import json
-import os
-import re
-import socket
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from urllib.parse import urlencode
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from auth_agent.server import Database, registry
+from benchmarks.peers.auth_agent_server import AuthAgentServer
+from benchmarks.peers.authlib_flask import AuthlibFlask
+from benchmarks.peers.client import IN_FLIGHT, many
+from benchmarks.peers.django_oauth_toolkit import DjangoOAuthToolkit
+from benchmarks.peers.oidc_provider import OidcProvider
+from benchmarks.peers.peer import MissingError, Peer
+from benchmarks.peers.process import cpu_seconds, free_port, serving
 
-IN_FLIGHT = 16
-WARM_UP, SIGN_INS = 200, 2_000
-REDIRECT = "https://shop.example/callback"
-VERIFIER = "v" * 50
-CHALLENGE = (
-    base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+ROUNDS, SIGN_INS = 3, 1_000
+WARM_UP = 1_000  # Node.js compiles what runs often
+OWN = AuthAgentServer()
+OTHERS: tuple[Peer, ...] = (
+    AuthlibFlask(),
+    OidcProvider(),
+    DjangoOAuthToolkit(hashed=False),
+    DjangoOAuthToolkit(hashed=True),
 )
-_REQUEST_ID = re.compile(rb"request_id: '([^']+)'")
-_COOKIE = re.compile(rb"set-cookie: ([^;]+)", re.IGNORECASE)
-_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
 @dataclass
-class People:
-    """Who takes part."""
+class Row:
+    """A running server and what was measured of it, round by round."""
 
-    client_id: str
-    client_secret: str
-    agent_id: str
-    agent_secret: str
+    peer: Peer
+    port: int
+    pid: int
+    log: Path
+    costs: list[float] = field(default_factory=list)  # ms of CPU per sign-in
+    rates: list[float] = field(default_factory=list)  # sign-ins per second
 
-    @property
-    def basic(self) -> str:
-        plain = f"{self.client_id}:{self.client_secret}"
-        return "Basic " + base64.b64encode(plain.encode()).decode()
+    def sign_in(self, count: int) -> None:
+        """A round of so many, fewer on a slow server."""
+        count = max(IN_FLIGHT, count // self.peer.slowness)
+        before, started = cpu_seconds(self.pid), time.perf_counter()
+        try:
+            asyncio.run(many(self.port, self.peer.sign_in, count))
+        except (AssertionError, OSError, EOFError) as error:
+            told = self.log.read_text()[-2_000:]
+            raise RuntimeError(f"{self.peer.title} failed: {error}\n{told}") from error
+        used, lasted = cpu_seconds(self.pid) - before, time.perf_counter() - started
+        self.costs.append(used / count * 1_000)
+        self.rates.append(count / lasted)
 
-
-class Wire:
-    """A bare keep-alive connection: the client must not be what is measured."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-
-    async def ask(self, method: str, target: str, headers: str = "", body: bytes = b"") -> bytes:
-        """Head and body of the answer; it has to be 200."""
-        head = f"{method} {target} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}"
-        if body:
-            head += f"content-length: {len(body)}\r\n"
-        self._writer.write(head.encode() + b"\r\n" + body)
-        answer = await self._reader.readuntil(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 200"), answer
-        found = _LENGTH.search(answer)
-        assert found
-        return answer + await self._reader.readexactly(int(found[1]))
+    def warm_up(self) -> None:
+        self.sign_in(WARM_UP)
+        self.costs.clear()
+        self.rates.clear()
 
 
-async def sign_in(wire: Wire, people: People) -> None:
-    query = {
-        "client_id": people.client_id,
-        "redirect_uri": REDIRECT,
-        "response_type": "code",
-        "scope": "openid profile email agent",
-        "state": "state",
-        "nonce": "nonce",
-        "code_challenge": CHALLENGE,
-        "code_challenge_method": "S256",
-    }
-    page = await wire.ask("GET", "/authorize?" + urlencode(query))
-    request_id, cookie = _REQUEST_ID.search(page), _COOKIE.search(page)
-    assert request_id
-    assert cookie
-    proof = {
-        "request_id": request_id[1].decode(),
-        "agent_id": people.agent_id,
-        "agent_secret": people.agent_secret,
-        "model": "m",
-    }
-    typed = "content-type: application/json\r\n"
-    await wire.ask("POST", "/api/agent/authenticate", typed, json.dumps(proof).encode())
-    target = "/api/check-status?request_id=" + request_id[1].decode()
-    told = await wire.ask("GET", target, f"cookie: {cookie[1].decode()}\r\n")
-    code = json.loads(told.partition(b"\r\n\r\n")[2])["code"]
-    form = {"grant_type": "authorization_code", "redirect_uri": REDIRECT}
-    body = urlencode({**form, "code": code, "code_verifier": VERIFIER}).encode()
-    typed = "content-type: application/x-www-form-urlencoded\r\n"
-    answer = await wire.ask("POST", "/token", f"{typed}authorization: {people.basic}\r\n", body)
-    assert b"id_token" in answer
+def started(peers: Sequence[Peer], stack: ExitStack) -> list[Row]:
+    """The servers that run on this machine; says why another one does not."""
+    rows = []
+    for peer in peers:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port, log = free_port(), folder / "log"
+        try:
+            command = peer.command(folder, port)
+        except MissingError as missing:
+            print(f"  {peer.title} is left out: {missing}")
+            continue
+        pid = stack.enter_context(serving(command, port, log))
+        rows.append(Row(peer, port, pid, log))
+    return rows
 
 
-async def many(port: int, people: People, count: int) -> None:
-    left = iter(range(count))
-
-    async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in left:
-            await sign_in(Wire(reader, writer), people)
-        writer.close()
-
-    await asyncio.gather(*(one() for _ in range(IN_FLIGHT)))
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time that a process has used."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def measure(peers: Sequence[Peer], rounds: int, count: int) -> list[Row]:
+    with ExitStack() as stack:
+        rows = started(peers, stack)
+        for row in rows:
+            row.warm_up()
+        for _ in range(rounds):
+            for row in rows:
+                row.sign_in(count)
+    return rows
 
 
-@contextmanager
-def serving(url: str) -> Iterator[tuple[int, int]]:
-    """Port and process id of a server with one worker; without a database it is Authlib's."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    if url:
-        command = ["-c", "from auth_agent.cli import main; main()", "serve"]
-        command += ["--database", url, "--port", str(port)]
-    else:
-        command = ["-m", "benchmarks.authlib_flask", str(port)]
-    environ = {**os.environ, "AUTHLIB_INSECURE_TRANSPORT": "1"}
-    server = subprocess.Popen(  # noqa: S603
-        [sys.executable, *command], stderr=subprocess.DEVNULL, env=environ
-    )
-    try:
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None
-            time.sleep(0.05)
-        yield port, server.pid
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def measure(count: int = SIGN_INS) -> tuple[float, float]:
-    """Milliseconds of CPU per sign-in, and sign-ins per second."""
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/auth-agent.db"
-        database = Database.open(url)
-        client = registry.add_client(database, "Shop", [REDIRECT])
-        agent = registry.add_agent(database, "ann@owner.example", model="m")
-        database.close()
-        assert client.client_secret
-        people = People(
-            client.client_id,
-            client.client_secret.reveal(),
-            agent.agent_id,
-            agent.agent_secret.reveal(),
+def report(rows: Sequence[Row]) -> None:
+    own = rows[0]
+    print(f"  {'':46} {'ms CPU each':>18} {'per second':>18}")
+    for row in rows:
+        cost, rate = statistics.median(row.costs), statistics.median(row.rates)
+        told = (
+            f"{cost:9.2f} {ratio(row.costs, own.costs)} {rate:9.0f} {ratio(row.rates, own.rates)}"
         )
-        return timed(url, people, count)
+        print(f"  {row.peer.title:46} {told}")
 
 
-def timed(url: str, people: People, count: int) -> tuple[float, float]:
-    with serving(url) as (port, pid):
-        asyncio.run(many(port, people, WARM_UP))
-        before, started = cpu_seconds(pid), time.perf_counter()
-        asyncio.run(many(port, people, count))
-        used, lasted = cpu_seconds(pid) - before, time.perf_counter() - started
-    return used / count * 1_000, count / lasted
+def ratio(values: Sequence[float], base: Sequence[float]) -> str:
+    """Within each round, so that the moment is the same for both."""
+    found = statistics.median(value / one for value, one in zip(values, base, strict=True))
+    return f"{found:6.2f} x"
 
 
-def main() -> None:
-    others = People("client", "secret", "agent", "secret")
-    print(f"whole sign-ins, {IN_FLIGHT} in flight, one worker, secrets hashed with bcrypt")
-    for name, (cost, rate) in (
-        ("Auth Agent server, SQLite on disk", measure()),
-        ("Authlib on Flask and waitress, in memory", timed("", others, SIGN_INS)),
-    ):
-        print(f"  {name:42} {cost:5.2f} ms CPU each {rate:6.0f} per second")
+def at_least_one(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 upward")
+    return int(text)
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    told = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.server_sign_in", description=__doc__, formatter_class=told
+    )
+    parser.add_argument(
+        "--rounds",
+        type=at_least_one,
+        default=ROUNDS,
+        help="interleaved rounds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--sign-ins",
+        type=at_least_one,
+        default=SIGN_INS,
+        help="sign-ins of a round, fewer for slow servers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[peer.key for peer in OTHERS],
+        help="beside our server measure this one only; may be repeated",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    told = options(arguments)
+    if not Path("/proc/self/stat").exists():
+        print("\nWhole sign-ins are left out: the CPU time of a server is read from Linux's /proc")
+        return
+    others = [peer for peer in OTHERS if not told.only or peer.key in told.only]
+    print(f"\nWhole sign-ins, {IN_FLIGHT} in flight, one worker each")
+    report(measure([OWN, *others], told.rounds, told.sign_ins))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

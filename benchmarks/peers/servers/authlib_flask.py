@@ -1,39 +1,39 @@
-"""A server of the same sign-in on Authlib and Flask, in memory: what the benchmark stands beside.
+"""The sign-in on Authlib and Flask, in memory; run with its port.
 
-Same requests, same work: authorization with PKCE, approval with a bcrypt-hashed secret (verified
-once and remembered), poll, token with a signed ID token and access token (ES256).
+Authorization with PKCE, the agent's approval, the page's poll, a token request answered with a
+signed ID token and access token (ES256) and a refresh token.
 """
 
 from __future__ import annotations
 
-import hmac
 import secrets
-import sys
 import time
 from types import SimpleNamespace
 from typing import Any
 
-import bcrypt
 import jwt
 from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.integrations.flask_oauth2.requests import FlaskOAuth2Request
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask, Response, jsonify, make_response, request
 
+from benchmarks.peers.servers.agent_secret import KnownSecret
+from benchmarks.peers.servers.threads import Threads
+
 ISSUER, REDIRECT = "https://id.example", "https://shop.example/callback"
 KEY = ec.generate_private_key(ec.SECP256R1())
-HASHES = {name: bcrypt.hashpw(b"secret", bcrypt.gensalt(10)) for name in ("client", "agent")}
-_mark_key, _known = secrets.token_bytes(32), set[bytes]()
+client_secret, agent_secret = KnownSecret("secret"), KnownSecret("secret")
 _requests: dict[str, Any] = {}
 _codes: dict[str, Any] = {}
 
 
-def is_right(name: str, secret: str) -> bool:
-    mark = hmac.digest(_mark_key, HASHES[name] + secret.encode(), "sha256")
-    if mark not in _known and bcrypt.checkpw(secret.encode(), HASHES[name]):
-        _known.add(mark)
-    return mark in _known
+class Server(AuthorizationServer):  # type: ignore[misc]
+    """Takes a request that was kept, where Authlib's own looks at the current one only."""
+
+    def create_oauth2_request(self, request: Any) -> Any:
+        return request or super().create_oauth2_request(request)
 
 
 class Client:
@@ -54,7 +54,7 @@ class Client:
         return uri == REDIRECT
 
     def check_client_secret(self, secret: str) -> bool:
-        return is_right("client", secret)
+        return client_secret.is_right(secret)
 
     def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
         return method == "client_secret_basic"
@@ -82,18 +82,19 @@ class Grant(AuthorizationCodeGrant):  # type: ignore[misc]
     def save_authorization_code(self, code: str, request: Any) -> None:
         data = request.payload.data
         _codes[code] = Code(
+            code=code,
             scope=request.payload.scope,
             code_challenge=data["code_challenge"],
             code_challenge_method=data["code_challenge_method"],
         )
 
-    def query_authorization_code(self, code: str, client: Any) -> Any:  # noqa: ARG002
+    def query_authorization_code(self, code: str, client: Any) -> Any:
         return _codes.get(code)
 
     def delete_authorization_code(self, code: Any) -> None:
-        """Kept, as nothing else here ends."""
+        del _codes[code.code]
 
-    def authenticate_user(self, code: Any) -> Any:  # noqa: ARG002
+    def authenticate_user(self, code: Any) -> Any:
         return "agent"
 
 
@@ -112,16 +113,17 @@ def bearer(grant_type: str, client: Any, user: Any = None, scope: str = "", **mo
 
 
 app = Flask(__name__)
-server = AuthorizationServer(app, query_client=lambda _id: Client(), save_token=lambda *_: None)
+server = Server(app, query_client=lambda _id: Client(), save_token=lambda *_: None)
 server.register_grant(Grant, [CodeChallenge(required=True)])
 server.register_token_generator("default", bearer)
 
 
 @app.get("/authorize")
 def authorize() -> Response:
-    server.get_consent_grant(end_user=None)
+    asked = FlaskOAuth2Request(request._get_current_object())  # outlives this call
+    server.get_consent_grant(asked)
     request_id = secrets.token_urlsafe(18)
-    _requests[request_id] = request.full_path
+    _requests[request_id] = asked
     page = make_response(
         f"<!doctype html><script>window.authRequest = {{ request_id: '{request_id}' }}</script>"
     )
@@ -132,11 +134,11 @@ def authorize() -> Response:
 @app.post("/api/agent/authenticate")
 def authenticate() -> Response:
     body = request.get_json()
-    assert is_right("agent", body["agent_secret"])
-    with app.test_request_context(_requests[body["request_id"]]):
-        granted = server.create_authorization_response(
-            grant_user="agent", grant=server.get_consent_grant(end_user="agent")
-        )
+    assert agent_secret.is_right(body["agent_secret"])
+    asked = _requests[body["request_id"]]
+    granted = server.create_authorization_response(
+        asked, grant_user="agent", grant=server.get_authorization_grant(asked)
+    )
     code = granted.headers["location"].partition("code=")[2].partition("&")[0]
     _requests[body["request_id"]] = code
     return jsonify(success=True)
@@ -144,7 +146,7 @@ def authenticate() -> Response:
 
 @app.get("/api/check-status")
 def check_status() -> Response:
-    return jsonify(status="authenticated", code=_requests[request.args["request_id"]])
+    return jsonify(status="authenticated", code=_requests.pop(request.args["request_id"]))
 
 
 @app.post("/token")
@@ -153,6 +155,4 @@ def token() -> Any:
 
 
 if __name__ == "__main__":
-    from waitress import serve
-
-    serve(app, host="127.0.0.1", port=int(sys.argv[1]), threads=16)
+    Threads(lambda: app).run()

@@ -1,0 +1,35 @@
+"""Our own server, the measure of the others: `auth-agent serve` with nothing set but its port."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from auth_agent.server import Database, registry
+from benchmarks.peers.client import REDIRECT, People, Wire, waiting_page_sign_in
+from benchmarks.peers.peer import Command
+
+
+class AuthAgentServer:
+    key, title, slowness = "auth-agent", "Auth Agent server, SQLite on disk", 1
+    people = People()
+
+    def command(self, folder: Path, port: int) -> Command:
+        url = f"sqlite:///{folder}/auth-agent.db"
+        database = Database.open(url)
+        client = registry.add_client(database, "Shop", [REDIRECT])
+        agent = registry.add_agent(database, "ann@owner.example", model="m")
+        database.close()
+        assert client.client_secret
+        self.people = People(
+            client.client_id,
+            client.client_secret.reveal(),
+            agent.agent_id,
+            agent.agent_secret.reveal(),
+        )
+        run = "from auth_agent.cli import main; main()"
+        options = ["--database", url, "--port", str(port)]
+        return Command([sys.executable, "-c", run, "serve", *options])
+
+    async def sign_in(self, wire: Wire) -> None:
+        await waiting_page_sign_in(wire, self.people)
