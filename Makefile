@@ -28,7 +28,7 @@ bench: $(STAMP)  ## Measure, side by side in one run
 	@$(BIN)/python -m benchmarks
 
 clean:  ## Remove everything that the other targets made
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .bench
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

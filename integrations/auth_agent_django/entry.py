@@ -24,9 +24,17 @@ class MetaVisit(Visit):
     __slots__ = ("_meta",)
 
     def __init__(self, request: HttpRequest) -> None:
-        path, query = request.path, request.META.get("QUERY_STRING", "")
-        super().__init__(request.method or "GET", path, quote_path(path), query)
+        super().__init__(request.method or "GET", request.path)
         self._meta = request.META
+
+    @property
+    def raw_path(self) -> str:
+        return quote_path(self.path)
+
+    @property
+    def query(self) -> str:
+        query: str = self._meta.get("QUERY_STRING", "")
+        return query
 
     def header(self, name: str) -> str | None:
         key = name.upper().replace("-", "_")

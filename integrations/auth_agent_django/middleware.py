@@ -49,7 +49,7 @@ class AuthAgentMiddleware:
             return self._acall(request)
         visit = visit_of(request)
         outcome = self.relying_party.enter(visit)
-        if not isinstance(outcome, Pass | Reply):
+        if not isinstance(outcome, (Pass, Reply)):
             outcome = run(outcome, body_reader(request))
         if isinstance(outcome, Reply):
             return ReplyResponse(outcome, visit.method)
@@ -59,7 +59,7 @@ class AuthAgentMiddleware:
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         visit = visit_of(request)
         outcome = self.relying_party.enter(visit)
-        if not isinstance(outcome, Pass | Reply):
+        if not isinstance(outcome, (Pass, Reply)):
             outcome = await arun(outcome, async_body_reader(request))
         if isinstance(outcome, Reply):
             return ReplyResponse(outcome, visit.method)

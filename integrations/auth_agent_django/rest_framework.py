@@ -82,9 +82,17 @@ class _ApiVisit(Visit):
     __slots__ = ("_visit",)
 
     def __init__(self, visit: Visit) -> None:
-        super().__init__(visit.method, visit.path, visit.raw_path, visit.query)
+        super().__init__(visit.method, visit.path)
         self.problem = visit.problem
         self._visit = visit
+
+    @property
+    def raw_path(self) -> str:
+        return self._visit.raw_path
+
+    @property
+    def query(self) -> str:
+        return self._visit.query
 
     def header(self, name: str) -> str | None:
         return None if name in _OF_BROWSERS else self._visit.header(name)

@@ -54,7 +54,11 @@ class _State(ChainMap[str, Any]):
 
     def __init__(self, entry: Entry, state: dict[str, Any]) -> None:
         self.maps = [state]
+        self._shared = state
         self._entry = entry
+
+    def __getitem__(self, key: str) -> Any:
+        return self._shared[key] if key in self._shared else self.__missing__(key)
 
     def __missing__(self, key: str) -> Any:
         if key != "agent":

@@ -38,9 +38,12 @@ class Admission:
         self._is_welcome = site.hooks.is_welcome
         self._has_rules = bool(self._settings.allow_models or self._settings.deny_agents)
         self._protects = bool(self._settings.protect)
+        self._lets_all_pass = not (self._has_rules or self._protects) and self._is_welcome is None
 
     def admit(self, visit: Visit, agent: Agent | None) -> Outcome | Flow[Outcome]:
         """At once, unless the website itself wants to be asked."""
+        if self._lets_all_pass:
+            return Pass(agent)
         if agent is None or self._is_welcome is None:
             return self.decide(visit, agent)
         return self._ask(visit, agent, self._is_welcome)
@@ -48,7 +51,7 @@ class Admission:
     def admit_later(self, visit: Visit, agent: Agent | None) -> Flow[Outcome]:
         """The same within a flow."""
         outcome = self.admit(visit, agent)
-        return outcome if isinstance(outcome, Pass | Reply) else (yield from outcome)
+        return outcome if isinstance(outcome, (Pass, Reply)) else (yield from outcome)
 
     def decide(self, visit: Visit, agent: Agent | None) -> Outcome:
         """What the settings say: of the agent, and of the path."""

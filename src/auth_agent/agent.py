@@ -30,3 +30,21 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
     account_id: str | None = None
     """What the website's own `on_sign_in` hook returned."""
     via: Literal["session", "bearer"] = "session"
+
+
+def copied(agent: Agent) -> Agent:
+    """The same agent for one request: what it writes into the claims is not the next one's."""
+    claims = {
+        name: _copied(value) if isinstance(value, (dict, list)) else value
+        for name, value in agent.claims.items()
+    }
+    return msgspec.structs.replace(agent, claims=claims)
+
+
+def _copied(value: Any) -> Any:
+    """What JSON holds, in objects and arrays of its own."""
+    if isinstance(value, dict):
+        return {name: _copied(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_copied(one) for one in value]
+    return value

@@ -33,26 +33,29 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class AsgiVisit(Visit):
     """A visit read from an ASGI scope."""
 
-    __slots__ = ("_headers", "_values")
+    __slots__ = ("_headers", "_query", "_raw_path", "_values")
 
     def __init__(self, scope: Scope) -> None:
-        path: str = scope["path"]
-        raw_path: bytes | None = scope.get("raw_path")
-        super().__init__(
-            scope.get("method", "GET"),
-            path,
-            raw_path.decode("latin-1") if raw_path else quote_path(path),
-            scope["query_string"].decode("latin-1"),
-        )
+        super().__init__(scope.get("method", "GET"), scope["path"])
+        self._raw_path: bytes | None = scope.get("raw_path")
+        self._query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._values = dict(self._headers)
 
+    @property
+    def raw_path(self) -> str:
+        return self._raw_path.decode("latin-1") if self._raw_path else quote_path(self.path)
+
+    @property
+    def query(self) -> str:
+        return self._query.decode("latin-1")
+
     def header(self, name: str) -> str | None:
-        value = self._values.get(name.encode("latin-1"))
+        value = self._values.get(name.encode())
         if value is None:
             return None
         if len(self._values) != len(self._headers):  # a name stands twice, perhaps this one
-            wanted = name.encode("latin-1")
+            wanted = name.encode()
             values = [value for found, value in self._headers if found == wanted]
             value = (b"; " if name == "cookie" else b", ").join(values)
         return value.decode("latin-1")
@@ -80,7 +83,7 @@ class AuthAgentMiddleware:
             entered = self.relying_party.enter_socket(visit)
         else:
             entered = self.relying_party.enter(visit)
-        if isinstance(entered, Pass | Reply):
+        if isinstance(entered, (Pass, Reply)):
             outcome = entered
         else:
             outcome = await arun(entered, body_reader(receive))
@@ -142,17 +145,31 @@ def _has_cache_headers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 def _finishing(send: Send, entry: Entry, cookies: tuple[Cookie, ...]) -> Send:
     def finish(message: Message) -> Awaitable[None]:
-        if message["type"] != "http.response.start":
-            pass
-        elif entry.agent and not cookies and not _has_cache_headers(message["headers"]):
-            if entry.read:  # the common case, quickly
-                message["headers"] = [*message["headers"], *_PRIVATE]
-        else:
-            headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in message["headers"]]
-            message["headers"] = _encode(entry.finish(headers, cookies))
+        if message["type"] == "http.response.start":
+            message["headers"] = _finished(message.get("headers", ()), entry, cookies)
         return send(message)
 
     return finish
+
+
+def _finished(
+    headers: Iterable[tuple[bytes, bytes]], entry: Entry, cookies: tuple[Cookie, ...]
+) -> Iterable[tuple[bytes, bytes]]:
+    """What `Entry.finish` makes of them; the common cases quickly."""
+    if not cookies:
+        if not entry.read and (entry.agent is not None or not _is_page(headers)):
+            return headers
+        if entry.agent is not None and not _has_cache_headers(headers):
+            return [*headers, *_PRIVATE]
+    texts = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    return _encode(entry.finish(texts, cookies))
+
+
+def _is_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    for name, value in headers:
+        if name.lower() == b"content-type":
+            return value[:9].lower() == b"text/html"
+    return False
 
 
 def _closing(send: Send) -> Send:

@@ -18,14 +18,14 @@ import msgspec
 
 from auth_agent import login
 from auth_agent.admission import ANY_AGENT, Admission
-from auth_agent.agent import Agent
+from auth_agent.agent import Agent, copied
 from auth_agent.bearer import Bearers, is_bearer
 from auth_agent.challenge import reject
 from auth_agent.drive import arun, run
 from auth_agent.errors import AuthError, ServerUnavailable, SettingsError
 from auth_agent.events import log_event
 from auth_agent.policy import Decision, Requirement, explain
-from auth_agent.renewal import is_due, keep, renew, wants_keeping
+from auth_agent.renewal import keep, renew, wants_keeping
 from auth_agent.reply import cookie_headers, is_page, link_headers, private_headers
 from auth_agent.routes import Routes
 from auth_agent.session import (
@@ -89,10 +89,12 @@ class RelyingParty:
         if self._store is not None:
             return self._enter_with_id(visit, self._store)
         now = self._site.clock()
-        session = self._sessions.read(visit, now)
-        if session is not None and is_due(session, self._site, now):
-            return self._renew(visit, session)
-        return self._admission.admit(visit, session.agent if session is not None else None)
+        known = self._sessions.read(visit, now)
+        if known is None:
+            return self._admission.admit(visit, None)
+        if now >= known.due_at:
+            return self._renew(visit, known.session)
+        return self._admission.admit(visit, copied(known.session.agent))
 
     def enter_socket(self, visit: Visit) -> Outcome | Flow[Outcome]:
         """The entrance for a WebSocket's handshake, which gets no cookie in return.
@@ -107,8 +109,8 @@ class RelyingParty:
             return self._admission.admit(visit, None)
         if self._store is not None:
             return self._enter_with_id(visit, self._store)
-        session = self._sessions.read(visit, self._site.clock())
-        return self._admission.admit(visit, session.agent if session is not None else None)
+        known = self._sessions.read(visit, self._site.clock())
+        return self._admission.admit(visit, copied(known.session.agent) if known else None)
 
     def require(
         self, visit: Visit, agent: Agent | None, requirement: Requirement = ANY_AGENT
@@ -195,7 +197,7 @@ class RelyingParty:
         except ServerUnavailable as problem:  # whoever is signed in must not seem signed out
             log_event("refused", level=logging.WARNING, cause=problem.code)
             return reject(visit, self.settings, problem)
-        agent = session.agent if session is not None else None
+        agent = copied(session.agent) if session is not None else None
         return (yield from self._admission.admit_later(visit, agent))
 
     def _renew(self, visit: Visit, session: Session) -> Flow[Outcome]:
@@ -206,7 +208,7 @@ class RelyingParty:
             log_event("ended", agent=session.agent.id, cause="token_inactive")
             outcome, cookie = self._admission.decide(visit, None), cleared_cookie(self.settings)
         else:
-            outcome = yield from self._admission.admit_later(visit, renewed.agent)
+            outcome = yield from self._admission.admit_later(visit, copied(renewed.agent))
             cookie = session_cookie(renewed, self._site)
         return msgspec.structs.replace(outcome, cookies=(*outcome.cookies, cookie))
 

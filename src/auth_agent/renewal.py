@@ -22,11 +22,6 @@ MAX_WAITS = 400  # 20 seconds, the time that two exchanges may take
 MAX_WRITES = 10
 
 
-def is_due(session: Session, site: Site, now: float) -> bool:
-    """Half of the idle lifetime has gone by: time to ask after the agent and to write it anew."""
-    return now >= session.seen_at + site.settings.session_idle / 2
-
-
 def renew(session: Session, site: Site) -> Flow[Session | None]:
     """The session of a cookie for another idle lifetime; None where the server has ended it.
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from auth_agent import backchannel, login, transaction
+from auth_agent.agent import copied
 from auth_agent.challenge import (
     RESOURCE_METADATA_PATH,
     may_start_login,
@@ -161,7 +162,7 @@ class Routes:
                 client=session.agent.client_id,
                 revoked=revoked,
             )
-            yield from self._tell(self._site.hooks.on_sign_out, session.agent)
+            yield from self._tell(self._site.hooks.on_sign_out, copied(session.agent))
             if self._store is None:
                 self._sessions.forget()
                 cookies += (tombstone(session, self._settings),)
@@ -169,7 +170,8 @@ class Routes:
 
     def _current(self, visit: Visit) -> Flow[Session | None]:
         if self._store is None:
-            return self._sessions.read(visit, self._site.clock())
+            known = self._sessions.read(visit, self._site.clock())
+            return known.session if known is not None else None
         session_id = read_session_id(visit, self._settings)
         return (yield from self._store.load(session_id)) if session_id else None
 

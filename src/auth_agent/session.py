@@ -91,6 +91,19 @@ def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Sessi
     return seal_refresh_token(session, tokens.refresh_token, site.seal)
 
 
+class Known(Discreet, frozen=True):
+    """A session that was verified, and its times; many requests share it."""
+
+    session: Session
+    since: float
+    until: float
+    due_at: float
+    """When to ask after the agent and to write the session anew."""
+
+    def __repr__(self) -> str:
+        return f"Known({self.session!r})"
+
+
 class SessionReader:
     """Reads sessions from cookies and remembers the `Cookie` headers that it has verified.
 
@@ -102,21 +115,21 @@ class SessionReader:
         self._site = site
         self._verified = lru_cache(maxsize=REMEMBERED)(self._verify)
 
-    def read(self, visit: Visit, now: float) -> Session | None:
+    def read(self, visit: Visit, now: float) -> Known | None:
         """The session that this request carries; anything else is as if it were not there."""
         header = visit.header("cookie")
         if header is None or "auth_agent" not in header:
             return None
         try:
-            session = _decode(self._verified(header))  # anew each time: claims can be written to
+            known = self._verified(header)
         except LookupError:
             return None
-        return session if is_alive(session, self._site, now) else None
+        return known if known.since <= now < known.until else None
 
     def forget(self) -> None:
         self._verified.cache_clear()
 
-    def _verify(self, header: str) -> bytes:
+    def _verify(self, header: str) -> Known:
         settings = self._site.settings
         value = find_cookie(header, cookie_name(settings))
         if value is None or len(value) > MAX_COOKIE:
@@ -130,19 +143,26 @@ class SessionReader:
             raise LookupError from None
         if find_cookie(header, _tombstone(settings)) == session.id:
             raise LookupError
-        return data
+        return Known(session, *_lifetime(session, settings), due_at(session, settings))
 
 
 def is_alive(session: Session, site: Site, now: float) -> bool:
-    """Within its absolute and its idle lifetime, as they are set today.
+    """Within its absolute and its idle lifetime, as they are set today."""
+    since, until = _lifetime(session, site.settings)
+    return since <= now < until
 
-    A longer setting does not lengthen what has begun: the store's lists know it no longer.
-    """
-    return (
-        session.created_at <= now + SKEW
-        and now < session.agent.expires_at
-        and now < session.created_at + site.settings.session_lifetime
-        and now < session.seen_at + site.settings.session_idle
+
+def due_at(session: Session, settings: Settings) -> float:
+    """Half of the idle lifetime has gone by then."""
+    return session.seen_at + settings.session_idle / 2
+
+
+def _lifetime(session: Session, settings: Settings) -> tuple[float, float]:
+    """A longer setting does not lengthen what has begun: the store's lists know it no longer."""
+    return session.created_at - SKEW, min(
+        session.agent.expires_at,
+        session.created_at + settings.session_lifetime,
+        session.seen_at + settings.session_idle,
     )
 
 

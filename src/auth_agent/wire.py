@@ -184,20 +184,26 @@ class Visit:
     `path` is decoded, as the application routes it; `raw_path` is percent-encoded.
     """
 
-    __slots__ = ("judged", "method", "path", "problem", "query", "raw_path")
+    __slots__ = ("judged", "method", "path", "problem")
 
-    def __init__(self, method: str, path: str, raw_path: str, query: str) -> None:
+    def __init__(self, method: str, path: str) -> None:
         self.problem: AuthError | None = None
         """Why the credentials of this visit are worth nothing; said where an agent is needed."""
         self.judged = False
         """Whether the answer depends on the agent, although the application never looks."""
         self.method = method
         self.path = path
-        self.raw_path = raw_path
-        self.query = query
 
     def header(self, name: str) -> str | None:
         """A header's value, repeated ones joined (RFC 9110 5.3); `name` is in lower case."""
+        raise NotImplementedError
+
+    @property
+    def raw_path(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def query(self) -> str:
         raise NotImplementedError
 
     @property

@@ -29,17 +29,22 @@ _NO_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")  # PEP 3333
 class WsgiVisit(Visit):
     """A visit read from a WSGI environ."""
 
-    __slots__ = ("_environ",)
+    __slots__ = ("_environ", "_path")
 
     def __init__(self, environ: WSGIEnvironment) -> None:
         raw = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
-        super().__init__(
-            environ["REQUEST_METHOD"],
-            raw.decode("utf-8", "replace"),
-            quote_path(raw),
-            environ.get("QUERY_STRING", ""),
-        )
+        super().__init__(environ["REQUEST_METHOD"], raw.decode("utf-8", "replace"))
         self._environ = environ
+        self._path = raw
+
+    @property
+    def raw_path(self) -> str:
+        return quote_path(self._path)
+
+    @property
+    def query(self) -> str:
+        query: str = self._environ.get("QUERY_STRING", "")
+        return query
 
     def header(self, name: str) -> str | None:
         key = name.upper().replace("-", "_")
@@ -63,7 +68,7 @@ class AuthAgentMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         visit = WsgiVisit(environ)
         outcome = self.relying_party.enter(visit)
-        if not isinstance(outcome, Pass | Reply):
+        if not isinstance(outcome, (Pass, Reply)):
             outcome = run(outcome, body_reader(environ))
         if isinstance(outcome, Reply):
             return send_reply(visit, outcome, start_response)

@@ -351,7 +351,7 @@ async def _enter_all(party, visits):
 
 class TokenVisit(Visit):
     def __init__(self, token):
-        super().__init__("GET", "/", "/", "")
+        super().__init__("GET", "/")
         self.token = token
 
     def header(self, name):

@@ -26,8 +26,17 @@ class Clock:
 class ValueVisit(Visit):
     def __init__(self, method, target, headers):
         parts = urlsplit(f"https://any{target}")
-        super().__init__(method, parts.path, parts.path, parts.query)
+        super().__init__(method, parts.path)
         self.headers = headers
+        self.parts = parts
+
+    @property
+    def raw_path(self):
+        return self.parts.path
+
+    @property
+    def query(self):
+        return self.parts.query
 
     def header(self, name):
         return self.headers.get(name)

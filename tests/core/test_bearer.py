@@ -220,11 +220,12 @@ class TestMemory:
         assert len(server.requests) == asked
 
     def test_is_not_written_to_by_a_request(self, api, server):
-        token = server.access_token(team="a")
+        token = server.access_token(team="a", groups=[{"name": "x"}])
         for _ in range(3):
-            agent = call(api, token).agent
-            assert dict(agent.claims) == {**agent.claims, "team": "a"}
-            agent.claims["team"] = "b"
+            claims = call(api, token).agent.claims
+            assert (claims["team"], claims["groups"]) == ("a", [{"name": "x"}])
+            claims["team"] = "b"
+            claims["groups"][0]["name"] = "y"
 
     def test_never_outlives_the_token(self, make_site, server, clock):
         site = make_site(protect="/api/*", bearer_recheck=0)

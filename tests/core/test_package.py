@@ -50,8 +50,10 @@ def test_nothing_secret_has_a_repr(browser, server):
     assert "q=secret" not in repr(HttpRequest("GET", "https://x.example/?q=secret"))
     cookie = f"__Host-auth_agent={browser.cookies['__Host-auth_agent']}"
     site = browser.relying_party._site
-    session = SessionReader(site).read(ValueVisit("GET", "/", {"cookie": cookie}), site.clock())
+    known = SessionReader(site).read(ValueVisit("GET", "/", {"cookie": cookie}), site.clock())
+    session = known.session
     assert session.refresh_token not in repr(session)
+    assert session.refresh_token not in repr(known)
     from auth_agent.testing.provider import json_response
 
     answer = json_response(
@@ -59,6 +61,6 @@ def test_nothing_secret_has_a_repr(browser, server):
     )
     assert "at_secret" not in repr(parse_tokens(answer))
     assert "at_secret" not in repr(answer)
-    for value in (token, answer, parse_tokens(answer), session, login.read_callback(visit)):
+    for value in (token, answer, parse_tokens(answer), session, known, login.read_callback(visit)):
         shown = "".join(str(part) for part in value.__rich_repr__())
         assert shown == repr(value), "Rich shows no more than repr does"

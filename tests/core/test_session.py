@@ -249,6 +249,17 @@ class TestForgery:
         assert browser.request("/").agent is None
 
 
+class TestClaims:
+    def test_are_not_written_to_by_a_request(self, browser, server):
+        server.claims.update(team="a", groups=[{"name": "x"}])
+        browser.sign_in()
+        for _ in range(3):
+            claims = browser.request("/").agent.claims
+            assert (claims["team"], claims["groups"]) == ("a", [{"name": "x"}])
+            claims["team"] = "b"
+            claims["groups"][0]["name"] = "y"
+
+
 class TestAgentThatDoesNotFit:
     def test_further_claims_go_first(self, browser, server):
         server.claims["portrait"] = "x" * 5_000

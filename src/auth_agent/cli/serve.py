@@ -115,7 +115,8 @@ def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
     _hand_over(settings)
     with TemporaryDirectory(prefix="auth-agent-metrics-") as folder:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
-        uvicorn.run("auth_agent.server.worker:create_worker", factory=True, workers=workers, **options)
+        worker = "auth_agent.server.worker:create_worker"
+        uvicorn.run(worker, factory=True, workers=workers, **options)
 
 
 def _hand_over(settings: ServerSettings) -> None:

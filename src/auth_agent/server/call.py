@@ -17,7 +17,7 @@ NO_STORE: Headers = (("cache-control", "no-store"), ("pragma", "no-cache"))
 
 
 class Call(Discreet, frozen=True):
-    """One request, body read; header names in lower case. Its repr tells nothing: it has secrets."""
+    """One request, body read; header names in lower case. It holds secrets."""
 
     method: str
     path: str

@@ -24,8 +24,7 @@ OPENED = (
 # One statement opens it, unless too many from the same address are waiting.
 _OPENED = [column for column in sign_in.c if column.name in OPENED]
 _OPEN = Write(
-    insert(sign_in)
-    .from_select(
+    insert(sign_in).from_select(
         [column.name for column in _OPENED],
         select(*(bindparam(f"in_{column.name}", type_=column.type) for column in _OPENED)).where(
             select(func.count())
