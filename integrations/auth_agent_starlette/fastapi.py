@@ -108,9 +108,7 @@ Locks = Annotated[None, Security(_locks)]
 
 
 async def _optional_agent(connection: HTTPConnection, _locks: Locks) -> Agent | None:
-    entry = entry_of(connection)
-    entry.read = True
-    return entry.agent
+    return entry_of(connection).look()
 
 
 async def _no_agent(connection: HTTPConnection) -> None:

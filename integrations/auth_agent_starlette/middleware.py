@@ -63,8 +63,7 @@ class _State(ChainMap[str, Any]):
     def __missing__(self, key: str) -> Any:
         if key != "agent":
             raise KeyError(key)
-        self._entry.read = True
-        return self._entry.agent
+        return self._entry.look()
 
 
 class _Unstartable:

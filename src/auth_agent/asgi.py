@@ -2,9 +2,10 @@
 
 app = AuthAgentMiddleware(app)      # settings from AUTH_AGENT_*
 scope["auth_agent"]                 # the Agent, or None
+agent_of(scope)                     # the same, for what depends on it
 
-A plain dict cannot tell who looks into it: a response with an agent is always private, but a public
-page that looks different to agents has to send `Vary: Cookie, Authorization` by itself.
+A plain dict cannot tell who looks into it: with an agent every response is private, without one
+only those for which `agent_of` was asked.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+from auth_agent.agent import Agent
 from auth_agent.drive import aclose, arun
+from auth_agent.errors import SettingsError
 from auth_agent.gate import Entry, RelyingParty
 from auth_agent.reply import FOR_SHARED_CACHES
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
 from auth_agent.wire import Cookie, Pass, Reply, Visit
 
-__all__ = ["AsgiVisit", "AuthAgentMiddleware", "Entry", "body_reader", "send_reply"]
+__all__ = ["AsgiVisit", "AuthAgentMiddleware", "Entry", "agent_of", "body_reader", "send_reply"]
 
 BODY_SECONDS = 10.0
 
@@ -59,6 +62,17 @@ class AsgiVisit(Visit):
             values = [value for found, value in self._headers if found == wanted]
             value = (b"; " if name == "cookie" else b", ").join(values)
         return value.decode("latin-1")
+
+
+def agent_of(scope: Scope) -> Agent | None:
+    """The agent; caches then know that the response depends on it, also where there is none.
+
+    Raises `SettingsError` where the middleware has not seen the request.
+    """
+    entry = scope.get("auth_agent.entry")
+    if not isinstance(entry, Entry):
+        raise SettingsError(["AuthAgentMiddleware is missing: app = AuthAgentMiddleware(app)"])
+    return entry.look()
 
 
 class AuthAgentMiddleware:

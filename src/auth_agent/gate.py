@@ -224,15 +224,18 @@ class Entry:
         self.agent = agent
         self.read = visit.judged
 
+    def look(self) -> Agent | None:
+        """The agent, for a response that depends on it and is therefore private."""
+        self.read = True
+        return self.agent
+
     def require(self, requirement: Requirement = ANY_AGENT) -> Reply | None:
         """None where the agent brings what is required, else what to answer instead."""
-        self.read = True
-        return self.relying_party.require(self.visit, self.agent, requirement)
+        return self.relying_party.require(self.visit, self.look(), requirement)
 
     def require_no_agent(self) -> Reply | None:
         """None where no agent is signed in: for a place that is kept for humans."""
-        self.read = True
-        return self.relying_party.require_no_agent(self.visit, self.agent)
+        return self.relying_party.require_no_agent(self.visit, self.look())
 
     def finish(
         self, headers: Iterable[tuple[str, str]], cookies: Iterable[Cookie] = ()

@@ -2,9 +2,10 @@
 
 application = AuthAgentMiddleware(application)      # settings from AUTH_AGENT_*
 environ["auth_agent"]                               # the Agent, or None
+agent_of(environ)                                   # the same, for what depends on it
 
-A plain dict cannot tell who looks into it: a response with an agent is always private, but a public
-page that looks different to agents has to send `Vary: Cookie, Authorization` by itself.
+A plain dict cannot tell who looks into it: with an agent every response is private, without one
+only those for which `agent_of` was asked.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from auth_agent.agent import Agent
 from auth_agent.drive import run
+from auth_agent.errors import SettingsError
 from auth_agent.gate import Entry, RelyingParty
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
@@ -50,6 +53,17 @@ class WsgiVisit(Visit):
         key = name.upper().replace("-", "_")
         value: str | None = self._environ.get(key if key in _NO_PREFIX else f"HTTP_{key}")
         return value
+
+
+def agent_of(environ: WSGIEnvironment) -> Agent | None:
+    """The agent; caches then know that the response depends on it, also where there is none.
+
+    Raises `SettingsError` where the middleware has not seen the request.
+    """
+    entry = environ.get("auth_agent.entry")
+    if not isinstance(entry, Entry):
+        raise SettingsError(["AuthAgentMiddleware is missing: app = AuthAgentMiddleware(app)"])
+    return entry.look()
 
 
 class AuthAgentMiddleware:

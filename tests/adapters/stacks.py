@@ -164,10 +164,7 @@ def build_asgi(settings):
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        entry = scope["auth_agent.entry"]
-        status, headers, content = answer(
-            scope["path"], scope["auth_agent"], entry.relying_party, entry.visit, body
-        )
+        status, headers, content = answer(scope, scope["path"], bare_asgi.agent_of, body)
         raw = [(name.lower().encode(), value.encode()) for name, value in headers]
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": content})
@@ -179,26 +176,20 @@ def build_wsgi(settings):
     def app(environ, start_response):
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(length) if length else b""
-        status, headers, content = answer(
-            environ["PATH_INFO"],
-            environ["auth_agent"],
-            middleware.relying_party,
-            environ["auth_agent.entry"].visit,
-            body,
-        )
+        status, headers, content = answer(environ, environ["PATH_INFO"], bare_wsgi.agent_of, body)
         headers = [*headers, ("Content-Length", str(len(content)))]
         start_response(f"{status} Any", headers)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else content]
 
-    middleware = bare_wsgi.AuthAgentMiddleware(app, settings)
-    return middleware
+    return bare_wsgi.AuthAgentMiddleware(app, settings)
 
 
-def answer(path, agent, relying_party, visit, body):
+def answer(request, path, agent_of, body):
     """The site without a framework."""
+    entry = request["auth_agent.entry"]
     needs = {"/me": Requirement(), "/reports": Requirement(scopes=["reports:read"])}
     if path in needs:
-        refusal = relying_party.require(visit, agent, needs[path])
+        refusal = entry.require(needs[path])
         if refusal is not None:
             headers = [pair for pair in refusal.header_list() if pair[0] != "Content-Length"]
             return refusal.status, headers, refusal.body
@@ -206,7 +197,11 @@ def answer(path, agent, relying_party, visit, body):
         return 200, list(PAGE_HEADERS.items()), b"<p>A page"
     if path == "/echo":
         return 200, [("Content-Type", "application/octet-stream")], body
-    content = {"/": describe(agent), "/me": describe(agent), "/private/report": {"report": 42}}
+    content = {"/private/report": {"report": 42}}
+    if path == "/":
+        content[path] = describe(agent_of(request))
+    if path == "/me":
+        content[path] = describe(request["auth_agent"])
     headers = [("Content-Type", "application/json")]
     if path in ("/", "/static"):
         headers.append(("Cache-Control", PUBLIC_CACHE))

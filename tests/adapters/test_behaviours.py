@@ -100,8 +100,10 @@ def test_a_granted_scope_opens(site):
     assert site.get("/reports", headers=JSON).status_code == 200
 
 
-def test_responses_that_read_the_agent_are_private(site):
-    site.sign_in()
+@pytest.mark.parametrize("is_signed_in", [True, False])
+def test_responses_that_read_the_agent_are_private(site, is_signed_in):
+    if is_signed_in:
+        site.sign_in()
     answer = site.get("/")
     assert answer.headers["cache-control"] == "max-age=60, private"
     assert answer.headers["vary"] == "Cookie, Authorization"
