@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import click
-from flask import current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, ScriptInfo
 
 from auth_agent.doctor.report import DOCTOR_EXIT_CODES, SITE_HELP, consult, read_site
-from auth_agent.gate import RelyingParty
+from auth_agent.settings import Settings
+from auth_agent_flask.views import relying_party_of
 
 group = AppGroup("auth-agent", help="Sign in with Auth Agent.")
 
 
-@group.command("doctor", epilog=DOCTOR_EXIT_CODES)
+@group.command("doctor", epilog=DOCTOR_EXIT_CODES, with_appcontext=False)
 @click.option("--site", help=SITE_HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 @click.pass_context
@@ -26,5 +26,10 @@ def doctor(context: click.Context, site: str | None, as_json: bool) -> None:
         visited = read_site(site) if site else None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--site") from None
-    relying_party: RelyingParty = current_app.extensions["auth_agent"]
-    context.exit(consult(lambda: relying_party.settings, visited=visited, as_json=as_json))
+    info = context.ensure_object(ScriptInfo)
+
+    def read_settings() -> Settings:
+        """An application with wrong settings does not load, which says what is wrong."""
+        return relying_party_of(info.load_app()).settings
+
+    context.exit(consult(read_settings, visited=visited, as_json=as_json))

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from flask import Response, current_app, request
+from flask import Flask, Response, current_app, request
 from werkzeug.local import LocalProxy
 
 from auth_agent.agent import Agent
@@ -81,7 +81,12 @@ def _read_entry() -> Entry:
 
 
 def _relying_party() -> RelyingParty:
-    relying_party = current_app.extensions.get("auth_agent")
+    return relying_party_of(current_app)
+
+
+def relying_party_of(app: Flask) -> RelyingParty:
+    """Raises `SettingsError` where the extension was not told of the application."""
+    relying_party = app.extensions.get("auth_agent")
     if not isinstance(relying_party, RelyingParty):
         raise SettingsError(["AuthAgent is missing: call AuthAgent(app), or init_app in a factory"])
     return relying_party

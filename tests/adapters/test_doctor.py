@@ -12,8 +12,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 from flask import Flask
+from flask.cli import ScriptInfo
 
 from auth_agent_flask import AuthAgent
+from auth_agent_flask.commands import group
 from tests.adapters import django_site
 from tests.adapters.network import free_port, serve_wsgi
 from tests.world import serve_auth_server
@@ -33,6 +35,10 @@ def registered(auth_server):
 
 def port_of(registered):
     return int(registered["AUTH_AGENT_BASE_URL"].rpartition(":")[2])
+
+
+def info_of(app):
+    return ScriptInfo(create_app=lambda: app)
 
 
 def by_check(text):
@@ -64,6 +70,28 @@ class TestFlask:
         assert "✗ The server knows the client" in told.stdout
         assert "→ Correct AUTH_AGENT_CLIENT_SECRET" in told.stdout
         assert "cs_wrong" not in told.output
+
+    def test_an_application_that_its_settings_keep_from_starting(self, tmp_path):
+        (tmp_path / "shop.py").write_text(
+            "from flask import Flask\nfrom auth_agent_flask import AuthAgent\n"
+            "app = Flask(__name__)\napp.config['AUTH_AGENT_ISSUER'] = 'ftp://x.example'\n"
+            "AuthAgent(app)\n"
+        )
+        command = [sys.executable, "-m", "flask", "--app", "shop", "auth-agent", "doctor"]
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("AUTH_AGENT_")}
+        told = subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+        )
+        assert told.returncode == 1
+        assert "the website does not start" in told.stdout
+        assert "AUTH_AGENT_ISSUER" in told.stdout
+        assert "AUTH_AGENT_SECRET" in told.stdout
+        assert "Traceback" not in told.stderr
+
+    def test_an_application_without_the_extension(self):
+        told = Flask(__name__).test_cli_runner().invoke(group, ["doctor"], obj=info_of(Flask("x")))
+        assert told.exit_code == 1
+        assert "Call AuthAgent(app)" in told.stdout
 
     def test_help_and_wrong_usage(self, make_app):
         runner = make_app().test_cli_runner()

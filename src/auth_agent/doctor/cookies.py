@@ -11,7 +11,7 @@ from auth_agent.wire import HttpResponse
 
 # Several Set-Cookie are joined by commas, and the date in Expires holds one, too.
 _BORDER = re.compile(r",\s*(?=[^;,=\s]+=)")
-_OURS = re.compile(r"(__Host-|__Secure-)?auth_agent_login_")
+_OURS = re.compile(r"(__Host-|__Secure-)?auth_agent(_\d+)?_login_")
 
 
 def examine_cookies(response: HttpResponse, settings: Settings) -> Iterator[Finding]:
