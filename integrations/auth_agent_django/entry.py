@@ -14,32 +14,21 @@ from auth_agent.errors import SettingsError
 from auth_agent.gate import Entry
 from auth_agent.url import quote_path
 from auth_agent.wire import Cookie, Reply, Visit
+from auth_agent.wsgi import WsgiVisit
 
-_NO_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")  # PEP 3333
 
-
-class MetaVisit(Visit):
+class MetaVisit(WsgiVisit):
     """A visit read from `request.META`, whose PATH_INFO Django has already decoded."""
 
-    __slots__ = ("_meta",)
+    __slots__ = ()
 
     def __init__(self, request: HttpRequest) -> None:
-        super().__init__(request.method or "GET", request.path)
-        self._meta = request.META
+        Visit.__init__(self, request.method or "GET", request.path)
+        self._environ = request.META
 
     @property
     def raw_path(self) -> str:
         return quote_path(self.path)
-
-    @property
-    def query(self) -> str:
-        query: str = self._meta.get("QUERY_STRING", "")
-        return query
-
-    def header(self, name: str) -> str | None:
-        key = name.upper().replace("-", "_")
-        value: str | None = self._meta.get(key if key in _NO_PREFIX else f"HTTP_{key}")
-        return value
 
 
 def visit_of(request: HttpRequest) -> Visit:
@@ -77,11 +66,6 @@ class RequestAgent:
         return self if request is None else look(request).agent
 
 
-def attach(request: HttpRequest, entry: Entry) -> Entry:
-    request.auth_agent_entry = entry  # type: ignore[attr-defined]
-    return entry
-
-
 def entry_of(request: Any) -> Entry:
     """Raises `SettingsError` where the middleware did not see the request."""
     entry = getattr(request, "auth_agent_entry", None)
@@ -93,10 +77,7 @@ def entry_of(request: Any) -> Entry:
             "@method_decorator(requires_agent)"
         )
     raise SettingsError(
-        [
-            'MIDDLEWARE lacks AuthAgentMiddleware: add "auth_agent_django.AuthAgentMiddleware" (a '
-            "request of RequestFactory has not been through it; Client's have)"
-        ]
+        ['MIDDLEWARE lacks "auth_agent_django.AuthAgentMiddleware" (or RequestFactory made this)']
     )
 
 

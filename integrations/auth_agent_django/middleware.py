@@ -11,13 +11,12 @@ from django.http.response import HttpResponseBase
 
 from auth_agent.drive import arun, run
 from auth_agent.gate import Entry, RelyingParty
-from auth_agent.wire import Pass, Reply
+from auth_agent.wire import Pass, Reply, Visit
 from auth_agent_django.configuration import Configuration
 from auth_agent_django.entry import (
     ReplyResponse,
     RequestAgent,
     async_body_reader,
-    attach,
     body_reader,
     finish,
     visit_of,
@@ -53,7 +52,7 @@ class AuthAgentMiddleware:
             outcome = run(outcome, body_reader(request))
         if isinstance(outcome, Reply):
             return ReplyResponse(outcome, visit.method)
-        entry = attach(request, Entry(self.relying_party, visit, outcome.agent))
+        entry = self._attach(request, visit, outcome)
         return finish(self.get_response(request), entry, outcome.cookies)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
@@ -63,5 +62,9 @@ class AuthAgentMiddleware:
             outcome = await arun(outcome, async_body_reader(request))
         if isinstance(outcome, Reply):
             return ReplyResponse(outcome, visit.method)
-        entry = attach(request, Entry(self.relying_party, visit, outcome.agent))
+        entry = self._attach(request, visit, outcome)
         return finish(await self.get_response(request), entry, outcome.cookies)
+
+    def _attach(self, request: Any, visit: Visit, outcome: Pass) -> Entry:
+        entry = request.auth_agent_entry = Entry(self.relying_party, visit, outcome.agent)
+        return entry

@@ -19,7 +19,7 @@ SERVERS = {
     "uvicorn with workers": ("asgi", "starlette", "fastapi", "django_asgi"),
     "hypercorn": ("asgi", "starlette", "fastapi", "django_asgi"),
     "gunicorn": ("wsgi", "flask", "django_wsgi"),
-    "waitress": ("wsgi", "flask", "django_wsgi"),
+    "waitress": ("flask",),
 }
 ROWS = [(server, stack) for server, stacks in SERVERS.items() for stack in stacks]
 
