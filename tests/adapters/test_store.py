@@ -518,6 +518,16 @@ class TestBackChannelLogout:
         assert (reply.status, _document(reply)["cause"]) == (400, cause)
         assert site.agent is not None
 
+    def test_is_written_down(self, site, provider, caplog):
+        site.sign_in()
+        with caplog.at_level("INFO", "auth_agent"):
+            self.announce(site, provider)
+            self.announce(site, provider, aud="client_other")
+        assert [record.auth_agent for record in caplog.records] == [
+            {"event": "ended", "cause": "backchannel_logout", "sessions": 1},
+            {"event": "refused", "cause": "audience_mismatch", "route": "backchannel-logout"},
+        ]
+
     def test_a_token_works_once(self, site, provider):
         body = urlencode({"logout_token": provider.logout_token()}).encode()
         assert self.post(site, body).status == 200
@@ -533,6 +543,8 @@ class TestBackChannelLogout:
             (b"logout_token=a&logout_token=b", FORM, "logout_token_missing"),
             (b"logout_token=garbage", FORM, "token_malformed"),
             (b"{}", {"content-type": "application/json"}, "body_not_a_form"),
+            (b"logout_token=a.b.c", {}, "body_not_a_form"),
+            (b"logout_token=a.b.c", {"content-type": "text/plain"}, "body_not_a_form"),
             (b"\xff\xfe", FORM, "body_not_a_form"),
             (b"&".join(b"a=1" for _ in range(100)), FORM, "body_not_a_form"),
         ],

@@ -253,6 +253,8 @@ class TestEvents:
         assert events == ["signed_in", "refused", "signed_out"]
         assert caplog.records[0].getMessage() == "signed_in agent=agent_7 client=client_shop"
         assert caplog.records[1].auth_agent["cause"] == "state_unknown"
+        signed_out = caplog.records[2].getMessage()
+        assert signed_out == "signed_out agent=agent_7 client=client_shop revoked=True"
 
     def test_no_line_can_be_forged(self, browser, server, caplog):
         server.agent["sub"] = "agent\nsigned_in agent=admin"
