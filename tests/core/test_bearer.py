@@ -163,6 +163,12 @@ def test_other_schemes_are_the_websites_own(api, header):
     assert (reply.status, cause(reply)) == (401, "login_required")
 
 
+def test_a_browser_with_a_bad_token_sees_a_page(api):
+    headers = {"authorization": "Bearer not.a.token", "accept": "text/html"}
+    reply = api.request("/api/orders", headers=headers)
+    assert (reply.status, cause(reply)) == (401, "token_malformed")
+
+
 def test_a_bad_token_matters_only_where_an_agent_is_needed(api, server):
     outcome = call(api, "not.a.token", path="/public")
     assert outcome == Pass(None)

@@ -8,12 +8,13 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import pytest
 
-from auth_agent import ServerUnavailable
+from auth_agent import ServerUnavailable, SignInRefused, transaction
 from auth_agent.seal import Seal
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
+from auth_agent.transaction import SpentStates
 from auth_agent.wire import HttpResponse
-from tests.core.browser import NAVIGATION, cause, location, relative
+from tests.core.browser import NAVIGATION, ValueVisit, cause, location, relative
 
 
 def query(url):
@@ -233,6 +234,17 @@ class TestManyTabs:
             two.begin("/two")
         assert location(one.end(url)) == "/one"
 
+    def test_the_oldest_goes_first_in_whatever_order_they_come(self, browser, clock):
+        urls = []
+        for _ in range(20):
+            clock.advance(1)
+            urls.append(browser.begin())
+            browser.cookies = dict(reversed(browser.cookies.items()))
+        clock.advance(1)
+        browser.begin()
+        assert cause(browser.end(urls[0])) == "state_unknown"
+        assert browser.end(urls[1]).status == 303
+
     def test_what_has_expired_goes_although_there_is_room(self, browser, clock):
         browser.begin()
         (first,) = browser.cookies
@@ -249,6 +261,17 @@ class TestManyTabs:
             urls.append(browser.begin())
         assert not [value for value in browser.cookies.values() if value == "planted"]
         assert browser.end(urls[0]).status == 303
+
+
+def test_ended_sign_ins_are_remembered_within_bounds(browser):
+    site, spent = browser.relying_party._site, SpentStates(limit=10)
+    visit = ValueVisit("GET", "/", {})
+    begun = [transaction.begin(visit, "/", site)[0] for _ in range(30)]
+    for each in begun:
+        spent.spend(each, site.clock())
+    assert len(spent._until) == 10
+    with pytest.raises(SignInRefused):
+        spent.spend(begun[-1], site.clock())
 
 
 class TestTokenEndpoint:
