@@ -299,6 +299,11 @@ class TestIntrospectionIdentity:
         server.userinfo["sub"] = "agent_8"
         assert cause(site.sign_in()) == "userinfo_sub_mismatch"
 
+    def test_can_do_without_userinfo(self, site, server):
+        server.metadata["userinfo_endpoint"] = ABSENT
+        assert site.sign_in().status == 303
+        assert (site.agent.id, server.count("/userinfo")) == ("agent_7", 0)
+
     def test_needs_the_endpoint(self, site, server):
         server.metadata["introspection_endpoint"] = ABSENT
         assert cause(site.sign_in()) == "metadata_invalid"

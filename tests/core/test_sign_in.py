@@ -109,6 +109,10 @@ class TestCallback:
         assert server.count("/token") == 0
         assert browser.agent is None
 
+    def test_what_is_not_ours_to_know_is_ignored(self, browser):
+        """RFC 6749 4.1.2: unrecognized parameters, however often they come."""
+        assert browser.end(browser.begin(), session_state=["a", "b"]).status == 303
+
     def test_a_missing_issuer_is_fine_where_none_is_promised(self, browser, server):
         server.metadata["authorization_response_iss_parameter_supported"] = ABSENT
         assert browser.end(browser.begin(), iss=ABSENT).status == 303
