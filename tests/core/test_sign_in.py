@@ -387,6 +387,18 @@ class TestUserinfo:
         assert site.sign_in().status == 303
         assert server.count("/userinfo") == count
 
+    @pytest.mark.parametrize(("scope", "count"), [("openid", 0), ("openid email", 1), (ABSENT, 1)])
+    def test_is_asked_only_for_what_was_granted(self, browser, server, scope, count):
+        server.claims["email"] = ABSENT
+        server.token_response["scope"] = scope
+        assert browser.sign_in().status == 303
+        assert server.count("/userinfo") == count
+
+    def test_is_not_needed(self, browser, server):
+        server.metadata["userinfo_endpoint"] = server.claims["email"] = ABSENT
+        assert browser.sign_in().status == 303
+        assert browser.agent.email is None
+
     def test_of_another_agent_is_refused(self, make_site, server):
         server.userinfo["sub"] = "agent_8"
         reply = make_site(userinfo="always").sign_in()
