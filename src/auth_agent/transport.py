@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
 
 from auth_agent.errors import ServerMisbehaved, ServerUnavailable
 from auth_agent.wire import HttpRequest, HttpResponse
@@ -169,15 +168,21 @@ def tls_context() -> ssl.SSLContext:
     return httpx2.create_ssl_context()  # reads the CA bundle: 20 ms, once
 
 
+def _limits() -> httpx2.Limits:
+    import httpx2  # noqa: PLC0415
+
+    return httpx2.Limits(
+        max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
+    )
+
+
 def _client_options() -> dict[str, Any]:
     import httpx2  # noqa: PLC0415
 
     return {
         "verify": tls_context(),
         "timeout": httpx2.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
-        "limits": httpx2.Limits(
-            max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
-        ),
+        "limits": _limits(),
         "follow_redirects": False,  # credentials go to the endpoint that was configured
     }
 
@@ -187,10 +192,11 @@ def _client() -> httpx2.Client:
         if "client" not in _clients:
             import httpx2  # noqa: PLC0415
 
-            # A proxy from the environment comes with a transport of its own, which holds the
-            # time-out of each operation but not the deadline of the whole exchange.
-            transport = None if getproxies() else deadline_transport()
-            _clients["client"] = httpx2.Client(transport=transport, **_client_options())
+            client = _clients["client"] = httpx2.Client(**_client_options())
+            # A proxy from the environment has a transport of its own.
+            for transport in (client._transport, *client._mounts.values()):
+                if isinstance(transport, httpx2.HTTPTransport):
+                    _hold_deadline(transport)
         return _clients["client"]
 
 
@@ -225,8 +231,15 @@ def _seconds_left(timeout: float | None) -> float:
 
 def deadline_transport() -> httpx2.HTTPTransport:
     """A transport in which every single read ends at the deadline of the whole exchange."""
-    import httpcore2  # noqa: PLC0415
     import httpx2  # noqa: PLC0415
+
+    transport = httpx2.HTTPTransport(verify=tls_context(), limits=_limits())
+    _hold_deadline(transport)
+    return transport
+
+
+def _hold_deadline(transport: httpx2.HTTPTransport) -> None:
+    import httpcore2  # noqa: PLC0415
 
     class Stream(httpcore2.NetworkStream):
         def __init__(self, stream: httpcore2.NetworkStream) -> None:
@@ -265,15 +278,7 @@ def deadline_transport() -> httpx2.HTTPTransport:
             left = _seconds_left(timeout)
             return Stream(super().connect_tcp(host, port, left, local_address, socket_options))
 
-    transport = httpx2.HTTPTransport(verify=tls_context())
-    transport._pool = httpcore2.ConnectionPool(
-        ssl_context=tls_context(),
-        max_connections=100,
-        max_keepalive_connections=20,
-        keepalive_expiry=KEEPALIVE_SECONDS,
-        network_backend=Backend(),
-    )
-    return transport
+    transport._pool._network_backend = Backend()
 
 
 def _forget_clients() -> None:

@@ -85,6 +85,24 @@ def test_an_exchange_ends_at_its_deadline(fetch, answer):
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.usefixtures("short_deadline")
+@pytest.mark.parametrize("answer", [hang, drip_headers, drip_body])
+def test_a_proxy_makes_no_exchange_longer(run, provider, monkeypatch, answer):
+    monkeypatch.setenv("http_proxy", provider.issuer)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    provider.answers["http://auth.invalid/x"] = answer
+    drive.close()
+    started = time.monotonic()
+    try:
+        with pytest.raises(ServerUnavailable):
+            run(lambda: send(HttpRequest("GET", "http://auth.invalid/x")))
+    finally:
+        drive.close()
+    assert time.monotonic() - started < 3
+    assert [request.url for request in provider.requests] == ["http://auth.invalid/x"]
+
+
 def endless(handler):
     begin(handler, b"")
     for _ in range(10_000):

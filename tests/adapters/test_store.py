@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from auth_agent import RelyingParty, Settings, SettingsError, drive, redis_exchange, store
+from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
 from auth_agent.wire import HttpResponse
 from tests.core.browser import Browser, Clock, ValueVisit, cause
@@ -465,10 +466,36 @@ class TestBackChannelLogout:
         assert one.agent is None
         assert two.agent is not None
 
+    def test_the_servers_own_session_is_name_enough(self, site, provider):
+        site.end(site.begin(), agent={"sid": "s1"})
+        assert self.announce(site, provider, sid="s1", sub=ABSENT).status == 200
+        assert site.agent is None
+
     @pytest.mark.parametrize(
         ("change", "cause"),
         [
             ({"iss": "https://evil.example"}, "issuer_mismatch"),
+            ({"iss": ABSENT}, "issuer_mismatch"),
+            ({"aud": ABSENT}, "audience_mismatch"),
+            ({"exp": ABSENT}, "time_missing"),
+            ({"iat": ABSENT}, "time_missing"),
+            ({"iat": True}, "time_missing"),
+            ({"events": ABSENT}, "events_missing"),
+            (
+                {"events": {"http://schemas.openid.net/event/backchannel-logout": 1}},
+                "events_missing",
+            ),
+            ({"nonce": None}, "nonce_forbidden"),
+            ({"sub": ""}, "sub_missing"),
+            ({"sub": 7, "sid": ["s1"]}, "sub_missing"),
+            ({"sub": ABSENT, "sid": ""}, "sub_missing"),
+            ({"jti": ABSENT}, "jti_missing"),
+            ({"jti": 7}, "jti_missing"),
+            ({"jti": ""}, "jti_missing"),
+            ({"header": {"typ": ABSENT}}, "typ_mismatch"),
+            ({"header": {"jku": "https://evil.example"}}, "header_forbidden"),
+            ({"header": {"alg": "none"}}, "token_malformed"),
+            ({"header": {"alg": "RS256"}}, "algorithm_refused"),
             ({"aud": "client_other"}, "audience_mismatch"),
             ({"aud": ["client_shop", "client_other"]}, "audience_mismatch"),
             ({"exp": 1_799_999_000}, "token_expired"),
@@ -491,6 +518,16 @@ class TestBackChannelLogout:
         assert (reply.status, _document(reply)["cause"]) == (400, cause)
         assert site.agent is not None
 
+    def test_is_written_down(self, site, provider, caplog):
+        site.sign_in()
+        with caplog.at_level("INFO", "auth_agent"):
+            self.announce(site, provider)
+            self.announce(site, provider, aud="client_other")
+        assert [record.auth_agent for record in caplog.records] == [
+            {"event": "ended", "cause": "backchannel_logout", "sessions": 1},
+            {"event": "refused", "cause": "audience_mismatch", "route": "backchannel-logout"},
+        ]
+
     def test_a_token_works_once(self, site, provider):
         body = urlencode({"logout_token": provider.logout_token()}).encode()
         assert self.post(site, body).status == 200
@@ -506,6 +543,8 @@ class TestBackChannelLogout:
             (b"logout_token=a&logout_token=b", FORM, "logout_token_missing"),
             (b"logout_token=garbage", FORM, "token_malformed"),
             (b"{}", {"content-type": "application/json"}, "body_not_a_form"),
+            (b"logout_token=a.b.c", {}, "body_not_a_form"),
+            (b"logout_token=a.b.c", {"content-type": "text/plain"}, "body_not_a_form"),
             (b"\xff\xfe", FORM, "body_not_a_form"),
             (b"&".join(b"a=1" for _ in range(100)), FORM, "body_not_a_form"),
         ],

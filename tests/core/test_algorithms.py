@@ -160,6 +160,18 @@ def test_a_usable_key_is_kept(change):
     assert len(published(public_jwk("P-256", **change)).keys) == 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_private_key_that_is_published_is_skipped(kind):
+    """Whoever reads it can sign with it."""
+    name = {"RSA": "RS256", "Ed25519": "EdDSA", "Ed448": "EdDSA"}.get(kind, "ES256")
+    private = jwt.get_algorithm_by_name(name).to_jwk(private_key(kind), as_dict=True)
+    private.pop("key_ops", None)
+    assert "d" in private
+    good = "P-384" if kind == "P-256" else "P-256"
+    keys = published({**private, "kid": kind}, public_jwk(good))
+    assert [key.kid for key in keys.keys] == [good]
+
+
 @pytest.mark.parametrize("bits", [1024, 2047])
 def test_a_weak_rsa_key_is_skipped(bits):
     number = (1 << (bits - 1)) + 1

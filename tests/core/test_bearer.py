@@ -163,6 +163,12 @@ def test_other_schemes_are_the_websites_own(api, header):
     assert (reply.status, cause(reply)) == (401, "login_required")
 
 
+def test_a_browser_with_a_bad_token_sees_a_page(api):
+    headers = {"authorization": "Bearer not.a.token", "accept": "text/html"}
+    reply = api.request("/api/orders", headers=headers)
+    assert (reply.status, cause(reply)) == (401, "token_malformed")
+
+
 def test_a_bad_token_matters_only_where_an_agent_is_needed(api, server):
     outcome = call(api, "not.a.token", path="/public")
     assert outcome == Pass(None)
@@ -262,11 +268,24 @@ class TestMemory:
             bearers._refuse(number.to_bytes(5, "big"), until=0)
         assert len(bearers._known) == len(bearers._refused) == bearer.REMEMBERED
 
-    def test_is_one_for_a_token_however_it_is_spelt(self, api, server):
-        token = server.access_token()
+    def test_forgets_what_it_has_not_heard_of_for_longest(self, api, server):
+        from auth_agent import bearer
+
+        bearers = api.relying_party._bearers
+        for number in range(bearer.REMEMBERED):
+            bearers._remember(number.to_bytes(4, "big"), number)
+        bearers._remember((0).to_bytes(4, "big"), 0)
+        bearers._remember(b"another", 1)
+        assert (0).to_bytes(4, "big") in bearers._known
+        assert (1).to_bytes(4, "big") not in bearers._known
+
+    @pytest.mark.parametrize("opaque", [False, True])
+    def test_is_one_for_a_token_however_it_is_spelt(self, api, server, opaque):
+        token = token_with(server, {}, opaque)
         for number in range(50):
             assert isinstance(call(api, token, scheme="bEaReR" + " " * number), Pass)
         assert len(api.relying_party._bearers._known) == 1
+        assert server.count("/introspect") == opaque
 
     def test_of_good_tokens_is_not_crowded_by_garbage(self, api, server):
         server.active.add("good")
@@ -335,6 +354,13 @@ class TestRevocation:
         clock.advance(3_000)
         assert isinstance(call(site, token), Pass)
         assert server.count("/introspect") == 0
+
+    def test_cannot_be_heard_of_where_the_server_has_no_place_to_ask(self, api, server, clock):
+        server.metadata["introspection_endpoint"] = ABSENT
+        token = server.access_token()
+        clock.advance(120)
+        assert isinstance(call(api, token), Pass)
+        assert call(api, "opaque").status == 503
 
     def test_a_server_that_is_away_takes_nothing_away(self, api, server, clock):
         token = server.access_token()

@@ -67,6 +67,16 @@ def test_lacking_scope_has_a_challenge_that_names_it(browser):
     assert json.loads(reply.body)["scope"] == "reports:read"
 
 
+def test_a_browser_sees_a_page(browser):
+    browser.sign_in()
+    reply = ask(browser, Requirement(scopes=["reports:read"]), {"accept": "text/html"})
+    assert (reply.status, dict(reply.headers)["Content-Type"]) == (403, "text/html; charset=utf-8")
+    assert 'scope="reports:read"' in dict(reply.headers)["WWW-Authenticate"]
+    denied = ask(browser, Requirement(models=["gpt-*"]), {"accept": "text/html"})
+    assert b"Not for this agent" in denied.body
+    assert "WWW-Authenticate" not in dict(denied.headers)
+
+
 def test_an_old_sign_in_is_made_anew(browser, clock):
     browser.sign_in()
     clock.advance(61)

@@ -253,6 +253,8 @@ class TestEvents:
         assert events == ["signed_in", "refused", "signed_out"]
         assert caplog.records[0].getMessage() == "signed_in agent=agent_7 client=client_shop"
         assert caplog.records[1].auth_agent["cause"] == "state_unknown"
+        signed_out = caplog.records[2].getMessage()
+        assert signed_out == "signed_out agent=agent_7 client=client_shop revoked=True"
 
     def test_no_line_can_be_forged(self, browser, server, caplog):
         server.agent["sub"] = "agent\nsigned_in agent=admin"
@@ -296,6 +298,11 @@ class TestIntrospectionIdentity:
     def test_userinfo_must_be_about_the_same_agent(self, site, server):
         server.userinfo["sub"] = "agent_8"
         assert cause(site.sign_in()) == "userinfo_sub_mismatch"
+
+    def test_can_do_without_userinfo(self, site, server):
+        server.metadata["userinfo_endpoint"] = ABSENT
+        assert site.sign_in().status == 303
+        assert (site.agent.id, server.count("/userinfo")) == ("agent_7", 0)
 
     def test_needs_the_endpoint(self, site, server):
         server.metadata["introspection_endpoint"] = ABSENT

@@ -8,12 +8,13 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import pytest
 
-from auth_agent import ServerUnavailable
+from auth_agent import ServerUnavailable, SignInRefused, transaction
 from auth_agent.seal import Seal
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
+from auth_agent.transaction import SpentStates
 from auth_agent.wire import HttpResponse
-from tests.core.browser import NAVIGATION, cause, location, relative
+from tests.core.browser import NAVIGATION, ValueVisit, cause, location, relative
 
 
 def query(url):
@@ -107,6 +108,10 @@ class TestCallback:
         assert b"/auth-agent/login?next=" in reply.body, "there is a way to start again"
         assert server.count("/token") == 0
         assert browser.agent is None
+
+    def test_what_is_not_ours_to_know_is_ignored(self, browser):
+        """RFC 6749 4.1.2: unrecognized parameters, however often they come."""
+        assert browser.end(browser.begin(), session_state=["a", "b"]).status == 303
 
     def test_a_missing_issuer_is_fine_where_none_is_promised(self, browser, server):
         server.metadata["authorization_response_iss_parameter_supported"] = ABSENT
@@ -233,6 +238,17 @@ class TestManyTabs:
             two.begin("/two")
         assert location(one.end(url)) == "/one"
 
+    def test_the_oldest_goes_first_in_whatever_order_they_come(self, browser, clock):
+        urls = []
+        for _ in range(20):
+            clock.advance(1)
+            urls.append(browser.begin())
+            browser.cookies = dict(reversed(browser.cookies.items()))
+        clock.advance(1)
+        browser.begin()
+        assert cause(browser.end(urls[0])) == "state_unknown"
+        assert browser.end(urls[1]).status == 303
+
     def test_what_has_expired_goes_although_there_is_room(self, browser, clock):
         browser.begin()
         (first,) = browser.cookies
@@ -249,6 +265,17 @@ class TestManyTabs:
             urls.append(browser.begin())
         assert not [value for value in browser.cookies.values() if value == "planted"]
         assert browser.end(urls[0]).status == 303
+
+
+def test_ended_sign_ins_are_remembered_within_bounds(browser):
+    site, spent = browser.relying_party._site, SpentStates(limit=10)
+    visit = ValueVisit("GET", "/", {})
+    begun = [transaction.begin(visit, "/", site)[0] for _ in range(30)]
+    for each in begun:
+        spent.spend(each, site.clock())
+    assert len(spent._until) == 10
+    with pytest.raises(SignInRefused):
+        spent.spend(begun[-1], site.clock())
 
 
 class TestTokenEndpoint:
@@ -359,6 +386,18 @@ class TestUserinfo:
         server.claims["email"] = ABSENT if mode == "never" else "owner@example.com"
         assert site.sign_in().status == 303
         assert server.count("/userinfo") == count
+
+    @pytest.mark.parametrize(("scope", "count"), [("openid", 0), ("openid email", 1), (ABSENT, 1)])
+    def test_is_asked_only_for_what_was_granted(self, browser, server, scope, count):
+        server.claims["email"] = ABSENT
+        server.token_response["scope"] = scope
+        assert browser.sign_in().status == 303
+        assert server.count("/userinfo") == count
+
+    def test_is_not_needed(self, browser, server):
+        server.metadata["userinfo_endpoint"] = server.claims["email"] = ABSENT
+        assert browser.sign_in().status == 303
+        assert browser.agent.email is None
 
     def test_of_another_agent_is_refused(self, make_site, server):
         server.userinfo["sub"] = "agent_8"

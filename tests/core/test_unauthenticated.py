@@ -59,6 +59,12 @@ def test_a_true_preflight_passes_without_an_agent(site):
     assert outcome == Pass(None)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "TRACE", "options", "BREW"])
+def test_no_other_method_passes_as_a_preflight(site, method):
+    headers = {"origin": "https://app.example", "access-control-request-method": "GET"}
+    assert site.request("/private/report", method=method, headers=headers).status == 401
+
+
 def test_the_refusal_tells_an_agent_what_to_do(site):
     reply = site.request("/private/report?q=1", headers=JSON)
     headers = dict(reply.headers)
@@ -87,6 +93,7 @@ def test_an_agent_that_follows_the_refusal_arrives(site):
     ("referer", "next_path"),
     [
         ("https://shop.example/private/form?id=1", "/private/form%3Fid%3D1"),
+        ("https://shop.example/private/form", "/private/form"),
         ("https://evil.example/private/form", "/"),
         ("https://shop.example//evil.example", "/"),
         ("nonsense://[", "/"),
