@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from auth_agent.asgi import App, Receive, Scope, Send
@@ -46,24 +45,34 @@ def _endpoints(app: Any) -> Iterator[Callable[..., Any]]:
             yield from _endpoints(getattr(route, "original_router", route))
 
 
-class _State(ChainMap[str, Any]):
+class _State(MutableMapping[str, Any]):
     """What `request.state` looks into; reading the agent makes the response a private one.
 
     What is written goes where it would without us: other middleware shares it.
     """
 
-    def __init__(self, entry: Entry, state: dict[str, Any]) -> None:
-        self.maps = [state]
-        self._shared = state
+    __slots__ = ("_entry", "_shared")
+
+    def __init__(self, entry: Entry, state: MutableMapping[str, Any]) -> None:
         self._entry = entry
+        self._shared = state
 
     def __getitem__(self, key: str) -> Any:
-        return self._shared[key] if key in self._shared else self.__missing__(key)
+        if key == "agent" and key not in self._shared:
+            return self._entry.look()
+        return self._shared[key]
 
-    def __missing__(self, key: str) -> Any:
-        if key != "agent":
-            raise KeyError(key)
-        return self._entry.look()
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._shared[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._shared[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shared)
+
+    def __len__(self) -> int:
+        return len(self._shared)
 
 
 class _Unstartable:
