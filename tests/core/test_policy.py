@@ -50,6 +50,7 @@ def test_an_unverified_address_is_not_verified(browser, server):
         server.agent["email_verified"] = value
         browser.sign_in()
         assert ask(browser, Requirement(verified_email=True)).status == 403
+        assert ask(browser, Requirement(scopes="openid")) is None
 
 
 def test_an_unknown_model_matches_no_pattern(browser, server):

@@ -14,6 +14,7 @@ from auth_agent.asgi import AuthAgentMiddleware
 from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.seal import Seal
 from auth_agent.secret import Secret
+from auth_agent.testing.issuer import ABSENT
 from auth_agent.wire import Cookie
 from tests.core.browser import Browser, cause, location
 
@@ -108,6 +109,15 @@ class TestRenewal:
         assert server.count("/introspect") == 1
         browser.request("/")
         assert server.count("/introspect") == 1
+
+    def test_asks_nothing_where_there_is_nothing_to_ask_with(self, browser, server, clock):
+        server.token_response["refresh_token"] = ABSENT
+        browser.sign_in()
+        clock.advance(1_800)
+        assert browser.agent is not None
+        assert server.count("/introspect") == 0
+        assert browser.request("/auth-agent/logout", method="POST", headers={}).status == 303
+        assert browser.agent is None
 
     def test_a_disabled_agent_is_out(self, browser, server, clock):
         browser.sign_in()
