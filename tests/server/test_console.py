@@ -113,12 +113,13 @@ def test_wrong_name_and_wrong_password_look_alike(
     real = bcrypt.checkpw
     person.get("/console/sign-in")
     monkeypatch.setattr(bcrypt, "checkpw", lambda *a: calls.append(a[1][:7]) or real(*a))
+    names = ("ada", "nobody", "no-password-yet")
     answers = [
-        person.send("/console/sign-in", name=name, password="wrong password")
-        for name in ("ada", "nobody", "no-password-yet")
+        person.send("/console/sign-in", name=name, password="wrong password") for name in names
     ]
     assert {answer.status_code for answer in answers} == {401}
-    assert len({answer.content for answer in answers}) == 1
+    pages = {a.text.replace(f'value="{n}"', "") for a, n in zip(answers, names, strict=True)}
+    assert len(pages) == 1
     assert calls == [b"$2b$04$"] * 3
     assert person.cookie("auth_agent_administrator") is None
 
@@ -486,7 +487,7 @@ def test_one_sign_in_is_ended_at_once(ada: Person) -> None:
     world = ada.world
     one, other = world.tokens(), world.tokens()
     page = ada.get("/console/grants").text
-    assert page.count("The Shop") == 2
+    assert page.count(">The Shop</a>") == 2
     family = world.introspect(one["access_token"])["sid"]
     answer = ada.send("/console/grants", "/console/grants/end", id=family)
     assert answer.headers["location"] == "/console/grants?done=ended"

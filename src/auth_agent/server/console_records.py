@@ -84,9 +84,9 @@ def audit_page(visit: Visit) -> Answer:
     filters = filters_of(visit.query, *AUDIT_FILTERS)
     with visit.context.database.read() as connection:
         rows = data.list_audit(connection, filters, visit.page_number())
-        kinds = data.audit_words(connection)
+        kinds, outcomes = data.audit_words(connection)
     found = pages_of(visit, "/console/audit", rows, filters)
-    return visit.page("console_audit.html", kinds=kinds, **found)
+    return visit.page("console_audit.html", kinds=kinds, outcomes=outcomes, **found)
 
 
 def export_audit(visit: Visit) -> Answer:

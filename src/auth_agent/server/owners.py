@@ -14,6 +14,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from . import tables
+from .addresses import checked_address, needs_smtputf8
 from .audit import acting, record
 from .browser_sessions import OWNER, start_session
 from .call import Call, Headers, Refusal
@@ -45,6 +46,13 @@ _USE = (
     .where(mailed_proof.c.id == bindparam("proof"), mailed_proof.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
 )
+_NO_ADDRESS = Refusal(400, "invalid_request", "This is not an e-mail address")
+_UNREACHABLE = Refusal(
+    503,
+    "unavailable",
+    "This server's mail cannot reach addresses with letters like these before the @; "
+    "ask its administrator for an agent under another address",
+)
 _OVER = Refusal(
     410, "invalid_request", "This code or link is used, too old or of another browser; ask again"
 )
@@ -58,28 +66,27 @@ class Asked(Struct, frozen=True):
     party: str
 
 
-def checked_address(text: str) -> str:
-    """An address as it can be mailed to; Refusal 400 for what is none."""
-    email = text.strip()
-    local, _, domain = email.partition("@")
-    good = email.isascii() and email.isprintable() and len(email) <= 254 and " " not in email
-    if not (good and local and "." in domain.strip(".") and "@" not in domain):
-        raise Refusal(400, "invalid_request", "This is not an e-mail address")
-    return email
-
-
 def ask_for_code(context: Context, asked: Asked) -> str:
-    """Mails a code and a link if the address owns an agent; the id of the proof in any case."""
+    """Mails a code and a link if the address owns an agent; the id of the proof in any case.
+
+    Refusal for what is no address, or one that no mail from here can reach.
+    """
     now, proof_id = context.now(), new_token("proof_", 18)
     code, link = new_code(), new_token("")
+    try:
+        address = checked_address(asked.email)
+    except ValueError:
+        raise _NO_ADDRESS from None
     limits = (
-        Limit(f"mail to {asked.email.lower()} for {asked.party}", 5, HOUR),
-        Limit(f"mail to {asked.email.lower()}", 20, HOUR),
+        Limit(f"mail to {address.lower()} for {asked.party}", 5, HOUR),
+        Limit(f"mail to {address.lower()}", 20, HOUR),
         Limit(f"mail for {asked.party}", 30, HOUR),
     )
     with context.database.begin() as connection:
         attempt(connection, now, limits)
-        email = _owner(connection, asked.email)
+    _need_reachable(context, address)
+    with context.database.begin() as connection:
+        email = _owner(connection, address)
         row = {
             "id": proof_id,
             "email": email,
@@ -91,7 +98,7 @@ def ask_for_code(context: Context, asked: Asked) -> str:
             "expires_at": now + context.settings.mailed_code_lifetime,
         }
         connection.execute(insert(mailed_proof), row)
-    mail = _mail(context, asked.email if email is None else email, code, link)
+    mail = _mail(context, address if email is None else email, code, link)
     if email is not None:
         context.outbox.post(mail)
     return proof_id
@@ -127,6 +134,14 @@ def find_link(connection: Connection, link: str, browser: str, now: int) -> Any:
     """The proof behind a link, if it is still good in this browser."""
     values = {"link": digest(link), "browser": digest(browser), "now": now}
     return connection.execute(_BY_LINK, values).one_or_none()
+
+
+def _need_reachable(context: Context, address: str) -> None:
+    """The same for every address that is written so, whether it owns an agent or not."""
+    if needs_smtputf8(address):
+        context.outbox.ask_ability()
+    if not context.outbox.can_reach(address):
+        raise _UNREACHABLE
 
 
 def _signed_in(context: Context, connection: Connection, call: Call, row: Any) -> Headers:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
-
-from sqlalchemy.exc import OperationalError
 
 from . import console_changes as changes
 from . import console_data as data
@@ -24,14 +23,14 @@ from .browser_sessions import (
     visitor_mark,
 )
 from .call import Answer, Call, Headers, Refusal, redirect
-from .console import NOTICES, PAGE_SIZE, PageRoute, not_found, refusal_page
+from .console import NOTICES, PAGE_SIZE, PageRoute, WayOn, not_found, readable, refusal_page
 from .context import Context
 from .mailed_codes import clean_code
 from .parameters import Parameters, from_query
 from .shell import Handler
 
 _NO_MAIL = Refusal(503, "unavailable", "This server sends no mail; ask its administrator")
-_NO_COOKIE = Refusal(403, "invalid_request", "This page is too old; open it again")
+_TO_AGENTS = WayOn("/owner", "Back to your agents")
 
 
 class OwnerVisit:
@@ -89,10 +88,8 @@ def owned(handler: OwnerPage) -> Handler:
                 form = read_form(context, call, session.token.reveal())
             with acting(f"owner {session.holder}", call.address):
                 return handler(OwnerVisit(context, call, session, form))
-        except OperationalError:
-            raise
         except Refusal as refusal:
-            return refusal_page(context, refusal)
+            return refusal_page(context, refusal, _TO_AGENTS)
 
     return answer
 
@@ -101,20 +98,21 @@ def sign_in_page(context: Context, call: Call) -> Answer:
     """GET /owner/sign-in."""
     if not context.outbox.can_send:
         return refusal_page(context, _NO_MAIL)
-    return _form(context, call, "console_owner_sign_in.html")
+    return _form(context, call, "console_owner_sign_in.html", email="")
 
 
 def ask(context: Context, call: Call) -> Answer:
     """POST /owner/sign-in: the same answer for every address."""
+    email = ""
     try:
         mark = known_mark(context, call)
         form = read_form(context, call, mark)
+        email = form.get("email", "").strip()
         if not context.outbox.can_send:
             raise _NO_MAIL
-        email = owners.checked_address(form.get("email", ""))
         proof = owners.ask_for_code(context, owners.Asked(email, mark or "", call.party))
     except Refusal as refusal:
-        return _form(context, call, "console_owner_sign_in.html", refusal)
+        return _form(context, call, "console_owner_sign_in.html", refusal, email=email)
     return redirect(f"{context.settings.path}/owner/code?{urlencode({'id': proof})}")
 
 
@@ -171,9 +169,9 @@ def home(visit: OwnerVisit) -> Answer:
     with visit.context.database.read() as connection:
         agents = data.agents_of(connection, visit.email)
         grants = data.list_grants(connection, visit.now, {"owner": visit.email}, 1)
-    signed_in: dict[str, list[Any]] = {row.id: [] for row in agents}
+    signed_in: dict[str, Counter[str]] = {row.id: Counter() for row in agents}
     for grant in grants[:PAGE_SIZE]:
-        signed_in[grant.agent_id].append(grant)
+        signed_in[grant.agent_id][grant.website] += 1
     return visit.page("console_owner_home.html", agents=agents, signed_in=signed_in)
 
 
@@ -279,6 +277,6 @@ _OWNED: tuple[tuple[str, str, OwnerPage], ...] = (
 )
 
 OWNERS = (
-    *(PageRoute(*each) for each in _OPEN),
-    *(PageRoute(method, path, owned(page)) for method, path, page in _OWNED),
+    *(PageRoute(method, path, readable(page)) for method, path, page in _OPEN),
+    *(PageRoute(method, path, readable(owned(page))) for method, path, page in _OWNED),
 )
