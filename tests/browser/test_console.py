@@ -132,7 +132,7 @@ def test_the_console_by_keyboard(office, visit):
     _enter(page, office)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to content"
-    for name in ("Agents", "Websites", "Sign-ins", "Active", "Keys", "Audit log"):
+    for name in ("Agents", "Websites", "Sign-ins", "Active sign-ins", "Keys", "Audit log"):
         _tab_to(page, name)
         page.keyboard.press("Enter")
         page.locator(f"nav a[aria-current=page]:text-is('{name}')").wait_for()

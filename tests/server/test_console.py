@@ -493,7 +493,7 @@ def test_one_sign_in_is_ended_at_once(ada: Person) -> None:
     assert answer.headers["location"] == "/console/grants?done=ended"
     assert world.introspect(one["access_token"]) == {"active": False}
     assert world.introspect(other["access_token"])["active"] is True
-    assert ada.get("/console/grants").text.count("The Shop") == 1
+    assert ada.get("/console/grants").text.count(">The Shop</a>") == 1
     where = f"/console/agent?id={world.agent.agent_id}"
     ada.send(where, "/console/agent/end-all", id=world.agent.agent_id)
     assert world.introspect(other["access_token"]) == {"active": False}

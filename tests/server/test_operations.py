@@ -22,10 +22,12 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, insert, select
+from sqlalchemy.exc import DBAPIError
 
 from auth_agent.secret import Secret
 from auth_agent.server import Database, console_accounts, people_tables, registry
 from auth_agent.server.logs import JsonFormatter, log_config
+from auth_agent.server.tables import audit
 from tests.server.conftest import Build
 from tests.server.people import Person, administrator, signed_in
 from tests.server.world import World
@@ -149,6 +151,23 @@ def test_what_people_left_behind_is_swept(own_world: World) -> None:
     own_world.clock.forward(2 * 86_400)
     own_world.context.sweeper.sweep(own_world.context.now())
     assert [name for name in tables if count(own_world, name)] == []
+
+
+def test_the_database_refuses_to_rewrite_the_audit(own_world: World) -> None:
+    own_world.tokens()
+    statements = ["UPDATE audit SET outcome = 'refused'", "UPDATE audit SET at = 0 WHERE id = 1"]
+    if not own_world.database.is_sqlite:
+        statements.append("TRUNCATE audit")
+    for statement in statements:
+        with (
+            pytest.raises(DBAPIError, match="the audit is append only"),
+            own_world.database.begin() as connection,
+        ):
+            connection.exec_driver_sql(statement)
+    own_world.clock.forward(800 * 86_400)
+    own_world.context.sweeper.sweep(own_world.context.now())
+    with own_world.database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(audit)).scalar_one() == 0
 
 
 def count(world: World, name: str) -> int:
