@@ -360,6 +360,58 @@ def test_every_page_has_a_strict_policy_and_a_heading(office: Person) -> None:
         ), path
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/consol", 404), ("GET", "/console/agent/disable", 405), ("POST", "/", 405)],
+)
+def test_a_wrong_address_is_a_page_for_people_and_json_for_programs(
+    world: World, method: str, path: str, status: int
+) -> None:
+    person = Person(world)
+    page = person.http.request(method, path, headers={"accept": "text/html,*/*;q=0.8"})
+    assert (page.status_code, page.text.count("<h1>")) == (status, 1)
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    answer = person.http.request(method, path, headers={"accept": "*/*"})
+    assert answer.status_code == status
+    assert answer.json()["error"] in ("not_found", "method_not_allowed")
+    for each in (page, answer):
+        assert each.headers["x-content-type-options"] == "nosniff"
+        assert each.headers["referrer-policy"] == "no-referrer"
+
+
+def test_our_own_mistake_is_a_page_without_its_cause(
+    ada: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr("auth_agent.server.console_data.list_agents", broken)
+    answer = ada.get("/console/agents")
+    assert answer.status_code == 500
+    assert "<h1>" in answer.text
+    assert "canary" not in answer.text
+    assert "canary" in caplog.text
+
+
+def test_a_page_that_says_no_leads_on(office: Person) -> None:
+    answer = office.get("/console/agent", id="x")
+    assert answer.status_code == 404
+    assert 'href="/console">Back to the console' in answer.text
+    assert "/console/sign-in" in Person(office.world).get("/console/setup", token="x").text
+
+
+def test_a_refused_form_keeps_what_was_typed_and_marks_it(own_world: World) -> None:
+    name = '"><b>ada'
+    page = Person(own_world).send("/console/sign-in", name=name, password="canary password").text
+    assert 'value="&#34;&gt;&lt;b&gt;ada"' in page
+    assert "canary" not in page
+    assert page.count('aria-invalid="true"') == 2
+    assert 'aria-describedby="problem"' in page
+    assert 'role="alert" id="problem"' in page
+    assert "<title>Problem: " in page
+
+
 def test_an_agent_from_adding_to_disabling(office: Person) -> None:
     world = office.world
     fields = {"email": "new@owner.example", "name": "New", "model": "m", "verified": "yes"}

@@ -105,6 +105,8 @@ def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
         # The audit would believe whoever writes X-Forwarded-For.
         "proxy_headers": False,
         "timeout_graceful_shutdown": 20,
+        # After uvicorn's five seconds a worker of a busy machine is killed while it still starts.
+        "timeout_worker_healthcheck": 60,
         "log_config": log_config(settings.log_format),
     }
     if workers == 1:
