@@ -649,6 +649,56 @@ def test_an_export_is_streamed_and_bounded(office: Person, monkeypatch: pytest.M
     assert ids == sorted(ids, reverse=True)
 
 
+def test_every_refusal_and_every_act_is_written_down(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from auth_agent.cli import app as command_line
+
+    secrets = (Secret("s" * 32),)
+    token = Secret("a token to register")
+    world = build(secrets=secrets, agent_registration="token", registration_token=token)
+    person = Person(world, "192.0.2.7")
+    start = max(rows_of(world, select(audit.c.id)), default=(0,))[0]
+
+    wrong = {"authorization": "Bearer adm_wrong"}
+    assert person.http.get("/api/admin/agents", headers=wrong).status_code == 401
+    wrong = {"authorization": "Bearer wrong"}
+    assert person.http.post("/register", json={}, headers=wrong).status_code == 401
+    body = {
+        "agent_id": "agent_by_request",
+        "agent_secret": "x" * 20,
+        "owner_email": "x@owner.example",
+    }
+    right = {"authorization": f"Bearer {token.reveal()}"}
+    assert person.http.post("/api/register-agent", json=body, headers=right).status_code == 201
+    page = "/console/sign-in"
+    fields = {"name": "eve", "password": "p" * 12, "again": "p" * 12, "token": "wrong"}
+    assert person.send(page, "/console/setup", **fields).status_code == 410
+    assert person.send(page, "/owner/code", id="proof_none", code="123456").status_code == 410
+    assert person.send(page, "/owner/link", token="wrong").status_code == 410
+    request_id = world.open(person.http)
+    denied = person.http.post("/authorize/cancel", data={"request_id": request_id})
+    assert denied.status_code == 303
+    monkeypatch.setenv("AUTH_AGENT_SERVER_SECRET", secrets[0].reveal())
+    url = world.context.settings.database
+    rotated = CliRunner().invoke(command_line, ["keys", "rotate", "--database", url])
+    assert rotated.exit_code == 0, rotated.output
+
+    told = select(audit.c.kind, audit.c.outcome, audit.c.actor, audit.c.address)
+    assert rows_of(world, told.where(audit.c.id > start).order_by(audit.c.id)) == [
+        ("administration", "refused", None, "192.0.2.7"),
+        ("registration", "refused", None, "192.0.2.7"),
+        ("agent", "added", "registration", "192.0.2.7"),
+        ("setup link", "refused", None, "192.0.2.7"),
+        ("owner sign-in", "refused", None, "192.0.2.7"),
+        ("owner sign-in", "refused", None, "192.0.2.7"),
+        ("approval", "denied", None, "192.0.2.7"),
+        ("key", "rotated", "command line", None),
+    ]
+
+
 def test_what_the_command_line_does_is_under_its_name(own_world: World) -> None:
     from auth_agent.server.audit import acting
 

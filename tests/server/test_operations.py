@@ -285,6 +285,24 @@ def test_a_stop_finishes_the_request_in_flight_and_the_first_start_prints_a_link
     database.close()
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_database_that_will_not_do_stops_the_start_with_its_remedy(
+    backend: Any, is_there: bool
+) -> None:
+    if backend is None:
+        return  # SQLite makes what is missing
+    url = backend.create() if is_there else "postgresql://auth@127.0.0.1:1/nowhere"
+    command = [sys.executable, "-c", "from auth_agent.cli import main; main()", "serve"]
+    environ = {**os.environ, "AUTH_AGENT_SERVER_SECRET": "s" * 32}
+    ended = subprocess.run(
+        [*command, "--database", url], cwd=ROOT, env=environ, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert ("auth-agent migrate" if is_there else "cannot be opened") in ended.stderr
+
+
 def test_two_workers_tell_one_truth_and_log_events_as_json(url: str) -> None:
     database = Database.open(url)
     console_accounts.create_account(database, "ada", Secret("a long password"), 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auth_agent.secret import Secret
 
-from .audit import acting, record
+from .audit import acting, record, refused
 from .browser_sessions import (
     ADMINISTRATOR,
     end_session,
@@ -87,6 +87,7 @@ def setup(context: Context, call: Call) -> Answer:
         with context.database.read() as connection:
             link = find_setup_link(connection, token, context.now())
         if link is None:
+            refused(context, kind="setup link", outcome="refused", address=call.address)
             raise _LINK_IS_OVER
         name = link.name or checked_name(form.get("name", ""))
         password_hash = _new_password(form)

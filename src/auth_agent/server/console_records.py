@@ -73,9 +73,7 @@ def keys_page(visit: Visit) -> Answer:
 
 def rotate_keys(visit: Visit) -> Answer:
     """POST /console/keys/rotate."""
-    kid = visit.context.keyring.rotate()
-    with visit.context.database.begin() as connection:
-        record(connection, at=visit.now, kind="key", outcome="rotated", request_id=kid)
+    changes.rotate_key(visit.context.database, visit.context.keyring, visit.now)
     return visit.go("/keys", done="rotated")
 
 

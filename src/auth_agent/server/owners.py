@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from . import tables
 from .addresses import checked_address, needs_smtputf8
-from .audit import acting, record
+from .audit import acting, record, refused
 from .browser_sessions import OWNER, start_session
 from .call import Call, Headers, Refusal
 from .console_changes import prove_address
@@ -106,16 +106,18 @@ def ask_for_code(context: Context, asked: Asked) -> str:
 
 def prove_by_code(context: Context, call: Call, proof_id: str, code: str, browser: str) -> Headers:
     """Signs the browser in, or refuses; each call is one guess of five."""
-    now = context.now()
+    now, row = context.now(), None
     values = {"proof": proof_id, "now": now, "browser": digest(browser)}
     with context.database.begin() as connection:
-        if connection.execute(_GUESS, values).rowcount != 1:
-            raise _OVER
-        row = connection.execute(_BY_ID, {"id": proof_id}).one()
-        matches = context.mailed_codes.matches(row.code_hash, proof_id, code)
-        if matches and row.email is not None:
-            return _signed_in(context, connection, call, row)
-        record(connection, at=now, kind="owner sign-in", outcome="refused", address=call.address)
+        if connection.execute(_GUESS, values).rowcount == 1:
+            row = connection.execute(_BY_ID, {"id": proof_id}).one()
+            matches = context.mailed_codes.matches(row.code_hash, proof_id, code)
+            if matches and row.email is not None:
+                return _signed_in(context, connection, call, row)
+            kind, outcome = "owner sign-in", "refused"
+            record(connection, at=now, kind=kind, outcome=outcome, address=call.address)
+    if row is None:
+        raise _over(context, call)
     left = MOST_GUESSES - row.guesses
     tries = f"{left} {'tries' if left > 1 else 'try'} left" if left else "ask for a new one"
     raise Refusal(401, "invalid_code", f"This is not the code; {tries}")
@@ -125,9 +127,14 @@ def prove_by_link(context: Context, call: Call, link: str, browser: str) -> Head
     """Signs the browser in, or refuses."""
     with context.database.begin() as connection:
         row = find_link(connection, link, browser, context.now())
-        if row is None:
-            raise _OVER
-        return _signed_in(context, connection, call, row)
+        if row is not None:
+            return _signed_in(context, connection, call, row)
+    raise _over(context, call)
+
+
+def _over(context: Context, call: Call) -> Refusal:
+    refused(context, kind="owner sign-in", outcome="refused", address=call.address)
+    return _OVER
 
 
 def find_link(connection: Connection, link: str, browser: str, now: int) -> Any:
