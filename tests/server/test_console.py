@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -138,6 +139,20 @@ def test_guessing_is_limited_and_locks_nobody_out_elsewhere(own_world: World) ->
     assert answer.status_code == 303
     own_world.clock.forward(301)
     assert guesser.send("/console/sign-in", name="ada", password=PASSWORD).status_code == 303
+
+
+def test_guesses_at_the_same_moment_are_limited_as_well(own_world: World) -> None:
+    administrator(own_world)
+
+    def guess(_: int) -> int:
+        guesser = Person(own_world, "192.0.2.1")
+        answer = guesser.send("/console/sign-in", name="ada", password="wrong password")
+        return int(answer.status_code)
+
+    with ThreadPoolExecutor(24) as pool:
+        statuses = list(pool.map(guess, range(24)))
+    assert statuses.count(401) == 10, statuses
+    assert statuses.count(429) == 14
 
 
 def test_right_sign_ins_are_not_counted(own_world: World) -> None:
