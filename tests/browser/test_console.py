@@ -186,6 +186,7 @@ def test_a_form_that_is_refused_says_so_to_everybody(office, visit):
     """In the title, in the text and at the field, which has the focus and what was typed."""
     page = visit()
     page.goto(f"{office.base}/owner/sign-in")
+    page.locator("#email:focus").wait_for()
     page.keyboard.type("jürgen at home")
     page.keyboard.press("Enter")
     page.get_by_role("alert").get_by_text("This is not an e-mail address").wait_for()
@@ -195,6 +196,7 @@ def test_a_form_that_is_refused_says_so_to_everybody(office, visit):
     assert field.get_attribute("aria-invalid") == "true"
     assert field.get_attribute("aria-describedby") == "problem"
     page.goto(f"{office.base}/console/sign-in")
+    page.locator("#name:focus").wait_for()
     page.keyboard.type("ada")
     page.get_by_label("Password").fill("wrong")
     page.keyboard.press("Enter")
@@ -213,6 +215,7 @@ def test_an_address_that_is_not_ascii_can_be_typed(office, visit):
     page.get_by_role("link", name="I have copied it").click()
     page.get_by_role("heading", name="jürgen@xn--bcher-kva.example").wait_for()
     page.goto(f"{office.base}/owner/sign-in")
+    page.locator("#email:focus").wait_for()
     page.keyboard.type("jürgen@bücher.example")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Look into your mail").wait_for()
