@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -113,12 +114,13 @@ def test_wrong_name_and_wrong_password_look_alike(
     real = bcrypt.checkpw
     person.get("/console/sign-in")
     monkeypatch.setattr(bcrypt, "checkpw", lambda *a: calls.append(a[1][:7]) or real(*a))
+    names = ("ada", "nobody", "no-password-yet")
     answers = [
-        person.send("/console/sign-in", name=name, password="wrong password")
-        for name in ("ada", "nobody", "no-password-yet")
+        person.send("/console/sign-in", name=name, password="wrong password") for name in names
     ]
     assert {answer.status_code for answer in answers} == {401}
-    assert len({answer.content for answer in answers}) == 1
+    pages = {a.text.replace(f'value="{n}"', "") for a, n in zip(answers, names, strict=True)}
+    assert len(pages) == 1
     assert calls == [b"$2b$04$"] * 3
     assert person.cookie("auth_agent_administrator") is None
 
@@ -137,6 +139,20 @@ def test_guessing_is_limited_and_locks_nobody_out_elsewhere(own_world: World) ->
     assert answer.status_code == 303
     own_world.clock.forward(301)
     assert guesser.send("/console/sign-in", name="ada", password=PASSWORD).status_code == 303
+
+
+def test_guesses_at_the_same_moment_are_limited_as_well(own_world: World) -> None:
+    administrator(own_world)
+
+    def guess(_: int) -> int:
+        guesser = Person(own_world, "192.0.2.1")
+        answer = guesser.send("/console/sign-in", name="ada", password="wrong password")
+        return int(answer.status_code)
+
+    with ThreadPoolExecutor(24) as pool:
+        statuses = list(pool.map(guess, range(24)))
+    assert statuses.count(401) == 10, statuses
+    assert statuses.count(429) == 14
 
 
 def test_right_sign_ins_are_not_counted(own_world: World) -> None:
@@ -359,6 +375,58 @@ def test_every_page_has_a_strict_policy_and_a_heading(office: Person) -> None:
         ), path
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/consol", 404), ("GET", "/console/agent/disable", 405), ("POST", "/", 405)],
+)
+def test_a_wrong_address_is_a_page_for_people_and_json_for_programs(
+    world: World, method: str, path: str, status: int
+) -> None:
+    person = Person(world)
+    page = person.http.request(method, path, headers={"accept": "text/html,*/*;q=0.8"})
+    assert (page.status_code, page.text.count("<h1>")) == (status, 1)
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    answer = person.http.request(method, path, headers={"accept": "*/*"})
+    assert answer.status_code == status
+    assert answer.json()["error"] in ("not_found", "method_not_allowed")
+    for each in (page, answer):
+        assert each.headers["x-content-type-options"] == "nosniff"
+        assert each.headers["referrer-policy"] == "no-referrer"
+
+
+def test_our_own_mistake_is_a_page_without_its_cause(
+    ada: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr("auth_agent.server.console_data.list_agents", broken)
+    answer = ada.get("/console/agents")
+    assert answer.status_code == 500
+    assert "<h1>" in answer.text
+    assert "canary" not in answer.text
+    assert "canary" in caplog.text
+
+
+def test_a_page_that_says_no_leads_on(office: Person) -> None:
+    answer = office.get("/console/agent", id="x")
+    assert answer.status_code == 404
+    assert 'href="/console">Back to the console' in answer.text
+    assert "/console/sign-in" in Person(office.world).get("/console/setup", token="x").text
+
+
+def test_a_refused_form_keeps_what_was_typed_and_marks_it(own_world: World) -> None:
+    name = '"><b>ada'
+    page = Person(own_world).send("/console/sign-in", name=name, password="canary password").text
+    assert 'value="&#34;&gt;&lt;b&gt;ada"' in page
+    assert "canary" not in page
+    assert page.count('aria-invalid="true"') == 2
+    assert 'aria-describedby="problem"' in page
+    assert 'role="alert" id="problem"' in page
+    assert "<title>Problem: " in page
+
+
 def test_an_agent_from_adding_to_disabling(office: Person) -> None:
     world = office.world
     fields = {"email": "new@owner.example", "name": "New", "model": "m", "verified": "yes"}
@@ -486,13 +554,13 @@ def test_one_sign_in_is_ended_at_once(ada: Person) -> None:
     world = ada.world
     one, other = world.tokens(), world.tokens()
     page = ada.get("/console/grants").text
-    assert page.count("The Shop") == 2
+    assert page.count(">The Shop</a>") == 2
     family = world.introspect(one["access_token"])["sid"]
     answer = ada.send("/console/grants", "/console/grants/end", id=family)
     assert answer.headers["location"] == "/console/grants?done=ended"
     assert world.introspect(one["access_token"]) == {"active": False}
     assert world.introspect(other["access_token"])["active"] is True
-    assert ada.get("/console/grants").text.count("The Shop") == 1
+    assert ada.get("/console/grants").text.count(">The Shop</a>") == 1
     where = f"/console/agent?id={world.agent.agent_id}"
     ada.send(where, "/console/agent/end-all", id=world.agent.agent_id)
     assert world.introspect(other["access_token"]) == {"active": False}
@@ -594,6 +662,56 @@ def test_an_export_is_streamed_and_bounded(office: Person, monkeypatch: pytest.M
     ids = [each["id"] for each in answer.json()]
     assert len(ids) == 5
     assert ids == sorted(ids, reverse=True)
+
+
+def test_every_refusal_and_every_act_is_written_down(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from auth_agent.cli import app as command_line
+
+    secrets = (Secret("s" * 32),)
+    token = Secret("a token to register")
+    world = build(secrets=secrets, agent_registration="token", registration_token=token)
+    person = Person(world, "192.0.2.7")
+    start = max(rows_of(world, select(audit.c.id)), default=(0,))[0]
+
+    wrong = {"authorization": "Bearer adm_wrong"}
+    assert person.http.get("/api/admin/agents", headers=wrong).status_code == 401
+    wrong = {"authorization": "Bearer wrong"}
+    assert person.http.post("/register", json={}, headers=wrong).status_code == 401
+    body = {
+        "agent_id": "agent_by_request",
+        "agent_secret": "x" * 20,
+        "owner_email": "x@owner.example",
+    }
+    right = {"authorization": f"Bearer {token.reveal()}"}
+    assert person.http.post("/api/register-agent", json=body, headers=right).status_code == 201
+    page = "/console/sign-in"
+    fields = {"name": "eve", "password": "p" * 12, "again": "p" * 12, "token": "wrong"}
+    assert person.send(page, "/console/setup", **fields).status_code == 410
+    assert person.send(page, "/owner/code", id="proof_none", code="123456").status_code == 410
+    assert person.send(page, "/owner/link", token="wrong").status_code == 410
+    request_id = world.open(person.http)
+    denied = person.http.post("/authorize/cancel", data={"request_id": request_id})
+    assert denied.status_code == 303
+    monkeypatch.setenv("AUTH_AGENT_SERVER_SECRET", secrets[0].reveal())
+    url = world.context.settings.database
+    rotated = CliRunner().invoke(command_line, ["keys", "rotate", "--database", url])
+    assert rotated.exit_code == 0, rotated.output
+
+    told = select(audit.c.kind, audit.c.outcome, audit.c.actor, audit.c.address)
+    assert rows_of(world, told.where(audit.c.id > start).order_by(audit.c.id)) == [
+        ("administration", "refused", None, "192.0.2.7"),
+        ("registration", "refused", None, "192.0.2.7"),
+        ("agent", "added", "registration", "192.0.2.7"),
+        ("setup link", "refused", None, "192.0.2.7"),
+        ("owner sign-in", "refused", None, "192.0.2.7"),
+        ("owner sign-in", "refused", None, "192.0.2.7"),
+        ("approval", "denied", None, "192.0.2.7"),
+        ("key", "rotated", "command line", None),
+    ]
 
 
 def test_what_the_command_line_does_is_under_its_name(own_world: World) -> None:

@@ -40,6 +40,7 @@ class MailHost(threading.Thread):
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.tls, self.implicit = tls, implicit
+        self.international = False
         self.answers: dict[str, str] = {}
         self.said: list[str] = []
         self.encrypted: list[str] = []
@@ -95,7 +96,8 @@ class MailHost(threading.Thread):
 
     def _features(self) -> str:
         starttls = "250-STARTTLS\r\n" if self.tls and not self.implicit else ""
-        return f"250-here\r\n{starttls}250-AUTH PLAIN\r\n250 8BITMIME"
+        smtputf8 = "250-SMTPUTF8\r\n" if self.international else ""
+        return f"250-here\r\n{starttls}{smtputf8}250-AUTH PLAIN\r\n250 8BITMIME"
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +197,41 @@ def test_a_server_without_tls_elsewhere_is_refused(
 
 def test_nobody_writes_headers_through_an_address(hosts: list[MailHost]) -> None:
     hosts.append(host := MailHost())
-    bad = Mail("a@b.example\nBcc: all@b.example", "s", "t")
-    with pytest.raises(ValueError, match="linefeed"):
-        mailing.send(server(f"smtp://localhost:{host.port}"), bad)
+    where = server(f"smtp://localhost:{host.port}")
+    with pytest.raises(ValueError, match="CR or LF"):
+        mailing.send(where, Mail("a@b.example\nBcc: all@b.example", "s", "t"))
+    mailing.send(where, Mail("all@b.example,x@c.example", "s", "t"))
+    assert [line for line in host.said if line.lower().startswith("rcpt")] == [
+        'rcpt TO:<"all@b.example,x"@c.example>'
+    ]
+
+
+def test_letters_before_the_at_need_smtputf8(
+    hosts: list[MailHost], caplog: pytest.LogCaptureFixture
+) -> None:
+    hosts.append(host := MailHost())
+    where = server(f"smtp://localhost:{host.port}")
+    letter = Mail("jürgen@owner.example", "123456 is your code", "Your code is 123456\n")
+    outbox = Outbox(lambda mail: mailing.send(where, mail))
+    assert outbox.can_reach(letter.to)  # nobody knows yet
+    outbox.post(letter)
+    outbox.close()
+    assert not outbox.can_reach(letter.to)
+    assert outbox.can_reach("ann@owner.example")
+    assert "SMTPUTF8" in caplog.text
+    assert "rgen" not in caplog.text
+    assert not any("123456" in line or line.upper().startswith("MAIL") for line in host.said)
+    host.international = True
+    outbox.ask_ability()
+    outbox.close()
+    assert not any(line.upper().startswith("MAIL") for line in host.said)
+    assert outbox.can_reach(letter.to)
+    outbox.post(letter)
+    outbox.close()
+    assert "rcpt TO:<jürgen@owner.example>" in host.said
+    assert any("SMTPUTF8" in line for line in host.said if line.startswith("mail FROM"))
+    assert "To: jürgen@owner.example" in host.said
+    assert "Your code is 123456" in host.said
 
 
 def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,12 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, insert, select
+from sqlalchemy.exc import DBAPIError
 
 from auth_agent.secret import Secret
 from auth_agent.server import Database, console_accounts, people_tables, registry
 from auth_agent.server.logs import JsonFormatter, log_config
+from auth_agent.server.tables import audit
 from tests.server.conftest import Build
 from tests.server.people import Person, administrator, signed_in
 from tests.server.world import World
@@ -102,6 +104,33 @@ def test_ready_tells_of_database_and_keys(build: Build) -> None:
     assert (answer.status_code, answer.json()["error"]) == (503, "signing key")
 
 
+def test_without_its_database_the_server_says_so_and_comes_back(own_world: World) -> None:
+    """Programs get JSON, people a page; neither learns more than that."""
+    if not own_world.database.is_sqlite:
+        return
+    administrator(own_world)
+    ada = signed_in(own_world)
+    assert ada.get("/health").status_code == 200
+    path = Path(own_world.context.settings.database.removeprefix("sqlite:///"))
+    own_world.database.engine.dispose()
+    away = path.rename(path.with_suffix(".away"))
+    path.mkdir()
+    answer = ada.get("/ready")
+    assert (answer.status_code, answer.json()["error"]) == (503, "database")
+    assert ada.get("/health").status_code == 200
+    ada.http.cookies.set("auth_agent_owner", "x" * 43)
+    for page in ("/console", "/console/audit", "/console/setup?token=x", "/owner"):
+        answer = ada.http.get(page)
+        assert answer.status_code == 503, page
+        assert "<h1>Not at present</h1>" in answer.text
+        assert "sqlite" not in answer.text
+        assert answer.headers["retry-after"] == "5"
+    path.rmdir()
+    away.rename(path)
+    assert ada.get("/ready").json() == {"status": "ready"}
+    assert ada.get("/console").status_code == 200
+
+
 def test_a_json_line_for_each_event(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "auth_agent.server.audit")
     secret = world.agent.agent_secret.reveal()
@@ -151,6 +180,23 @@ def test_what_people_left_behind_is_swept(own_world: World) -> None:
     assert [name for name in tables if count(own_world, name)] == []
 
 
+def test_the_database_refuses_to_rewrite_the_audit(own_world: World) -> None:
+    own_world.tokens()
+    statements = ["UPDATE audit SET outcome = 'refused'", "UPDATE audit SET at = 0 WHERE id = 1"]
+    if not own_world.database.is_sqlite:
+        statements.append("TRUNCATE audit")
+    for statement in statements:
+        with (
+            pytest.raises(DBAPIError, match="the audit is append only"),
+            own_world.database.begin() as connection,
+        ):
+            connection.exec_driver_sql(statement)
+    own_world.clock.forward(800 * 86_400)
+    own_world.context.sweeper.sweep(own_world.context.now())
+    with own_world.database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(audit)).scalar_one() == 0
+
+
 def count(world: World, name: str) -> int:
     table = getattr(people_tables, name)
     with world.database.read() as connection:
@@ -192,7 +238,7 @@ def serving(url: str, *options: str, **environ: str) -> Iterator[Any]:
 
 
 def _wait_for(server: Any) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120  # a busy machine starts slowly
     while True:
         try:
             httpx2.get(server.base + "/health")
@@ -237,6 +283,24 @@ def test_a_stop_finishes_the_request_in_flight_and_the_first_start_prints_a_link
         assert console_accounts.find_setup_link(connection, link[1], int(time.time()))
     console_accounts.create_account(database, "ada", None, 1)
     database.close()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_database_that_will_not_do_stops_the_start_with_its_remedy(
+    backend: Any, is_there: bool
+) -> None:
+    if backend is None:
+        return  # SQLite makes what is missing
+    url = backend.create() if is_there else "postgresql://auth@127.0.0.1:1/nowhere"
+    command = [sys.executable, "-c", "from auth_agent.cli import main; main()", "serve"]
+    environ = {**os.environ, "AUTH_AGENT_SERVER_SECRET": "s" * 32}
+    ended = subprocess.run(
+        [*command, "--database", url], cwd=ROOT, env=environ, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert ("auth-agent migrate" if is_there else "cannot be opened") in ended.stderr
 
 
 def test_two_workers_tell_one_truth_and_log_events_as_json(url: str) -> None:

@@ -14,6 +14,7 @@ from .output import EXIT_CODES, print_json, print_table
 from .storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened, server_settings
 
 if TYPE_CHECKING:
+    from auth_agent.server import Database
     from auth_agent.server.keyring import Keyring
 
 app = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.", epilog=EXIT_CODES)
@@ -50,8 +51,10 @@ def rotate(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = Fa
     The old key stays published until the last token signed with it has expired. Needs the
     server's settings (AUTH_AGENT_SERVER_SECRET), or the secret file beside the SQLite database.
     """
-    with _keyring(database) as keyring:
-        kid = keyring.rotate()
+    from auth_agent.server.console_changes import rotate_key  # noqa: PLC0415
+
+    with _keyring(database) as (db, keyring):
+        kid = rotate_key(db, keyring, int(time.time()))
     if as_json:
         print_json({"kid": kid})
     else:
@@ -66,7 +69,7 @@ def migrate(database: DatabaseOption = DEFAULT_DATABASE) -> None:
 
 
 @contextmanager
-def _keyring(database: str) -> Iterator[Keyring]:
+def _keyring(database: str) -> Iterator[tuple[Database, Keyring]]:
     from auth_agent.server.keyring import Keyring  # noqa: PLC0415
     from auth_agent.server.secret_file import server_secrets  # noqa: PLC0415
 
@@ -74,7 +77,8 @@ def _keyring(database: str) -> Iterator[Keyring]:
         # Which address the server has does not matter here; what protects its keys does.
         settings = server_settings(database, None if _has_issuer() else "http://127.0.0.1")
         lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
-        yield Keyring(db, server_secrets(settings), settings.signing_algorithm, time.time, lifetime)
+        secrets, algorithm = server_secrets(settings), settings.signing_algorithm
+        yield db, Keyring(db, secrets, algorithm, time.time, lifetime)
 
 
 def _has_issuer() -> bool:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .admin import setup_url
-from .output import refusals_are_told
-from .storage import server_settings
+from .output import fail, refusals_are_told
+from .storage import cause, server_settings
 
 if TYPE_CHECKING:
     from auth_agent.secret import Secret
@@ -64,13 +64,18 @@ def _prepare(settings: ServerSettings) -> Secret | None:
 
     Returns the token of a one-time link if there is no administrator yet.
     """
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
     from auth_agent.server.console_accounts import (  # noqa: PLC0415
         has_administrators,
         make_setup_link,
     )
     from auth_agent.server.context import build_context  # noqa: PLC0415
 
-    context = build_context(settings)
+    try:
+        context = build_context(settings)
+    except (SQLAlchemyError, ImportError) as error:
+        raise fail(f"The database cannot be opened: {cause(error)}") from None
     try:
         if has_administrators(context.database):
             return None
@@ -105,6 +110,8 @@ def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
         # The audit would believe whoever writes X-Forwarded-For.
         "proxy_headers": False,
         "timeout_graceful_shutdown": 20,
+        # After uvicorn's five seconds a worker of a busy machine is killed while it still starts.
+        "timeout_worker_healthcheck": 60,
         "log_config": log_config(settings.log_format),
     }
     if workers == 1:

@@ -35,12 +35,12 @@ def opened(url: str) -> Iterator[Database]:
         try:
             database = Database.open(url)
         except (SQLAlchemyError, ImportError) as error:
-            raise fail(f"The database cannot be opened: {_cause(error)}") from None
+            raise fail(f"The database cannot be opened: {cause(error)}") from None
         try:
             with acting("command line"):
                 yield database
         except SQLAlchemyError as error:
-            raise fail(f"The database refused: {_cause(error)}") from None
+            raise fail(f"The database refused: {cause(error)}") from None
         finally:
             database.close()
 
@@ -56,6 +56,6 @@ def server_settings(
     return ServerSettings.from_env(environ)
 
 
-def _cause(error: Exception) -> str:
+def cause(error: Exception) -> str:
     """The driver's own sentence, without SQL."""
     return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from auth_agent.secret import Secret
 
-from .audit import record
+from .audit import record, refused
 from .bounds import DAY
 from .call import Call, Refusal
 from .context import Context
@@ -37,6 +37,7 @@ def need_admin(context: Context, call: Call) -> Administrator:
     if scheme.lower() == "bearer" and token.strip():
         found = find_admin(context.database, token.strip(), context.now())
     if found is None:
+        refused(context, kind="administration", outcome="refused", address=call.address)
         challenge = (("www-authenticate", f'Bearer realm="{context.settings.issuer}/admin"'),)
         raise Refusal(401, "invalid_token", "An administrator credential is required", challenge)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import time
@@ -48,6 +49,7 @@ _QUICK = {
     discovery.server_metadata,
     discovery.health,
 }
+_EVERYWHERE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 _WELL_KNOWN = ("oauth-authorization-server", "openid-configuration")
 
 
@@ -74,7 +76,7 @@ def create_app(settings: ServerSettings | None = None, *, clock: Clock = time.ti
     app = Starlette(
         routes=_routes(context),
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: functools.partial(_http_error, context)},
     )
     # A redirect to the address with or without a slash would trust the Host header.
     app.router.redirect_slashes = False
@@ -171,13 +173,17 @@ def _route(
     return Route(path, endpoint, methods=allowed, name=handler.__name__)
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
+async def _http_error(context: Context, request: Request, error: Exception) -> Response:
+    """A page for browsers, JSON for programs."""
     if not isinstance(error, HTTPException):
         raise error
-    code, text = {
-        404: ("not_found", "There is nothing at this address"),
-        405: ("method_not_allowed", "This address does not take this method"),
-    }.get(error.status_code, ("invalid_request", "The request cannot be served"))
-    return JSONResponse(
-        {"error": code, "error_description": text}, error.status_code, error.headers
-    )
+    code, title, text = {
+        404: ("not_found", "Not found", "There is nothing at this address"),
+        405: ("method_not_allowed", "Not so", "This address does not take this method"),
+    }.get(error.status_code, ("invalid_request", "Not so", "The request cannot be served"))
+    headers = {**_EVERYWHERE, **(error.headers or {})}
+    if "text/html" in request.headers.get("accept", ""):
+        page = context.pages.error(title, f"{text}.", error.status_code)
+        headers |= dict(page.headers)
+        return Response(page.body, page.status, headers, page.content_type)
+    return JSONResponse({"error": code, "error_description": text}, error.status_code, headers)

@@ -8,6 +8,7 @@ from typing import Any
 
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 
+from .audit import record
 from .authorization import audience_of
 from .call import NO_STORE, Answer, Call, Headers, Refusal, json_answer, redirect
 from .context import Context
@@ -136,6 +137,16 @@ def cancel(context: Context, call: Call) -> Answer:
         return _refused(context, refusal.description, refusal.status)
     with context.database.begin() as connection:
         denied = deny(connection, row.id, context.now())
+        if denied:
+            record(
+                connection,
+                at=context.now(),
+                kind="approval",
+                outcome="denied",
+                client_id=row.client_id,
+                request_id=row.id,
+                address=call.address,
+            )
     if denied or row.denied_at is not None:
         return _denied(context, row)
     return redirect(f"{context.settings.path}/authorize/continue?request_id={row.id}")

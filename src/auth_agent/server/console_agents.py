@@ -60,7 +60,7 @@ def agent_page(visit: Visit) -> Answer:
         agent=row,
         grants=grants[:PAGE_SIZE],
         history=history[:10],
-        can_mail=visit.context.outbox.can_send,
+        can_mail=visit.context.outbox.can_reach(row.email),
     )
 
 
@@ -87,7 +87,7 @@ def switch_second_factor(visit: Visit) -> Answer:
     """POST with `needed=yes` or without."""
     row = _agent(visit, visit.form.get("id", ""))
     needed = visit.form.get("needed") == "yes"
-    if needed and not (row.email_verified and visit.context.outbox.can_send):
+    if needed and not (row.email_verified and visit.context.outbox.can_reach(row.email)):
         raise Refusal(409, "invalid_request", "The owner cannot be sent mail, or is not verified")
     changes.set_second_factor(visit.context.database, row.id, visit.now, needed=needed)
     done = "second-factor-on" if needed else "second-factor-off"

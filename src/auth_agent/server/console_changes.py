@@ -1,4 +1,4 @@
-"""What administrators and owners change: each change and its audit line in one transaction."""
+"""What administrators and owners change: each change and its audit line together."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from sqlalchemy import Connection, Update, select, update
 from . import logouts
 from .audit import record
 from .database import Database
+from .keyring import Keyring
 from .registry import RegistrationError, check_website
 from .tables import agent, client, token_family
 from .urls import url_problem
+
+
+def rotate_key(database: Database, keyring: Keyring, now: int) -> str:
+    """Publishes a new signing key, which signs a little later; its key id."""
+    kid = keyring.rotate()
+    with database.begin() as connection:
+        record(connection, at=now, kind="key", outcome="rotated", request_id=kid)
+    return kid
 
 
 def enable_agent(database: Database, agent_id: str, now: int) -> bool:

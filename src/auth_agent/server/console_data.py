@@ -124,10 +124,12 @@ def audit_batches(database: Database, filters: Mapping[str, str]) -> Iterator[li
         before, left = rows[-1].id, left - wanted
 
 
-def audit_words(connection: Connection) -> list[str]:
-    """The kinds of things that the audit holds; it is a short list, read from the newest rows."""
-    recent = select(audit.c.kind).order_by(audit.c.id.desc()).limit(10_000).subquery()
-    return sorted(connection.execute(select(recent.c.kind).distinct()).scalars())
+def audit_words(connection: Connection) -> tuple[list[str], list[str]]:
+    """The kinds and the outcomes that the audit holds: short lists, read from the newest rows."""
+    columns = (audit.c.kind, audit.c.outcome)
+    recent = select(*columns).order_by(audit.c.id.desc()).limit(10_000).subquery()
+    pairs = connection.execute(select(recent.c.kind, recent.c.outcome).distinct()).all()
+    return sorted({row.kind for row in pairs}), sorted({row.outcome for row in pairs})
 
 
 def counts(connection: Connection, now: int) -> dict[str, int]:

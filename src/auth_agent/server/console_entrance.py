@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auth_agent.secret import Secret
 
-from .audit import acting, record
+from .audit import acting, record, refused
 from .browser_sessions import (
     ADMINISTRATOR,
     end_session,
@@ -15,7 +15,7 @@ from .browser_sessions import (
     visitor_mark,
 )
 from .call import Answer, Call, Headers, Refusal, redirect
-from .console import Visit, refusal_page
+from .console import Visit, WayOn, refusal_page
 from .console_accounts import (
     SHORTEST_PASSWORD,
     Account,
@@ -33,12 +33,14 @@ from .context import Context
 from .parameters import Parameters, from_query
 from .people_limits import Limit, attempt
 
-WRONG = "The name or the password is wrong."
+_WRONG = Refusal(401, "invalid_credentials", "The name or the password is wrong")
 _LINK_IS_OVER = Refusal(
     410,
     "invalid_request",
-    "This link was used, replaced or is too old; make a new one with: auth-agent admin create",
+    "This link was used, replaced or is too old; whoever runs this server makes a new one with: "
+    "auth-agent admin create, or auth-agent admin link for a name that exists",
 )
+_TO_SIGN_IN = WayOn("/console/sign-in", "Sign in")
 
 
 def sign_in_page(context: Context, call: Call) -> Answer:
@@ -48,14 +50,15 @@ def sign_in_page(context: Context, call: Call) -> Answer:
 
 def sign_in(context: Context, call: Call) -> Answer:
     """POST /console/sign-in: the same answer in the same time, whatever was wrong."""
+    name = ""
     try:
         form = read_form(context, call, known_mark(context, call))
         name, password = clean_name(form.get("name", ""))[:64], form.get("password", "")
         account = _authenticated(context, call, name, password)
+        if account is None:
+            raise _WRONG
     except Refusal as refusal:
-        return _sign_in_form(context, call, refusal.description + ".", refusal)
-    if account is None:
-        return _sign_in_form(context, call, WRONG, Refusal(401, "invalid_credentials", WRONG))
+        return _sign_in_form(context, call, refusal, name)
     with acting(f"administrator {account.name}", call.address):
         return _signed_in(context, call, account.id)
 
@@ -73,7 +76,7 @@ def setup_page(context: Context, call: Call) -> Answer:
     try:
         return _setup_form(context, call, from_query(call.query).get("token", ""))
     except Refusal as refusal:
-        return refusal_page(context, refusal)
+        return refusal_page(context, refusal, _TO_SIGN_IN)
 
 
 def setup(context: Context, call: Call) -> Answer:
@@ -84,6 +87,7 @@ def setup(context: Context, call: Call) -> Answer:
         with context.database.read() as connection:
             link = find_setup_link(connection, token, context.now())
         if link is None:
+            refused(context, kind="setup link", outcome="refused", address=call.address)
             raise _LINK_IS_OVER
         name = link.name or checked_name(form.get("name", ""))
         password_hash = _new_password(form)
@@ -96,7 +100,7 @@ def setup(context: Context, call: Call) -> Answer:
     except AccountError as error:
         return _setup_form(context, call, token, f"{error}.", form.get("name", ""))
     except Refusal as refusal:
-        return refusal_page(context, refusal)
+        return refusal_page(context, refusal, _TO_SIGN_IN)
 
 
 def account_page(visit: Visit) -> Answer:
@@ -177,12 +181,16 @@ def _signed_in(context: Context, call: Call, account_id: str) -> Answer:
 
 
 def _sign_in_form(
-    context: Context, call: Call, problem: str = "", refusal: Refusal | None = None
+    context: Context, call: Call, refusal: Refusal | None = None, name: str = ""
 ) -> Answer:
     status, more = (refusal.status, refusal.headers) if refusal else (200, ())
     mark, cookie = visitor_mark(context, call)
     page = context.pages.page(
-        "console_sign_in.html", status, form_token=form_token(mark), problem=problem
+        "console_sign_in.html",
+        status,
+        form_token=form_token(mark),
+        problem=f"{refusal.description}." if refusal else "",
+        name=name,
     )
     return _with_headers(page, cookie + more)
 

@@ -73,9 +73,7 @@ def keys_page(visit: Visit) -> Answer:
 
 def rotate_keys(visit: Visit) -> Answer:
     """POST /console/keys/rotate."""
-    kid = visit.context.keyring.rotate()
-    with visit.context.database.begin() as connection:
-        record(connection, at=visit.now, kind="key", outcome="rotated", request_id=kid)
+    changes.rotate_key(visit.context.database, visit.context.keyring, visit.now)
     return visit.go("/keys", done="rotated")
 
 
@@ -84,9 +82,9 @@ def audit_page(visit: Visit) -> Answer:
     filters = filters_of(visit.query, *AUDIT_FILTERS)
     with visit.context.database.read() as connection:
         rows = data.list_audit(connection, filters, visit.page_number())
-        kinds = data.audit_words(connection)
+        kinds, outcomes = data.audit_words(connection)
     found = pages_of(visit, "/console/audit", rows, filters)
-    return visit.page("console_audit.html", kinds=kinds, **found)
+    return visit.page("console_audit.html", kinds=kinds, outcomes=outcomes, **found)
 
 
 def export_audit(visit: Visit) -> Answer:

@@ -14,7 +14,7 @@ from . import (
 from . import (
     console_websites as websites,
 )
-from .console import Guarded, PageRoute, guarded
+from .console import Guarded, PageRoute, guarded, readable
 from .shell import Handler
 
 _OPEN: tuple[tuple[str, str, Handler], ...] = (
@@ -55,6 +55,6 @@ _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
 )
 
 CONSOLE = (
-    *(PageRoute(*each) for each in _OPEN),
-    *(PageRoute(method, path, guarded(page)) for method, path, page in _GUARDED),
+    *(PageRoute(method, path, readable(page)) for method, path, page in _OPEN),
+    *(PageRoute(method, path, readable(guarded(page))) for method, path, page in _GUARDED),
 )

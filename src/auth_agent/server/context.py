@@ -8,16 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auth_agent.errors import SettingsError
+
 from .client_documents import ClientDocuments
 from .client_keys import ClientKeys
 from .clients import registered_origins
 from .credentials import CodeMaker, SecretVerifier
-from .database import Database
+from .database import HEAD, Database
 from .fetcher import Fetcher
 from .keyring import Keyring
 from .limits import Limits
 from .mail import Outbox, build_outbox
 from .mailed_codes import MailedCodes
+from .migration import current_revision
 from .pages import Pages
 from .proxies import Proxies
 from .secret_file import server_secrets
@@ -86,6 +89,7 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
     secrets = server_secrets(settings)
     database = Database.open(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
     try:
+        _need_schema(database)
         lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
         keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)
         oauth = OAuthServer()
@@ -115,3 +119,16 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
         database.close()
         raise
     return context
+
+
+def _need_schema(database: Database) -> None:
+    """SettingsError unless the tables are those that this version knows."""
+    with database.read() as connection:
+        found = current_revision(connection)
+    if found != HEAD:
+        raise SettingsError(
+            [
+                f"AUTH_AGENT_SERVER_DATABASE holds {f'schema {found}' if found else 'no schema'}, "
+                f"this version needs {HEAD}; run: auth-agent migrate"
+            ]
+        )

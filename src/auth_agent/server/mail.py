@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from auth_agent.secret import Secret
 
+from .addresses import needs_smtputf8
 from .settings import ServerSettings
 from .urls import is_loopback
 
@@ -38,6 +40,10 @@ class Mail(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Mail(to={self.to!r}, ...)"
+
+
+# To nobody: only asks the mail server what it can do.
+GREETING = Mail("", "", "")
 
 
 class MailServer(Struct, frozen=True):
@@ -69,12 +75,16 @@ class MailServer(Struct, frozen=True):
         )
 
 
+class NoSmtpUtf8(smtplib.SMTPNotSupportedError):
+    """The mail server takes no address with letters before the @ that are not ASCII."""
+
+
 class Outbox:
     """Takes mail at once and delivers it from a thread of its own, trying three times."""
 
     def __init__(
         self,
-        deliver: Callable[[Mail], None] | None,
+        deliver: Callable[[Mail], bool] | None,
         retry_after: tuple[float, ...] = RETRY_AFTER,
     ) -> None:
         self._deliver = deliver
@@ -82,10 +92,20 @@ class Outbox:
         self._waiting: queue.Queue[Mail | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        # What the mail server said last of SMTPUTF8; None before it was asked.
+        self._international: bool | None = None
 
     @property
     def can_send(self) -> bool:
         return self._deliver is not None
+
+    def can_reach(self, address: str) -> bool:
+        """False if no mail can get there: none is sent, or the mail server cannot write it."""
+        return self.can_send and not (self._international is False and needs_smtputf8(address))
+
+    def ask_ability(self) -> None:
+        """Finds out, for the next time, whether the mail server offers SMTPUTF8."""
+        self.post(GREETING)
 
     def post(self, mail: Mail) -> None:
         """Returns at once; what cannot be delivered is logged without its text."""
@@ -119,7 +139,11 @@ class Outbox:
         assert self._deliver is not None  # noqa: S101  (no thread without it)
         for pause in (*self._retry_after, None):
             try:
-                self._deliver(mail)
+                self._international = self._deliver(mail)
+            except NoSmtpUtf8 as error:
+                self._international = False
+                log.error("mail was not delivered: %s", error)  # noqa: TRY400
+                return
             except (OSError, smtplib.SMTPException) as error:
                 if pause is None or _is_final(error):
                     log.error("mail was not delivered: %s", _cause(error))  # noqa: TRY400
@@ -142,12 +166,22 @@ def sender_of(settings: ServerSettings) -> str:
     return settings.mail_from or f"auth-agent@{'localhost' if ':' in host else host}"
 
 
-def send(server: MailServer, mail: Mail) -> None:
-    """Delivers one mail; certificates are verified, and nothing secret goes in the clear."""
+def send(server: MailServer, mail: Mail) -> bool:
+    """Delivers one mail; certificates are verified, and nothing secret goes in the clear.
+
+    Says whether the mail server offers SMTPUTF8; NoSmtpUtf8 if the mail would have needed it.
+    """
     with _connection(server) as smtp:
+        smtp.ehlo_or_helo_if_needed()
+        is_international = bool(smtp.has_extn("smtputf8"))
+        if mail is GREETING:
+            return is_international
+        if needs_smtputf8(mail.to) and not is_international:
+            raise NoSmtpUtf8("the mail server offers no SMTPUTF8, which the address needs")
         if server.user:
             smtp.login(server.user, server.password.reveal())
         smtp.send_message(_message(server, mail))
+    return is_international
 
 
 def _connection(server: MailServer) -> smtplib.SMTP:
@@ -179,7 +213,8 @@ def _encrypt(smtp: smtplib.SMTP, server: MailServer, trust: ssl.SSLContext) -> N
 def _message(server: MailServer, mail: Mail) -> EmailMessage:
     message = EmailMessage()
     message["From"] = server.sender
-    message["To"] = mail.to
+    local, _, domain = mail.to.rpartition("@")
+    message["To"] = Address("", local, domain)  # one address, whatever is in it
     message["Subject"] = mail.subject
     message["Date"] = formatdate()
     message["Message-ID"] = make_msgid(domain=server.sender.partition("@")[2])
@@ -188,11 +223,14 @@ def _message(server: MailServer, mail: Mail) -> EmailMessage:
     return message
 
 
-def _print(mail: Mail) -> None:
-    """For development: the terminal is the mailbox."""
+def _print(mail: Mail) -> bool:
+    """For development: the terminal is the mailbox, and takes everything."""
+    if mail is GREETING:
+        return True
     lines = [f"To: {mail.to}", f"Subject: {mail.subject}", "", *mail.text.splitlines()]
     sys.stderr.write("\n" + "".join(f"  mail │ {line}\n" for line in lines) + "\n")
     sys.stderr.flush()
+    return True
 
 
 def _is_final(error: Exception) -> bool:

@@ -14,7 +14,8 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from . import tables
-from .audit import acting, record
+from .addresses import checked_address, needs_smtputf8
+from .audit import acting, record, refused
 from .browser_sessions import OWNER, start_session
 from .call import Call, Headers, Refusal
 from .console_changes import prove_address
@@ -45,6 +46,13 @@ _USE = (
     .where(mailed_proof.c.id == bindparam("proof"), mailed_proof.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
 )
+_NO_ADDRESS = Refusal(400, "invalid_request", "This is not an e-mail address")
+_UNREACHABLE = Refusal(
+    503,
+    "unavailable",
+    "This server's mail cannot reach addresses with letters like these before the @; "
+    "ask its administrator for an agent under another address",
+)
 _OVER = Refusal(
     410, "invalid_request", "This code or link is used, too old or of another browser; ask again"
 )
@@ -58,28 +66,27 @@ class Asked(Struct, frozen=True):
     party: str
 
 
-def checked_address(text: str) -> str:
-    """An address as it can be mailed to; Refusal 400 for what is none."""
-    email = text.strip()
-    local, _, domain = email.partition("@")
-    good = email.isascii() and email.isprintable() and len(email) <= 254 and " " not in email
-    if not (good and local and "." in domain.strip(".") and "@" not in domain):
-        raise Refusal(400, "invalid_request", "This is not an e-mail address")
-    return email
-
-
 def ask_for_code(context: Context, asked: Asked) -> str:
-    """Mails a code and a link if the address owns an agent; the id of the proof in any case."""
+    """Mails a code and a link if the address owns an agent; the id of the proof in any case.
+
+    Refusal for what is no address, or one that no mail from here can reach.
+    """
     now, proof_id = context.now(), new_token("proof_", 18)
     code, link = new_code(), new_token("")
+    try:
+        address = checked_address(asked.email)
+    except ValueError:
+        raise _NO_ADDRESS from None
     limits = (
-        Limit(f"mail to {asked.email.lower()} for {asked.party}", 5, HOUR),
-        Limit(f"mail to {asked.email.lower()}", 20, HOUR),
+        Limit(f"mail to {address.lower()} for {asked.party}", 5, HOUR),
+        Limit(f"mail to {address.lower()}", 20, HOUR),
         Limit(f"mail for {asked.party}", 30, HOUR),
     )
     with context.database.begin() as connection:
         attempt(connection, now, limits)
-        email = _owner(connection, asked.email)
+    _need_reachable(context, address)
+    with context.database.begin() as connection:
+        email = _owner(connection, address)
         row = {
             "id": proof_id,
             "email": email,
@@ -91,7 +98,7 @@ def ask_for_code(context: Context, asked: Asked) -> str:
             "expires_at": now + context.settings.mailed_code_lifetime,
         }
         connection.execute(insert(mailed_proof), row)
-    mail = _mail(context, asked.email if email is None else email, code, link)
+    mail = _mail(context, address if email is None else email, code, link)
     if email is not None:
         context.outbox.post(mail)
     return proof_id
@@ -99,16 +106,18 @@ def ask_for_code(context: Context, asked: Asked) -> str:
 
 def prove_by_code(context: Context, call: Call, proof_id: str, code: str, browser: str) -> Headers:
     """Signs the browser in, or refuses; each call is one guess of five."""
-    now = context.now()
+    now, row = context.now(), None
     values = {"proof": proof_id, "now": now, "browser": digest(browser)}
     with context.database.begin() as connection:
-        if connection.execute(_GUESS, values).rowcount != 1:
-            raise _OVER
-        row = connection.execute(_BY_ID, {"id": proof_id}).one()
-        matches = context.mailed_codes.matches(row.code_hash, proof_id, code)
-        if matches and row.email is not None:
-            return _signed_in(context, connection, call, row)
-        record(connection, at=now, kind="owner sign-in", outcome="refused", address=call.address)
+        if connection.execute(_GUESS, values).rowcount == 1:
+            row = connection.execute(_BY_ID, {"id": proof_id}).one()
+            matches = context.mailed_codes.matches(row.code_hash, proof_id, code)
+            if matches and row.email is not None:
+                return _signed_in(context, connection, call, row)
+            kind, outcome = "owner sign-in", "refused"
+            record(connection, at=now, kind=kind, outcome=outcome, address=call.address)
+    if row is None:
+        raise _over(context, call)
     left = MOST_GUESSES - row.guesses
     tries = f"{left} {'tries' if left > 1 else 'try'} left" if left else "ask for a new one"
     raise Refusal(401, "invalid_code", f"This is not the code; {tries}")
@@ -118,15 +127,28 @@ def prove_by_link(context: Context, call: Call, link: str, browser: str) -> Head
     """Signs the browser in, or refuses."""
     with context.database.begin() as connection:
         row = find_link(connection, link, browser, context.now())
-        if row is None:
-            raise _OVER
-        return _signed_in(context, connection, call, row)
+        if row is not None:
+            return _signed_in(context, connection, call, row)
+    raise _over(context, call)
+
+
+def _over(context: Context, call: Call) -> Refusal:
+    refused(context, kind="owner sign-in", outcome="refused", address=call.address)
+    return _OVER
 
 
 def find_link(connection: Connection, link: str, browser: str, now: int) -> Any:
     """The proof behind a link, if it is still good in this browser."""
     values = {"link": digest(link), "browser": digest(browser), "now": now}
     return connection.execute(_BY_LINK, values).one_or_none()
+
+
+def _need_reachable(context: Context, address: str) -> None:
+    """The same for every address that is written so, whether it owns an agent or not."""
+    if needs_smtputf8(address):
+        context.outbox.ask_ability()
+    if not context.outbox.can_reach(address):
+        raise _UNREACHABLE
 
 
 def _signed_in(context: Context, connection: Connection, call: Call, row: Any) -> Headers:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy.exc import OperationalError
-
 from . import console_changes as changes
 from . import console_data as data
-from . import owners, registry
+from . import owners_entrance as entrance
+from . import registry
 from .audit import acting
 from .browser_sessions import (
     OWNER,
@@ -19,19 +19,15 @@ from .browser_sessions import (
     end_session,
     find_session,
     form_token,
-    known_mark,
     read_form,
-    visitor_mark,
 )
-from .call import Answer, Call, Headers, Refusal, redirect
-from .console import NOTICES, PAGE_SIZE, PageRoute, not_found, refusal_page
+from .call import Answer, Call, Refusal, redirect
+from .console import NOTICES, PAGE_SIZE, PageRoute, WayOn, not_found, readable, refusal_page
 from .context import Context
-from .mailed_codes import clean_code
 from .parameters import Parameters, from_query
 from .shell import Handler
 
-_NO_MAIL = Refusal(503, "unavailable", "This server sends no mail; ask its administrator")
-_NO_COOKIE = Refusal(403, "invalid_request", "This page is too old; open it again")
+_TO_AGENTS = WayOn("/owner", "Back to your agents")
 
 
 class OwnerVisit:
@@ -89,81 +85,10 @@ def owned(handler: OwnerPage) -> Handler:
                 form = read_form(context, call, session.token.reveal())
             with acting(f"owner {session.holder}", call.address):
                 return handler(OwnerVisit(context, call, session, form))
-        except OperationalError:
-            raise
         except Refusal as refusal:
-            return refusal_page(context, refusal)
+            return refusal_page(context, refusal, _TO_AGENTS)
 
     return answer
-
-
-def sign_in_page(context: Context, call: Call) -> Answer:
-    """GET /owner/sign-in."""
-    if not context.outbox.can_send:
-        return refusal_page(context, _NO_MAIL)
-    return _form(context, call, "console_owner_sign_in.html")
-
-
-def ask(context: Context, call: Call) -> Answer:
-    """POST /owner/sign-in: the same answer for every address."""
-    try:
-        mark = known_mark(context, call)
-        form = read_form(context, call, mark)
-        if not context.outbox.can_send:
-            raise _NO_MAIL
-        email = owners.checked_address(form.get("email", ""))
-        proof = owners.ask_for_code(context, owners.Asked(email, mark or "", call.party))
-    except Refusal as refusal:
-        return _form(context, call, "console_owner_sign_in.html", refusal)
-    return redirect(f"{context.settings.path}/owner/code?{urlencode({'id': proof})}")
-
-
-def code_page(context: Context, call: Call) -> Answer:
-    """GET /owner/code?id=…: where the code is typed."""
-    proof = from_query(call.query).get("id", "")
-    return _form(context, call, "console_owner_code.html", proof=proof)
-
-
-def enter_code(context: Context, call: Call) -> Answer:
-    """POST /owner/code."""
-    proof = ""
-    try:
-        mark = known_mark(context, call)
-        form = read_form(context, call, mark)
-        proof, code = form.get("id", ""), clean_code(form.get("code", ""))
-        if code is None:
-            raise Refusal(400, "invalid_request", "The code has six digits")  # noqa: TRY301
-        cookie = owners.prove_by_code(context, call, proof, code, mark or "")
-    except Refusal as refusal:
-        return _form(context, call, "console_owner_code.html", refusal, proof=proof)
-    return _entered(context, cookie)
-
-
-def link_page(context: Context, call: Call) -> Answer:
-    """GET /owner/link?token=…: one button; looking at it signs nobody in."""
-    token, mark = from_query(call.query).get("token", ""), known_mark(context, call)
-    found = None
-    if mark is not None:
-        with context.database.read() as connection:
-            found = owners.find_link(connection, token, mark, context.now())
-    return _form(
-        context,
-        call,
-        "console_owner_link.html",
-        token=token,
-        email="" if found is None else found.email,
-    )
-
-
-def use_link(context: Context, call: Call) -> Answer:
-    """POST /owner/link."""
-    try:
-        mark = known_mark(context, call)
-        form = read_form(context, call, mark)
-        cookie = owners.prove_by_link(context, call, form.get("token", ""), mark or "")
-    except Refusal as refusal:
-        return refusal_page(context, refusal)
-    return _entered(context, cookie)
 
 
 def home(visit: OwnerVisit) -> Answer:
@@ -171,9 +96,9 @@ def home(visit: OwnerVisit) -> Answer:
     with visit.context.database.read() as connection:
         agents = data.agents_of(connection, visit.email)
         grants = data.list_grants(connection, visit.now, {"owner": visit.email}, 1)
-    signed_in: dict[str, list[Any]] = {row.id: [] for row in agents}
+    signed_in: dict[str, Counter[str]] = {row.id: Counter() for row in agents}
     for grant in grants[:PAGE_SIZE]:
-        signed_in[grant.agent_id].append(grant)
+        signed_in[grant.agent_id][grant.website] += 1
     return visit.page("console_owner_home.html", agents=agents, signed_in=signed_in)
 
 
@@ -238,34 +163,13 @@ def sign_out(visit: OwnerVisit) -> Answer:
     return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
 
 
-def _form(
-    context: Context, call: Call, name: str, refusal: Refusal | None = None, **values: Any
-) -> Answer:
-    """A page for a browser that is not signed in, which gets a mark if it has none."""
-    mark, cookie = visitor_mark(context, call)
-    page = context.pages.page(
-        name,
-        refusal.status if refusal else 200,
-        form_token=form_token(mark),
-        problem=f"{refusal.description}." if refusal else "",
-        **values,
-    )
-    more = refusal.headers if refusal else ()
-    return Answer(page.status, page.body, page.headers + cookie + more, page.content_type)
-
-
-def _entered(context: Context, cookie: Headers) -> Answer:
-    gone = redirect(f"{context.settings.path}/owner")
-    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
-
-
 _OPEN: tuple[tuple[str, str, Handler], ...] = (
-    ("GET", "/owner/sign-in", sign_in_page),
-    ("POST", "/owner/sign-in", ask),
-    ("GET", "/owner/code", code_page),
-    ("POST", "/owner/code", enter_code),
-    ("GET", "/owner/link", link_page),
-    ("POST", "/owner/link", use_link),
+    ("GET", "/owner/sign-in", entrance.sign_in_page),
+    ("POST", "/owner/sign-in", entrance.ask),
+    ("GET", "/owner/code", entrance.code_page),
+    ("POST", "/owner/code", entrance.enter_code),
+    ("GET", "/owner/link", entrance.link_page),
+    ("POST", "/owner/link", entrance.use_link),
 )
 _OWNED: tuple[tuple[str, str, OwnerPage], ...] = (
     ("GET", "/owner", home),
@@ -279,6 +183,6 @@ _OWNED: tuple[tuple[str, str, OwnerPage], ...] = (
 )
 
 OWNERS = (
-    *(PageRoute(*each) for each in _OPEN),
-    *(PageRoute(method, path, owned(page)) for method, path, page in _OWNED),
+    *(PageRoute(method, path, readable(page)) for method, path, page in _OPEN),
+    *(PageRoute(method, path, readable(owned(page))) for method, path, page in _OWNED),
 )

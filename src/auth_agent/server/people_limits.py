@@ -19,6 +19,7 @@ from .people_tables import failed_attempt
 _COUNT = select(func.count(), func.min(failed_attempt.c.at)).where(
     failed_attempt.c.subject == bindparam("subject"), failed_attempt.c.at > bindparam("since")
 )
+_TURN = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("subject"))))
 _TAKE_BACK = delete(failed_attempt).where(failed_attempt.c.id.in_(bindparam("ids", expanding=True)))
 
 
@@ -45,12 +46,19 @@ def attempt(connection: Connection, now: int, limits: Iterable[Limit]) -> Attemp
     for limit in limits:
         subject = hashlib.sha256(limit.subject.encode()).hexdigest()
         values = {"subject": subject, "since": now - limit.window}
+        _take_turns(connection, subject)
         count, oldest = connection.execute(_COUNT, values).one()
         if count >= limit.most:
             raise too_many(oldest + limit.window - now)
         ids.append(new_token("", 16))
         connection.execute(insert(failed_attempt), {"id": ids[-1], "subject": subject, "at": now})
     return Attempt(tuple(ids))
+
+
+def _take_turns(connection: Connection, subject: str) -> None:
+    """Who counts here waits until the one before has written; SQLite has one writer anyway."""
+    if isinstance(connection, Connection) and connection.dialect.name == "postgresql":
+        connection.execute(_TURN, {"subject": subject})
 
 
 def too_many(seconds: int) -> Refusal:

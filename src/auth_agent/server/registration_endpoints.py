@@ -8,6 +8,7 @@ from auth_agent.secret import Secret
 
 from . import registry
 from .agent_proofs import need_text
+from .audit import acting, refused
 from .call import Answer, Call, Refusal, json_answer
 from .client_metadata import client_metadata
 from .context import Context
@@ -16,6 +17,7 @@ from .parameters import json_body
 from .registry import IdTaken, RegistrationError
 
 SHORTEST_SECRET = 16
+_BY_REQUEST = "registration"
 
 
 def register_agent(context: Context, call: Call) -> Answer:
@@ -33,15 +35,16 @@ def register_agent(context: Context, call: Call) -> Answer:
         raise Refusal(400, "invalid_request", text)
     headers = context.limits.take("registrations", call.party)
     try:
-        made = registry.add_agent(
-            context.database,
-            values["owner_email"],
-            name=_optional(body, "owner_name"),
-            model=_optional(body, "model_name"),
-            verified=False,
-            agent_id=values["agent_id"],
-            agent_secret=Secret(secret),
-        )
+        with acting(_BY_REQUEST, call.address):
+            made = registry.add_agent(
+                context.database,
+                values["owner_email"],
+                name=_optional(body, "owner_name"),
+                model=_optional(body, "model_name"),
+                verified=False,
+                agent_id=values["agent_id"],
+                agent_secret=Secret(secret),
+            )
     except IdTaken as error:
         raise Refusal(409, "agent_exists", str(error).capitalize()) from None
     except RegistrationError as error:
@@ -61,7 +64,8 @@ def register_client(context: Context, call: Call) -> Answer:
     headers = context.limits.take("registrations", call.party)
     columns = client_metadata(body, context.settings.scopes)
     try:
-        made = registry.add_client(context.database, **columns, origin="registered")
+        with acting(_BY_REQUEST, call.address):
+            made = registry.add_client(context.database, **columns, origin="registered")
     except RegistrationError as error:
         code = "invalid_redirect_uri" if "redirect" in str(error) else "invalid_client_metadata"
         raise Refusal(400, code, _ascii(error)) from None
@@ -84,6 +88,7 @@ def _need_token(context: Context, call: Call) -> None:
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or Secret(token.strip()) != context.settings.registration_token:
         context.limits.take("registrations", call.party)
+        refused(context, kind="registration", outcome="refused", address=call.address)
         challenge = (("www-authenticate", "Bearer"),)
         raise Refusal(401, "invalid_token", "The registration token is required", challenge)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from .addresses import checked_address
 from .public_keys import parse_keys
 from .settings import SCOPE_TOKEN
 from .urls import url_problem
@@ -62,8 +63,10 @@ def check_agent(
     require_origin: bool,
 ) -> dict[str, Any]:
     """The columns of an agent that may be edited; RegistrationError if one is not acceptable."""
-    if email.count("@") != 1 or not email.isprintable() or " " in email or len(email) > 254:
-        raise RegistrationError(f"{email!r} is not an e-mail address")
+    try:
+        email = checked_address(email)
+    except ValueError:
+        raise RegistrationError(f"{email[:300]!r} is not an e-mail address") from None
     return {
         "email": email,
         "name": _line("name", name, needed=False),

@@ -50,6 +50,8 @@ def begin_second_step(context: Context, row: Any, agent_id: str, model: str) -> 
     """
     if not context.outbox.can_send:
         raise Refusal(503, "temporarily_unavailable", "This server sends no mail at present")
+    if not context.outbox.can_reach(row.agent_email):
+        raise Refusal(503, "temporarily_unavailable", "The owner's address cannot be mailed to")
     code, now = new_code(), context.now()
     fresh = {
         "agent_id": agent_id,

@@ -157,7 +157,7 @@ signing_key = Table(
     Column("published_until", BigInteger),
 )
 
-# Append only, and without foreign keys: it outlives what it speaks of.
+# Append only, as its trigger sees to, and without foreign keys: it outlives what it speaks of.
 audit = Table(
     "audit",
     metadata,

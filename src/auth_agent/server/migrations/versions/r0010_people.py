@@ -8,6 +8,27 @@ from alembic import op
 revision = "0010"
 down_revision = "0002"
 
+# The database itself refuses to rewrite the audit; only rows that are old enough are swept.
+_APPEND_ONLY = {
+    "sqlite": (
+        """CREATE TRIGGER audit_is_append_only BEFORE UPDATE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit is append only'); END""",
+    ),
+    "postgresql": (
+        """CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'the audit is append only'; END $$""",
+        """CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR TRUNCATE ON audit
+        FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()""",
+    ),
+}
+_REWRITABLE = {
+    "sqlite": ("DROP TRIGGER audit_is_append_only",),
+    "postgresql": (
+        "DROP TRIGGER audit_is_append_only ON audit",
+        "DROP FUNCTION audit_is_append_only()",
+    ),
+}
+
 
 def upgrade() -> None:
     with op.batch_alter_table("agent") as table:
@@ -16,6 +37,8 @@ def upgrade() -> None:
         )
     op.add_column("audit", sa.Column("actor", sa.String(254)))
     op.create_index("ix_audit_agent_id", "audit", ["agent_id"])
+    for statement in _APPEND_ONLY[op.get_bind().dialect.name]:
+        op.execute(statement)
     _administrators()
     _mailed()
 
@@ -30,6 +53,8 @@ def downgrade() -> None:
         "administrator",
     ):
         op.drop_table(table)
+    for statement in _REWRITABLE[op.get_bind().dialect.name]:
+        op.execute(statement)
     op.drop_index("ix_audit_agent_id", "audit")
     op.drop_column("audit", "actor")
     with op.batch_alter_table("agent") as changed:
