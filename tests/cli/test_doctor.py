@@ -712,10 +712,6 @@ class TestSessions:
                 admin.config_set("min-replicas-to-write", 0)
         tells(problem, "sessions.unavailable", "Not enough good replicas", "AUTH_AGENT_SESSION_ST")
 
-    def test_a_url_that_is_none(self, open_shop):
-        problem = open_shop.problem(AUTH_AGENT_SESSION_STORE="redis://127.0.0.1:port/0")
-        assert problem["check"] == "sessions.unavailable"
-
 
 CANARIES = {
     "AUTH_AGENT_CLIENT_SECRET": "canary-client-secret: with+signs",

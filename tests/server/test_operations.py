@@ -119,7 +119,8 @@ def test_without_its_database_the_server_says_so_and_comes_back(own_world: World
     assert (answer.status_code, answer.json()["error"]) == (503, "database")
     assert ada.get("/health").status_code == 200
     ada.http.cookies.set("auth_agent_owner", "x" * 43)
-    for page in ("/console", "/console/audit", "/console/setup?token=x", "/owner"):
+    pages = ("/console", "/console/audit", "/console/setup?token=x", "/owner")
+    for page in (*pages, "/authorize/continue?request_id=x"):
         answer = ada.http.get(page)
         assert answer.status_code == 503, page
         assert "<h1>Not at present</h1>" in answer.text
@@ -129,6 +130,23 @@ def test_without_its_database_the_server_says_so_and_comes_back(own_world: World
     away.rename(path)
     assert ada.get("/ready").json() == {"status": "ready"}
     assert ada.get("/console").status_code == 200
+
+
+def test_a_database_that_was_never_opened_is_told_of_as_well(build: Build) -> None:
+    """The first request that would be done on the event loop's thread."""
+    world = build()
+    if not world.database.is_sqlite:
+        return
+    path = Path(world.context.settings.database.removeprefix("sqlite:///"))
+    world.database.engine.dispose()
+    away = path.rename(path.with_suffix(".away"))
+    path.mkdir()
+    answer = world.browser().get("/authorize", params=world.request())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "<h1>Not at present</h1>" in answer.text
+    path.rmdir()
+    away.rename(path)
+    assert world.tokens()
 
 
 def test_a_json_line_for_each_event(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,12 +15,14 @@ from .context import Context
 from .credentials import digest, new_token
 from .oauth import OAuthRequest
 from .parameters import from_body, from_query
+from .refusal_pages import readable
 from .sign_ins import bind_browser, deny, find_sign_in, open_sign_in, status_of
 from .urls import host_of, origin_of, with_parameters
 
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
+@readable
 def authorize(context: Context, call: Call) -> Answer:
     """GET /authorize: stores a pending sign-in and shows the page that waits for the agent."""
     try:
@@ -91,6 +93,7 @@ def check_status(context: Context, call: Call) -> Answer:
     return json_answer(found)
 
 
+@readable
 def continue_sign_in(context: Context, call: Call) -> Answer:
     """GET /authorize/continue: the way on for a browser without JavaScript."""
     try:
@@ -109,6 +112,7 @@ def continue_sign_in(context: Context, call: Call) -> Answer:
     return redirect(_success(context, row, code))
 
 
+@readable
 def open_challenge(context: Context, call: Call) -> Answer:
     """GET /authorize/challenge: a request that an agent opened belongs to its first browser."""
     request_id = from_query(call.query).get("request_id", "")
@@ -126,6 +130,7 @@ def open_challenge(context: Context, call: Call) -> Answer:
     return _waiting_page(context, row.id, row.client_name, row.redirect_uri, cookie)
 
 
+@readable
 def cancel(context: Context, call: Call) -> Answer:
     """POST /authorize/cancel: the visitor denies; only in the browser that opened it."""
     if call.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):

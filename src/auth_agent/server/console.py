@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
-
-from sqlalchemy.exc import OperationalError
 
 from .audit import acting
 from .browser_sessions import ADMINISTRATOR, Session, find_session, form_token, read_form
@@ -16,9 +13,8 @@ from .call import Answer, Call, Refusal, redirect
 from .console_accounts import Account, find_account
 from .context import Context
 from .parameters import Parameters, from_query
+from .refusal_pages import WayOn, refusal_page
 from .shell import Handler
-
-log = logging.getLogger("auth_agent.server.console")
 
 PAGE_SIZE = 50
 LAST_PAGE = 2_000
@@ -40,31 +36,12 @@ NOTICES = {
 }
 
 
-_TITLES = {404: "Not found", 429: "Please wait", 503: "Not at present"}
-_BUSY = Refusal(
-    503,
-    "temporarily_unavailable",
-    "The server cannot reach its database; try again in a moment",
-    (("retry-after", "5"),),
-)
-_BROKEN = Refusal(
-    500, "server_error", "The server has made a mistake, which its log tells; try again later"
-)
-
-
 class PageRoute(NamedTuple):
     """One address, one method, one page."""
 
     method: str
     path: str
     handler: Handler
-
-
-class WayOn(NamedTuple):
-    """Where a page that says no leads to instead."""
-
-    path: str
-    text: str
 
 
 TO_CONSOLE = WayOn("/console", "Back to the console")
@@ -132,35 +109,6 @@ def guarded(handler: Guarded) -> Handler:
             return refusal_page(context, refusal, TO_CONSOLE)
 
     return answer
-
-
-def readable(handler: Handler) -> Handler:
-    """The handler with a page for people even where the database is away, or we are wrong."""
-
-    @functools.wraps(handler)
-    def answer(context: Context, call: Call) -> Answer:
-        try:
-            return handler(context, call)
-        except Refusal as refusal:
-            return refusal_page(context, refusal)
-        except OperationalError:
-            log.exception("database error at %s", handler.__name__)
-            return refusal_page(context, _BUSY)
-        except Exception:
-            log.exception("unexpected error at %s", handler.__name__)
-            return refusal_page(context, _BROKEN)
-
-    return answer
-
-
-def refusal_page(context: Context, refusal: Refusal, way_on: WayOn | None = None) -> Answer:
-    """A refusal as people read it."""
-    title = _TITLES.get(refusal.status, "This did not work")
-    more: dict[str, Any] = {} if way_on is None else {"way_on": way_on}
-    page = context.pages.page(
-        "error.html", refusal.status, title=title, text=f"{refusal.description}.", **more
-    )
-    return Answer(page.status, page.body, page.headers + refusal.headers, page.content_type)
 
 
 def not_found(what: str) -> Refusal:

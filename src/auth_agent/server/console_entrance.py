@@ -15,7 +15,7 @@ from .browser_sessions import (
     visitor_mark,
 )
 from .call import Answer, Call, Headers, Refusal, redirect
-from .console import Visit, WayOn, refusal_page
+from .console import Visit
 from .console_accounts import (
     SHORTEST_PASSWORD,
     Account,
@@ -32,6 +32,7 @@ from .console_accounts import (
 from .context import Context
 from .parameters import Parameters, from_query
 from .people_limits import Limit, attempt
+from .refusal_pages import WayOn, refusal_page
 
 _WRONG = Refusal(401, "invalid_credentials", "The name or the password is wrong")
 _LINK_IS_OVER = Refusal(

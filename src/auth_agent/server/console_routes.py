@@ -14,7 +14,8 @@ from . import (
 from . import (
     console_websites as websites,
 )
-from .console import Guarded, PageRoute, guarded, readable
+from .console import Guarded, PageRoute, guarded
+from .refusal_pages import readable
 from .shell import Handler
 
 _OPEN: tuple[tuple[str, str, Handler], ...] = (

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from . import owners
 from .browser_sessions import form_token, known_mark, read_form, visitor_mark
 from .call import Answer, Call, Headers, Refusal, redirect
-from .console import refusal_page
 from .context import Context
 from .mailed_codes import clean_code
 from .parameters import from_query
+from .refusal_pages import refusal_page
 
 _NO_MAIL = Refusal(503, "unavailable", "This server sends no mail; ask its administrator")
 

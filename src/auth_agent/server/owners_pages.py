@@ -22,9 +22,10 @@ from .browser_sessions import (
     read_form,
 )
 from .call import Answer, Call, Refusal, redirect
-from .console import NOTICES, PAGE_SIZE, PageRoute, WayOn, not_found, readable, refusal_page
+from .console import NOTICES, PAGE_SIZE, PageRoute, not_found
 from .context import Context
 from .parameters import Parameters, from_query
+from .refusal_pages import WayOn, readable, refusal_page
 from .shell import Handler
 
 _TO_AGENTS = WayOn("/owner", "Back to your agents")

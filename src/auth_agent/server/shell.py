@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from anyio import to_thread
 from sqlalchemy.exc import OperationalError
@@ -77,11 +78,9 @@ class Endpoint:
 
     async def _answered(self, call: Call) -> Answer:
         if self._is_quick:
-            try:
-                with self._context.database.at_once():
-                    return self._answer(call)
-            except WouldWait:
-                pass
+            # A database that cannot be opened is told of by the thread, as all trouble is.
+            with suppress(WouldWait, OperationalError), self._context.database.at_once():
+                return self._answer(call)
         return await to_thread.run_sync(self._answer, call)
 
     def _answer(self, call: Call) -> Answer:
