@@ -216,8 +216,13 @@ def _seconds_left(timeout: float | None) -> float:
     return min(left, limit)
 
 
-def deadline_transport() -> httpx2.HTTPTransport:
-    """A transport in which every single read ends at the deadline of the whole exchange."""
+def deadline_transport(
+    tls: ssl.SSLContext | None = None, *, keep: int = 20
+) -> httpx2.HTTPTransport:
+    """A transport in which every single read ends at the deadline of the whole exchange.
+
+    Without `tls` it uses the context of this process; at most `keep` idle connections stay open.
+    """
     import httpcore2  # noqa: PLC0415
     import httpx2  # noqa: PLC0415
 
@@ -258,11 +263,12 @@ def deadline_transport() -> httpx2.HTTPTransport:
             left = _seconds_left(timeout)
             return Stream(super().connect_tcp(host, port, left, local_address, socket_options))
 
-    transport = httpx2.HTTPTransport(verify=tls_context())
+    context = tls or tls_context()
+    transport = httpx2.HTTPTransport(verify=context)
     transport._pool = httpcore2.ConnectionPool(
-        ssl_context=tls_context(),
+        ssl_context=context,
         max_connections=100,
-        max_keepalive_connections=20,
+        max_keepalive_connections=keep,
         keepalive_expiry=KEEPALIVE_SECONDS,
         network_backend=Backend(),
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from auth_agent.server import registry
-from auth_agent.server.fetcher import Fetched, FetchRefused
+from auth_agent.server.fetcher import AT_ONCE, Fetched, FetchRefused
 from tests.server.conftest import Build
 from tests.server.world import World
 
@@ -69,6 +71,9 @@ def test_a_website_needs_no_registration(web: tuple[World, _Web]) -> None:
         {"token_endpoint_auth_method": "client_secret_post"},
         {"redirect_uris": ["https://evil.example/callback", CALLBACK]},
         {"redirect_uris": []},
+        {"redirect_uris": ["nonsense"]},
+        {"redirect_uris": ["https://["]},
+        {"redirect_uris": ["https://app.example:x/callback"]},
         {"redirect_uris": "x"},
         {"scope": "admin"},
         {"client_name": "a\nb"},
@@ -92,12 +97,38 @@ def test_a_document_that_is_away_is_refused(web: tuple[World, _Web]) -> None:
 
 
 @pytest.mark.parametrize(
-    "client_id", ["https://app.example", "https://app.example/", "http://app.example/x", ID + "?x"]
+    "client_id",
+    [
+        *("https://app.example", "https://app.example/", "http://app.example/x", ID + "?x"),
+        *("https://[", "https://[x/y", "https://app.example:x/y", "https://u@app.example/x"),
+        *(ID + "#x", "https://app.example/a b", "https://app.example/\u00e9", "https:///x"),
+    ],
 )
 def test_other_addresses_are_no_documents(web: tuple[World, _Web], client_id: str) -> None:
     world, fetcher = web
     assert _ask(world, client_id).status_code == 400
     assert fetcher.fetched == []
+
+
+def test_slow_documents_do_not_take_every_place(web: tuple[World, _Web]) -> None:
+    world, fetcher = web
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(url: str) -> Fetched:
+        begun.release()
+        assert go_on.wait(20)
+        raise FetchRefused("away")
+
+    fetcher.get = slow  # type: ignore[method-assign]
+    with ThreadPoolExecutor(AT_ONCE // 2) as pool:
+        slow_ones = [pool.submit(_ask, world, f"{ID}/{n}") for n in range(AT_ONCE // 2)]
+        for _ in slow_ones:
+            assert begun.acquire(timeout=20)
+        assert _ask(world).status_code == 503
+        go_on.set()
+    assert {each.result().status_code for each in slow_ones} == {400}
+    del fetcher.get  # type: ignore[method-assign]
+    assert _ask(world).status_code == 200
 
 
 def test_whoever_was_removed_stays_removed(web: tuple[World, _Web]) -> None:

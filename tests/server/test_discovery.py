@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
@@ -73,6 +74,13 @@ def test_registered_origins_may_call_from_a_page(world: World, path: str) -> Non
     assert "access-control-allow-credentials" not in answer.headers
     stranger = world.browser().options(path, headers={**ask, "origin": "https://evil.example"})
     assert "access-control-allow-origin" not in stranger.headers
+
+
+@pytest.mark.parametrize("path", ["/token", "/userinfo", "/.well-known/jwks.json"])
+def test_options_without_an_origin_do_nothing(world: World, path: str) -> None:
+    headers = {"authorization": f"Bearer {world.tokens()['access_token']}"}
+    answer = world.browser().options(path, headers=headers)
+    assert (answer.status_code, answer.content) == (204, b"")
 
 
 @pytest.mark.parametrize("path", ["/api/check-status", "/api/agent/authenticate", "/introspect"])
@@ -172,6 +180,7 @@ def test_the_front_page_says_what_this_is(world: World) -> None:
         ("GET", "/token/", 404),
         ("GET", "/token", 405),
         ("DELETE", "/authorize", 405),
+        ("GET", "/api/auth-requests/%00", 404),
         ("POST", "/api/check-status", 405),
     ],
 )
@@ -203,6 +212,32 @@ def test_broken_forms_are_400(world: World, path: str, body: bytes) -> None:
     answer = world.browser().post(path, content=body, headers=headers, auth=world.basic())
     assert answer.status_code == 400
     assert answer.json()["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"resource": ["https://a.example"] * 65},
+        {f"p{number}": "x" for number in range(65)},
+        {"resource": ["\0"]},
+        {"resource": ["\ud800"]},
+        {"resource": ["x" * 8_193]},
+        {"resource": [["https://a.example"]]},
+        {"resource": [5]},
+        {"client_id": ["x"]},
+        {"grant_type": {"a": "b"}},
+        {"grant_type": 1e999},
+    ],
+)
+def test_json_is_as_bounded_as_a_form(world: World, body: dict[str, Any]) -> None:
+    content = json.dumps({"grant_type": "client_credentials", **body}).replace("Infinity", "1e999")
+    answer = world.browser().post(
+        "/token",
+        content=content,
+        headers={"content-type": "application/json"},
+        auth=(world.agent.agent_id, world.agent.agent_secret.reveal()),
+    )
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
 def test_an_accident_shows_nothing(own_world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -25,6 +27,9 @@ def web() -> Iterator[str]:
                 self.send_header("content-length", "0")
                 self.end_headers()
                 return
+            if self.path.startswith("/slow"):
+                self.drip(b"HTTP/1.1 200 OK\r\n" + b"\r\n" * (self.path == "/slow-body"))
+                return
             body = {"/big": b"x" * 70_000, "/host": self.headers["host"].encode()}
             content = body.get(self.path, b"{}")
             self.send_response(200)
@@ -32,6 +37,15 @@ def web() -> Iterator[str]:
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def drip(self, beginning: bytes) -> None:
+            """Never silent for long, and never at an end."""
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.wfile.write(beginning)
+                for number in range(400):
+                    self.wfile.write(b"x-%d: y\r\n" % number)
+                    time.sleep(0.05)
 
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["content-length"]))
@@ -66,6 +80,7 @@ def fetcher() -> Iterator[Fetcher]:
         *("255.255.255.255", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1"),
         *("ff02::1", "2001:db8::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"),
         *("2002:7f00:1::", "2001:0:1::1", "::127.0.0.1", "nonsense", ""),
+        *("fec0::1", "64:ff9b:1::7f00:1", "::ffff:0:7f00:1", "100::1", "4000::1"),
     ],
 )
 def test_these_addresses_are_not_public(address: str) -> None:
@@ -126,10 +141,15 @@ def test_size_is_bounded(web: str, fetcher: Fetcher) -> None:
         fetcher.get(web + "/big")
 
 
-def test_time_is_bounded(web: str, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "DEADLINE", -1.0)
-    with pytest.raises(FetchRefused, match="long"):
-        fetcher.get(web + "/ok")
+@pytest.mark.parametrize("path", ["/slow-head", "/slow-body"])
+def test_time_is_bounded_however_slowly_it_comes(
+    web: str, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(fetching, "DEADLINE", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(FetchRefused, match="Time"):
+        fetcher.get(web + path)
+    assert time.monotonic() - begun < 5
 
 
 def test_the_environments_proxy_is_not_used(

@@ -9,12 +9,15 @@ from typing import Any
 
 import jwt
 import pytest
+from sqlalchemy import select
 
+from auth_agent.secret import Secret
 from auth_agent.server import registry
 from auth_agent.server.client_keys import FRESH_FOR, PATIENCE, ClientKeys
 from auth_agent.server.clients import Client
 from auth_agent.server.fetcher import Fetched, FetchRefused
 from auth_agent.server.public_keys import choose_key, parse_keys, usable_keys
+from auth_agent.server.tables import token_family
 from tests.server.keys import JWT_BEARER, Pair
 from tests.server.world import ISSUER, ORIGIN, REDIRECT, World
 
@@ -108,6 +111,17 @@ def test_nothing_but_the_key_signs(keyed: World) -> None:
     assert _redeem(keyed, client_id, good).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, ""])
+def test_a_name_that_nobody_can_have_is_refused(keyed: World, name: str) -> None:
+    answer = keyed.redeem(
+        "ac_unknown",
+        auth=None,
+        client_assertion_type=JWT_BEARER,
+        client_assertion=PAIR.assertion(name, keyed.clock()),
+    )
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
 def test_an_assertion_is_good_once(keyed: World) -> None:
     client_id = keyed.shop.client_id
     assertion = PAIR.assertion(client_id, keyed.clock())
@@ -125,7 +139,7 @@ def test_a_website_proves_itself_in_its_own_way_only(keyed: World) -> None:
     other = keyed.other.client_id
     assert _redeem(keyed, other, PAIR.assertion(other, now)).status_code == 401
     both = _redeem(keyed, client_id, PAIR.assertion(client_id, now), client_secret="x")
-    assert both.status_code in (400, 401)
+    assert both.json()["error"] == "invalid_request"
     mixed = _redeem(keyed, other, PAIR.assertion(client_id, now))
     assert mixed.json()["error"] == "invalid_request"
     kind = _redeem(keyed, client_id, PAIR.assertion(client_id, now), client_assertion_type="x")
@@ -209,6 +223,14 @@ def test_a_disabled_agents_key_is_void(own_world: World) -> None:
     assert _approve(own_world, request_id).status_code == 401
 
 
+def test_a_stranger_is_not_told_which_agents_have_keys(signer: World) -> None:
+    request_id = signer.open(signer.browser())
+    nobody = replace(signer, agent=registry.AgentCredentials("agent_unknown", Secret("")))
+    known, unknown = (_approve(world, request_id, STRANGER) for world in (signer, nobody))
+    assert known.status_code == unknown.status_code == 401
+    assert known.content == unknown.content
+
+
 def test_an_agent_with_a_secret_has_no_key(own_world: World) -> None:
     assert _approve(own_world, own_world.open(own_world.browser())).status_code == 401
 
@@ -242,6 +264,16 @@ def test_an_agent_gets_a_token_for_an_api(own_world: World) -> None:
     assert _api_token(own_world).status_code == 401
 
 
+def test_a_token_for_an_api_leaves_nothing_behind(own_world: World) -> None:
+    token = _api_token(own_world).json()["access_token"]
+    auth = (own_world.agent.agent_id, own_world.agent.agent_secret.reveal())
+    found = own_world.browser().post("/introspect", data={"token": token}, auth=auth).json()
+    assert found["active"] is True
+    own_world.context.sweeper.sweep(own_world.context.now() + 2 * 3_600 + 1)
+    with own_world.database.read() as connection:
+        assert connection.execute(select(token_family)).all() == []
+
+
 def test_the_key_is_as_good_as_the_secret(signer: World) -> None:
     assertion = PAIR.assertion(signer.agent.agent_id, signer.clock(), header={"kid": None})
     proof = {"client_assertion_type": JWT_BEARER, "client_assertion": assertion}
@@ -257,6 +289,11 @@ def test_the_key_is_as_good_as_the_secret(signer: World) -> None:
         ({"resource": "https://api.example/#x"}, "invalid_target"),
         ({"scope": "admin"}, "invalid_scope"),
         ({"scope": "openid"}, "invalid_scope"),
+        ({"scope": " "}, "invalid_scope"),
+        ({"scope": "agent  email"}, "invalid_scope"),
+        ({"scope": "agent\u00a0email"}, "invalid_scope"),
+        ({"model": "  "}, "invalid_request"),
+        ({"model": "a\nb"}, "invalid_request"),
         ({"model": "x" * 201}, "invalid_request"),
     ],
 )

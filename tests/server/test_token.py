@@ -12,6 +12,7 @@ import jwt
 import pytest
 
 from auth_agent.server import registry
+from tests.server.keys import JWT_BEARER
 from tests.server.world import ISSUER, REDIRECT, VERIFIER, World
 
 CALLBACK = "http://127.0.0.1:5000/cb"
@@ -226,8 +227,26 @@ def test_a_confidential_client_has_to_prove_itself(world: World) -> None:
 
 def test_two_ways_at_once_are_refused(world: World) -> None:
     client_id, secret = world.basic()
-    answer = world.redeem(world.code(), client_id=client_id, client_secret=secret)
-    _refused(answer, "invalid_request")
+    code, posted = world.code(), {"client_id": client_id, "client_secret": secret}
+    signed = {"client_assertion_type": JWT_BEARER, "client_assertion": "x"}
+    _refused(world.redeem(code, **posted), "invalid_request")
+    _refused(world.redeem(code, **signed), "invalid_request")
+    _refused(world.redeem(code, auth=None, **posted, **signed), "invalid_request")
+    _refused(world.redeem(code, client_id=world.other.client_id), "invalid_request")
+    assert world.redeem(code, client_id=client_id).status_code == 200
+
+
+def test_the_address_carries_no_parameters(world: World) -> None:
+    code, (client_id, secret) = world.code(), world.basic()
+    query = f"?client_id={client_id}&client_secret={secret}&code={code}"
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+    }
+    _refused(world.browser().post("/token" + query, data=form), "invalid_client", 401)
+    assert world.redeem(code).status_code == 200
 
 
 def test_basic_credentials_are_form_decoded(world: World) -> None:
@@ -281,6 +300,8 @@ def test_a_wrong_client_does_not_rotate(world: World) -> None:
 def test_the_scope_can_be_narrowed_but_not_widened(world: World) -> None:
     tokens = world.tokens(scope="openid email")
     _refused(world.refresh(tokens["refresh_token"], scope="openid profile"), "invalid_scope")
+    for odd in (" ", "openid  email", "openid\temail", "openid\u00a0email", "openid\n"):
+        _refused(world.refresh(tokens["refresh_token"], scope=odd), "invalid_scope")
     narrow = world.refresh(tokens["refresh_token"], scope="openid").json()
     assert narrow["scope"] == "openid"
     assert "email" not in world.userinfo(narrow["access_token"]).json()
