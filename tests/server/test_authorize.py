@@ -193,6 +193,10 @@ def test_markup_in_names_is_shown_as_text(own_world: World) -> None:
     assert "<b>" not in page
 
 
+def test_words_of_a_scope_come_once_each(world: World) -> None:
+    assert world.tokens(scope="openid  email openid ")["scope"] == "openid email"
+
+
 def test_an_agent_is_never_older_than_the_request(world: World) -> None:
     assert world.open(world.browser(), max_age="0")
 

@@ -181,7 +181,10 @@ def test_an_agent_signs_instead_of_sending_a_secret(signer: World) -> None:
     assert claims["sub"] == signer.agent.agent_id
 
 
-@pytest.mark.parametrize(("claims", "header"), [*WRONG, ({"request_id": "req_other"}, {})])
+@pytest.mark.parametrize(
+    ("claims", "header"),
+    [*WRONG, ({"request_id": "req_other"}, {}), ({"sub": "agent_other"}, {})],
+)
 def test_a_worthless_approval_is_refused(
     signer: World, claims: dict[str, Any], header: dict[str, Any]
 ) -> None:

@@ -138,6 +138,15 @@ def test_a_family_is_refreshed_sixty_times_an_hour(build: Build) -> None:
     assert world.refresh(tokens["refresh_token"]).status_code == 200
 
 
+def test_nobody_uses_up_the_refreshes_of_others(build: Build) -> None:
+    world = build(limit_refreshes=1)
+    token = world.tokens()["refresh_token"]
+    for _ in range(3):
+        stranger = world.refresh(token, auth=world.basic(world.other))
+        assert stranger.json()["error"] == "invalid_grant"
+    assert world.refresh(token).status_code == 200
+
+
 def test_an_address_has_so_many_pending_requests(build: Build) -> None:
     world = build(limit_pending=3)
     browser = world.browser()

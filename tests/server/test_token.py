@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote_plus
@@ -12,6 +13,7 @@ import jwt
 import pytest
 
 from auth_agent.server import registry
+from auth_agent.server.at_once import or_wait
 from tests.server.keys import JWT_BEARER
 from tests.server.world import ISSUER, REDIRECT, VERIFIER, World
 
@@ -221,8 +223,28 @@ def test_a_confidential_client_has_to_prove_itself(world: World) -> None:
     wrong = world.redeem(code, auth=(world.shop.client_id, "wrong"))
     assert unknown.content == wrong.content
     too_long = world.basic()[1] + "x" * 72
-    _refused(world.redeem(code, auth=(world.shop.client_id, too_long)), "invalid_client", 401)
+    long = world.redeem(code, auth=(world.shop.client_id, too_long))
+    _refused(long, "invalid_client", 401)
+    assert "72 bytes" in long.json()["error_description"]
     assert world.redeem(code).status_code == 200
+
+
+def test_a_public_client_shows_nothing_but_its_id(world: World) -> None:
+    public = {"client_id": world.phone.client_id, "auth": None}
+    for more in (
+        {"client_secret": "x"},
+        {"client_assertion": "x"},
+        {"headers": {"authorization": "Bearer x"}},
+    ):
+        _refused(world.redeem("ac_unknown", **public, **more), "invalid_client", 401)
+    _refused(world.redeem("ac_unknown", **public), "invalid_grant")
+
+
+def test_nobody_is_told_which_clients_exist(world: World) -> None:
+    unknown = world.redeem("ac_x", auth=None, client_id="client_unknown")
+    known = world.redeem("ac_x", auth=None, client_id=world.shop.client_id)
+    _refused(unknown, "invalid_client", 401)
+    assert unknown.content == known.content
 
 
 def test_two_ways_at_once_are_refused(world: World) -> None:
@@ -258,7 +280,11 @@ def test_basic_credentials_are_form_decoded(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "credentials", ["", "%%%", "bm9jb2xvbg==", base64.b64encode(b"\xff:\xfe").decode(), "YTolMDA="]
+    "credentials",
+    [
+        *("", "%%%", "bm9jb2xvbg==", base64.b64encode(b"\xff:\xfe").decode(), "YTolMDA="),
+        *("JTAwYTp4", base64.b64encode(b"a%ff:x").decode(), "YTp4 YTp4"),
+    ],
 )
 def test_broken_basic_credentials_are_refused(world: World, credentials: str) -> None:
     headers = {"authorization": f"Basic {credentials}"}
@@ -288,6 +314,25 @@ def test_a_reused_refresh_token_ends_the_family(world: World) -> None:
     _refused(world.refresh(first["refresh_token"]), "invalid_grant")
     assert world.introspect(second["access_token"]) == {"active": False}
     _refused(world.refresh(second["refresh_token"]), "invalid_grant")
+
+
+def test_two_refreshes_at_the_same_moment_are_a_reuse(
+    own_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read the token as good before either of them rotates it."""
+    tokens, both, take = own_world.tokens(), threading.Barrier(2), own_world.context.limits.take
+
+    def meet(*what: str) -> Any:
+        or_wait()  # not on the event loop
+        both.wait(20)
+        return take(*what)
+
+    monkeypatch.setattr(own_world.context.limits, "take", meet)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: own_world.refresh(tokens["refresh_token"]), range(2)))
+    first, second = sorted(answers, key=lambda answer: answer.status_code)
+    _refused(second, "invalid_grant")
+    assert own_world.introspect(first.json()["access_token"]) == {"active": False}
 
 
 def test_a_wrong_client_does_not_rotate(world: World) -> None:
