@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from auth_agent.server import registry
+from tests.server.conftest import Build
 from tests.server.world import ISSUER, World
 
 
@@ -70,6 +71,14 @@ def test_an_expired_access_token_is_inactive(world: World) -> None:
     assert world.introspect(tokens["refresh_token"])["active"] is True
 
 
+def test_an_access_token_outlives_a_shorter_refresh_token(build: Build) -> None:
+    world = build(refresh_token_lifetime=300)
+    tokens = world.tokens()
+    world.clock.forward(300)
+    assert world.introspect(tokens["refresh_token"]) == {"active": False}
+    assert world.introspect(tokens["access_token"])["active"] is True
+
+
 def test_introspection_describes_both_tokens(world: World) -> None:
     tokens = world.tokens()
     now = int(world.clock())
@@ -89,6 +98,16 @@ def test_introspection_describes_both_tokens(world: World) -> None:
         assert found["model"] == "claude-test"
         assert found["email"] == "ann@owner.example"
         assert found["username"]
+
+
+def test_a_spent_refresh_token_is_inactive_and_ends_the_family_when_revoked(world: World) -> None:
+    spent = world.tokens()["refresh_token"]
+    tokens = world.refresh(spent).json()
+    assert world.introspect(spent) == {"active": False}
+    assert world.introspect(tokens["access_token"])["active"] is True
+    form = {"token": spent}
+    assert world.browser().post("/revoke", data=form, auth=world.basic()).status_code == 200
+    assert world.introspect(tokens["access_token"]) == {"active": False}
 
 
 def test_a_stranger_learns_nothing(world: World) -> None:

@@ -17,7 +17,8 @@ from auth_agent.server.client_keys import FRESH_FOR, PATIENCE, ClientKeys
 from auth_agent.server.clients import Client
 from auth_agent.server.fetcher import Fetched, FetchRefused
 from auth_agent.server.public_keys import choose_key, parse_keys, usable_keys
-from auth_agent.server.tables import token_family
+from auth_agent.server.tables import audit, token_family
+from tests.server.conftest import Build
 from tests.server.keys import JWT_BEARER, Pair
 from tests.server.world import ISSUER, ORIGIN, REDIRECT, World
 
@@ -213,8 +214,12 @@ def test_an_approval_is_good_once_and_needs_the_key(signer: World) -> None:
     with_secret = {"agent_id": signer.agent.agent_id, "agent_secret": "ags_x"}
     body = {"request_id": request_id, **with_secret}
     assert signer.browser().post("/api/agent/authenticate", json=body).status_code == 401
-    both = {**body, "agent_assertion": "x"}
-    assert signer.browser().post("/api/agent/authenticate", json=both).status_code == 400
+    for wrong in ({**body, "agent_assertion": "x"}, {**body, "agent_assertion": 5}):
+        assert signer.browser().post("/api/agent/authenticate", json=wrong).status_code == 400
+    del body["agent_secret"]
+    for assertion in (5, ["x"], {}, True):
+        wrong = {**body, "agent_assertion": assertion}
+        assert signer.browser().post("/api/agent/authenticate", json=wrong).status_code == 400
 
 
 def test_a_disabled_agents_key_is_void(own_world: World) -> None:
@@ -232,6 +237,24 @@ def test_a_stranger_is_not_told_which_agents_have_keys(signer: World) -> None:
     known, unknown = (_approve(world, request_id, STRANGER) for world in (signer, nobody))
     assert known.status_code == unknown.status_code == 401
     assert known.content == unknown.content
+
+
+def test_worthless_signatures_are_counted_and_stop_nobody_who_has_the_key(build: Build) -> None:
+    world = build(limit_agent_failures=2, limit_client_failures=2)
+    agent = registry.add_agent(world.database, "k@owner.example", model="m", public_key=PAIR.pem)
+    signer = replace(world, agent=agent)
+    request_id = signer.open(signer.browser())
+    statuses = [_approve(signer, request_id, STRANGER).status_code for _ in range(3)]
+    assert statuses == [401, 401, 429]
+    assert _approve(signer, request_id).status_code == 200
+    site = registry.add_client(world.database, "Keyed", [REDIRECT], jwks=PAIR.jwks)
+    wrong = [STRANGER.assertion(site.client_id, world.clock()) for _ in range(3)]
+    assert [_redeem(world, site.client_id, one).status_code for one in wrong] == [401, 401, 429]
+    good = _redeem(world, site.client_id, PAIR.assertion(site.client_id, world.clock()))
+    assert good.json()["error"] == "invalid_grant"
+    with world.database.read() as connection:
+        refused = select(audit.c.kind).where(audit.c.outcome == "invalid_credentials")
+        assert connection.execute(refused).scalars().all() == ["approval"] * 2
 
 
 def test_an_agent_with_a_secret_has_no_key(own_world: World) -> None:

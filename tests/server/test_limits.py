@@ -158,6 +158,9 @@ def test_an_address_has_so_many_pending_requests(build: Build) -> None:
     assert _from(world, "203.0.113.9").get("/authorize", params=world.request()).is_success
     world.answer(opened[0])
     assert world.open(browser)
+    browser.post("/authorize/cancel", data={"request_id": opened[1]})
+    assert world.open(browser)
+    assert browser.get("/authorize", params=world.request()).status_code == 429
     world.clock.forward(600)
     assert world.open(browser)
 

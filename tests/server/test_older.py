@@ -325,6 +325,22 @@ def test_a_websites_token_opens_nothing_of_the_agents(world: World, method: str,
         assert browser.request(method, path, headers=headers, **body).status_code == 401
 
 
+def test_an_apis_token_opens_nothing_of_the_agents(world: World) -> None:
+    form = {"grant_type": "client_credentials", "resource": "https://api.anywhere.example"}
+    auth = (world.agent.agent_id, world.agent.agent_secret.reveal())
+    token = world.browser().post("/token", data=form, auth=auth).json()["access_token"]
+    answer = world.browser().get("/api/agents/profile", headers=_bearer(token))
+    assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
+
+
+def test_a_websites_token_for_this_server_opens_nothing_either(own_world: World) -> None:
+    odd = registry.add_client(own_world.database, "Odd", [REDIRECT], resources=[ISSUER])
+    code = own_world.code(client_id=odd.client_id, resource=ISSUER)
+    token = own_world.redeem(code, auth=own_world.basic(odd)).json()["access_token"]
+    answer = own_world.browser().get("/api/agents/profile", headers=_bearer(token))
+    assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
+
+
 def test_a_token_for_this_server_is_enough(world: World) -> None:
     form = {"grant_type": "client_credentials", "resource": ISSUER}
     auth = (world.agent.agent_id, world.agent.agent_secret.reveal())

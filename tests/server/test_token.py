@@ -11,9 +11,11 @@ from urllib.parse import quote_plus
 
 import jwt
 import pytest
+from sqlalchemy import select
 
 from auth_agent.server import registry
 from auth_agent.server.at_once import or_wait
+from auth_agent.server.tables import audit
 from tests.server.keys import JWT_BEARER
 from tests.server.world import ISSUER, REDIRECT, VERIFIER, World
 
@@ -183,6 +185,41 @@ def test_a_removed_website_gets_nothing_more(own_world: World) -> None:
     assert answer.status_code == 400
 
 
+def test_a_removed_websites_requests_are_gone(own_world: World) -> None:
+    browser = own_world.browser()
+    answered, pending = own_world.open(browser), own_world.open(browser)
+    own_world.answer(answered)
+    registry.remove_client(own_world.database, own_world.shop.client_id)
+    assert own_world.poll(browser, answered)["error"] == "request_not_found"
+    assert own_world.answer(pending).status_code == 404
+    assert browser.get(f"/api/auth-requests/{pending}").status_code == 404
+    assert browser.get(f"/authorize/continue?request_id={answered}").status_code == 400
+
+
+def test_every_issue_refusal_and_revocation_is_written_down(own_world: World) -> None:
+    request_id = own_world.open(own_world.browser())
+    own_world.answer(request_id, agent_secret="ags_wrong")
+    code = own_world.code()
+    tokens = own_world.redeem(code).json()
+    again = own_world.refresh(tokens["refresh_token"]).json()
+    own_world.refresh(tokens["refresh_token"])
+    form = {"token": own_world.tokens()["access_token"]}
+    own_world.browser().post("/revoke", data=form, auth=own_world.basic())
+    with own_world.database.read() as connection:
+        rows = connection.execute(select(audit).order_by(audit.c.id)).all()
+    assert again["refresh_token"] not in repr(rows)
+    signed_in = [("approval", "approved"), ("token", "issued")]
+    assert [(row.kind, row.outcome) for row in rows if row.kind not in ("client", "agent")] == [
+        ("approval", "invalid_credentials"),
+        *signed_in,
+        *(("refresh", "issued"), ("reuse", "revoked"), ("token", "refused")),
+        *signed_in,
+        ("revocation", "revoked"),
+    ]
+    assert {row.client_id for row in rows[-8:]} == {own_world.shop.client_id}
+    assert {row.address for row in rows[-8:]} == {"testclient"}
+
+
 # Client authentication
 
 
@@ -254,6 +291,7 @@ def test_two_ways_at_once_are_refused(world: World) -> None:
     _refused(world.redeem(code, **posted), "invalid_request")
     _refused(world.redeem(code, **signed), "invalid_request")
     _refused(world.redeem(code, auth=None, **posted, **signed), "invalid_request")
+    _refused(world.redeem(code, auth=None, client_secret=secret, **signed), "invalid_request")
     _refused(world.redeem(code, client_id=world.other.client_id), "invalid_request")
     assert world.redeem(code, client_id=client_id).status_code == 200
 
