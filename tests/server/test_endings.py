@@ -31,9 +31,16 @@ def test_userinfo_tells_what_the_token_allows(world: World) -> None:
 
 
 def test_userinfo_wants_a_token(world: World) -> None:
-    answer = world.browser().get("/userinfo")
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == "Bearer"
+    token = world.tokens()["access_token"]
+    for value in (None, "Bearer", "Bearer ", f"Token {token}", f"Basic {token}", token):
+        headers = {} if value is None else {"authorization": value}
+        for method in ("GET", "POST"):
+            answer = world.browser().request(method, "/userinfo", headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+    headers = {"authorization": f"bearer {token}"}
+    assert world.browser().post("/userinfo", headers=headers).status_code == 200
+    assert world.browser().get(f"/userinfo?access_token={token}").status_code == 401
 
 
 def test_userinfo_refuses_what_is_no_access_token(world: World) -> None:
@@ -121,8 +128,9 @@ def test_the_owner_of_the_resource_may_ask(own_world: World) -> None:
     api = registry.add_client(
         own_world.database, "API", ["https://x.example/"], resources=["https://api.shop.example"]
     )
-    token = own_world.tokens(resource="https://api.shop.example")["access_token"]
-    assert own_world.introspect(token, api)["active"] is True
+    tokens = own_world.tokens(resource="https://api.shop.example")
+    assert own_world.introspect(tokens["access_token"], api)["active"] is True
+    assert own_world.introspect(tokens["refresh_token"], api) == {"active": False}
 
 
 def test_introspection_wants_an_authenticated_client(world: World) -> None:

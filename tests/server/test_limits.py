@@ -107,13 +107,15 @@ def test_guessing_a_websites_secret_ends_after_thirty(build: Build) -> None:
     assert attacker.post("/introspect", data=right).status_code == 200
 
 
-@pytest.mark.parametrize("kind", ["poll", "look", "answer"])
+@pytest.mark.parametrize("kind", ["poll", "look", "answer", "challenge"])
 def test_guessing_request_ids_ends_and_good_ones_go_on(build: Build, kind: str) -> None:
     world = build(limit_unknown_requests=3)
     browser = world.browser()
     request_id = world.open(browser)
 
     def guess(request_id: str) -> Any:
+        if kind == "challenge":
+            return browser.get("/authorize/challenge", params={"request_id": request_id})
         if kind == "poll":
             return browser.get("/api/check-status", params={"request_id": request_id})
         if kind == "look":
