@@ -52,7 +52,20 @@ def test_userinfo_refuses_what_is_no_access_token(world: World) -> None:
         "ES256",
         headers={**jwt.get_unverified_header(tokens["access_token"])},
     )
+    claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    key = world.context.keyring.current().signer(world.clock())
+    other_type = key.sign(claims, "JWT")
+    assert world.userinfo(key.sign(claims, "at+jwt")).status_code == 200
+    unknown_key = jwt.encode(
+        claims,
+        ec.generate_private_key(ec.SECP256R1()),
+        "ES256",
+        headers={"kid": "unknown", "typ": "at+jwt"},
+    )
+    other_issuer = key.sign({**claims, "iss": ISSUER + "x"}, "at+jwt")
+    no_family = key.sign({**claims, "sid": "sid_unknown"}, "at+jwt")
     for wrong in (
+        *(other_type, unknown_key, other_issuer, no_family),
         *(tokens["id_token"], tokens["refresh_token"], "x", "a.b.c", forged, "x" * 20_000),
         f"{header}.{payload}.{signature[::-1]}",
         f"{header}.{payload}.",

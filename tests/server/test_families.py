@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from auth_agent.server import families
+from auth_agent.server import families, registry
+from auth_agent.server.console_changes import enable_agent
 from auth_agent.server.credentials import digest
 from auth_agent.server.tables import agent, client, token_family
 from tests.server.world import World
@@ -74,6 +75,20 @@ def test_a_website_that_was_removed_at_this_moment_has_no_tokens(own_world: Worl
     assert own_world.userinfo(tokens["access_token"]).status_code == 200
     _change(own_world, client, own_world.shop.client_id, removed_at=1)
     assert own_world.userinfo(tokens["access_token"]).status_code == 401
+
+
+def test_an_agent_that_comes_back_gets_no_old_tokens_back(own_world: World) -> None:
+    tokens = own_world.tokens()
+    rival_request = own_world.open(browser := own_world.browser())
+    own_world.answer(rival_request, own_world.rival)
+    others = own_world.redeem(own_world.poll(browser, rival_request)["code"]).json()
+    agent_id = own_world.agent.agent_id
+    registry.disable_agent(own_world.database, agent_id)
+    assert enable_agent(own_world.database, agent_id, own_world.context.now())
+    assert own_world.introspect(tokens["access_token"]) == {"active": False}
+    assert own_world.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+    assert own_world.introspect(others["access_token"])["active"] is True
+    assert own_world.tokens()
 
 
 @pytest.mark.parametrize("end", ["revoke", "reuse", "replay"])
