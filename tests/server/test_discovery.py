@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import jwt
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from authlib.oidc.discovery import OpenIDProviderMetadata
@@ -15,7 +18,7 @@ from auth_agent.secret import Secret
 from auth_agent.server.keyring import Keyring
 from auth_agent.server.tables import metadata
 from tests.server.conftest import Build
-from tests.server.world import ISSUER, World
+from tests.server.world import ISSUER, REDIRECT, UPSTREAM_PATTERN, VERIFIER, World
 
 
 def test_both_documents_say_the_same(world: World) -> None:
@@ -56,6 +59,33 @@ def test_an_issuer_with_a_path_is_found_in_both_places() -> None:
         assert browser.get(path).json()["token_endpoint"] == issuer + "/token"
     assert browser.get("/auth/health").status_code == 200
     app.state.context.close()
+
+
+def test_a_whole_sign_in_under_a_path(build: Build) -> None:
+    issuer = ISSUER + "/auth"
+    world = build(issuer=issuer)
+    browser = world.browser()
+    page = browser.get("/auth/authorize", params=world.request()).text
+    found = UPSTREAM_PATTERN.search(page)
+    assert found
+    assert "/auth/api/check-status" in page
+    assert browser.get(re.search(r'href="(/[^"]+[.]css)"', page)[1]).status_code == 200  # type: ignore[index]
+    world.answer(found[1])
+    answer = browser.post("/auth/authorize/cancel", data={"request_id": found[1]})
+    back = browser.get(answer.headers["location"]).headers["location"]
+    assert answer.headers["location"].startswith("/auth/authorize/continue?")
+    query = parse_qs(urlsplit(back).query)
+    assert query["iss"] == [issuer]
+    form = {
+        "grant_type": "authorization_code",
+        "code": query["code"][0],
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+    }
+    tokens = browser.post("/auth/token", data=form, auth=world.basic()).json()
+    headers = {"authorization": f"Bearer {tokens['access_token']}"}
+    assert browser.get("/auth/userinfo", headers=headers).status_code == 200
+    assert jwt.decode(tokens["id_token"], options={"verify_signature": False})["iss"] == issuer
 
 
 @pytest.mark.parametrize("path", ["/.well-known/jwks.json", "/.well-known/openid-configuration"])
@@ -121,8 +151,6 @@ def test_a_rotated_key_is_published_before_it_signs(own_world: World) -> None:
     assert fresh in kids
     assert len(kids) == 2
     after = own_world.tokens()["access_token"]
-    import jwt
-
     assert jwt.get_unverified_header(after)["kid"] == fresh
     assert jwt.get_unverified_header(middle)["kid"] != fresh
     for token in (before["access_token"], middle, after):

@@ -17,7 +17,7 @@ from auth_agent.server import registry
 from auth_agent.server.at_once import or_wait
 from auth_agent.server.tables import audit
 from tests.server.keys import JWT_BEARER
-from tests.server.world import ISSUER, REDIRECT, VERIFIER, World
+from tests.server.world import ISSUER, ORIGIN, REDIRECT, VERIFIER, World
 
 CALLBACK = "http://127.0.0.1:5000/cb"
 
@@ -107,6 +107,17 @@ def test_an_unproved_address_is_left_out(world: World) -> None:
 def test_a_resource_becomes_the_audience(world: World) -> None:
     token = world.tokens(resource="https://api.shop.example")["access_token"]
     assert world.verified(token, "https://api.shop.example")["aud"] == "https://api.shop.example"
+
+
+def test_a_website_may_name_itself_but_no_other(world: World) -> None:
+    token = world.tokens(resource=ORIGIN)["access_token"]
+    assert world.verified(token, ORIGIN)["aud"] == ORIGIN
+    both = [ORIGIN, "https://api.shop.example"]
+    assert world.verified(world.tokens(resource=both)["access_token"], ORIGIN)["aud"] == both
+    for wrong in (ORIGIN + "/", ORIGIN + ".evil.example", "http://shop.example", "shop.example"):
+        request = world.request(resource=[ORIGIN, wrong])
+        answer = world.browser().get("/authorize", params=request)
+        assert "error=invalid_target" in answer.headers["location"]
 
 
 def test_a_token_request_may_narrow_the_audience_but_not_change_it(own_world: World) -> None:
