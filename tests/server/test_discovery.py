@@ -15,6 +15,7 @@ from authlib.oidc.discovery import OpenIDProviderMetadata
 
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
+from auth_agent.server import registry
 from auth_agent.server.keyring import Keyring
 from auth_agent.server.tables import metadata
 from tests.server.conftest import Build
@@ -104,6 +105,15 @@ def test_registered_origins_may_call_from_a_page(world: World, path: str) -> Non
     assert "access-control-allow-credentials" not in answer.headers
     stranger = world.browser().options(path, headers={**ask, "origin": "https://evil.example"})
     assert "access-control-allow-origin" not in stranger.headers
+
+
+def test_a_removed_websites_origin_may_call_no_more(build: Build) -> None:
+    before, headers = build(), {"origin": "https://shop.example"}
+    answer = before.browser().post("/token", headers=headers)
+    assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+    registry.remove_client(before.database, before.shop.client_id)
+    answer = build().browser().post("/token", headers=headers)
+    assert "access-control-allow-origin" not in answer.headers
 
 
 @pytest.mark.parametrize("path", ["/token", "/userinfo", "/.well-known/jwks.json"])

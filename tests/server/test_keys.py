@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from auth_agent.secret import Secret
-from auth_agent.server import registry
+from auth_agent.server import client_keys, registry
 from auth_agent.server.client_keys import FRESH_FOR, PATIENCE, ClientKeys
 from auth_agent.server.clients import Client
 from auth_agent.server.fetcher import Fetched, FetchRefused
@@ -418,6 +418,8 @@ def test_fetched_keys_are_remembered_and_rotate() -> None:
         keys.of(client, "k-unknown")
     assert web.fetched == 1, "an unknown id soon after a fetch causes no other"
     now[0] = PATIENCE
+    assert keys.of(client, "k-1")
+    assert web.fetched == 1, "a known id causes none while the keys are fresh"
     web.answer = {"keys": [{**PAIR.jwk, "kid": "k-unknown"}]}
     assert keys.of(client, "k-unknown")[0]["kid"] == "k-unknown"
     assert web.fetched == 2
@@ -429,6 +431,22 @@ def test_fetched_keys_are_remembered_and_rotate() -> None:
     assert web.fetched == 3
     client.jwks_uri = None
     assert keys.of(client, "k-1") == []
+
+
+def test_fetched_keys_are_bounded_and_the_latest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_keys, "MOST", 2)
+    web, now = _Web(), [0.0]
+    web.answer = {"keys": [PAIR.jwk]}
+    keys, client = ClientKeys(web, lambda: now[0]), Client.__new__(Client)  # type: ignore[arg-type]
+    client.jwks = None
+    for name in ("a", "b", "c"):
+        client.jwks_uri = f"https://{name}.example/jwks"
+        keys.of(client, "k-1")
+    assert web.fetched == 3
+    for name, fetched in (("c", 3), ("b", 3), ("a", 4)):
+        client.jwks_uri = f"https://{name}.example/jwks"
+        keys.of(client, "k-1")
+        assert web.fetched == fetched
 
 
 @pytest.mark.parametrize(
