@@ -89,6 +89,15 @@ def test_a_document_that_is_not_acceptable_is_refused(
     assert "location" not in answer.headers
 
 
+def test_an_id_that_cannot_be_stored_is_refused(web: tuple[World, _Web]) -> None:
+    world, fetcher = web
+    long = "https://app.example/" + "x" * 236
+    fetcher.document = {**GOOD, "client_id": long}
+    assert _ask(world, long).status_code == 400
+    fetcher.document = {**GOOD, "client_id": long[:-1]}
+    assert _ask(world, long[:-1]).status_code == 200
+
+
 def test_a_document_that_is_away_is_refused(web: tuple[World, _Web]) -> None:
     world, fetcher = web
     for document, status in ((None, 200), (GOOD, 404), ([], 200)):
@@ -100,7 +109,13 @@ def test_a_document_that_is_away_is_refused(web: tuple[World, _Web]) -> None:
     "client_id",
     [
         *("https://app.example", "https://app.example/", "http://app.example/x", ID + "?x"),
-        *("https://[", "https://[x/y", "https://app.example:x/y", "https://u@app.example/x"),
+        *(
+            "http://127.0.0.1/x",
+            "https://[",
+            "https://[x/y",
+            "https://app.example:x/y",
+            "https://u@app.example/x",
+        ),
         *(ID + "#x", "https://app.example/a b", "https://app.example/\u00e9", "https:///x"),
     ],
 )
@@ -108,6 +123,17 @@ def test_other_addresses_are_no_documents(web: tuple[World, _Web], client_id: st
     world, fetcher = web
     assert _ask(world, client_id).status_code == 400
     assert fetcher.fetched == []
+
+
+def test_nobody_makes_the_server_fetch_without_end(build: Build) -> None:
+    world, web = build(client_documents=True, limit_unknown_requests=2), _Web()
+    object.__setattr__(world.context, "fetcher", web)
+    web.document = None
+    assert [_ask(world, f"{ID}/{number}").status_code for number in range(2)] == [400, 400]
+    answer = _ask(world, f"{ID}/2")
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["retry-after"]) <= 61
+    assert len(web.fetched) == 2
 
 
 def test_slow_documents_do_not_take_every_place(web: tuple[World, _Web]) -> None:

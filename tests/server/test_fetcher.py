@@ -121,9 +121,18 @@ def test_the_connection_goes_to_the_address_that_was_checked(web: str) -> None:
         *("file:///etc/passwd", "https://shop.example/#x", "https://shop.example/a b"),
     ],
 )
-def test_only_https(url: str, fetcher: Fetcher) -> None:
-    with pytest.raises(FetchRefused):
-        fetcher.get(url)
+def test_only_https_is_even_looked_up(url: str) -> None:
+    with pytest.raises(FetchRefused, match="address"):
+        Fetcher(loopback_allowed=True, resolve=_nobody_asks).get(url)
+
+
+def test_http_on_a_loopback_host_is_not_looked_up_for_a_public_issuer() -> None:
+    with pytest.raises(FetchRefused, match="not https"):
+        Fetcher(resolve=_nobody_asks).get("http://localhost:1/")
+
+
+def _nobody_asks(_host: str, _port: int) -> list[str]:
+    pytest.fail("the name was looked up")
 
 
 def test_loopback_is_for_loopback_issuers(web: str) -> None:
