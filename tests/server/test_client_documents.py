@@ -157,6 +157,19 @@ def test_slow_documents_do_not_take_every_place(web: tuple[World, _Web]) -> None
     assert _ask(world).status_code == 200
 
 
+def test_a_document_that_has_changed_changes_its_own_client_only(build: Build) -> None:
+    other, moved = "https://other.example/client.json", "https://other.example/new"
+    for callback in ("https://other.example/old", moved):
+        world, web = build(client_documents=True), _Web()
+        object.__setattr__(world.context, "fetcher", web)
+        assert _ask(world).status_code == 200
+        web.document = {**GOOD, "client_id": other, "redirect_uris": [callback]}
+        request = world.request(client_id=other, redirect_uri=callback)
+        assert world.browser().get("/authorize", params=request).status_code == 200
+    uris = {one["client_id"]: one["redirect_uris"] for one in registry.list_clients(world.database)}
+    assert (uris[ID], uris[other]) == ([CALLBACK], [moved])
+
+
 def test_whoever_was_removed_stays_removed(web: tuple[World, _Web]) -> None:
     world, _fetcher = web
     assert _ask(world).status_code == 200
