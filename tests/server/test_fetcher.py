@@ -175,6 +175,20 @@ def test_a_closed_port_is_a_refusal(fetcher: Fetcher) -> None:
         fetcher.get("http://127.0.0.1:1/")
 
 
+def test_places_are_given_back_whatever_comes(web: str, fetcher: Fetcher) -> None:
+    for _ in range(fetching.AT_ONCE + 1):
+        with pytest.raises(FetchRefused, match="large"):
+            fetcher.get(web + "/big")
+    assert fetcher.get(web + "/ok").status == 200
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "0.0.0.0", "fd12::1"])  # noqa: S104
+def test_a_loopback_issuer_reaches_loopback_and_nothing_else_inside(address: str) -> None:
+    fetcher = Fetcher(loopback_allowed=True, resolve=lambda _host, _port: [address])
+    with pytest.raises(FetchRefused, match="not public"):
+        fetcher.get("https://shop.example/")
+
+
 def test_too_many_at_once_are_refused(
     web: str, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

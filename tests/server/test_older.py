@@ -120,6 +120,16 @@ def test_registering_is_off_gated_or_open(build: Build) -> None:
     assert off.context.settings.registers_agents == "off"
 
 
+def test_a_registration_token_cannot_be_guessed(build: Build) -> None:
+    world = build(agent_registration="token", registration_token=Secret("registration-token-1"))
+    browser = world.browser()
+    statuses = [
+        browser.post("/api/register-agent", json=NEW, headers=_bearer("wrong")).status_code
+        for _ in range(6)
+    ]
+    assert statuses == [401] * 5 + [429]
+
+
 def test_five_registrations_an_hour(own_world: World) -> None:
     for number in range(6):
         body = {**NEW, "agent_id": f"agent-{number}"}
