@@ -5,21 +5,18 @@ One client and one TLS context per process (one client per event loop), made whe
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import threading
-import time
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from auth_agent.deadline import deadline, held, seconds_left
 from auth_agent.errors import ServerMisbehaved, ServerUnavailable
 from auth_agent.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     import ssl
 
-    import httpcore2
     import httpx2
     from anyio.lowlevel import RunVar
 
@@ -31,7 +28,6 @@ ATTEMPTS = 2
 
 _lock = threading.Lock()
 _clients: dict[str, httpx2.Client] = {}
-_deadline = threading.local()
 
 
 def exchange(request: HttpRequest) -> HttpResponse:
@@ -45,7 +41,7 @@ def exchange(request: HttpRequest) -> HttpResponse:
                     body = _Body(response)
                     for chunk in response.iter_raw():
                         body.add(chunk)
-                        _seconds_left(TOTAL_SECONDS)
+                        seconds_left()
                     return body.finish()
             except (
                 httpx2.TransportError,
@@ -150,16 +146,6 @@ def _unavailable(request: HttpRequest, error: Exception) -> ServerUnavailable:
     return unavailable
 
 
-@contextlib.contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Every read of this thread through a `deadline_transport` ends within so many seconds."""
-    _deadline.at = time.monotonic() + seconds
-    try:
-        yield
-    finally:
-        _deadline.at = None
-
-
 @functools.cache
 def tls_context() -> ssl.SSLContext:
     """The one context of this process."""
@@ -168,21 +154,15 @@ def tls_context() -> ssl.SSLContext:
     return httpx2.create_ssl_context()  # reads the CA bundle: 20 ms, once
 
 
-def _limits() -> httpx2.Limits:
-    import httpx2  # noqa: PLC0415
-
-    return httpx2.Limits(
-        max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
-    )
-
-
 def _client_options() -> dict[str, Any]:
     import httpx2  # noqa: PLC0415
 
     return {
         "verify": tls_context(),
         "timeout": httpx2.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
-        "limits": _limits(),
+        "limits": httpx2.Limits(
+            max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
+        ),
         "follow_redirects": False,  # credentials go to the endpoint that was configured
     }
 
@@ -192,11 +172,7 @@ def _client() -> httpx2.Client:
         if "client" not in _clients:
             import httpx2  # noqa: PLC0415
 
-            client = _clients["client"] = httpx2.Client(**_client_options())
-            # A proxy from the environment has a transport of its own.
-            for transport in (client._transport, *client._mounts.values()):
-                if isinstance(transport, httpx2.HTTPTransport):
-                    _hold_deadline(transport)
+            _clients["client"] = held(httpx2.Client(**_client_options()))
         return _clients["client"]
 
 
@@ -215,70 +191,6 @@ def _loop_client() -> RunVar[httpx2.AsyncClient | None]:
     from anyio.lowlevel import RunVar  # noqa: PLC0415
 
     return RunVar("auth_agent_client")
-
-
-def _seconds_left(timeout: float | None) -> float:
-    """What this thread's exchange may still take, at most `timeout`."""
-    at = getattr(_deadline, "at", None)
-    limit = TOTAL_SECONDS if timeout is None else timeout
-    if at is None:
-        return limit
-    left: float = at - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("the whole exchange took too long")
-    return min(left, limit)
-
-
-def deadline_transport() -> httpx2.HTTPTransport:
-    """A transport in which every single read ends at the deadline of the whole exchange."""
-    import httpx2  # noqa: PLC0415
-
-    transport = httpx2.HTTPTransport(verify=tls_context(), limits=_limits())
-    _hold_deadline(transport)
-    return transport
-
-
-def _hold_deadline(transport: httpx2.HTTPTransport) -> None:
-    import httpcore2  # noqa: PLC0415
-
-    class Stream(httpcore2.NetworkStream):
-        def __init__(self, stream: httpcore2.NetworkStream) -> None:
-            self._stream = stream
-
-        def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-            return self._stream.read(max_bytes, _seconds_left(timeout))
-
-        def write(self, buffer: bytes, timeout: float | None = None) -> None:
-            self._stream.write(buffer, _seconds_left(timeout))
-
-        def close(self) -> None:
-            self._stream.close()
-
-        def start_tls(
-            self,
-            ssl_context: ssl.SSLContext,
-            server_hostname: str | None = None,
-            timeout: float | None = None,
-        ) -> httpcore2.NetworkStream:
-            left = _seconds_left(timeout)
-            return Stream(self._stream.start_tls(ssl_context, server_hostname, left))
-
-        def get_extra_info(self, info: str) -> Any:
-            return self._stream.get_extra_info(info)
-
-    class Backend(httpcore2.SyncBackend):
-        def connect_tcp(
-            self,
-            host: str,
-            port: int,
-            timeout: float | None = None,
-            local_address: str | None = None,
-            socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-        ) -> httpcore2.NetworkStream:
-            left = _seconds_left(timeout)
-            return Stream(super().connect_tcp(host, port, left, local_address, socket_options))
-
-    transport._pool._network_backend = Backend()
 
 
 def _forget_clients() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from auth_agent.server import registry
+from auth_agent.server import agent_endpoints, registry
+from auth_agent.server.at_once import or_wait
 from tests.server.world import ORIGIN, REAL_ROUNDS, World
 
 
@@ -26,6 +27,31 @@ def test_another_agent_comes_too_late(world: World) -> None:
     assert world.answer(request_id).status_code == 200
     answer = world.answer(request_id, world.rival)
     assert (answer.status_code, answer.json()["error"]) == (409, "already_answered")
+
+
+@pytest.mark.parametrize(
+    ("quicker", "error"), [("agent", "already_answered"), ("visitor", "request_denied")]
+)
+def test_who_is_overtaken_while_proving_itself_is_told(
+    own_world: World, monkeypatch: pytest.MonkeyPatch, quicker: str, error: str
+) -> None:
+    browser = own_world.browser()
+    request_id = own_world.open(browser)
+
+    def slow(*values: Any) -> str:
+        or_wait()  # not on the event loop
+        how = prove(*values)
+        monkeypatch.undo()
+        if quicker == "agent":
+            assert own_world.answer(request_id).status_code == 200
+        else:
+            browser.post("/authorize/cancel", data={"request_id": request_id})
+        return how
+
+    prove = agent_endpoints.prove
+    monkeypatch.setattr(agent_endpoints, "prove", slow)
+    answer = own_world.answer(request_id, own_world.rival)
+    assert (answer.status_code, answer.json()["error"]) == (409, error)
 
 
 @pytest.mark.parametrize("missing", ["request_id", "agent_id", "agent_secret"])

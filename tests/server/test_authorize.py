@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.server.world import ISSUER, REDIRECT, UPSTREAM_PATTERN, World
+from tests.server.world import CHALLENGE, ISSUER, REDIRECT, UPSTREAM_PATTERN, World
 
 
 def _error(world: World, **changes: Any) -> dict[str, list[str]]:
@@ -36,6 +36,9 @@ def _error(world: World, **changes: Any) -> dict[str, list[str]]:
         ({"code_challenge_method": None}, "invalid_request"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"code_challenge": "short"}, "invalid_request"),
+        ({"code_challenge": "x" * 128}, "invalid_request"),
+        ({"code_challenge": CHALLENGE + "\n"}, "invalid_request"),
+        ({"code_challenge": CHALLENGE + "="}, "invalid_request"),
         ({"scope": "openid admin"}, "invalid_scope"),
         ({"scope": " "}, "invalid_scope"),
         ({"prompt": "none"}, "interaction_required"),
@@ -105,6 +108,18 @@ def test_broken_unicode_is_refused(world: World) -> None:
         ("https://127.0.0.1:49152/cb", 400),
         ("http://127.0.0.1:49152@evil.example/cb", 400),
         ("http://127.0.0.1:99999/cb", 400),
+        ("http://127.0.0.1:/cb", 400),
+        ("http://127.0.0.1:49152/cb#", 400),
+        ("http://127.0.0.1:49152/cb#x", 400),
+        ("http://127.0.0.1:49152/CB", 400),
+        ("http://127.0.0.1:49152//cb", 400),
+        ("http://127.0.0.1:49152/./cb", 400),
+        ("http://127.0.0.1:49152/%63b", 400),
+        ("http://127.0.0.1:4915\u0662/cb", 400),
+        ("http://127.0.0.1.:49152/cb", 400),
+        ("http://127.1:49152/cb", 400),
+        ("http://127.0.0.1.evil.example:49152/cb", 400),
+        ("HTTP://127.0.0.1:49152/cb", 400),
     ],
 )
 def test_a_loopback_address_may_come_with_any_port(
@@ -178,6 +193,10 @@ def test_markup_in_names_is_shown_as_text(own_world: World) -> None:
     params = own_world.request(client_id=nasty.client_id, redirect_uri="https://x.example/")
     page = own_world.browser().get("/authorize", params=params).text
     assert "<b>" not in page
+
+
+def test_words_of_a_scope_come_once_each(world: World) -> None:
+    assert world.tokens(scope="openid  email openid ")["scope"] == "openid email"
 
 
 def test_an_agent_is_never_older_than_the_request(world: World) -> None:

@@ -55,7 +55,8 @@ def test_a_code_ends_after_a_minute(world: World) -> None:
     code = world.poll(browser, request_id)["code"]
     world.clock.forward(60)
     assert world.poll(browser, request_id)["error"] == "request_expired"
-    assert world.redeem(code).json()["error"] == "invalid_grant"
+    late = world.redeem(code).json()
+    assert late == {"error": "invalid_grant", "error_description": "The code has expired"}
 
 
 def test_a_missing_request_id_is_400(world: World) -> None:
@@ -86,6 +87,8 @@ def test_a_browser_without_javascript_goes_on_by_a_link(world: World) -> None:
     link = f"/authorize/continue?request_id={request_id}"
     assert f'href="{link}"' in browser.get(link).text
     assert stranger.get(link).status_code == 400
+    for unknown in (link + "x", "/authorize/continue?request_id=req_x", "/authorize/continue"):
+        assert browser.get(unknown).status_code == 400
     world.answer(request_id)
     assert stranger.get(link).status_code == 400
     answer = browser.get(link)
@@ -107,6 +110,10 @@ def test_the_visitor_can_cancel(world: World) -> None:
     assert world.poll(browser, request_id)["error"] == "access_denied"
     late = world.answer(request_id)
     assert (late.status_code, late.json()["error"]) == (409, "request_denied")
+    again = browser.post("/authorize/cancel", data={"request_id": request_id})
+    assert again.headers["location"] == answer.headers["location"]
+    link = f"/authorize/continue?request_id={request_id}"
+    assert browser.get(link).headers["location"] == answer.headers["location"]
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from auth_agent.server import registry
-from auth_agent.server.fetcher import Fetched, FetchRefused
+from auth_agent.server.fetcher import AT_ONCE, Fetched, FetchRefused
 from tests.server.conftest import Build
 from tests.server.world import World
 
@@ -69,6 +71,13 @@ def test_a_website_needs_no_registration(web: tuple[World, _Web]) -> None:
         {"token_endpoint_auth_method": "client_secret_post"},
         {"redirect_uris": ["https://evil.example/callback", CALLBACK]},
         {"redirect_uris": []},
+        {"redirect_uris": ["nonsense"]},
+        {"redirect_uris": [5]},
+        {"redirect_uris": {CALLBACK: 1}},
+        {"grant_types": 5},
+        {"scope": 5},
+        {"redirect_uris": ["https://["]},
+        {"redirect_uris": ["https://app.example:x/callback"]},
         {"redirect_uris": "x"},
         {"scope": "admin"},
         {"client_name": "a\nb"},
@@ -84,6 +93,15 @@ def test_a_document_that_is_not_acceptable_is_refused(
     assert "location" not in answer.headers
 
 
+def test_an_id_that_cannot_be_stored_is_refused(web: tuple[World, _Web]) -> None:
+    world, fetcher = web
+    long = "https://app.example/" + "x" * 236
+    fetcher.document = {**GOOD, "client_id": long}
+    assert _ask(world, long).status_code == 400
+    fetcher.document = {**GOOD, "client_id": long[:-1]}
+    assert _ask(world, long[:-1]).status_code == 200
+
+
 def test_a_document_that_is_away_is_refused(web: tuple[World, _Web]) -> None:
     world, fetcher = web
     for document, status in ((None, 200), (GOOD, 404), ([], 200)):
@@ -92,12 +110,68 @@ def test_a_document_that_is_away_is_refused(web: tuple[World, _Web]) -> None:
 
 
 @pytest.mark.parametrize(
-    "client_id", ["https://app.example", "https://app.example/", "http://app.example/x", ID + "?x"]
+    "client_id",
+    [
+        *("https://app.example", "https://app.example/", "http://app.example/x", ID + "?x"),
+        *(
+            "http://127.0.0.1/x",
+            "https://[",
+            "https://[x/y",
+            "https://app.example:x/y",
+            "https://u@app.example/x",
+        ),
+        *(ID + "#x", "https://app.example/a b", "https://app.example/\u00e9", "https:///x"),
+    ],
 )
 def test_other_addresses_are_no_documents(web: tuple[World, _Web], client_id: str) -> None:
     world, fetcher = web
     assert _ask(world, client_id).status_code == 400
     assert fetcher.fetched == []
+
+
+def test_nobody_makes_the_server_fetch_without_end(build: Build) -> None:
+    world, web = build(client_documents=True, limit_unknown_requests=2), _Web()
+    object.__setattr__(world.context, "fetcher", web)
+    web.document = None
+    assert [_ask(world, f"{ID}/{number}").status_code for number in range(2)] == [400, 400]
+    answer = _ask(world, f"{ID}/2")
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["retry-after"]) <= 61
+    assert len(web.fetched) == 2
+
+
+def test_slow_documents_do_not_take_every_place(web: tuple[World, _Web]) -> None:
+    world, fetcher = web
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(url: str) -> Fetched:
+        begun.release()
+        assert go_on.wait(20)
+        raise FetchRefused("away")
+
+    fetcher.get = slow  # type: ignore[method-assign]
+    with ThreadPoolExecutor(AT_ONCE // 2) as pool:
+        slow_ones = [pool.submit(_ask, world, f"{ID}/{n}") for n in range(AT_ONCE // 2)]
+        for _ in slow_ones:
+            assert begun.acquire(timeout=20)
+        assert _ask(world).status_code == 503
+        go_on.set()
+    assert {each.result().status_code for each in slow_ones} == {400}
+    del fetcher.get  # type: ignore[method-assign]
+    assert _ask(world).status_code == 200
+
+
+def test_a_document_that_has_changed_changes_its_own_client_only(build: Build) -> None:
+    other, moved = "https://other.example/client.json", "https://other.example/new"
+    for callback in ("https://other.example/old", moved):
+        world, web = build(client_documents=True), _Web()
+        object.__setattr__(world.context, "fetcher", web)
+        assert _ask(world).status_code == 200
+        web.document = {**GOOD, "client_id": other, "redirect_uris": [callback]}
+        request = world.request(client_id=other, redirect_uri=callback)
+        assert world.browser().get("/authorize", params=request).status_code == 200
+    uris = {one["client_id"]: one["redirect_uris"] for one in registry.list_clients(world.database)}
+    assert (uris[ID], uris[other]) == ([CALLBACK], [moved])
 
 
 def test_whoever_was_removed_stays_removed(web: tuple[World, _Web]) -> None:

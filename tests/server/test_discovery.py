@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import jwt
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from authlib.oidc.discovery import OpenIDProviderMetadata
 
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
+from auth_agent.server import registry
 from auth_agent.server.keyring import Keyring
 from auth_agent.server.tables import metadata
 from tests.server.conftest import Build
-from tests.server.world import ISSUER, World
+from tests.server.world import ISSUER, REDIRECT, UPSTREAM_PATTERN, VERIFIER, World
 
 
 def test_both_documents_say_the_same(world: World) -> None:
@@ -57,6 +62,33 @@ def test_an_issuer_with_a_path_is_found_in_both_places() -> None:
     app.state.context.close()
 
 
+def test_a_whole_sign_in_under_a_path(build: Build) -> None:
+    issuer = ISSUER + "/auth"
+    world = build(issuer=issuer)
+    browser = world.browser()
+    page = browser.get("/auth/authorize", params=world.request()).text
+    found = UPSTREAM_PATTERN.search(page)
+    assert found
+    assert "/auth/api/check-status" in page
+    assert browser.get(re.search(r'href="(/[^"]+[.]css)"', page)[1]).status_code == 200  # type: ignore[index]
+    world.answer(found[1])
+    answer = browser.post("/auth/authorize/cancel", data={"request_id": found[1]})
+    back = browser.get(answer.headers["location"]).headers["location"]
+    assert answer.headers["location"].startswith("/auth/authorize/continue?")
+    query = parse_qs(urlsplit(back).query)
+    assert query["iss"] == [issuer]
+    form = {
+        "grant_type": "authorization_code",
+        "code": query["code"][0],
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+    }
+    tokens = browser.post("/auth/token", data=form, auth=world.basic()).json()
+    headers = {"authorization": f"Bearer {tokens['access_token']}"}
+    assert browser.get("/auth/userinfo", headers=headers).status_code == 200
+    assert jwt.decode(tokens["id_token"], options={"verify_signature": False})["iss"] == issuer
+
+
 @pytest.mark.parametrize("path", ["/.well-known/jwks.json", "/.well-known/openid-configuration"])
 def test_anybody_may_read_what_is_public(world: World, path: str) -> None:
     answer = world.browser().get(path, headers={"origin": "https://anybody.example"})
@@ -73,6 +105,22 @@ def test_registered_origins_may_call_from_a_page(world: World, path: str) -> Non
     assert "access-control-allow-credentials" not in answer.headers
     stranger = world.browser().options(path, headers={**ask, "origin": "https://evil.example"})
     assert "access-control-allow-origin" not in stranger.headers
+
+
+def test_a_removed_websites_origin_may_call_no_more(build: Build) -> None:
+    before, headers = build(), {"origin": "https://shop.example"}
+    answer = before.browser().post("/token", headers=headers)
+    assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+    registry.remove_client(before.database, before.shop.client_id)
+    answer = build().browser().post("/token", headers=headers)
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/token", "/userinfo", "/.well-known/jwks.json"])
+def test_options_without_an_origin_do_nothing(world: World, path: str) -> None:
+    headers = {"authorization": f"Bearer {world.tokens()['access_token']}"}
+    answer = world.browser().options(path, headers=headers)
+    assert (answer.status_code, answer.content) == (204, b"")
 
 
 @pytest.mark.parametrize("path", ["/api/check-status", "/api/agent/authenticate", "/introspect"])
@@ -113,8 +161,6 @@ def test_a_rotated_key_is_published_before_it_signs(own_world: World) -> None:
     assert fresh in kids
     assert len(kids) == 2
     after = own_world.tokens()["access_token"]
-    import jwt
-
     assert jwt.get_unverified_header(after)["kid"] == fresh
     assert jwt.get_unverified_header(middle)["kid"] != fresh
     for token in (before["access_token"], middle, after):
@@ -172,6 +218,7 @@ def test_the_front_page_says_what_this_is(world: World) -> None:
         ("GET", "/token/", 404),
         ("GET", "/token", 405),
         ("DELETE", "/authorize", 405),
+        ("GET", "/api/auth-requests/%00", 404),
         ("POST", "/api/check-status", 405),
     ],
 )
@@ -203,6 +250,32 @@ def test_broken_forms_are_400(world: World, path: str, body: bytes) -> None:
     answer = world.browser().post(path, content=body, headers=headers, auth=world.basic())
     assert answer.status_code == 400
     assert answer.json()["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"resource": ["https://a.example"] * 65},
+        {f"p{number}": "x" for number in range(65)},
+        {"resource": ["\0"]},
+        {"resource": ["\ud800"]},
+        {"resource": ["x" * 8_193]},
+        {"resource": [["https://a.example"]]},
+        {"resource": [5]},
+        {"client_id": ["x"]},
+        {"grant_type": {"a": "b"}},
+        {"grant_type": 1e999},
+    ],
+)
+def test_json_is_as_bounded_as_a_form(world: World, body: dict[str, Any]) -> None:
+    content = json.dumps({"grant_type": "client_credentials", **body}).replace("Infinity", "1e999")
+    answer = world.browser().post(
+        "/token",
+        content=content,
+        headers={"content-type": "application/json"},
+        auth=(world.agent.agent_id, world.agent.agent_secret.reveal()),
+    )
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
 def test_an_accident_shows_nothing(own_world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from auth_agent.server import registry
+from tests.server.conftest import Build
 from tests.server.world import ISSUER, World
 
 
@@ -30,9 +31,16 @@ def test_userinfo_tells_what_the_token_allows(world: World) -> None:
 
 
 def test_userinfo_wants_a_token(world: World) -> None:
-    answer = world.browser().get("/userinfo")
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == "Bearer"
+    token = world.tokens()["access_token"]
+    for value in (None, "Bearer", "Bearer ", f"Token {token}", f"Basic {token}", token):
+        headers = {} if value is None else {"authorization": value}
+        for method in ("GET", "POST"):
+            answer = world.browser().request(method, "/userinfo", headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+    headers = {"authorization": f"bearer {token}"}
+    assert world.browser().post("/userinfo", headers=headers).status_code == 200
+    assert world.browser().get(f"/userinfo?access_token={token}").status_code == 401
 
 
 def test_userinfo_refuses_what_is_no_access_token(world: World) -> None:
@@ -44,7 +52,20 @@ def test_userinfo_refuses_what_is_no_access_token(world: World) -> None:
         "ES256",
         headers={**jwt.get_unverified_header(tokens["access_token"])},
     )
+    claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    key = world.context.keyring.current().signer(world.clock())
+    other_type = key.sign(claims, "JWT")
+    assert world.userinfo(key.sign(claims, "at+jwt")).status_code == 200
+    unknown_key = jwt.encode(
+        claims,
+        ec.generate_private_key(ec.SECP256R1()),
+        "ES256",
+        headers={"kid": "unknown", "typ": "at+jwt"},
+    )
+    other_issuer = key.sign({**claims, "iss": ISSUER + "x"}, "at+jwt")
+    no_family = key.sign({**claims, "sid": "sid_unknown"}, "at+jwt")
     for wrong in (
+        *(other_type, unknown_key, other_issuer, no_family),
         *(tokens["id_token"], tokens["refresh_token"], "x", "a.b.c", forged, "x" * 20_000),
         f"{header}.{payload}.{signature[::-1]}",
         f"{header}.{payload}.",
@@ -70,6 +91,14 @@ def test_an_expired_access_token_is_inactive(world: World) -> None:
     assert world.introspect(tokens["refresh_token"])["active"] is True
 
 
+def test_an_access_token_outlives_a_shorter_refresh_token(build: Build) -> None:
+    world = build(refresh_token_lifetime=300)
+    tokens = world.tokens()
+    world.clock.forward(300)
+    assert world.introspect(tokens["refresh_token"]) == {"active": False}
+    assert world.introspect(tokens["access_token"])["active"] is True
+
+
 def test_introspection_describes_both_tokens(world: World) -> None:
     tokens = world.tokens()
     now = int(world.clock())
@@ -91,6 +120,16 @@ def test_introspection_describes_both_tokens(world: World) -> None:
         assert found["username"]
 
 
+def test_a_spent_refresh_token_is_inactive_and_ends_the_family_when_revoked(world: World) -> None:
+    spent = world.tokens()["refresh_token"]
+    tokens = world.refresh(spent).json()
+    assert world.introspect(spent) == {"active": False}
+    assert world.introspect(tokens["access_token"])["active"] is True
+    form = {"token": spent}
+    assert world.browser().post("/revoke", data=form, auth=world.basic()).status_code == 200
+    assert world.introspect(tokens["access_token"]) == {"active": False}
+
+
 def test_a_stranger_learns_nothing(world: World) -> None:
     tokens = world.tokens()
     assert world.introspect(tokens["access_token"], world.other) == {"active": False}
@@ -102,8 +141,9 @@ def test_the_owner_of_the_resource_may_ask(own_world: World) -> None:
     api = registry.add_client(
         own_world.database, "API", ["https://x.example/"], resources=["https://api.shop.example"]
     )
-    token = own_world.tokens(resource="https://api.shop.example")["access_token"]
-    assert own_world.introspect(token, api)["active"] is True
+    tokens = own_world.tokens(resource="https://api.shop.example")
+    assert own_world.introspect(tokens["access_token"], api)["active"] is True
+    assert own_world.introspect(tokens["refresh_token"], api) == {"active": False}
 
 
 def test_introspection_wants_an_authenticated_client(world: World) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -25,6 +27,9 @@ def web() -> Iterator[str]:
                 self.send_header("content-length", "0")
                 self.end_headers()
                 return
+            if self.path.startswith("/slow"):
+                self.drip(b"HTTP/1.1 200 OK\r\n" + b"\r\n" * (self.path == "/slow-body"))
+                return
             body = {"/big": b"x" * 70_000, "/host": self.headers["host"].encode()}
             content = body.get(self.path, b"{}")
             self.send_response(200)
@@ -32,6 +37,15 @@ def web() -> Iterator[str]:
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def drip(self, beginning: bytes) -> None:
+            """Never silent for long, and never at an end."""
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.wfile.write(beginning)
+                for number in range(400):
+                    self.wfile.write(b"x-%d: y\r\n" % number)
+                    time.sleep(0.05)
 
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["content-length"]))
@@ -66,6 +80,7 @@ def fetcher() -> Iterator[Fetcher]:
         *("255.255.255.255", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1"),
         *("ff02::1", "2001:db8::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"),
         *("2002:7f00:1::", "2001:0:1::1", "::127.0.0.1", "nonsense", ""),
+        *("fec0::1", "64:ff9b:1::7f00:1", "::ffff:0:7f00:1", "100::1", "4000::1"),
     ],
 )
 def test_these_addresses_are_not_public(address: str) -> None:
@@ -106,9 +121,18 @@ def test_the_connection_goes_to_the_address_that_was_checked(web: str) -> None:
         *("file:///etc/passwd", "https://shop.example/#x", "https://shop.example/a b"),
     ],
 )
-def test_only_https(url: str, fetcher: Fetcher) -> None:
-    with pytest.raises(FetchRefused):
-        fetcher.get(url)
+def test_only_https_is_even_looked_up(url: str) -> None:
+    with pytest.raises(FetchRefused, match="address"):
+        Fetcher(loopback_allowed=True, resolve=_nobody_asks).get(url)
+
+
+def test_http_on_a_loopback_host_is_not_looked_up_for_a_public_issuer() -> None:
+    with pytest.raises(FetchRefused, match="not https"):
+        Fetcher(resolve=_nobody_asks).get("http://localhost:1/")
+
+
+def _nobody_asks(_host: str, _port: int) -> list[str]:
+    pytest.fail("the name was looked up")
 
 
 def test_loopback_is_for_loopback_issuers(web: str) -> None:
@@ -126,10 +150,15 @@ def test_size_is_bounded(web: str, fetcher: Fetcher) -> None:
         fetcher.get(web + "/big")
 
 
-def test_time_is_bounded(web: str, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "DEADLINE", -1.0)
-    with pytest.raises(FetchRefused, match="long"):
-        fetcher.get(web + "/ok")
+@pytest.mark.parametrize("path", ["/slow-head", "/slow-body"])
+def test_time_is_bounded_however_slowly_it_comes(
+    web: str, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(fetching, "DEADLINE", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(FetchRefused, match="Time"):
+        fetcher.get(web + path)
+    assert time.monotonic() - begun < 5
 
 
 def test_the_environments_proxy_is_not_used(
@@ -144,6 +173,20 @@ def test_the_environments_proxy_is_not_used(
 def test_a_closed_port_is_a_refusal(fetcher: Fetcher) -> None:
     with pytest.raises(FetchRefused, match="ConnectError"):
         fetcher.get("http://127.0.0.1:1/")
+
+
+def test_places_are_given_back_whatever_comes(web: str, fetcher: Fetcher) -> None:
+    for _ in range(fetching.AT_ONCE + 1):
+        with pytest.raises(FetchRefused, match="large"):
+            fetcher.get(web + "/big")
+    assert fetcher.get(web + "/ok").status == 200
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "0.0.0.0", "fd12::1"])  # noqa: S104
+def test_a_loopback_issuer_reaches_loopback_and_nothing_else_inside(address: str) -> None:
+    fetcher = Fetcher(loopback_allowed=True, resolve=lambda _host, _port: [address])
+    with pytest.raises(FetchRefused, match="not public"):
+        fetcher.get("https://shop.example/")
 
 
 def test_too_many_at_once_are_refused(

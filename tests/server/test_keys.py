@@ -9,12 +9,16 @@ from typing import Any
 
 import jwt
 import pytest
+from sqlalchemy import select
 
-from auth_agent.server import registry
+from auth_agent.secret import Secret
+from auth_agent.server import client_keys, registry
 from auth_agent.server.client_keys import FRESH_FOR, PATIENCE, ClientKeys
 from auth_agent.server.clients import Client
 from auth_agent.server.fetcher import Fetched, FetchRefused
 from auth_agent.server.public_keys import choose_key, parse_keys, usable_keys
+from auth_agent.server.tables import audit, token_family
+from tests.server.conftest import Build
 from tests.server.keys import JWT_BEARER, Pair
 from tests.server.world import ISSUER, ORIGIN, REDIRECT, World
 
@@ -108,6 +112,17 @@ def test_nothing_but_the_key_signs(keyed: World) -> None:
     assert _redeem(keyed, client_id, good).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, ""])
+def test_a_name_that_nobody_can_have_is_refused(keyed: World, name: str) -> None:
+    answer = keyed.redeem(
+        "ac_unknown",
+        auth=None,
+        client_assertion_type=JWT_BEARER,
+        client_assertion=PAIR.assertion(name, keyed.clock()),
+    )
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
 def test_an_assertion_is_good_once(keyed: World) -> None:
     client_id = keyed.shop.client_id
     assertion = PAIR.assertion(client_id, keyed.clock())
@@ -125,7 +140,7 @@ def test_a_website_proves_itself_in_its_own_way_only(keyed: World) -> None:
     other = keyed.other.client_id
     assert _redeem(keyed, other, PAIR.assertion(other, now)).status_code == 401
     both = _redeem(keyed, client_id, PAIR.assertion(client_id, now), client_secret="x")
-    assert both.status_code in (400, 401)
+    assert both.json()["error"] == "invalid_request"
     mixed = _redeem(keyed, other, PAIR.assertion(client_id, now))
     assert mixed.json()["error"] == "invalid_request"
     kind = _redeem(keyed, client_id, PAIR.assertion(client_id, now), client_assertion_type="x")
@@ -167,7 +182,10 @@ def test_an_agent_signs_instead_of_sending_a_secret(signer: World) -> None:
     assert claims["sub"] == signer.agent.agent_id
 
 
-@pytest.mark.parametrize(("claims", "header"), [*WRONG, ({"request_id": "req_other"}, {})])
+@pytest.mark.parametrize(
+    ("claims", "header"),
+    [*WRONG, ({"request_id": "req_other"}, {}), ({"sub": "agent_other"}, {})],
+)
 def test_a_worthless_approval_is_refused(
     signer: World, claims: dict[str, Any], header: dict[str, Any]
 ) -> None:
@@ -196,8 +214,12 @@ def test_an_approval_is_good_once_and_needs_the_key(signer: World) -> None:
     with_secret = {"agent_id": signer.agent.agent_id, "agent_secret": "ags_x"}
     body = {"request_id": request_id, **with_secret}
     assert signer.browser().post("/api/agent/authenticate", json=body).status_code == 401
-    both = {**body, "agent_assertion": "x"}
-    assert signer.browser().post("/api/agent/authenticate", json=both).status_code == 400
+    for wrong in ({**body, "agent_assertion": "x"}, {**body, "agent_assertion": 5}):
+        assert signer.browser().post("/api/agent/authenticate", json=wrong).status_code == 400
+    del body["agent_secret"]
+    for assertion in (5, ["x"], {}, True):
+        wrong = {**body, "agent_assertion": assertion}
+        assert signer.browser().post("/api/agent/authenticate", json=wrong).status_code == 400
 
 
 def test_a_disabled_agents_key_is_void(own_world: World) -> None:
@@ -207,6 +229,32 @@ def test_a_disabled_agents_key_is_void(own_world: World) -> None:
     request_id = own_world.open(own_world.browser())
     registry.disable_agent(own_world.database, own_world.agent.agent_id)
     assert _approve(own_world, request_id).status_code == 401
+
+
+def test_a_stranger_is_not_told_which_agents_have_keys(signer: World) -> None:
+    request_id = signer.open(signer.browser())
+    nobody = replace(signer, agent=registry.AgentCredentials("agent_unknown", Secret("")))
+    known, unknown = (_approve(world, request_id, STRANGER) for world in (signer, nobody))
+    assert known.status_code == unknown.status_code == 401
+    assert known.content == unknown.content
+
+
+def test_worthless_signatures_are_counted_and_stop_nobody_who_has_the_key(build: Build) -> None:
+    world = build(limit_agent_failures=2, limit_client_failures=2)
+    agent = registry.add_agent(world.database, "k@owner.example", model="m", public_key=PAIR.pem)
+    signer = replace(world, agent=agent)
+    request_id = signer.open(signer.browser())
+    statuses = [_approve(signer, request_id, STRANGER).status_code for _ in range(3)]
+    assert statuses == [401, 401, 429]
+    assert _approve(signer, request_id).status_code == 200
+    site = registry.add_client(world.database, "Keyed", [REDIRECT], jwks=PAIR.jwks)
+    wrong = [STRANGER.assertion(site.client_id, world.clock()) for _ in range(3)]
+    assert [_redeem(world, site.client_id, one).status_code for one in wrong] == [401, 401, 429]
+    good = _redeem(world, site.client_id, PAIR.assertion(site.client_id, world.clock()))
+    assert good.json()["error"] == "invalid_grant"
+    with world.database.read() as connection:
+        refused = select(audit.c.kind).where(audit.c.outcome == "invalid_credentials")
+        assert connection.execute(refused).scalars().all() == ["approval"] * 2
 
 
 def test_an_agent_with_a_secret_has_no_key(own_world: World) -> None:
@@ -242,6 +290,16 @@ def test_an_agent_gets_a_token_for_an_api(own_world: World) -> None:
     assert _api_token(own_world).status_code == 401
 
 
+def test_a_token_for_an_api_leaves_nothing_behind(own_world: World) -> None:
+    token = _api_token(own_world).json()["access_token"]
+    auth = (own_world.agent.agent_id, own_world.agent.agent_secret.reveal())
+    found = own_world.browser().post("/introspect", data={"token": token}, auth=auth).json()
+    assert found["active"] is True
+    own_world.context.sweeper.sweep(own_world.context.now() + 2 * 3_600 + 1)
+    with own_world.database.read() as connection:
+        assert connection.execute(select(token_family)).all() == []
+
+
 def test_the_key_is_as_good_as_the_secret(signer: World) -> None:
     assertion = PAIR.assertion(signer.agent.agent_id, signer.clock(), header={"kid": None})
     proof = {"client_assertion_type": JWT_BEARER, "client_assertion": assertion}
@@ -257,6 +315,11 @@ def test_the_key_is_as_good_as_the_secret(signer: World) -> None:
         ({"resource": "https://api.example/#x"}, "invalid_target"),
         ({"scope": "admin"}, "invalid_scope"),
         ({"scope": "openid"}, "invalid_scope"),
+        ({"scope": " "}, "invalid_scope"),
+        ({"scope": "agent  email"}, "invalid_scope"),
+        ({"scope": "agent\u00a0email"}, "invalid_scope"),
+        ({"model": "  "}, "invalid_request"),
+        ({"model": "a\nb"}, "invalid_request"),
         ({"model": "x" * 201}, "invalid_request"),
     ],
 )
@@ -355,6 +418,8 @@ def test_fetched_keys_are_remembered_and_rotate() -> None:
         keys.of(client, "k-unknown")
     assert web.fetched == 1, "an unknown id soon after a fetch causes no other"
     now[0] = PATIENCE
+    assert keys.of(client, "k-1")
+    assert web.fetched == 1, "a known id causes none while the keys are fresh"
     web.answer = {"keys": [{**PAIR.jwk, "kid": "k-unknown"}]}
     assert keys.of(client, "k-unknown")[0]["kid"] == "k-unknown"
     assert web.fetched == 2
@@ -366,6 +431,22 @@ def test_fetched_keys_are_remembered_and_rotate() -> None:
     assert web.fetched == 3
     client.jwks_uri = None
     assert keys.of(client, "k-1") == []
+
+
+def test_fetched_keys_are_bounded_and_the_latest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_keys, "MOST", 2)
+    web, now = _Web(), [0.0]
+    web.answer = {"keys": [PAIR.jwk]}
+    keys, client = ClientKeys(web, lambda: now[0]), Client.__new__(Client)  # type: ignore[arg-type]
+    client.jwks = None
+    for name in ("a", "b", "c"):
+        client.jwks_uri = f"https://{name}.example/jwks"
+        keys.of(client, "k-1")
+    assert web.fetched == 3
+    for name, fetched in (("c", 3), ("b", 3), ("a", 4)):
+        client.jwks_uri = f"https://{name}.example/jwks"
+        keys.of(client, "k-1")
+        assert web.fetched == fetched
 
 
 @pytest.mark.parametrize(

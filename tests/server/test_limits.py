@@ -107,13 +107,15 @@ def test_guessing_a_websites_secret_ends_after_thirty(build: Build) -> None:
     assert attacker.post("/introspect", data=right).status_code == 200
 
 
-@pytest.mark.parametrize("kind", ["poll", "look", "answer"])
+@pytest.mark.parametrize("kind", ["poll", "look", "answer", "challenge"])
 def test_guessing_request_ids_ends_and_good_ones_go_on(build: Build, kind: str) -> None:
     world = build(limit_unknown_requests=3)
     browser = world.browser()
     request_id = world.open(browser)
 
     def guess(request_id: str) -> Any:
+        if kind == "challenge":
+            return browser.get("/authorize/challenge", params={"request_id": request_id})
         if kind == "poll":
             return browser.get("/api/check-status", params={"request_id": request_id})
         if kind == "look":
@@ -138,6 +140,15 @@ def test_a_family_is_refreshed_sixty_times_an_hour(build: Build) -> None:
     assert world.refresh(tokens["refresh_token"]).status_code == 200
 
 
+def test_nobody_uses_up_the_refreshes_of_others(build: Build) -> None:
+    world = build(limit_refreshes=1)
+    token = world.tokens()["refresh_token"]
+    for _ in range(3):
+        stranger = world.refresh(token, auth=world.basic(world.other))
+        assert stranger.json()["error"] == "invalid_grant"
+    assert world.refresh(token).status_code == 200
+
+
 def test_an_address_has_so_many_pending_requests(build: Build) -> None:
     world = build(limit_pending=3)
     browser = world.browser()
@@ -149,6 +160,9 @@ def test_an_address_has_so_many_pending_requests(build: Build) -> None:
     assert _from(world, "203.0.113.9").get("/authorize", params=world.request()).is_success
     world.answer(opened[0])
     assert world.open(browser)
+    browser.post("/authorize/cancel", data={"request_id": opened[1]})
+    assert world.open(browser)
+    assert browser.get("/authorize", params=world.request()).status_code == 429
     world.clock.forward(600)
     assert world.open(browser)
 
@@ -183,6 +197,10 @@ def test_refusals_are_written_down_but_not_without_end(build: Build) -> None:
         ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
         ("10.0.0.1", "203.0.113.9, nonsense", "10.0.0.1"),
         ("10.0.0.1", "nonsense, 203.0.113.9", "203.0.113.9"),
+        ("10.0.0.1", "nonsense" * 1_000, "10.0.0.1"),
+        ("10.0.0.1", " 203.0.113.9" + " " * 100, "10.0.0.1"),
+        ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("10.0.0.1", "203.0.113.9:5000", "10.0.0.1"),
         ("::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9"),
         ("192.0.2.1", "203.0.113.9", "192.0.2.1"),
     ],

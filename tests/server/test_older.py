@@ -120,6 +120,16 @@ def test_registering_is_off_gated_or_open(build: Build) -> None:
     assert off.context.settings.registers_agents == "off"
 
 
+def test_a_registration_token_cannot_be_guessed(build: Build) -> None:
+    world = build(agent_registration="token", registration_token=Secret("registration-token-1"))
+    browser = world.browser()
+    statuses = [
+        browser.post("/api/register-agent", json=NEW, headers=_bearer("wrong")).status_code
+        for _ in range(6)
+    ]
+    assert statuses == [401] * 5 + [429]
+
+
 def test_five_registrations_an_hour(own_world: World) -> None:
     for number in range(6):
         body = {**NEW, "agent_id": f"agent-{number}"}
@@ -266,6 +276,19 @@ def test_agent_auth_for_another_agent_or_a_website(world: World) -> None:
     assert website.status_code == 200
 
 
+def test_agent_auth_is_for_agents_that_may_sign_in(own_world: World) -> None:
+    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    assert _agent_auth(own_world).status_code == 401
+
+
+def test_agent_auth_opens_no_more_requests_than_a_browser_may(build: Build) -> None:
+    world = build(limit_pending=1)
+    assert _agent_auth(world).status_code == 200
+    answer = _agent_auth(world)
+    assert (answer.status_code, answer.json()["error"]) == (429, "too_many_requests")
+    assert answer.headers["retry-after"] == "600"
+
+
 # Profile
 
 
@@ -290,6 +313,10 @@ def test_the_profile_is_read_and_changed(own_world: World) -> None:
     changed = own_world.browser().put("/api/agents/profile", json=changes, headers=headers)
     assert changed.json()["owner_name"] == "Jane Doe"
     assert changed.json()["model_name"] == "gpt-4-turbo"
+    agents = {row["agent_id"]: row for row in registry.list_agents(own_world.database)}
+    assert agents[own_world.agent.agent_id]["model"] == "gpt-4-turbo"
+    assert agents[own_world.rival.agent_id]["model"] == ""
+    assert agents[own_world.careful.agent_id]["name"] == ""
 
 
 @pytest.mark.parametrize(
@@ -323,6 +350,22 @@ def test_a_websites_token_opens_nothing_of_the_agents(world: World, method: str,
     assert (refused.status_code, refused.json()["error"]) == (403, "insufficient_scope")
     for headers in ({}, _bearer("x"), {"authorization": "Bearer"}):
         assert browser.request(method, path, headers=headers, **body).status_code == 401
+
+
+def test_an_apis_token_opens_nothing_of_the_agents(world: World) -> None:
+    form = {"grant_type": "client_credentials", "resource": "https://api.anywhere.example"}
+    auth = (world.agent.agent_id, world.agent.agent_secret.reveal())
+    token = world.browser().post("/token", data=form, auth=auth).json()["access_token"]
+    answer = world.browser().get("/api/agents/profile", headers=_bearer(token))
+    assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
+
+
+def test_a_websites_token_for_this_server_opens_nothing_either(own_world: World) -> None:
+    odd = registry.add_client(own_world.database, "Odd", [REDIRECT], resources=[ISSUER])
+    code = own_world.code(client_id=odd.client_id, resource=ISSUER)
+    token = own_world.redeem(code, auth=own_world.basic(odd)).json()["access_token"]
+    answer = own_world.browser().get("/api/agents/profile", headers=_bearer(token))
+    assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
 
 
 def test_a_token_for_this_server_is_enough(world: World) -> None:
@@ -373,6 +416,8 @@ def test_events_are_kept_one_by_one_and_in_batches(own_world: World) -> None:
         {"event": "x", "site": 5},
         {"event": "x", "more": ["y" * 5_000, "y" * 5_000]},
         {"events": []},
+        {"events": 5},
+        {"events": {"event": "x"}},
         {"events": ["x"]},
         {"events": [{"event": "x"}] * 101},
     ],
@@ -467,6 +512,32 @@ def test_a_challenge_is_single_use_of_one_agent_and_ends(world: World) -> None:
     assert _confirm(world, headers, late).status_code == 400
     assert "pending" not in _status(world, headers, late["verify_ctx_id"])
     assert _status(world, rival, late["verify_ctx_id"])["error"] == "context_not_found"
+
+
+def test_what_was_never_asked_is_not_known(own_world: World) -> None:
+    headers = _bearer(_own_tokens(own_world)["access_token"])
+    assert _status(own_world, headers, "vctx_unknown")["error"] == "context_not_found"
+    rival = _bearer(_own_tokens(own_world, own_world.rival)["access_token"])
+    _confirm(own_world, rival, _challenge(own_world, rival))
+    client_id, secret = own_world.basic()
+    body = {"agent_id": own_world.agent.agent_id, "client_id": client_id, "client_secret": secret}
+    opened = own_world.browser().post("/api/verify/challenge", json=body)
+    assert opened.status_code == 200
+    # Neither what another agent has proved nor what a website asks is the agent's own.
+    assert _status(own_world, rival)["verified"] is True
+    assert _status(own_world, headers) == {"ok": True, "verified": False}
+    for params in ({}, {"verify_ctx_id": "vctx_unknown"}):
+        answer = own_world.browser().get(
+            "/api/verify/status", params=params, auth=own_world.basic()
+        )
+        assert (answer.status_code, answer.json()["error"]) == (404, "context_not_found")
+
+
+def test_a_disabled_agent_is_not_asked(own_world: World) -> None:
+    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    body = {"agent_id": own_world.agent.agent_id}
+    answer = own_world.browser().post("/api/verify/challenge", json=body, auth=own_world.basic())
+    assert (answer.status_code, answer.json()["error"]) == (404, "agent_not_found")
 
 
 def test_a_website_asks_whether_its_agent_is_alive(world: World) -> None:

@@ -58,6 +58,8 @@ def test_the_environment_is_read() -> None:
         ({"SIGNING_ALGORITHM": "HS256"}, "SIGNING_ALGORITHM"),
         ({"SCOPES": 'a"b'}, "SCOPES"),
         ({"SQLITE_SYNCHRONOUS": "OFF"}, "SQLITE_SYNCHRONOUS"),
+        ({"ISSUER": "https://id.example?x"}, "ISSUER"),
+        ({"ISSUER": "https://id.example/a#b"}, "ISSUER"),
         ({"TRUSTED_PROXIES": "10.0.0.1, proxy.example"}, "TRUSTED_PROXIES"),
         ({"REDIS": "127.0.0.1:6379"}, "REDIS"),
         ({"LIMIT_CALLS": "0"}, "LIMIT_CALLS"),

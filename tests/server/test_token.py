@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote_plus
 
 import jwt
 import pytest
+from sqlalchemy import select
 
 from auth_agent.server import registry
-from tests.server.world import ISSUER, REDIRECT, VERIFIER, World
+from auth_agent.server.at_once import or_wait
+from auth_agent.server.tables import audit
+from tests.server.keys import JWT_BEARER
+from tests.server.world import ISSUER, ORIGIN, REDIRECT, VERIFIER, World
 
 CALLBACK = "http://127.0.0.1:5000/cb"
 
@@ -95,13 +100,24 @@ def test_an_unproved_address_is_left_out(world: World) -> None:
         world.userinfo(tokens["access_token"]).json(),
         world.introspect(tokens["access_token"]),
     ):
-        assert "email" not in claims
+        assert not {"email", "name"} & set(claims)
         assert claims["email_verified"] is False
 
 
 def test_a_resource_becomes_the_audience(world: World) -> None:
     token = world.tokens(resource="https://api.shop.example")["access_token"]
     assert world.verified(token, "https://api.shop.example")["aud"] == "https://api.shop.example"
+
+
+def test_a_website_may_name_itself_but_no_other(world: World) -> None:
+    token = world.tokens(resource=ORIGIN)["access_token"]
+    assert world.verified(token, ORIGIN)["aud"] == ORIGIN
+    both = [ORIGIN, "https://api.shop.example"]
+    assert world.verified(world.tokens(resource=both)["access_token"], ORIGIN)["aud"] == both
+    for wrong in (ORIGIN + "/", ORIGIN + ".evil.example", "http://shop.example", "shop.example"):
+        request = world.request(resource=[ORIGIN, wrong])
+        answer = world.browser().get("/authorize", params=request)
+        assert "error=invalid_target" in answer.headers["location"]
 
 
 def test_a_token_request_may_narrow_the_audience_but_not_change_it(own_world: World) -> None:
@@ -180,6 +196,41 @@ def test_a_removed_website_gets_nothing_more(own_world: World) -> None:
     assert answer.status_code == 400
 
 
+def test_a_removed_websites_requests_are_gone(own_world: World) -> None:
+    browser = own_world.browser()
+    answered, pending = own_world.open(browser), own_world.open(browser)
+    own_world.answer(answered)
+    registry.remove_client(own_world.database, own_world.shop.client_id)
+    assert own_world.poll(browser, answered)["error"] == "request_not_found"
+    assert own_world.answer(pending).status_code == 404
+    assert browser.get(f"/api/auth-requests/{pending}").status_code == 404
+    assert browser.get(f"/authorize/continue?request_id={answered}").status_code == 400
+
+
+def test_every_issue_refusal_and_revocation_is_written_down(own_world: World) -> None:
+    request_id = own_world.open(own_world.browser())
+    own_world.answer(request_id, agent_secret="ags_wrong")
+    code = own_world.code()
+    tokens = own_world.redeem(code).json()
+    again = own_world.refresh(tokens["refresh_token"]).json()
+    own_world.refresh(tokens["refresh_token"])
+    form = {"token": own_world.tokens()["access_token"]}
+    own_world.browser().post("/revoke", data=form, auth=own_world.basic())
+    with own_world.database.read() as connection:
+        rows = connection.execute(select(audit).order_by(audit.c.id)).all()
+    assert again["refresh_token"] not in repr(rows)
+    signed_in = [("approval", "approved"), ("token", "issued")]
+    assert [(row.kind, row.outcome) for row in rows if row.kind not in ("client", "agent")] == [
+        ("approval", "invalid_credentials"),
+        *signed_in,
+        *(("refresh", "issued"), ("reuse", "revoked"), ("token", "refused")),
+        *signed_in,
+        ("revocation", "revoked"),
+    ]
+    assert {row.client_id for row in rows[-8:]} == {own_world.shop.client_id}
+    assert {row.address for row in rows[-8:]} == {"testclient"}
+
+
 # Client authentication
 
 
@@ -220,14 +271,53 @@ def test_a_confidential_client_has_to_prove_itself(world: World) -> None:
     wrong = world.redeem(code, auth=(world.shop.client_id, "wrong"))
     assert unknown.content == wrong.content
     too_long = world.basic()[1] + "x" * 72
-    _refused(world.redeem(code, auth=(world.shop.client_id, too_long)), "invalid_client", 401)
+    long = world.redeem(code, auth=(world.shop.client_id, too_long))
+    _refused(long, "invalid_client", 401)
+    assert "72 bytes" in long.json()["error_description"]
     assert world.redeem(code).status_code == 200
+
+
+def test_a_public_client_shows_nothing_but_its_id(world: World) -> None:
+    public = {"client_id": world.phone.client_id, "auth": None}
+    for more in (
+        {"client_secret": "x"},
+        {"client_assertion": "x"},
+        {"headers": {"authorization": "Bearer x"}},
+    ):
+        _refused(world.redeem("ac_unknown", **public, **more), "invalid_client", 401)
+    _refused(world.redeem("ac_unknown", **public), "invalid_grant")
+
+
+def test_nobody_is_told_which_clients_exist(world: World) -> None:
+    unknown = world.redeem("ac_x", auth=None, client_id="client_unknown")
+    known = world.redeem("ac_x", auth=None, client_id=world.shop.client_id)
+    _refused(unknown, "invalid_client", 401)
+    assert unknown.content == known.content
 
 
 def test_two_ways_at_once_are_refused(world: World) -> None:
     client_id, secret = world.basic()
-    answer = world.redeem(world.code(), client_id=client_id, client_secret=secret)
-    _refused(answer, "invalid_request")
+    code, posted = world.code(), {"client_id": client_id, "client_secret": secret}
+    signed = {"client_assertion_type": JWT_BEARER, "client_assertion": "x"}
+    _refused(world.redeem(code, **posted), "invalid_request")
+    _refused(world.redeem(code, **signed), "invalid_request")
+    _refused(world.redeem(code, auth=None, **posted, **signed), "invalid_request")
+    _refused(world.redeem(code, auth=None, client_secret=secret, **signed), "invalid_request")
+    _refused(world.redeem(code, client_id=world.other.client_id), "invalid_request")
+    assert world.redeem(code, client_id=client_id).status_code == 200
+
+
+def test_the_address_carries_no_parameters(world: World) -> None:
+    code, (client_id, secret) = world.code(), world.basic()
+    query = f"?client_id={client_id}&client_secret={secret}&code={code}"
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+    }
+    _refused(world.browser().post("/token" + query, data=form), "invalid_client", 401)
+    assert world.redeem(code).status_code == 200
 
 
 def test_basic_credentials_are_form_decoded(world: World) -> None:
@@ -239,7 +329,11 @@ def test_basic_credentials_are_form_decoded(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "credentials", ["", "%%%", "bm9jb2xvbg==", base64.b64encode(b"\xff:\xfe").decode(), "YTolMDA="]
+    "credentials",
+    [
+        *("", "%%%", "bm9jb2xvbg==", base64.b64encode(b"\xff:\xfe").decode(), "YTolMDA="),
+        *("JTAwYTp4", base64.b64encode(b"a%ff:x").decode(), "YTp4 YTp4"),
+    ],
 )
 def test_broken_basic_credentials_are_refused(world: World, credentials: str) -> None:
     headers = {"authorization": f"Basic {credentials}"}
@@ -271,6 +365,25 @@ def test_a_reused_refresh_token_ends_the_family(world: World) -> None:
     _refused(world.refresh(second["refresh_token"]), "invalid_grant")
 
 
+def test_two_refreshes_at_the_same_moment_are_a_reuse(
+    own_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read the token as good before either of them rotates it."""
+    tokens, both, take = own_world.tokens(), threading.Barrier(2), own_world.context.limits.take
+
+    def meet(*what: str) -> Any:
+        or_wait()  # not on the event loop
+        both.wait(20)
+        return take(*what)
+
+    monkeypatch.setattr(own_world.context.limits, "take", meet)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: own_world.refresh(tokens["refresh_token"]), range(2)))
+    first, second = sorted(answers, key=lambda answer: answer.status_code)
+    _refused(second, "invalid_grant")
+    assert own_world.introspect(first.json()["access_token"]) == {"active": False}
+
+
 def test_a_wrong_client_does_not_rotate(world: World) -> None:
     tokens = world.tokens()
     answer = world.refresh(tokens["refresh_token"], auth=world.basic(world.other))
@@ -281,6 +394,8 @@ def test_a_wrong_client_does_not_rotate(world: World) -> None:
 def test_the_scope_can_be_narrowed_but_not_widened(world: World) -> None:
     tokens = world.tokens(scope="openid email")
     _refused(world.refresh(tokens["refresh_token"], scope="openid profile"), "invalid_scope")
+    for odd in (" ", "openid  email", "openid\temail", "openid\u00a0email", "openid\n"):
+        _refused(world.refresh(tokens["refresh_token"], scope=odd), "invalid_scope")
     narrow = world.refresh(tokens["refresh_token"], scope="openid").json()
     assert narrow["scope"] == "openid"
     assert "email" not in world.userinfo(narrow["access_token"]).json()

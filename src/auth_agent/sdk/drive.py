@@ -14,9 +14,8 @@ from collections.abc import Callable
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urldefrag
-from urllib.request import getproxies
 
-from auth_agent import transport
+from auth_agent.deadline import deadline, held
 from auth_agent.drive import Running
 from auth_agent.errors import AuthError, ServerMisbehaved
 from auth_agent.sdk import browser
@@ -36,6 +35,7 @@ from auth_agent.sdk.flow import (
 )
 from auth_agent.sdk.quiet import without_queries
 from auth_agent.sdk.unreachable import unavailable
+from auth_agent.transport import tls_context
 from auth_agent.url import normal_origin, url_problem
 from auth_agent.wire import HttpResponse
 
@@ -93,20 +93,17 @@ async def arun(
 
 
 def new_client(timeout: float, url: str = "") -> httpx2.Client:
-    """A client for the website of `url`; every exchange has a deadline (`auth_agent.transport`)."""
+    """A client for the website of `url`; every exchange has a deadline."""
     import httpx2  # noqa: PLC0415
 
-    options: dict[str, Any] = {"timeout": timeout, "base_url": _base(url)}
-    if getproxies():  # these come with a transport of their own
-        return httpx2.Client(verify=transport.tls_context(), **options)
-    return httpx2.Client(transport=transport.deadline_transport(), **options)
+    return held(httpx2.Client(verify=tls_context(), timeout=timeout, base_url=_base(url)))
 
 
 def new_async_client(timeout: float, url: str = "") -> httpx2.AsyncClient:
     """The same for tasks."""
     import httpx2  # noqa: PLC0415
 
-    return httpx2.AsyncClient(verify=transport.tls_context(), timeout=timeout, base_url=_base(url))
+    return httpx2.AsyncClient(verify=tls_context(), timeout=timeout, base_url=_base(url))
 
 
 def _base(url: str) -> str:
@@ -173,7 +170,7 @@ def _fetch(effect: Fetch, client: httpx2.Client) -> HttpResponse:
 
     ends_at = time.monotonic() + effect.seconds
     try:
-        with transport.deadline(effect.seconds), without_queries():
+        with deadline(effect.seconds), without_queries():
             response = client.send(_request(effect, client), **_AS_IT_IS)
             with closing(response):
                 body = _Body(response)

@@ -36,13 +36,14 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
         if self.limits.second_factor:
             text = "This agent needs a code of its owner, which this grant cannot ask for"
             raise OAuth2Error(text, error="unauthorized_client")
-        asked = tuple(dict.fromkeys((self.request.payload.scope or "agent").split()))
+        asked = tuple(dict.fromkeys((self.request.payload.scope or "agent").split(" ")))
         allowed = set(settings.scopes) if self.limits.scopes is None else self.limits.scopes
-        if not asked or not set(asked) <= allowed & set(settings.scopes) - {"openid"}:
+        if not set(asked) <= allowed & set(settings.scopes) - {"openid"}:
             raise InvalidScopeError("The agent may not have this scope")
         self.scope = " ".join(asked)
         self.model = parameters.get("model") or self.limits.model
-        if not self.model or len(self.model) > LONGEST_MODEL or not self.model.isprintable():
+        is_line = self.model.isprintable() and len(self.model) <= LONGEST_MODEL
+        if not self.model.strip() or not is_line:
             raise InvalidRequestError("Send the agent's model in the parameter model")
 
     def generate_token(self, **_more: Any) -> dict[str, Any]:
@@ -63,8 +64,9 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
             access_lifetime=settings.access_token_lifetime,
             id_token_lifetime=settings.id_token_lifetime,
         )
-        # The refresh token is never given out; the family is what revocation ends.
-        self._start(self.request.transaction, issue, self.scope, audience, settings)
+        # The refresh token is never given out; the family is what revocation ends, and it is over
+        # with its one access token.
+        self._start(self.request.transaction, issue, self.scope, audience, issue.access_lifetime)
         return {
             "access_token": sign_access_token(self.key, issue, self.scope),
             "token_type": "Bearer",

@@ -21,6 +21,9 @@ JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LIFETIME = 60  # seconds
 SKEW = 5  # seconds
 LONGEST = 8_192
+LONGEST_NAME = 255  # no client or agent has a longer id
+# The same for a wrong signature and for somebody unknown, who has no key.
+_NOT_SIGNED = "No registered key fits the assertion, or its form is wrong"
 _TYPES = (None, "JWT", "client-authentication+jwt")
 
 
@@ -34,7 +37,8 @@ def claimed_subject(assertion: str) -> str | None:
         subject = _unverified(assertion)[1].get("sub")
     except BadAssertion:
         return None
-    return subject if isinstance(subject, str) else None
+    is_name = isinstance(subject, str) and len(subject) <= LONGEST_NAME and subject.isprintable()
+    return subject if is_name else None
 
 
 def header_of(assertion: str) -> dict[str, Any]:
@@ -48,7 +52,7 @@ def check_assertion(assertion: str, keys: list[Jwk], subject: str, context: Cont
         raise BadAssertion("The assertion's header is not acceptable")
     chosen = choose_key(keys, header.get("kid"), header.get("alg"))
     if chosen is None:
-        raise BadAssertion("No registered key fits the assertion")
+        raise BadAssertion(_NOT_SIGNED)
     try:
         claims = jwt.decode(
             assertion,
@@ -64,7 +68,7 @@ def check_assertion(assertion: str, keys: list[Jwk], subject: str, context: Cont
             },
         )
     except (jwt.PyJWTError, ValueError):
-        raise BadAssertion("The assertion's signature or form is wrong") from None
+        raise BadAssertion(_NOT_SIGNED) from None
     _check_claims(claims, subject, context.settings.issuer, context.clock())
     _use_once(context, subject, claims)
     return claims

@@ -71,11 +71,10 @@ def audience_of(client: Client, parameters: Parameters, issuer: str) -> tuple[st
         if set(parameters.resources) - {issuer}:
             raise OAuth2Error("Use client_credentials for this resource", error="invalid_target")
         return (issuer,)
-    if not set(parameters.resources) <= set(client.resources):
+    origin = origin_of(parameters["redirect_uri"])
+    if not set(parameters.resources) <= {*client.resources, origin}:
         raise OAuth2Error("The resource is not one of this website's", error="invalid_target")
-    if parameters.resources:
-        return tuple(dict.fromkeys(parameters.resources))
-    return (origin_of(parameters["redirect_uri"]),)
+    return tuple(dict.fromkeys(parameters.resources)) or (origin,)
 
 
 def _scope(client: Client, asked: str) -> str:

@@ -29,7 +29,7 @@ def authorize(context: Context, call: Call) -> Answer:
         parameters = from_query(call.query)
         context.documents.learn(context, call, parameters.get("client_id", ""))
     except Refusal as refusal:
-        return _refused(context, refusal.description, refusal.status)
+        return _refused(context, refusal.description, refusal.status, refusal.headers)
     request = OAuthRequest(context.settings.issuer, call, parameters)
     try:
         grant = context.oauth.get_consent_grant(request)
@@ -163,7 +163,7 @@ def _waiting_page(
     origin = origin_of(redirect_uri)
     # A policy has no way to write an IPv6 address; its scheme is the next narrower thing.
     target = origin if "[" not in origin else origin.partition("//")[0]
-    answer = context.pages.page(
+    page = context.pages.page(
         "waiting.html",
         form_targets=f" {target}",
         request_id=request_id,
@@ -171,7 +171,7 @@ def _waiting_page(
         website=website,
         host=host_of(redirect_uri),
     )
-    return Answer(answer.status, answer.body, answer.headers + cookie, answer.content_type)
+    return _with(page, cookie)
 
 
 def _browser(context: Context, call: Call) -> tuple[str, Headers]:
@@ -223,16 +223,21 @@ def _error_redirect(
     return redirect(with_parameters(redirect_uri, parameters))
 
 
-def _refused(context: Context, description: str, status: int = 400) -> Answer:
+def _refused(
+    context: Context, description: str, status: int = 400, headers: Headers = ()
+) -> Answer:
     text = f"{description}. Go back to the website and start again, or tell its owner."
-    return context.pages.error("This sign-in cannot go on", text, status)
+    return _with(context.pages.error("This sign-in cannot go on", text, status), headers)
 
 
 def _too_many(context: Context) -> Answer:
     text = "Too many sign-ins are waiting for an agent at your address. Try again in some minutes."
-    answer = context.pages.error("Please wait", text, 429)
     wait = (("retry-after", str(context.settings.request_lifetime)),)
-    return Answer(answer.status, answer.body, answer.headers + wait, answer.content_type)
+    return _with(context.pages.error("Please wait", text, 429), wait)
+
+
+def _with(answer: Answer, headers: Headers) -> Answer:
+    return Answer(answer.status, answer.body, answer.headers + headers, answer.content_type)
 
 
 def _status_error(error: str, description: str) -> Answer:

@@ -51,15 +51,16 @@ class ClientProof:
             return None
         client_id, secret = _decode_basic(credentials.strip())
         named = request.form.get("client_id", client_id)
-        if "client_secret" in request.form or named != client_id:
-            # RFC 6749 section 2.3: not more than one method in each request.
-            raise InvalidRequestError("Send the client's credentials in one way only")
+        if named != client_id or not {*request.form}.isdisjoint(_PROOFS):
+            raise _in_two_ways()
         return self._proven(request, client_id, secret)
 
     def post(self, _query_client: QueryClient, request: Any) -> Client | None:
         client_id, secret = request.form.get("client_id"), request.form.get("client_secret")
         if client_id is None or secret is None:
             return None
+        if "client_assertion" in request.form:
+            raise _in_two_ways()
         return self._proven(request, client_id, secret)
 
     def private_key_jwt(self, _query_client: QueryClient, request: Any) -> Client | None:
@@ -70,7 +71,7 @@ class ClientProof:
         subject = claimed_subject(assertion)
         named = request.form.get("client_id", subject)
         if "client_secret" in request.form or (subject is not None and named != subject):
-            raise InvalidRequestError("Send the client's credentials in one way only")
+            raise _in_two_ways()
         context = self._server.context
         client = None if subject is None else self._server.query_client(subject)
         try:
@@ -109,6 +110,12 @@ class ClientProof:
 
 def invalid_client(description: str) -> Exception:
     error: Exception = InvalidClientError(description, status_code=401)
+    return error
+
+
+def _in_two_ways() -> Exception:
+    """RFC 6749 section 2.3: not more than one method in each request."""
+    error: Exception = InvalidRequestError("Send the client's credentials in one way only")
     return error
 
 

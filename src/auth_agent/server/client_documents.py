@@ -21,8 +21,8 @@ from .at_once import or_wait
 from .audit import record
 from .call import Call, Refusal
 from .client_metadata import client_metadata
-from .fetcher import FetchRefused
-from .urls import is_loopback_uri, origin_of
+from .fetcher import AT_ONCE, FetchRefused
+from .urls import is_loopback_uri, origin_of, url_problem
 
 if TYPE_CHECKING:
     from .context import Context
@@ -34,8 +34,10 @@ MOST = 1_000
 
 def is_document(client_id: str) -> bool:
     """True for an https URL with a path, the form that such an id has."""
-    parts = urlsplit(client_id) if client_id.startswith("https://") else None
-    return parts is not None and len(parts.path) > 1 and not parts.query
+    if not client_id.startswith("https://") or url_problem(client_id):
+        return False
+    parts = urlsplit(client_id)
+    return len(parts.path) > 1 and not parts.query
 
 
 class ClientDocuments:
@@ -44,6 +46,7 @@ class ClientDocuments:
     def __init__(self) -> None:
         self._read_at: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(AT_ONCE // 2)
 
     def learn(self, context: Context, call: Call, client_id: str) -> None:
         """Reads the document of a client, unless that was done a while ago."""
@@ -54,7 +57,16 @@ class ClientDocuments:
                 return
         or_wait()
         context.limits.take("unknown_requests", call.party)
-        _keep(context, client_id, _read(context, client_id))
+        # Anybody may cause this, and by slow documents at that: the rest of the fetcher's places
+        # is for registered clients.
+        if not self._places.acquire(blocking=False):
+            text = "Too many documents of clients are being read at this moment; try again"
+            raise Refusal(503, "temporarily_unavailable", text)
+        try:
+            columns = _read(context, client_id)
+        finally:
+            self._places.release()
+        _keep(context, client_id, columns)
         with self._lock:
             self._read_at[client_id] = time.monotonic()
             while len(self._read_at) > MOST:
@@ -80,7 +92,8 @@ def _read(context: Context, client_id: str) -> dict[str, Any]:
         {"token_endpoint_auth_method": "none", **body}, context.settings.scopes
     )
     for uri in columns["redirect_uris"]:
-        if not is_loopback_uri(uri) and origin_of(uri) != origin_of(client_id):
+        is_own = url_problem(uri) is None and origin_of(uri) == origin_of(client_id)
+        if not is_own and not is_loopback_uri(uri):
             raise _refused("The client's document names a redirect URI of another origin")
     return columns
 

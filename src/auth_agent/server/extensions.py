@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749.errors import InvalidRequestError
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from .grants import CodeGrant
 
 
+# SHA-256 in base64url (RFC 7636 section 4.2).
+_CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def check_challenge(challenge: str, method: str | None) -> None:
+    """InvalidRequestError unless it is a PKCE challenge of the method S256."""
+    if method != "S256" or not _CODE_CHALLENGE.fullmatch(challenge):
+        raise InvalidRequestError("PKCE is required: send code_challenge and method S256")
+
+
 class S256Challenge(CodeChallenge):  # type: ignore[misc]
     """PKCE with S256 and nothing else, compulsory."""
 
@@ -20,11 +31,9 @@ class S256Challenge(CodeChallenge):  # type: ignore[misc]
     SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
     CODE_CHALLENGE_METHODS = {"S256": CodeChallenge.CODE_CHALLENGE_METHODS["S256"]}  # noqa: RUF012
 
-    def validate_code_challenge(self, grant: CodeGrant, redirect_uri: Any) -> None:
+    def validate_code_challenge(self, grant: CodeGrant, _redirect_uri: Any) -> None:
         data = grant.request.payload.data
-        if "code_challenge" not in data or data.get("code_challenge_method") != "S256":
-            raise InvalidRequestError("PKCE is required: send code_challenge and method S256")
-        super().validate_code_challenge(grant, redirect_uri)
+        check_challenge(data.get("code_challenge", ""), data.get("code_challenge_method"))
 
 
 class IdTokenExtension:

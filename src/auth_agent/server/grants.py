@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .clients import Client
     from .context import Context
     from .oauth import OAuthRequest, OAuthServer
-    from .settings import ServerSettings
 
 
 class Reused(InvalidGrantError):  # type: ignore[misc]
@@ -113,7 +112,7 @@ class Issuing:
         issue: Issue,
         scope: str,
         audience: tuple[str, ...],
-        settings: ServerSettings,
+        refresh_lifetime: int,
     ) -> None:
         row = {
             "id": issue.family_id,
@@ -126,10 +125,10 @@ class Issuing:
             "auth_time": issue.auth_time,
             "refresh_hash": digest(issue.refresh_token.reveal()),
             "refresh_issued_at": self.now,
-            "refresh_expires_at": self.now + settings.refresh_token_lifetime,
+            "refresh_expires_at": self.now + refresh_lifetime,
             "access_expires_at": self.now + issue.access_lifetime,
             "created_at": self.now,
-            "expires_at": self.now + settings.family_lifetime,
+            "expires_at": self.now + self.context.settings.family_lifetime,
         }
         families.start_family(connection, row)
         self._record(connection, "token", "issued", issue.agent.id)
@@ -182,7 +181,8 @@ class CodeGrant(Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
             raise InvalidGrantError("The code has expired")
         lifetime = min(settings.access_token_lifetime, settings.family_lifetime)
         issue = self._issue(code, family_id, access_lifetime=lifetime, nonce=code.nonce)
-        self._start(connection, issue, code.scope, code.audience, settings)
+        refresh_lifetime = settings.refresh_token_lifetime
+        self._start(connection, issue, code.scope, code.audience, refresh_lifetime)
         return issue
 
     def delete_authorization_code(self, code: AuthorizationCode) -> None:
@@ -208,8 +208,9 @@ class RefreshGrant(Issuing, RefreshTokenGrant):  # type: ignore[misc]
         return family
 
     def _validate_token_scope(self, token: Family) -> None:
-        asked = (self.request.payload.scope or "").split()
-        if not set(asked) <= set(token.scope.split()):
+        asked = self.request.payload.scope
+        # Whatever is not single words between single spaces is not among them.
+        if asked and not set(asked.split(" ")) <= set(token.scope.split()):
             raise InvalidScopeError("The scope exceeds what was granted")
 
     def authenticate_user(self, family: Family) -> Issue:

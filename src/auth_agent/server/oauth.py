@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Payload, OAuth2Request
-from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
+from authlib.oauth2.rfc6749.errors import OAuth2Error
 from sqlalchemy import Connection
 
 from .agent_grant import AgentGrant
 from .call import NO_STORE, Answer, Call, json_answer
 from .client_authentication import METHODS, ClientProof
 from .clients import Client, find_client
-from .extensions import IdTokenExtension, S256Challenge
+from .extensions import IdTokenExtension, S256Challenge, check_challenge
 from .grants import CodeGrant, RefreshGrant
 from .parameters import Parameters
 from .token_endpoints import Introspection, Revocation
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["GRANT_TYPES", "METHODS", "OAuthRequest", "OAuthServer"]
 
 
-# SHA-256 in base64url (RFC 7636 section 4.2).
-CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 MOST_CLIENTS = 1_000
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 
@@ -107,10 +104,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
     def checked_challenge(self, parameters: Parameters) -> str:
         """The PKCE challenge of a request that does not come through /authorize."""
         challenge = parameters.get("code_challenge", "")
-        if parameters.get("code_challenge_method") != "S256" or not CODE_CHALLENGE.fullmatch(
-            challenge
-        ):
-            raise InvalidRequestError("PKCE is required: send code_challenge and method S256")
+        check_challenge(challenge, parameters.get("code_challenge_method"))
         return challenge
 
     def save_token(self, token: dict[str, Any], request: OAuthRequest) -> None:

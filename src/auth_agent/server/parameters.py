@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -52,14 +53,7 @@ def from_query(raw: bytes) -> Parameters:
 def from_body(content_type: str, body: bytes) -> Parameters:
     """Parameters of a form or a JSON object; published clients send either."""
     if _is_json(content_type):
-        parameters = Parameters()
-        for name, value in json_object(body).items():
-            values = value if name == _REPEATABLE and isinstance(value, list) else [value]
-            for one in values:
-                if one is not None and not isinstance(one, str):
-                    raise Refusal(400, "invalid_request", "Every parameter has to be a string")
-                parameters.add(name, one or "")
-        return parameters
+        return _from_object(json_object(body))
     if _media_type(content_type) == "application/x-www-form-urlencoded":
         return _from_urlencoded(body).refuse_duplicates()
     raise Refusal(
@@ -67,6 +61,21 @@ def from_body(content_type: str, body: bytes) -> Parameters:
         "invalid_request",
         "Send application/x-www-form-urlencoded or application/json",
     )
+
+
+def _from_object(body: dict[str, Any]) -> Parameters:
+    parameters, count = Parameters(), 0
+    for name, value in body.items():
+        values = value if name == _REPEATABLE and isinstance(value, list) else [value]
+        count += len(values)
+        if count > MOST_PARAMETERS:
+            raise Refusal(400, "invalid_request", f"More than {MOST_PARAMETERS} parameters")
+        for one in values:
+            if one is not None and not isinstance(one, str):
+                raise Refusal(400, "invalid_request", "Every parameter has to be a string")
+            _check_text(one or "")
+            parameters.add(name, one or "")
+    return parameters
 
 
 def json_body(content_type: str, body: bytes) -> dict[str, Any]:
@@ -79,7 +88,9 @@ def json_body(content_type: str, body: bytes) -> dict[str, Any]:
 def json_object(body: bytes) -> dict[str, Any]:
     """A JSON object without repeated names, NUL or broken Unicode."""
     try:
-        value = json.loads(body, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(
+            body, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+        )
     except (ValueError, RecursionError):
         raise Refusal(400, "invalid_request", "The body is not a valid JSON object") from None
     if not isinstance(value, dict):
@@ -100,6 +111,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(_name: str) -> None:
     raise ValueError("NaN and Infinity are not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
 
 
 def _from_urlencoded(raw: bytes) -> Parameters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 
+LONGEST = 64  # characters of an address with spaces around it
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -33,7 +34,7 @@ class Proxies:
             return peer
         nearest = peer
         for text in reversed(forwarded.split(",")):
-            address = _address(text.strip())
+            address = _address(text.strip()) if len(text) <= LONGEST else None
             if address is None:
                 break
             nearest = str(address)

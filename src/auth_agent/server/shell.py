@@ -20,6 +20,7 @@ Handler = Callable[[Context, Call], Answer]
 log = logging.getLogger("auth_agent.server")
 
 _TOO_LARGE = Refusal(413, "invalid_request", "The body is too large")
+_NOT_THERE = Refusal(404, "not_found", "There is nothing at this address")
 _BROKEN = Refusal(500, "server_error", "Something went wrong here; it has been logged")
 _BUSY = Refusal(
     503, "temporarily_unavailable", "The database is busy; try again", (("retry-after", "2"),)
@@ -52,6 +53,8 @@ class Endpoint:
         method = scope["method"]
         headers = _headers(scope)
         try:
+            if "\0" in scope["path"]:
+                raise _NOT_THERE
             body = b""
             if method in _WITH_BODY:
                 body = await _read_body(receive, headers, self._context.settings.max_body)
@@ -84,7 +87,7 @@ class Endpoint:
         return await to_thread.run_sync(self._answer, call)
 
     def _answer(self, call: Call) -> Answer:
-        if self._cors and "origin" in call.headers:
+        if self._cors and ("origin" in call.headers or call.method == "OPTIONS"):
             return self._with_cors(call)
         return self._handled(call)
 
@@ -106,7 +109,7 @@ class Endpoint:
 
     def _with_cors(self, call: Call) -> Answer:
         """Fetch standard; credentials are never allowed, so `*` gives nothing away."""
-        origin = call.headers["origin"]
+        origin = call.headers.get("origin", "")
         allowed = self._cors == "any" or origin in self._context.origins
         preflight = call.method == "OPTIONS"
         answer = Answer(204) if preflight else self._handled(call)

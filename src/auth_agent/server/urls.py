@@ -9,6 +9,9 @@ from functools import lru_cache
 from urllib.parse import urlencode, urlsplit
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\<>\"^`{|}]")
+# What browsers leave as it is; they would decode a percent sign, and a policy (CSP) in which the
+# host is named would end at a semicolon.
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f.:]*:[0-9a-f.:]*")
 _LOOPBACK_URI = re.compile(
     r"(http://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]))(?::\d{1,5})?([/?].*)?"
 )
@@ -54,6 +57,8 @@ def url_problem(url: str) -> str | None:
         return "is not a URL; write it like https://shop.example/callback"
     if parts.scheme not in _DEFAULT_PORTS or not host:
         return "is not an absolute URL; write it like https://shop.example/callback"
+    if not _HOST.fullmatch(host):
+        return "has a host that no browser takes as it is; write letters, digits, dots and dashes"
     if parts.username is not None or parts.password is not None:
         return "holds a user name; remove everything before the @"
     if "#" in url:

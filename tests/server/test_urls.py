@@ -1,0 +1,48 @@
+"""Which addresses are trusted: everything that a browser would read differently is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from auth_agent.server.registry import RegistrationError, check_website
+from auth_agent.server.settings import DEFAULT_SCOPES
+from auth_agent.server.urls import is_loopback_uri
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("shop.example/cb", "//shop.example/cb", "https:///cb", "https://", "https://["),
+        *("javascript:alert(1)", "ftp://shop.example/cb", "http://shop.example/cb"),
+        *("https://user@shop.example/cb", "https://user:pw@shop.example/cb", "https://@x.example/"),
+        *("https://shop.example/cb#", "https://shop.example/#x", "https://shop.example/a b"),
+        *("https://shop.example\\@evil.example/", "https://shop.example/\r\nx: y"),
+        *(
+            "https://shop.example:x/cb",
+            "https://shop.example:99999/cb",
+            "https://sh\u00f6p.example/",
+        ),
+        *("https://shop%2eexample/", "https://shop.example%2fevil/", "https://%65vil.example/"),
+        *("https://shop.example;script-src/", "https://shop.example,evil.example/"),
+        *("https://*.shop.example/", "https://shop'example/", "https://[fe80::1%eth0]/"),
+        *("http://127.0.0.1.evil.example/", "http://localhost.evil.example/", "http://0.0.0.0/"),
+        *("http://localhost@evil.example/", "http://127.0.0.999/", "http://2130706433/"),
+    ],
+)
+def test_an_address_that_is_not_what_it_seems_is_not_registered(uri: str) -> None:
+    with pytest.raises(RegistrationError):
+        check_website("Shop", [uri], DEFAULT_SCOPES, [])
+    assert not is_loopback_uri(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("https://shop.example/cb", "https://shop.example", "https://SHOP.example:8443/cb?a=b"),
+        *("https://xn--shp-una.example/", "https://a_b.example/", "https://shop.example./cb"),
+        *("https://192.0.2.1/", "https://[2001:db8::1]:8443/cb"),
+        *("http://localhost:3000/cb", "http://127.0.0.1/cb", "http://[::1]:5000/cb"),
+    ],
+)
+def test_an_address_that_browsers_take_as_it_is_is_registered(uri: str) -> None:
+    assert check_website("Shop", [uri], DEFAULT_SCOPES, [])["redirect_uris"] == uri
