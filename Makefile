@@ -9,7 +9,7 @@ demo: $(STAMP)  ## A server, a website and an agent that signs in, told step by 
 	@$(BIN)/auth-agent demo
 
 test: $(STAMP)  ## All tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 django: $(STAMP)  ## The Django adapter on the other Djangos that are promised
 	@$(BIN)/python -m tests.djangos

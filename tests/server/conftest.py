@@ -5,6 +5,7 @@ Everything runs twice: on SQLite, and on a PostgreSQL that is started for it.
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,16 +22,19 @@ Build = Callable[..., World]
 NewDatabase = Callable[[], str]
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def backend(request: pytest.FixtureRequest) -> Iterator[Postgres | None]:
-    """The running PostgreSQL; None stands for SQLite."""
-    if request.param == "sqlite":
-        yield None
-        return
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One for all tests, however often they change between the databases."""
     with running_postgres() as url:
         postgres = Postgres(url)
         yield postgres
         postgres.close()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> Postgres | None:
+    """The running PostgreSQL; None stands for SQLite."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres")
 
 
 @pytest.fixture(scope="session")
@@ -41,17 +45,30 @@ def portal() -> Iterator[BlockingPortal]:
 
 
 @pytest.fixture(scope="session")
+def templates(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Postgres | None], tuple[str, dict[str, Any]]]:
+    """Makes a database with people in it, to be copied: hashing their secrets takes a while."""
+
+    @functools.cache
+    def make(backend: Postgres | None) -> tuple[str, dict[str, Any]]:
+        path = tmp_path_factory.mktemp("template") / "auth-agent.db"
+        url = f"sqlite:///{path}" if backend is None else backend.create()
+        database = Database.open(url)
+        database.migrate()
+        people = register(database)
+        database.close()
+        return url, people
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def template(
-    backend: Postgres | None, tmp_path_factory: pytest.TempPathFactory
+    backend: Postgres | None, templates: Callable[[Postgres | None], tuple[str, dict[str, Any]]]
 ) -> tuple[str, dict[str, Any]]:
-    """A database with people in it, to be copied: hashing their secrets takes a while."""
-    path = tmp_path_factory.mktemp("template") / "auth-agent.db"
-    url = f"sqlite:///{path}" if backend is None else backend.create()
-    database = Database.open(url)
-    database.migrate()
-    people = register(database)
-    database.close()
-    return url, people
+    """The URL of the database to be copied, and who is in it."""
+    return templates(backend)
 
 
 @pytest.fixture(scope="session")

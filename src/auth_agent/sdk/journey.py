@@ -50,8 +50,10 @@ class Journey:
             raise self.too_late()
         try:
             return (yield from fetch(request, min(left, self._timeout)))
-        except ServerUnavailable:
-            if (yield from self.seconds_left()) <= 0.05:  # two clocks never agree to the last bit
+        except ServerUnavailable as error:
+            has_a_cause = error.code != ServerUnavailable.default_code
+            # Two clocks never agree to the last bit.
+            if not has_a_cause and (yield from self.seconds_left()) <= 0.05:
                 raise self.too_late() from None
             raise
 
