@@ -41,6 +41,8 @@ from auth_agent.store import Store
 from auth_agent.url import safe_next
 from auth_agent.wire import Cookie, Flow, Outcome, Reply, Visit, join
 
+_EVERYBODY: Any = object()  # not None, which a caller's variable may be by mistake
+
 
 class RelyingParty:
     """A website that lets agents in: its settings, its keys, and what it knows of its server.
@@ -141,30 +143,35 @@ class RelyingParty:
         """Where the button "Sign out" posts to."""
         return f"{self.settings.prefix}/logout"
 
-    def end_sessions(self, *, agent_id: str | None = None, email: str | None = None) -> int:
+    def end_sessions(self, *, agent_id: str = _EVERYBODY, email: str = _EVERYBODY) -> int:
         """Ends every session of an agent or an owner's e-mail, or all of them; says how many.
 
         Effective at the next request on every machine. Raises `SettingsError` where sessions are
-        kept in cookies, which nobody can reach, and `ServerUnavailable` where the store is away.
+        kept in cookies, which nobody can reach, `ServerUnavailable` where the store is away, and
+        `TypeError` for None and the empty string, which must not end everybody's sessions.
         """
         return run(self._end_sessions(agent_id, email))
 
-    async def aend_sessions(self, *, agent_id: str | None = None, email: str | None = None) -> int:
+    async def aend_sessions(self, *, agent_id: str = _EVERYBODY, email: str = _EVERYBODY) -> int:
         """`end_sessions` for tasks."""
         return await arun(self._end_sessions(agent_id, email))
 
-    def _end_sessions(self, agent_id: str | None, email: str | None) -> Flow[int]:
+    def _end_sessions(self, agent_id: str, email: str) -> Flow[int]:
         if self._store is None:
             raise SettingsError(["AUTH_AGENT_SESSION_STORE must be redis://… to end sessions"])
-        if agent_id is not None and email is not None:
+        given = [whose for whose in (agent_id, email) if whose is not _EVERYBODY]
+        if len(given) > 1:
             raise TypeError("end_sessions takes an agent_id or an email, not both")
-        if agent_id is not None:
-            ended = yield from self._store.end("agent", agent_id)
-        elif email is not None:
-            ended = yield from self._store.end("email", email.casefold())
-        else:
+        if not all(isinstance(whose, str) and whose for whose in given):
+            raise TypeError("agent_id and email are text; without either all sessions are ended")
+        if not given:
             ended = yield from self._store.end("all")
-        log_event("ended", cause="end_sessions", agent=agent_id, sessions=ended)
+        elif agent_id is not _EVERYBODY:
+            ended = yield from self._store.end("agent", agent_id)
+        else:
+            ended = yield from self._store.end("email", email.casefold())
+        agent = agent_id if agent_id is not _EVERYBODY else None
+        log_event("ended", cause="end_sessions", agent=agent, sessions=ended)
         return ended
 
     def _enter_with_token(self, visit: Visit, authorization: str) -> Outcome | Flow[Outcome]:

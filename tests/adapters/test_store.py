@@ -433,6 +433,14 @@ class TestEndSessions:
         assert anyio.run(main) == 1
         assert site.agent is None
 
+    @pytest.mark.parametrize("name", ["agent_id", "email"])
+    @pytest.mark.parametrize("value", [None, "", 7])
+    def test_a_variable_that_is_empty_ends_nobody(self, site, name, value):
+        site.sign_in()
+        with pytest.raises(TypeError, match="all sessions"):
+            site.relying_party.end_sessions(**{name: value})
+        assert site.agent is not None
+
     def test_needs_a_store(self, make_site):
         with pytest.raises(SettingsError, match="AUTH_AGENT_SESSION_STORE"):
             make_site(session_store="cookie").relying_party.end_sessions()
