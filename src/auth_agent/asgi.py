@@ -13,10 +13,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from auth_agent.agent import Agent
 from auth_agent.drive import aclose, arun
-from auth_agent.errors import SettingsError
-from auth_agent.gate import Entry, RelyingParty
+from auth_agent.gate import Entry, RelyingParty, agent_of
 from auth_agent.reply import FOR_SHARED_CACHES
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
@@ -62,17 +60,6 @@ class AsgiVisit(Visit):
             values = [value for found, value in self._headers if found == wanted]
             value = (b"; " if name == "cookie" else b", ").join(values)
         return value.decode("latin-1")
-
-
-def agent_of(scope: Scope) -> Agent | None:
-    """The agent; caches then know that the response depends on it, also where there is none.
-
-    Raises `SettingsError` where the middleware has not seen the request.
-    """
-    entry = scope.get("auth_agent.entry")
-    if not isinstance(entry, Entry):
-        raise SettingsError(["AuthAgentMiddleware is missing: app = AuthAgentMiddleware(app)"])
-    return entry.look()
 
 
 class AuthAgentMiddleware:

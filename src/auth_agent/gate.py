@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -258,3 +258,14 @@ class Entry:
             finished = link_headers(finished, f'<{login_path}>; rel="login"')
         cookies = tuple(cookies)
         return cookie_headers(finished, cookies) if cookies else finished
+
+
+def agent_of(request: Mapping[str, Any]) -> Agent | None:
+    """The agent of a scope or an environ; caches then know that the response depends on it.
+
+    Raises `SettingsError` where the middleware has not seen the request.
+    """
+    entry = request.get("auth_agent.entry")
+    if not isinstance(entry, Entry):
+        raise SettingsError(["AuthAgentMiddleware is missing: app = AuthAgentMiddleware(app)"])
+    return entry.look()

@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from auth_agent.agent import Agent
 from auth_agent.drive import run
-from auth_agent.errors import SettingsError
-from auth_agent.gate import Entry, RelyingParty
+from auth_agent.gate import Entry, RelyingParty, agent_of
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
 from auth_agent.wire import Cookie, Pass, Reply, Visit
@@ -25,6 +23,7 @@ from auth_agent.wire import Cookie, Pass, Reply, Visit
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+__all__ = ["AuthAgentMiddleware", "Entry", "WsgiVisit", "agent_of", "body_reader", "send_reply"]
 
 _NO_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")  # PEP 3333
 
@@ -53,17 +52,6 @@ class WsgiVisit(Visit):
         key = name.upper().replace("-", "_")
         value: str | None = self._environ.get(key if key in _NO_PREFIX else f"HTTP_{key}")
         return value
-
-
-def agent_of(environ: WSGIEnvironment) -> Agent | None:
-    """The agent; caches then know that the response depends on it, also where there is none.
-
-    Raises `SettingsError` where the middleware has not seen the request.
-    """
-    entry = environ.get("auth_agent.entry")
-    if not isinstance(entry, Entry):
-        raise SettingsError(["AuthAgentMiddleware is missing: app = AuthAgentMiddleware(app)"])
-    return entry.look()
 
 
 class AuthAgentMiddleware:
