@@ -201,8 +201,8 @@ def test_nobody_writes_headers_through_an_address(hosts: list[MailHost]) -> None
     with pytest.raises(ValueError, match="CR or LF"):
         mailing.send(where, Mail("a@b.example\nBcc: all@b.example", "s", "t"))
     mailing.send(where, Mail("all@b.example,x@c.example", "s", "t"))
-    assert [line for line in host.said if line.lower().startswith("rcpt")] == [
-        'rcpt TO:<"all@b.example,x"@c.example>'
+    assert [line.lower() for line in host.said if line.lower().startswith("rcpt")] == [
+        'rcpt to:<"all@b.example,x"@c.example>'
     ]
 
 
@@ -228,8 +228,9 @@ def test_letters_before_the_at_need_smtputf8(
     assert outbox.can_reach(letter.to)
     outbox.post(letter)
     outbox.close()
-    assert "rcpt TO:<jürgen@owner.example>" in host.said
-    assert any("SMTPUTF8" in line for line in host.said if line.startswith("mail FROM"))
+    said = [line.lower() for line in host.said]  # Python's releases differ
+    assert "rcpt to:<jürgen@owner.example>" in said
+    assert any("smtputf8" in line for line in said if line.startswith("mail from"))
     assert "To: jürgen@owner.example" in host.said
     assert "Your code is 123456" in host.said
 

@@ -123,7 +123,7 @@ class Database:
     def close(self) -> None:
         """Closes every connection of the pool."""
         if self._quick is not None:
-            self._quick.connection.close()
+            self._quick.close()
             self._quick = None
         self.engine.dispose()
 

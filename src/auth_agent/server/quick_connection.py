@@ -44,6 +44,11 @@ class QuickConnection(AbstractContextManager[None]):
         self._holder = None
         self._lock.release()
 
+    def close(self) -> None:
+        """Ends the connection itself: in a pool that was replaced it would live on."""
+        self.connection.detach()
+        self.connection.close()
+
     @contextmanager
     def begin_nested(self) -> Iterator[None]:
         """A part of the transaction that may fail alone."""
