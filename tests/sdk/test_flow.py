@@ -10,11 +10,14 @@ from auth_agent import AuthError, ServerMisbehaved, ServerUnavailable
 from auth_agent.sdk import approval
 from auth_agent.sdk.answers import asked_wait
 from auth_agent.sdk.consent import Wishes
+from auth_agent.sdk.flow import Wait
+from auth_agent.sdk.journey import Journey
 from auth_agent.sdk.options import Options
 from auth_agent.sdk.page import excerpt, request_ids
+from auth_agent.sdk.retry import insist
 from auth_agent.sdk.sign_in import sign_in
 from auth_agent.secret import Secret
-from auth_agent.wire import HttpResponse
+from auth_agent.wire import HttpRequest, HttpResponse
 from tests.sdk.internet import Internet, as_json, html, to
 
 ISSUER = "https://id.example"
@@ -335,3 +338,21 @@ def test_an_approval_by_key_is_good_for_one_request_at_one_website(agent_key):
         "origin": SHOP,
     }
     assert all(b"ags_1" not in request.body for request in internet.requests)
+
+
+def test_what_kept_failing_is_told_even_when_the_wait_took_too_long():
+    """A busy machine sleeps longer than it was asked to."""
+    url = "https://auth.example/userinfo"
+
+    class Sluggish(Internet):
+        def perform(self, effect):
+            if isinstance(effect, Wait):
+                self.now += 10
+            return super().perform(effect)
+
+    internet = Sluggish({url: ServerUnavailable("no such name", code="dns_failed")})
+    journey = Journey(ends_at=5.0, timeout=1.0)
+    with pytest.raises(ServerUnavailable) as caught:
+        internet.run(insist(journey, HttpRequest("GET", url)))
+    assert caught.value.code == "dns_failed"
+    assert len(internet.requests) == 1

@@ -10,6 +10,7 @@ from auth_agent.url import url_problem
 from auth_agent.wire import HttpRequest, HttpResponse
 
 MAX_HOPS = 20
+TOO_LATE = "timeout"
 _PAGE = ("Accept", "text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8")
 SIGN_IN = "The sign-in took too long; try again, or allow more time with `within`."
 _URL_CHARACTERS = "/:?#[]@!$&'()*+,;=%~-._"
@@ -64,7 +65,7 @@ class Journey:
         yield from wait(seconds)
 
     def too_late(self) -> AuthError:
-        return AuthError(self._too_late, code="timeout", status_code=504)
+        return AuthError(self._too_late, code=TOO_LATE, status_code=504)
 
 
 def redirect_target(url: str, response: HttpResponse) -> str | None:

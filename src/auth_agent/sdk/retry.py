@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.sdk.answers import asked_wait, is_busy
 from auth_agent.sdk.flow import Flow
-from auth_agent.sdk.journey import Journey
+from auth_agent.sdk.journey import TOO_LATE, Journey
 from auth_agent.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
@@ -42,13 +42,17 @@ def insist(
     )
     retrying.begin()
     state = tenacity.RetryCallState(retrying, None, (), {})
+    failure: AuthError | None = None
     while True:
         decided = retrying.iter(state)
         if isinstance(decided, tenacity.DoAttempt):
             try:
                 built = request if isinstance(request, HttpRequest) else (yield from request())
                 state.set_result((yield from journey.send(built)))
-            except AuthError:
+            except AuthError as known:
+                if failure is not None and known.code == TOO_LATE:
+                    raise failure from None  # it says more than that the time is up
+                failure = known
                 kind, error, trace = sys.exc_info()
                 assert kind is not None  # noqa: S101  # mypy: an error is being handled
                 assert error is not None  # noqa: S101
