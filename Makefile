@@ -18,7 +18,7 @@ check: $(STAMP)  ## Style, types and layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --config pyproject.toml
+	@$(BIN)/lint-imports
 
 format: $(STAMP)  ## Put the code into the project's style
 	@$(BIN)/ruff check --fix .
