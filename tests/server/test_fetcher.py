@@ -114,6 +114,23 @@ def test_the_connection_goes_to_the_address_that_was_checked(web: str) -> None:
     fetcher.close()
 
 
+def test_a_name_service_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "DEADLINE", 0.3)
+    awake = threading.Event()
+
+    def hang(_host: str, _port: int) -> list[str]:
+        awake.wait(20)
+        return ["127.0.0.1"]
+
+    fetcher = Fetcher(loopback_allowed=True, resolve=hang)
+    started = time.monotonic()
+    with pytest.raises(FetchRefused, match="name service does not answer"):
+        fetcher.get("https://shop.example/")
+    assert time.monotonic() - started < 5
+    awake.set()
+    fetcher.close()
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -12,12 +12,13 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx2
 
-from auth_agent.deadline import deadline, held
+from auth_agent.deadline import deadline, held, seconds_left
 from auth_agent.transport import tls_context
 
 from .at_once import or_wait
@@ -55,6 +56,8 @@ class Fetcher:
     ) -> None:
         self._loopback_allowed = loopback_allowed
         self._resolve = resolve or _addresses
+        # The system's resolver has time-outs of its own, longer ones than ours.
+        self._lookups = futures.ThreadPoolExecutor(AT_ONCE, "auth-agent-names")
         self._tls = tls
         self._client: httpx2.Client | None = None
         self._making = threading.Lock()
@@ -75,6 +78,7 @@ class Fetcher:
         return None
 
     def close(self) -> None:
+        self._lookups.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
             self._client.close()
 
@@ -116,7 +120,10 @@ class Fetcher:
             answer.close()
 
     def _checked(self, host: str, port: int) -> str:
-        addresses = self._resolve(host, port)
+        try:
+            addresses = self._lookups.submit(self._resolve, host, port).result(seconds_left())
+        except futures.TimeoutError:
+            raise FetchRefused("the name service does not answer in time") from None
         if not addresses:
             raise FetchRefused("the name has no address")
         for address in addresses:
