@@ -437,3 +437,12 @@ def test_of_many_answers_one_agent_wins(own_world: World) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda agent: own_world.answer(request_id, agent), who))
     assert sorted(a.status_code for a in answers) == [200] * 4 + [409] * 4
+
+
+def test_two_authorization_headers_are_refused(world: World) -> None:
+    token = world.tokens()["access_token"]
+    headers = [("authorization", f"Bearer {token}"), ("authorization", "Bearer other")]
+    for sent in (headers, headers[::-1], headers[:1] * 2):
+        answer = world.browser().get("/userinfo", headers=sent)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert world.userinfo(token).status_code == 200

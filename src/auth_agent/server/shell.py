@@ -21,6 +21,7 @@ log = logging.getLogger("auth_agent.server")
 
 _TOO_LARGE = Refusal(413, "invalid_request", "The body is too large")
 _NOT_THERE = Refusal(404, "not_found", "There is nothing at this address")
+_TWICE = Refusal(400, "invalid_request", "The Authorization header is given more than once")
 _BROKEN = Refusal(500, "server_error", "Something went wrong here; it has been logged")
 _BUSY = Refusal(
     503, "temporarily_unavailable", "The database is busy; try again", (("retry-after", "2"),)
@@ -51,8 +52,8 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
-        headers = _headers(scope)
         try:
+            headers = _headers(scope)
             if "\0" in scope["path"]:
                 raise _NOT_THERE
             body = b""
@@ -124,12 +125,17 @@ class Endpoint:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """ASGI writes names in lower case; of a repeated header the first counts, or they add up."""
+    """ASGI writes names in lower case; of a repeated header the first counts, or they add up.
+
+    Of two credentials a proxy may have looked at the other one, so that they are refused.
+    """
     found: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         if name in _JOINED and name in found:
             found[name] += _JOINED[name] + value
+        elif name == "authorization" and name in found:
+            raise _TWICE
         else:
             found.setdefault(name, value)
     return found
