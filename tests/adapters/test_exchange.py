@@ -254,8 +254,8 @@ def test_those_who_wait_hear_of_a_failure(provider):
     assert len(anyio.run(main)) == 20
 
 
-def test_what_was_asked_for_arrives_although_the_one_who_asked_is_cancelled(provider):
-    """A visitor who hangs up spoils it neither for the others nor for himself."""
+def slow_exchange(provider):
+    """A flow that several join; events for when the server was asked, and may answer."""
     asked, go_on = threading.Event(), threading.Event()
 
     def slow(handler):
@@ -267,6 +267,13 @@ def test_what_was_asked_for_arrives_although_the_one_who_asked_is_cancelled(prov
 
     def flow():
         return join("key", lambda: send(HttpRequest("GET", f"{provider.issuer}/slow")))
+
+    return flow, asked, go_on
+
+
+def test_what_was_asked_for_arrives_although_the_one_who_asked_is_cancelled(provider):
+    """A visitor who hangs up spoils it neither for the others nor for himself."""
+    flow, asked, go_on = slow_exchange(provider)
 
     async def main():
         statuses = []
@@ -297,17 +304,7 @@ def test_what_was_asked_for_arrives_although_the_one_who_asked_is_cancelled(prov
 
 def test_a_task_that_is_killed_takes_nothing_with_it(provider):
     """Django cancels the task itself, not a scope of it."""
-    asked, go_on = threading.Event(), threading.Event()
-
-    def slow(handler):
-        asked.set()
-        assert go_on.wait(10)
-        begin(handler, b"Content-Length: 2", b"", b"ok")
-
-    provider.answers["/slow"] = slow
-
-    def flow():
-        return join("key", lambda: send(HttpRequest("GET", f"{provider.issuer}/slow")))
+    flow, asked, go_on = slow_exchange(provider)
 
     async def main():
         leader = asyncio.create_task(drive.arun(flow()))
