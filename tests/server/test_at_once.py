@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from auth_agent.server import Database, registry
 from auth_agent.server.at_once import WouldWait, happened, is_trying, or_wait
-from auth_agent.server.tables import audit, client, signing_key
+from auth_agent.server.tables import audit, client, signing_key, spent_refresh_token
+from auth_agent.server.writes import Write
 from tests.server.conftest import Build
 from tests.server.world import World
 
@@ -74,6 +76,22 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
         assert not connection.execute(select(audit).where(audit.c.kind == "x")).all()
 
 
+def test_a_commit_that_fails_leaves_no_transaction_open(database: Database) -> None:
+    """A family without its website is noticed at the end only, when SQLite is told to wait."""
+    with pytest.raises(sqlite3.IntegrityError):
+        _break_a_reference_at_once(database)
+    _write_at_once(database)
+    with database.read() as connection:
+        assert not connection.execute(select(spent_refresh_token)).all()
+
+
+def test_a_write_hands_on_only_what_the_driver_takes_as_it_stands(database: Database) -> None:
+    """SQLite knows no booleans: SQLAlchemy would have to translate."""
+    write = Write(insert(client), ["id", "upstream_compat"])
+    with database.begin() as connection, pytest.raises(TypeError, match="upstream_compat"):
+        write.run(connection, {"id": "x", "upstream_compat": True})
+
+
 def test_a_part_of_a_transaction_may_fail_alone(database: Database) -> None:
     def fail(connection: Any) -> None:
         with connection.begin_nested():
@@ -123,6 +141,12 @@ def test_with_full_syncs_nothing_is_written_on_the_loop(build: Build) -> None:
     world = build(sqlite_synchronous="FULL")
     assert not world.database.is_quick
     assert world.tokens()
+
+
+def _break_a_reference_at_once(database: Database) -> None:
+    with database.at_once(), database.begin() as connection:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        connection.exec_driver_sql("INSERT INTO spent_refresh_token VALUES ('x', 'no family')")
 
 
 def _write_at_once(database: Database) -> None:
