@@ -21,6 +21,8 @@ from .quick_connection import QuickConnection
 
 HEAD = "0010"
 _MIGRATING = 0x61757468  # any number that nobody else locks
+# 16 MiB: a checkpoint waits for the disk, and copies a page that was written often only once.
+_CHECKPOINT_PAGES = 4_000
 
 
 class Database:
@@ -166,6 +168,7 @@ def _sqlite_set_up(synchronous: str) -> Callable[[Any, Any], None]:
         cursor = connection.cursor()
         cursor.execute("PRAGMA busy_timeout = 10000")
         cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         cursor.execute(f"PRAGMA synchronous = {synchronous}")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
