@@ -13,7 +13,7 @@ from auth_agent.asgi import AsgiVisit
 from auth_agent.errors import SettingsError
 from auth_agent.gate import Entry
 from auth_agent.url import quote_path
-from auth_agent.wire import Cookie, Reply, Visit
+from auth_agent.wire import Reply, Visit
 from auth_agent.wsgi import WsgiVisit
 
 
@@ -108,13 +108,11 @@ class ReplyResponse(HttpResponse):
         yield
 
 
-def finish(
-    response: HttpResponseBase, entry: Entry, cookies: tuple[Cookie, ...]
-) -> HttpResponseBase:
+def finish(response: HttpResponseBase, entry: Entry) -> HttpResponseBase:
     """The application's response with what the core has to add; its body is never touched."""
     names = ("Vary", "Cache-Control", "Content-Type", "Link")
     told = [(name, response[name]) for name in names if name in response]
-    write_headers(response, entry.finish(told, cookies))
+    write_headers(response, entry.finish(told))
     return response
 
 

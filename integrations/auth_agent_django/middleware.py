@@ -53,7 +53,7 @@ class AuthAgentMiddleware:
         if isinstance(outcome, Reply):
             return ReplyResponse(outcome, visit.method)
         entry = self._attach(request, visit, outcome)
-        return finish(self.get_response(request), entry, outcome.cookies)
+        return finish(self.get_response(request), entry)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         visit = visit_of(request)
@@ -63,8 +63,8 @@ class AuthAgentMiddleware:
         if isinstance(outcome, Reply):
             return ReplyResponse(outcome, visit.method)
         entry = self._attach(request, visit, outcome)
-        return finish(await self.get_response(request), entry, outcome.cookies)
+        return finish(await self.get_response(request), entry)
 
     def _attach(self, request: Any, visit: Visit, outcome: Pass) -> Entry:
-        entry = request.auth_agent_entry = Entry(self.relying_party, visit, outcome.agent)
+        entry = request.auth_agent_entry = Entry(self.relying_party, visit, outcome)
         return entry

@@ -14,7 +14,7 @@ from auth_agent.errors import SettingsError
 from auth_agent.gate import Entry, RelyingParty
 from auth_agent.guard import check_view, remember
 from auth_agent.policy import Requirement
-from auth_agent.wire import Reply
+from auth_agent.wire import Pass, Reply
 from auth_agent.wsgi import WsgiVisit
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -75,7 +75,7 @@ def _read_entry() -> Entry:
     """
     entry: Entry | None = request.environ.get("auth_agent.entry")
     if entry is None:
-        entry = Entry(_relying_party(), WsgiVisit(request.environ), None)
+        entry = Entry(_relying_party(), WsgiVisit(request.environ), Pass(None))
     entry.read = True
     return entry
 

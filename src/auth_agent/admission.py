@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from auth_agent.agent import Agent
+from auth_agent.agent import Agent, copied
 from auth_agent.challenge import challenge, forbid, is_preflight, reject
 from auth_agent.errors import SignInRefused
 from auth_agent.events import log_event
@@ -38,11 +38,11 @@ class Admission:
         self._is_welcome = site.hooks.is_welcome
         self._has_rules = bool(self._settings.allow_models or self._settings.deny_agents)
         self._protects = bool(self._settings.protect)
-        self._lets_all_pass = not (self._has_rules or self._protects) and self._is_welcome is None
+        self.lets_all_pass = not (self._has_rules or self._protects) and self._is_welcome is None
 
     def admit(self, visit: Visit, agent: Agent | None) -> Outcome | Flow[Outcome]:
         """At once, unless the website itself wants to be asked."""
-        if self._lets_all_pass:
+        if self.lets_all_pass:
             return Pass(agent)
         if agent is None or self._is_welcome is None:
             return self.decide(visit, agent)
@@ -93,6 +93,7 @@ class Admission:
 
     def _ask(self, visit: Visit, agent: Agent, is_welcome: Callable[[Agent], Any]) -> Flow[Outcome]:
         """Whom the website's function does not call welcome is nobody here."""
+        agent = copied(agent)  # what the function writes into the claims is for this request alone
         welcome = yield from call(is_welcome, agent)
         if welcome is True or self._refuse(visit, agent, NOT_WELCOME) is None:
             return self.decide(visit, agent)

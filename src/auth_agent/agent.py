@@ -34,10 +34,10 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
 
 def copied(agent: Agent) -> Agent:
     """The same agent for one request: what it writes into the claims is not the next one's."""
-    claims = {
-        name: _copied(value) if isinstance(value, (dict, list)) else value
-        for name, value in agent.claims.items()
-    }
+    claims = {**agent.claims}
+    for name, value in claims.items():
+        if isinstance(value, (dict, list)):
+            claims[name] = _copied(value)
     return msgspec.structs.replace(agent, claims=claims)
 
 

@@ -18,7 +18,7 @@ from auth_agent.gate import Entry, RelyingParty, agent_of
 from auth_agent.reply import FOR_SHARED_CACHES
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
-from auth_agent.wire import Cookie, Pass, Reply, Visit
+from auth_agent.wire import Pass, Reply, Visit
 
 __all__ = ["AsgiVisit", "AuthAgentMiddleware", "Entry", "agent_of", "body_reader", "send_reply"]
 
@@ -34,14 +34,26 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class AsgiVisit(Visit):
     """A visit read from an ASGI scope."""
 
-    __slots__ = ("_headers", "_query", "_raw_path", "_values")
+    __slots__ = ("_headers", "_query", "_raw_path", "authorization", "cookie_key")
 
-    def __init__(self, scope: Scope) -> None:
-        super().__init__(scope.get("method", "GET"), scope["path"])
+    def __init__(self, scope: Scope) -> None:  # no call of another __init__: it has to be quick
+        self.problem = None
+        self.judged = False
+        self.method = scope.get("method", "GET")
+        self.path = scope["path"]
         self._raw_path: bytes | None = scope.get("raw_path")
         self._query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
-        self._values = dict(self._headers)
+        self.authorization: str | None = None
+        self.cookie_key: str | bytes | None
+        values = dict(self._headers)
+        if len(values) == len(self._headers):  # no name stands twice
+            self.cookie_key = values.get(b"cookie")
+            if b"authorization" in values:
+                self.authorization = values[b"authorization"].decode("latin-1")
+        else:
+            self.cookie_key = self.header("cookie")
+            self.authorization = self.header("authorization")
 
     @property
     def raw_path(self) -> str:
@@ -51,15 +63,16 @@ class AsgiVisit(Visit):
     def query(self) -> str:
         return self._query.decode("latin-1")
 
+    @property
+    def cookie_header(self) -> str | None:
+        key = self.cookie_key
+        return key.decode("latin-1") if isinstance(key, bytes) else key
+
     def header(self, name: str) -> str | None:
-        value = self._values.get(name.encode())
-        if value is None:
-            return None
-        if len(self._values) != len(self._headers):  # a name stands twice, perhaps this one
-            wanted = name.encode()
-            values = [value for found, value in self._headers if found == wanted]
-            value = (b"; " if name == "cookie" else b", ").join(values)
-        return value.decode("latin-1")
+        wanted = name.encode()
+        values = [value for found, value in self._headers if found == wanted]
+        joined = (b"; " if name == "cookie" else b", ").join(values)
+        return joined.decode("latin-1") if values else None
 
 
 class AuthAgentMiddleware:
@@ -79,27 +92,26 @@ class AuthAgentMiddleware:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, _closing(send))
             return
-        visit = AsgiVisit(scope)
-        if scope["type"] == "websocket":
-            entered = self.relying_party.enter_socket(visit)
+        visit, relying_party = AsgiVisit(scope), self.relying_party
+        if scope["type"] == "http":
+            outcome = relying_party.enter(visit)
         else:
-            entered = self.relying_party.enter(visit)
-        if isinstance(entered, (Pass, Reply)):
-            outcome = entered
-        else:
-            outcome = await arun(entered, body_reader(receive))
-        if isinstance(outcome, Reply):
-            await send_reply(scope, receive, send, outcome)
-            return
-        entry = Entry(self.relying_party, visit, outcome.agent)
+            outcome = relying_party.enter_socket(visit)
+        if not isinstance(outcome, Pass):
+            if not isinstance(outcome, Reply):
+                outcome = await arun(outcome, body_reader(receive))
+            if isinstance(outcome, Reply):
+                await send_reply(scope, receive, send, outcome)
+                return
+        entry = Entry(relying_party, visit, outcome)
         self.attach(scope, entry)
-        await self.app(scope, receive, _finishing(send, entry, outcome.cookies))
+        await self.app(scope, receive, _finishing(send, entry))
 
     def attach(self, scope: Scope, entry: Entry) -> None:
         """A plain dict cannot tell who looks into it, so an agent that is there counts as read."""
         scope["auth_agent"] = entry.agent
         scope["auth_agent.entry"] = entry
-        entry.read = entry.read or entry.agent is not None
+        entry.read = entry.read or not entry.is_nobody
 
 
 def body_reader(receive: Receive) -> Callable[[int], Awaitable[bytes | None]]:
@@ -144,26 +156,26 @@ def _has_cache_headers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return not _CACHE_HEADERS.isdisjoint([name.lower() for name, _ in headers])
 
 
-def _finishing(send: Send, entry: Entry, cookies: tuple[Cookie, ...]) -> Send:
+def _finishing(send: Send, entry: Entry) -> Send:
     def finish(message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            message["headers"] = _finished(message.get("headers", ()), entry, cookies)
+        if (entry.read or entry.adds) and message["type"] == "http.response.start":
+            message["headers"] = _finished(message.get("headers", ()), entry)
         return send(message)
 
     return finish
 
 
 def _finished(
-    headers: Iterable[tuple[bytes, bytes]], entry: Entry, cookies: tuple[Cookie, ...]
+    headers: Iterable[tuple[bytes, bytes]], entry: Entry
 ) -> Iterable[tuple[bytes, bytes]]:
     """What `Entry.finish` makes of them; the common cases quickly."""
-    if not cookies:
-        if not entry.read and (entry.agent is not None or not _is_page(headers)):
+    if not entry.cookies:
+        if not entry.read and not _is_page(headers):
             return headers
-        if entry.agent is not None and not _has_cache_headers(headers):
+        if not entry.is_nobody and not _has_cache_headers(headers):
             return [*headers, *_PRIVATE]
     texts = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-    return _encode(entry.finish(texts, cookies))
+    return _encode(entry.finish(texts))
 
 
 def _is_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -23,7 +23,7 @@ from auth_agent.access_token import (
     read_access_token,
     verify_access_token,
 )
-from auth_agent.agent import Agent, copied
+from auth_agent.agent import Agent
 from auth_agent.errors import AuthError, ServerUnavailable, TokenRefused
 from auth_agent.introspection import introspection_request, parse_introspection
 from auth_agent.jwks import Key
@@ -84,7 +84,7 @@ class Bearers:
         known = self._known.get(_digest(authorization))
         if known is None or not self._is_good(known):
             return None
-        return copied(known.agent)
+        return known.agent
 
     def resolve(self, authorization: str) -> Flow[Agent]:
         """Raises `TokenRefused`, or `ServerUnavailable` where nothing is known of it yet.
@@ -101,7 +101,7 @@ class Bearers:
             known = yield from join(
                 ("bearer", self, digest), lambda: self._resolve_opaque(token, digest)
             )
-        return copied(known.agent)
+        return known.agent
 
     def _is_good(self, known: _Known) -> bool:
         return self._is_verified(known) and not self._must_ask(known)

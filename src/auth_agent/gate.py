@@ -39,7 +39,7 @@ from auth_agent.settings import Settings
 from auth_agent.site import Hooks, Site
 from auth_agent.store import Store
 from auth_agent.url import safe_next
-from auth_agent.wire import Cookie, Flow, Outcome, Reply, Visit, join
+from auth_agent.wire import Cookie, Flow, Outcome, Pass, Reply, Visit, join
 
 _EVERYBODY: Any = object()  # not None, which a caller's variable may be by mistake
 
@@ -71,9 +71,11 @@ class RelyingParty:
             is_welcome=is_welcome,
         )
         self._site = Site.open(self.settings, hooks, clock=clock, random=random)
+        self._clock = clock
         store_url = self.settings.store_url
         self._store = Store(store_url, self._site) if store_url is not None else None
         self._sessions = SessionReader(self._site)
+        self._recall = self._sessions.recall
         self._routes = Routes(self._site, self._sessions, self._store).table()
         self._bearers = Bearers(self._site)
         self._admission = Admission(self._site)
@@ -85,18 +87,18 @@ class RelyingParty:
         route = self._routes.get(visit.path)
         if route is not None:
             return route(visit)
-        authorization = visit.header("authorization")
+        authorization = visit.authorization
         if authorization is not None and is_bearer(authorization):
             return self._enter_with_token(visit, authorization)
         if self._store is not None:
             return self._enter_with_id(visit, self._store)
-        now = self._site.clock()
-        known = self._sessions.read(visit, now)
-        if known is None:
-            return self._admission.admit(visit, None)
-        if now >= known.due_at:
-            return self._renew(visit, known.session)
-        return self._admission.admit(visit, copied(known.session.agent))
+        now = self._clock()
+        known = self._recall(visit.cookie_key)
+        if known is None or not known.since <= now < known.due_at:
+            return self._enter_with_session(visit, now)
+        if self._admission.lets_all_pass:
+            return known.passed
+        return self._admission.admit(visit, known.session.agent)
 
     def enter_socket(self, visit: Visit) -> Outcome | Flow[Outcome]:
         """The entrance for a WebSocket's handshake, which gets no cookie in return.
@@ -104,7 +106,7 @@ class RelyingParty:
         Browsers let any page open a socket to us with our cookies, so with a session the Origin
         must be ours (RFC 6455 10.2).
         """
-        authorization = visit.header("authorization")
+        authorization = visit.authorization
         if authorization is not None and is_bearer(authorization):
             return self._enter_with_token(visit, authorization)
         if visit.header("origin") != self.settings.base_url:
@@ -112,7 +114,7 @@ class RelyingParty:
         if self._store is not None:
             return self._enter_with_id(visit, self._store)
         known = self._sessions.read(visit, self._site.clock())
-        return self._admission.admit(visit, copied(known.session.agent) if known else None)
+        return self._admission.admit(visit, known.session.agent if known else None)
 
     def require(
         self, visit: Visit, agent: Agent | None, requirement: Requirement = ANY_AGENT
@@ -174,6 +176,14 @@ class RelyingParty:
         log_event("ended", cause="end_sessions", agent=agent, sessions=ended)
         return ended
 
+    def _enter_with_session(self, visit: Visit, now: float) -> Outcome | Flow[Outcome]:
+        known = self._sessions.read(visit, now)
+        if known is None:
+            return self._admission.admit(visit, None)
+        if now >= known.due_at:
+            return self._renew(visit, known.session)
+        return self._admission.admit(visit, known.session.agent)
+
     def _enter_with_token(self, visit: Visit, authorization: str) -> Outcome | Flow[Outcome]:
         agent = self._bearers.recall(authorization)
         if agent is None:
@@ -204,7 +214,7 @@ class RelyingParty:
         except ServerUnavailable as problem:  # whoever is signed in must not seem signed out
             log_event("refused", level=logging.WARNING, cause=problem.code)
             return reject(visit, self.settings, problem)
-        agent = copied(session.agent) if session is not None else None
+        agent = session.agent if session is not None else None
         return (yield from self._admission.admit_later(visit, agent))
 
     def _renew(self, visit: Visit, session: Session) -> Flow[Outcome]:
@@ -215,7 +225,7 @@ class RelyingParty:
             log_event("ended", agent=session.agent.id, cause="token_inactive")
             outcome, cookie = self._admission.decide(visit, None), cleared_cookie(self.settings)
         else:
-            outcome = yield from self._admission.admit_later(visit, copied(renewed.agent))
+            outcome = yield from self._admission.admit_later(visit, renewed.agent)
             cookie = session_cookie(renewed, self._site)
         return msgspec.structs.replace(outcome, cookies=(*outcome.cookies, cookie))
 
@@ -223,41 +233,59 @@ class RelyingParty:
 class Entry:
     """What a middleware leaves for the application: the agent, and whether anybody looked."""
 
-    __slots__ = ("agent", "read", "relying_party", "visit")
+    __slots__ = ("_own", "_passed", "adds", "read", "relying_party", "visit")
 
-    def __init__(self, relying_party: RelyingParty, visit: Visit, agent: Agent | None) -> None:
+    def __init__(self, relying_party: RelyingParty, visit: Visit, passed: Pass) -> None:
         self.relying_party = relying_party
         self.visit = visit
-        self.agent = agent
         self.read = visit.judged
+        self.adds = passed.agent is None or bool(passed.cookies)
+        """Whether `finish` may have something to add although nobody looked."""
+        self._passed = passed
+        self._own: Agent | None = None
+
+    @property
+    def agent(self) -> Agent | None:
+        """For this request alone: what it writes into the claims is not the next one's."""
+        if self._own is None and self._passed.agent is not None:
+            self._own = copied(self._passed.agent)
+        return self._own
+
+    @property
+    def is_nobody(self) -> bool:
+        return self._passed.agent is None
+
+    @property
+    def cookies(self) -> tuple[Cookie, ...]:
+        """What the response has to set."""
+        return self._passed.cookies
 
     def look(self) -> Agent | None:
         """The agent, for a response that depends on it and is therefore private."""
         self.read = True
-        return self.agent
+        return self._own or self.agent
 
     def require(self, requirement: Requirement = ANY_AGENT) -> Reply | None:
         """None where the agent brings what is required, else what to answer instead."""
-        return self.relying_party.require(self.visit, self.look(), requirement)
+        self.read = True
+        return self.relying_party.require(self.visit, self._passed.agent, requirement)
 
     def require_no_agent(self) -> Reply | None:
         """None where no agent is signed in: for a place that is kept for humans."""
-        return self.relying_party.require_no_agent(self.visit, self.look())
+        self.read = True
+        return self.relying_party.require_no_agent(self.visit, self._passed.agent)
 
-    def finish(
-        self, headers: Iterable[tuple[str, str]], cookies: Iterable[Cookie] = ()
-    ) -> list[tuple[str, str]]:
+    def finish(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """The headers of the application's response, with what belongs to them.
 
         A response for which the agent was read is private, one with cookies of ours is stored
         nowhere, and a page that nobody is signed in on says where an agent can.
         """
         finished = private_headers(headers) if self.read else list(headers)
-        if self.agent is None and is_page(finished):
+        if self.is_nobody and is_page(finished):
             login_path = self.relying_party.login_path(self.visit.target)
             finished = link_headers(finished, f'<{login_path}>; rel="login"')
-        cookies = tuple(cookies)
-        return cookie_headers(finished, cookies) if cookies else finished
+        return cookie_headers(finished, self.cookies) if self.cookies else finished
 
 
 def agent_of(request: Mapping[str, Any]) -> Agent | None:

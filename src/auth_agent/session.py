@@ -7,8 +7,8 @@ and revoke at logout, is encrypted and bound to this session.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +22,7 @@ from auth_agent.secret import Discreet
 from auth_agent.settings import Settings
 from auth_agent.site import Site
 from auth_agent.token import Tokens
-from auth_agent.wire import Cookie, Visit, find_cookie
+from auth_agent.wire import Cookie, Pass, Visit, find_cookie
 
 MAX_COOKIE = 4_000  # name and value; browsers take 4,096 bytes with the name
 SKEW = 60
@@ -98,7 +98,9 @@ class Known(Discreet, frozen=True):
     since: float
     until: float
     due_at: float
-    """When to ask after the agent and to write the session anew."""
+    """When to ask after the agent and to write the session anew; never after `until`."""
+    passed: Pass
+    """What a website without rules of its own makes of it."""
 
     def __repr__(self) -> str:
         return f"Known({self.session!r})"
@@ -107,43 +109,52 @@ class Known(Discreet, frozen=True):
 class SessionReader:
     """Reads sessions from cookies and remembers the `Cookie` headers that it has verified.
 
-    What it refused is not remembered, so garbage crowds out nothing; lifetimes are looked at every
-    time; a logout makes it forget.
+    What it refused is not remembered, so garbage crowds out nothing; a logout makes it forget.
     """
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._verified = lru_cache(maxsize=REMEMBERED)(self._verify)
+        self._verified: dict[str | bytes | None, Known] = {}
+        self._lock = threading.Lock()
+        self.recall: Callable[[str | bytes | None], Known | None] = self._verified.get
+        """What a visit's `cookie_key` held when it was verified; look at its times."""
 
     def read(self, visit: Visit, now: float) -> Known | None:
         """The session that this request carries; anything else is as if it were not there."""
-        header = visit.header("cookie")
+        header = visit.cookie_header
         if header is None or "auth_agent" not in header:
             return None
-        try:
-            known = self._verified(header)
-        except LookupError:
-            return None
-        return known if known.since <= now < known.until else None
+        known = self.recall(visit.cookie_key) or self._verify(visit, header)
+        return known if known is not None and known.since <= now < known.until else None
 
     def forget(self) -> None:
-        self._verified.cache_clear()
+        self._verified.clear()
 
-    def _verify(self, header: str) -> Known:
+    def _verify(self, visit: Visit, header: str) -> Known | None:
         settings = self._site.settings
         value = find_cookie(header, cookie_name(settings))
         if value is None or len(value) > MAX_COOKIE:
-            raise LookupError
+            return None
         data = self._site.seal.unsign(value)
         if data is None:
-            raise LookupError
+            return None
         try:
             session = _decode(data)
         except msgspec.MsgspecError:  # signed by an older or newer release
-            raise LookupError from None
+            return None
         if find_cookie(header, _tombstone(settings)) == session.id:
-            raise LookupError
-        return Known(session, *_lifetime(session, settings), due_at(session, settings))
+            return None
+        since, until = _lifetime(session, settings)
+        due = min(until, due_at(session, settings))
+        return self._remember(visit, Known(session, since, until, due, Pass(session.agent)))
+
+    def _remember(self, visit: Visit, known: Known) -> Known:
+        """In place of the oldest where there are too many."""
+        with self._lock:
+            if len(self._verified) >= REMEMBERED:
+                self._verified.pop(next(iter(self._verified)), None)
+            self._verified[visit.cookie_key] = known
+        return known
 
 
 def is_alive(session: Session, site: Site, now: float) -> bool:

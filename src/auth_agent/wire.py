@@ -199,6 +199,19 @@ class Visit:
         raise NotImplementedError
 
     @property
+    def authorization(self) -> str | None:
+        return self.header("authorization")
+
+    @property
+    def cookie_header(self) -> str | None:
+        return self.header("cookie")
+
+    @property
+    def cookie_key(self) -> str | bytes | None:
+        """The cookies as the web server hands them over, by which they are known again."""
+        return self.cookie_header
+
+    @property
     def raw_path(self) -> str:
         raise NotImplementedError
 
@@ -212,11 +225,11 @@ class Visit:
 
     def cookies(self) -> Iterator[tuple[str, str]]:
         """Every cookie of the request, in the browser's order, at most 16 KiB of them."""
-        return split_cookies(self.header("cookie") or "")
+        return split_cookies(self.cookie_header or "")
 
     def cookie(self, name: str) -> str | None:
         """The first cookie of this name."""
-        return find_cookie(self.header("cookie") or "", name)
+        return find_cookie(self.cookie_header or "", name)
 
 
 def split_cookies(header: str) -> Iterator[tuple[str, str]]:
@@ -254,7 +267,10 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Pass(msgspec.Struct, frozen=True):
-    """The application may answer; `cookies` go into whatever it says."""
+    """The application may answer; `cookies` go into whatever it says.
+
+    Other requests share this agent, which therefore reaches the application through `gate.Entry`.
+    """
 
     agent: Agent | None
     cookies: tuple[Cookie, ...] = ()

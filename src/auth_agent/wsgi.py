@@ -18,7 +18,7 @@ from auth_agent.drive import run
 from auth_agent.gate import Entry, RelyingParty, agent_of
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
-from auth_agent.wire import Cookie, Pass, Reply, Visit
+from auth_agent.wire import Pass, Reply, Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -74,16 +74,16 @@ class AuthAgentMiddleware:
             outcome = run(outcome, body_reader(environ))
         if isinstance(outcome, Reply):
             return send_reply(visit, outcome, start_response)
-        entry = Entry(self.relying_party, visit, outcome.agent)
+        entry = Entry(self.relying_party, visit, outcome)
         self.attach(environ, entry)
-        return self.app(environ, _finishing(start_response, entry, outcome.cookies))
+        return self.app(environ, _finishing(start_response, entry))
 
     def attach(self, environ: WSGIEnvironment, entry: Entry) -> None:
         """PEP 3333 wants a plain dict, which cannot tell who looks into it, so an agent that is
         there counts as read."""
         environ["auth_agent"] = entry.agent
         environ["auth_agent.entry"] = entry
-        entry.read = entry.read or entry.agent is not None
+        entry.read = entry.read or not entry.is_nobody
 
 
 def body_reader(environ: WSGIEnvironment) -> Callable[[int], bytes | None]:
@@ -105,12 +105,10 @@ def send_reply(visit: Visit, reply: Reply, start_response: StartResponse) -> Ite
     return [b"" if visit.method == "HEAD" else reply.body]
 
 
-def _finishing(
-    start_response: StartResponse, entry: Entry, cookies: tuple[Cookie, ...]
-) -> StartResponse:
+def _finishing(start_response: StartResponse, entry: Entry) -> StartResponse:
     def finish(
         status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        return start_response(status, entry.finish(headers, cookies), exc_info)
+        return start_response(status, entry.finish(headers), exc_info)
 
     return finish

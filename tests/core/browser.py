@@ -6,6 +6,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from auth_agent import AuthError, RelyingParty
+from auth_agent.gate import Entry
 from auth_agent.testing import FakeServer
 from auth_agent.wire import Call, Join, Pass, Reply, Send, Spawn, Visit
 
@@ -21,6 +22,11 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+
+def entry(browser, passed: Pass) -> Entry:
+    """What a middleware leaves for the application."""
+    return Entry(browser.relying_party, ValueVisit("GET", "/", {}), passed)
 
 
 class ValueVisit(Visit):

@@ -9,7 +9,7 @@ import pytest
 from auth_agent import RelyingParty, Requirement, SignInRefused
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.wire import Pass
-from tests.core.browser import Browser, ValueVisit, cause
+from tests.core.browser import Browser, ValueVisit, cause, entry
 
 JSON = {"accept": "application/json"}
 
@@ -204,6 +204,21 @@ class TestWelcome:
         assert site.request("/private/x", headers=headers).agent.id == "agent_7"
         blocked.add("agent_7")
         assert site.request("/private/x", headers=headers).status == 403
+
+    def test_what_the_hook_writes_into_the_claims_is_for_this_request(self, make_site, clock):
+        browser, seen = make_site(), []
+
+        def is_welcome(agent):
+            seen.append(dict(agent.claims))
+            agent.claims["plan"] = "free"
+            return True
+
+        party = RelyingParty(browser.relying_party.settings, is_welcome=is_welcome, clock=clock)
+        site = Browser(party, browser.server)
+        site.sign_in()
+        for _ in range(2):
+            assert entry(site, site.request("/")).agent.claims["plan"] == "free"
+        assert all("plan" not in claims for claims in seen)
 
     def test_anything_but_true_is_no(self, make_site, clock):
         browser = make_site()

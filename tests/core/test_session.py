@@ -16,7 +16,7 @@ from auth_agent.seal import Seal
 from auth_agent.secret import Secret
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.wire import Cookie
-from tests.core.browser import Browser, cause, location
+from tests.core.browser import Browser, cause, entry, location
 
 NAME = "__Host-auth_agent"
 OLD, NEW = "the old secret of this website is kept", "n" * 40
@@ -264,10 +264,16 @@ class TestClaims:
         server.claims.update(team="a", groups=[{"name": "x"}])
         browser.sign_in()
         for _ in range(3):
-            claims = browser.request("/").agent.claims
+            claims = entry(browser, browser.request("/")).agent.claims
             assert (claims["team"], claims["groups"]) == ("a", [{"name": "x"}])
             claims["team"] = "b"
             claims["groups"][0]["name"] = "y"
+
+    def test_stay_written_to_within_a_request(self, browser, server):
+        browser.sign_in()
+        left = entry(browser, browser.request("/"))
+        left.agent.claims["team"] = "b"
+        assert left.look().claims["team"] == "b"
 
 
 class TestAgentThatDoesNotFit:
