@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 import pytest
 
-from auth_agent import drive
+from auth_agent import RelyingParty, drive
+from auth_agent.session import session_cookie
 from auth_agent.testing import FakeServer
 from auth_agent.testing.provider import json_response
 from tests.adapters.conftest import Visitor, settings_of
 from tests.adapters.network import free_port, serve_provider
 from tests.adapters.stacks import STACKS
+from tests.core.browser import ValueVisit
 
 PAGE = {"accept": "text/html"}
 JSON = {"accept": "application/json"}
@@ -122,6 +126,44 @@ def test_responses_that_do_not_are_untouched(site):
     assert "vary" not in answer.headers
 
 
+def test_a_session_is_renewed_although_nobody_looks(site):
+    site.sign_in()
+    age(site, 2_000)
+    answer = site.get("/static")
+    renewed = answer.headers["set-cookie"]
+    assert renewed.startswith("auth_agent_")
+    assert "Max-Age=0" not in renewed
+    assert answer.headers["cache-control"] == "no-store"
+    assert "set-cookie" not in site.get("/static").headers
+    assert site.get("/me").json()["agent_id"] == "agent_7"
+
+
+def test_a_session_that_the_server_ended_is_cleared_although_nobody_looks(site):
+    site.sign_in()
+    age(site, 2_000)
+    site.provider.active.clear()
+    answer = site.get("/static")
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert answer.headers["cache-control"] == "no-store"
+    assert site.get("/me", headers=JSON).status_code == 401
+
+
+def age(site, seconds):
+    """As if the session had begun and been seen so much earlier."""
+    base_url = str(site.base_url).rstrip("/")
+    party = RelyingParty(settings_of(site.provider, base_url))
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in site.cookies.jar)
+    known = party._sessions.read(ValueVisit("GET", "/", {"cookie": cookies}), time.time())
+    session = msgspec.structs.replace(
+        known.session,
+        created_at=known.session.created_at - seconds,
+        seen_at=known.session.seen_at - seconds,
+    )
+    cookie = session_cookie(session, party._site)
+    site.cookies.clear()
+    site.cookies.set(cookie.name, cookie.value, domain=site.base_url.host)
+
+
 def test_a_public_page_shows_an_agent_the_door(site):
     answer = site.get("/page?tab=1")
     links = answer.headers["link"].split(", ")
@@ -182,3 +224,18 @@ def test_fifty_agents_at_once_are_never_mixed_up(site):
     path = "/.well-known/oauth-authorization-server"
     asked = [site.provider.count(path), site.provider.count("/.well-known/jwks.json")]
     assert max(asked) <= 1, "what is known is not asked for again"
+
+
+@pytest.mark.parametrize("name", ["asgi", "starlette", "fastapi", "django-asgi"])
+def test_cookies_and_tokens_in_several_headers(serve, provider, name):
+    """HTTP/2 splits the cookies (RFC 9113 8.2.3); of two tokens none counts."""
+    base_url = serve(name)
+    with Visitor(base_url, provider, name) as site:
+        site.sign_in()
+        (cookie,) = [f"{cookie.name}={cookie.value}" for cookie in site.cookies.jar]
+        site.cookies.clear()
+        split = [("cookie", "theme=dark"), ("cookie", cookie), ("cookie", "a=1")]
+        assert site.get("/me", headers=split).json()["agent_id"] == "agent_7"
+        token = ("authorization", f"Bearer {provider.access_token(aud=base_url)}")
+        assert site.get("/me", headers=[token]).json()["via"] == "bearer"
+        assert site.get("/me", headers=[token, token]).status_code == 400

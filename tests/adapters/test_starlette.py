@@ -89,7 +89,8 @@ def test_every_shape_of_endpoint_is_guarded(client, provider):
 
 def test_a_place_may_be_kept_for_humans(client, provider):
     socket = {"url": "ws://127.0.0.1:8000/chat", "headers": {"Origin": BASE_URL}}
-    assert client.get("/humans").text == "welcome"
+    answer = client.get("/humans")
+    assert (answer.text, answer.headers["cache-control"]) == ("welcome", "private")
     with client.websocket_connect(**socket) as chat:
         assert chat.receive_text() == "welcome"
     sign_in(client, provider)

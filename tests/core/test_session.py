@@ -14,9 +14,11 @@ from auth_agent.asgi import AuthAgentMiddleware
 from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.seal import Seal
 from auth_agent.secret import Secret
+from auth_agent.session import REMEMBERED, open_session, session_cookie
 from auth_agent.testing.issuer import ABSENT
+from auth_agent.token import Tokens
 from auth_agent.wire import Cookie
-from tests.core.browser import Browser, cause, entry, location
+from tests.core.browser import Browser, ValueVisit, cause, entry, location
 
 NAME = "__Host-auth_agent"
 OLD, NEW = "the old secret of this website is kept", "n" * 40
@@ -65,6 +67,14 @@ class TestLifetime:
         assert browser.agent is not None
         browser.cookies = kept  # as if that request had not been made
         clock.advance(1)
+        assert browser.agent is None
+
+    def test_does_not_begin_in_the_future(self, browser, clock):
+        """More than a minute, by which clocks may differ."""
+        browser.sign_in()
+        clock.advance(-60)
+        assert browser.agent is not None
+        clock.advance(-1)
         assert browser.agent is None
 
     def test_a_shorter_setting_counts_at_once(self, make_site, clock):
@@ -274,6 +284,34 @@ class TestClaims:
         left = entry(browser, browser.request("/"))
         left.agent.claims["team"] = "b"
         assert left.look().claims["team"] == "b"
+
+
+TOKENS = Tokens(
+    access_token="at", id_token=None, refresh_token=None, scopes=None, expires_in=3_600
+)
+
+
+class TestMemory:
+    """Of the cookies that were verified."""
+
+    def read(self, browser, number):
+        site = browser.relying_party._site
+        cookie = session_cookie(open_session({"sub": f"agent_{number}"}, TOKENS, site), site)
+        visit = ValueVisit("GET", "/", {"cookie": f"{cookie.name}={cookie.value}"})
+        reader = browser.relying_party._sessions
+        assert reader.read(visit, site.clock()).session.agent.id == f"agent_{number}"
+        return lambda: reader.recall(visit.cookie_key)
+
+    def test_is_bounded(self, browser):
+        recalled = [self.read(browser, number) for number in range(REMEMBERED + 10)]
+        assert sum(recall() is not None for recall in recalled) == REMEMBERED
+        assert recalled[-1]() is not None, "the oldest go"
+
+    def test_ends_with_a_logout(self, browser):
+        browser.sign_in()
+        recall = self.read(browser, 8)
+        browser.request("/auth-agent/logout", method="POST", headers={})
+        assert recall() is None
 
 
 class TestAgentThatDoesNotFit:
