@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import platform
 import statistics
 import sys
 import tempfile
@@ -45,7 +46,7 @@ from benchmarks.peers.oidc_provider import OidcProvider
 from benchmarks.peers.peer import MissingError, Peer
 from benchmarks.peers.process import cpu_seconds, free_port, serving
 
-ROUNDS, SIGN_INS = 3, 1_000
+ROUNDS, SIGN_INS = 15, 200
 WARM_UP = 1_000  # Node.js compiles what runs often
 OWN = AuthAgentServer()
 OTHERS: tuple[Peer, ...] = (
@@ -169,6 +170,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         return
     others = [peer for peer in OTHERS if not told.only or peer.key in told.only]
     print(f"\nWhole sign-ins, {IN_FLIGHT} in flight, one worker each")
+    print(f"  Python {platform.python_version()}, {platform.python_compiler()}")
     report(measure([OWN, *others], told.rounds, told.sign_ins))
 
 

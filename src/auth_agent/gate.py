@@ -92,8 +92,11 @@ class RelyingParty:
             return self._enter_with_token(visit, authorization)
         if self._store is not None:
             return self._enter_with_id(visit, self._store)
+        key = visit.cookie_key
+        if key is None:
+            return self._admission.admit(visit, None)
         now = self._clock()
-        known = self._recall(visit.cookie_key)
+        known = self._recall(key)
         if known is None or not known.since <= now < known.due_at:
             return self._enter_with_session(visit, now)
         if self._admission.lets_all_pass:

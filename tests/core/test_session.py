@@ -286,9 +286,7 @@ class TestClaims:
         assert left.look().claims["team"] == "b"
 
 
-TOKENS = Tokens(
-    access_token="at", id_token=None, refresh_token=None, scopes=None, expires_in=3_600
-)
+TOKENS = Tokens(access_token="at", id_token=None, refresh_token=None, scopes=None, expires_in=3_600)
 
 
 class TestMemory:
