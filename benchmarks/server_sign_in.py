@@ -12,13 +12,13 @@ What each one does:
   ES256. Secrets of clients and agents are hashed with bcrypt; one just verified is remembered for
   five minutes.
 - Authlib on Flask: keeps everything in memory, tokens signed with ES256. Authlib leaves secrets to
-  its user: here both are hashed with bcrypt and remembered once verified. On gunicorn's threads.
+  its user: here both are hashed with bcrypt and remembered once verified. On gunicorn.
 - oidc-provider: its in-memory adapter, tokens signed with ES256. It keeps client secrets in clear,
   its only way; the agent's is hashed with bcrypt and remembered once verified.
 - django-oauth-toolkit: SQLite on disk, ID tokens signed with RS256 (it has no ES256), access
   tokens opaque. It hashes client secrets with Django's PBKDF2 and verifies them anew at each token
   request, its default; a second row keeps them in clear (hash_client_secret=False). The agent's is
-  hashed with bcrypt and remembered once verified. On gunicorn's threads.
+  hashed with bcrypt and remembered once verified. On gunicorn.
 
 The others are installed into `.bench/` when they are first needed; one that cannot run on this
 machine is left out with a word.

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask, Response, jsonify, make_response, request
 
 from benchmarks.peers.servers.agent_secret import KnownSecret
-from benchmarks.peers.servers.threads import Threads
+from benchmarks.peers.servers.one_thread import OneThread
 
 ISSUER, REDIRECT = "https://id.example", "https://shop.example/callback"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -155,4 +155,4 @@ def token() -> Any:
 
 
 if __name__ == "__main__":
-    Threads(lambda: app).run()
+    OneThread(lambda: app).run()

@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
-from benchmarks.peers.servers.threads import Threads
+from benchmarks.peers.servers.one_thread import OneThread
 
 
 def configure(database: str) -> None:
@@ -80,4 +80,4 @@ if __name__ == "__main__":
     configure(sys.argv[2])
     fill(hashed=sys.argv[3] == "hashed")
     connections.close_all()  # the worker opens its own
-    Threads(get_wsgi_application).run()
+    OneThread(get_wsgi_application).run()

@@ -1,4 +1,7 @@
-"""gunicorn with one worker of threads: for both peers at least as fast as waitress here."""
+"""gunicorn with one worker of one thread, which keeps connections open.
+
+More threads only wait for one another: both peers got slower with them, and waitress was no faster.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 
-class Threads(BaseApplication):  # type: ignore[misc]
+class OneThread(BaseApplication):  # type: ignore[misc]
     """The port is the first argument."""
 
     def __init__(self, make_app: Callable[[], Any]) -> None:
@@ -20,7 +23,7 @@ class Threads(BaseApplication):  # type: ignore[misc]
         settings = {
             "bind": f"127.0.0.1:{sys.argv[1]}",
             "worker_class": "gthread",
-            "threads": 16,  # as many as sign-ins are in flight
+            "threads": 1,
             "keepalive": 60,
             "loglevel": "warning",
             "control_socket_disable": True,  # newer ones leave a socket in the home directory
