@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from auth_agent import Agent, RelyingParty, Requirement
 from auth_agent import asgi as for_asgi
 from auth_agent import wsgi as for_wsgi
-from auth_agent.gate import Entry
+from auth_agent.entry import Entry
 from auth_agent.wire import Reply
 from examples import pages
 

@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from auth_agent.drive import arun, run
-from auth_agent.gate import Entry, RelyingParty
+from auth_agent.entry import Entry
+from auth_agent.gate import RelyingParty
 from auth_agent.wire import Pass, Reply, Visit
 from auth_agent_django.configuration import Configuration
 from auth_agent_django.entry import (

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from auth_agent.agent import Agent
+from auth_agent.entry import Entry
 from auth_agent.errors import AuthError
-from auth_agent.gate import Entry, RelyingParty
+from auth_agent.gate import RelyingParty
 from auth_agent.guard import check_order
 from auth_agent.settings import ENV_PREFIX, Settings
 from auth_agent.wsgi import AuthAgentMiddleware

@@ -10,8 +10,9 @@ from flask import Flask, Response, current_app, request
 from werkzeug.local import LocalProxy
 
 from auth_agent.agent import Agent
+from auth_agent.entry import Entry
 from auth_agent.errors import SettingsError
-from auth_agent.gate import Entry, RelyingParty
+from auth_agent.gate import RelyingParty
 from auth_agent.guard import check_view, remember
 from auth_agent.policy import Requirement
 from auth_agent.wire import Pass, Reply

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from auth_agent.asgi import send_reply
+from auth_agent.entry import Entry
 from auth_agent.errors import SettingsError
-from auth_agent.gate import Entry
 from auth_agent.guard import check_view, remember
 from auth_agent.policy import Requirement
 from auth_agent.wire import Reply

@@ -24,7 +24,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from auth_agent.agent import Agent
-from auth_agent.gate import Entry
+from auth_agent.entry import Entry
 from auth_agent.policy import Requirement
 from auth_agent.wire import Reply
 from auth_agent_starlette.endpoints import (

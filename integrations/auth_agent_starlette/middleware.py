@@ -7,8 +7,9 @@ from typing import Any
 
 from auth_agent.asgi import App, Receive, Scope, Send
 from auth_agent.asgi import AuthAgentMiddleware as AsgiMiddleware
+from auth_agent.entry import Entry
 from auth_agent.errors import SettingsError
-from auth_agent.gate import Entry, RelyingParty
+from auth_agent.gate import RelyingParty
 from auth_agent.guard import check_order
 from auth_agent.settings import Settings
 

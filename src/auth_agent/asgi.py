@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from auth_agent.drive import aclose, arun
-from auth_agent.gate import Entry, RelyingParty, agent_of
+from auth_agent.entry import Entry, agent_of
+from auth_agent.gate import RelyingParty
 from auth_agent.reply import FOR_SHARED_CACHES
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path

@@ -20,10 +20,10 @@ from auth_agent.errors import AuthError, SignInRefused
 from auth_agent.events import log_event, logger
 from auth_agent.logout import is_own_request, revoke
 from auth_agent.policy import judge_site
+from auth_agent.recognition import SessionReader
 from auth_agent.reply import json_reply, page, post_button, redirect
 from auth_agent.session import (
     Session,
-    SessionReader,
     cleared_cookie,
     read_session_id,
     session_cookie,

@@ -7,8 +7,7 @@ and revoke at logout, is encrypted and bound to this session.
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,12 +21,11 @@ from auth_agent.secret import Discreet
 from auth_agent.settings import Settings
 from auth_agent.site import Site
 from auth_agent.token import Tokens
-from auth_agent.wire import Cookie, Pass, Visit, find_cookie
+from auth_agent.wire import Cookie, Visit
 
 MAX_COOKIE = 4_000  # name and value; browsers take 4,096 bytes with the name
 SKEW = 60
 TOMBSTONE_SECONDS = 60
-REMEMBERED = 1_024
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -70,7 +68,8 @@ class Session(Discreet, frozen=True, kw_only=True, omit_defaults=True):
         return f"Session(agent={self.agent.id!r}, created_at={self.created_at})"
 
 
-_decode = msgspec.json.Decoder(Session).decode
+decode_session = msgspec.json.Decoder(Session).decode
+"""Raises `msgspec.MsgspecError` for what another release has written."""
 
 
 def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Session:
@@ -91,75 +90,9 @@ def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Sessi
     return seal_refresh_token(session, tokens.refresh_token, site.seal)
 
 
-class Known(Discreet, frozen=True):
-    """A session that was verified, and its times; many requests share it."""
-
-    session: Session
-    since: float
-    until: float
-    due_at: float
-    """When to ask after the agent and to write the session anew; never after `until`."""
-    passed: Pass
-    """What a website without rules of its own makes of it."""
-
-    def __repr__(self) -> str:
-        return f"Known({self.session!r})"
-
-
-class SessionReader:
-    """Reads sessions from cookies and remembers the `Cookie` headers that it has verified.
-
-    What it refused is not remembered, so garbage crowds out nothing; a logout makes it forget.
-    """
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._verified: dict[str | bytes | None, Known] = {}
-        self._lock = threading.Lock()
-        self.recall: Callable[[str | bytes | None], Known | None] = self._verified.get
-        """What a visit's `cookie_key` held when it was verified; look at its times."""
-
-    def read(self, visit: Visit, now: float) -> Known | None:
-        """The session that this request carries; anything else is as if it were not there."""
-        header = visit.cookie_header
-        if header is None or "auth_agent" not in header:
-            return None
-        known = self.recall(visit.cookie_key) or self._verify(visit, header)
-        return known if known is not None and known.since <= now < known.until else None
-
-    def forget(self) -> None:
-        self._verified.clear()
-
-    def _verify(self, visit: Visit, header: str) -> Known | None:
-        settings = self._site.settings
-        value = find_cookie(header, cookie_name(settings))
-        if value is None or len(value) > MAX_COOKIE:
-            return None
-        data = self._site.seal.unsign(value)
-        if data is None:
-            return None
-        try:
-            session = _decode(data)
-        except msgspec.MsgspecError:  # signed by an older or newer release
-            return None
-        if find_cookie(header, _tombstone(settings)) == session.id:
-            return None
-        since, until = _lifetime(session, settings)
-        due = min(until, due_at(session, settings))
-        return self._remember(visit, Known(session, since, until, due, Pass(session.agent)))
-
-    def _remember(self, visit: Visit, known: Known) -> Known:
-        """In place of the oldest where there are too many."""
-        with self._lock:
-            if len(self._verified) >= REMEMBERED:
-                self._verified.pop(next(iter(self._verified)), None)
-            self._verified[visit.cookie_key] = known
-        return known
-
-
 def is_alive(session: Session, site: Site, now: float) -> bool:
     """Within its absolute and its idle lifetime, as they are set today."""
-    since, until = _lifetime(session, site.settings)
+    since, until = lifetime(session, site.settings)
     return since <= now < until
 
 
@@ -168,7 +101,7 @@ def due_at(session: Session, settings: Settings) -> float:
     return session.seen_at + settings.session_idle / 2
 
 
-def _lifetime(session: Session, settings: Settings) -> tuple[float, float]:
+def lifetime(session: Session, settings: Settings) -> tuple[float, float]:
     """A longer setting does not lengthen what has begun: the store's lists know it no longer."""
     return session.created_at - SKEW, min(
         session.agent.expires_at,
@@ -220,10 +153,10 @@ def cleared_cookie(settings: Settings) -> Cookie:
 
 def tombstone(session: Session, settings: Settings) -> Cookie:
     """Keeps a session ended that a request in flight writes anew after its logout."""
-    return Cookie(_tombstone(settings), session.id, TOMBSTONE_SECONDS, settings.secure)
+    return Cookie(tombstone_name(settings), session.id, TOMBSTONE_SECONDS, settings.secure)
 
 
-def _tombstone(settings: Settings) -> str:
+def tombstone_name(settings: Settings) -> str:
     return f"{cookie_name(settings)}_out"
 
 

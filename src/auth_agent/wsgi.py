@@ -15,7 +15,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from auth_agent.drive import run
-from auth_agent.gate import Entry, RelyingParty, agent_of
+from auth_agent.entry import Entry, agent_of
+from auth_agent.gate import RelyingParty
 from auth_agent.settings import Settings
 from auth_agent.url import quote_path
 from auth_agent.wire import Pass, Reply, Visit

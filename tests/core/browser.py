@@ -6,7 +6,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from auth_agent import AuthError, RelyingParty
-from auth_agent.gate import Entry
+from auth_agent.entry import Entry
 from auth_agent.testing import FakeServer
 from auth_agent.wire import Call, Join, Pass, Reply, Send, Spawn, Visit
 

@@ -36,7 +36,7 @@ def test_every_error_is_an_auth_error_with_a_code_and_a_status():
 
 def test_nothing_secret_has_a_repr(browser, server):
     from auth_agent import login
-    from auth_agent.session import SessionReader
+    from auth_agent.recognition import SessionReader
     from auth_agent.token import parse_tokens
     from auth_agent.wire import HttpRequest
     from tests.core.browser import ValueVisit

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from auth_agent import ServerUnavailable
 from auth_agent.asgi import AuthAgentMiddleware
+from auth_agent.recognition import REMEMBERED
 from auth_agent.reply import cookie_headers, private_headers
 from auth_agent.seal import Seal
 from auth_agent.secret import Secret
-from auth_agent.session import REMEMBERED, open_session, session_cookie
+from auth_agent.session import open_session, session_cookie
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.token import Tokens
 from auth_agent.wire import Cookie
