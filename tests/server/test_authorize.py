@@ -179,6 +179,11 @@ def test_the_browser_gets_one_cookie_and_keeps_it(world: World) -> None:
     assert "set-cookie" not in browser.get("/authorize", params=world.request()).headers
 
 
+def test_a_head_request_opens_none(world: World) -> None:
+    answer = world.browser().head("/authorize", params=world.request())
+    assert (answer.status_code, "set-cookie" in answer.headers) == (405, False)
+
+
 @pytest.mark.parametrize("planted", ["short", "x" * 44, "ä" * 43, "a b" * 14 + "c"])
 def test_a_malformed_cookie_is_replaced(world: World, planted: str) -> None:
     headers = {"cookie": f"auth_agent={planted}".encode()}

@@ -241,6 +241,13 @@ def test_agent_auth_opens_and_never_approves(world: World) -> None:
     assert world.browser().get(address).status_code == 404
 
 
+def test_who_only_checks_the_link_does_not_become_its_browser(world: World) -> None:
+    address = _agent_auth(world).json()["challenge_url"].removeprefix(ISSUER)
+    answer = world.browser().head(address)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert world.browser().get(address).status_code == 200
+
+
 def test_nobody_is_told_the_code_before_a_browser_came(world: World) -> None:
     request_id = _agent_auth(world).json()["session_id"]
     assert world.answer(request_id).status_code == 200

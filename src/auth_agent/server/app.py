@@ -51,6 +51,8 @@ _QUICK = {
     discovery.server_metadata,
     discovery.health,
 }
+# Whoever only looks whether a link is good must neither open a request nor be its browser.
+_LEAVE_A_MARK = {browser_endpoints.authorize, browser_endpoints.open_challenge}
 _EVERYWHERE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 _WELL_KNOWN = ("oauth-authorization-server", "openid-configuration")
 
@@ -193,7 +195,10 @@ def _route(
 ) -> Route:
     allowed = [*(methods or ["GET"]), *(["OPTIONS"] if cors else [])]
     endpoint = Endpoint(context, handler, cors, is_quick=handler in _QUICK)
-    return Route(path, endpoint, methods=allowed, name=handler.__name__)
+    route = Route(path, endpoint, methods=allowed, name=handler.__name__)
+    if handler in _LEAVE_A_MARK and route.methods:
+        route.methods.discard("HEAD")
+    return route
 
 
 async def _http_error(context: Context, request: Request, error: Exception) -> Response:
