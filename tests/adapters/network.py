@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.validate import validator
 
+import hypercorn
+import hypercorn.asyncio
 import uvicorn
 
 from auth_agent.testing import FakeServer
 from auth_agent.wire import HttpRequest
 from tests.services import free_port
 
-__all__ = ["free_port", "serve_asgi", "serve_provider", "serve_wsgi"]
+__all__ = ["free_port", "serve_asgi", "serve_hypercorn", "serve_provider", "serve_wsgi"]
 
 
 @contextmanager
@@ -40,6 +45,28 @@ def serve_asgi(app, port, **options):
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+@contextmanager
+def serve_hypercorn(app, port):
+    """Its socket listens before it runs, so that nobody has to wait for it."""
+    config, ends = hypercorn.Config(), threading.Event()
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        config.bind = [f"fd://{listening.fileno()}"]
+        config.graceful_timeout = 1
+
+        async def serve():
+            wait = functools.partial(asyncio.to_thread, ends.wait)
+            await hypercorn.asyncio.serve(app, config, shutdown_trigger=wait)
+
+        thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ends.set()
+            thread.join(10)
+            listening.detach()  # the server has closed it
 
 
 @contextmanager

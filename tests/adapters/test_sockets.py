@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated
 
 import pytest
@@ -17,7 +18,7 @@ from auth_agent import Agent, asgi
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent
 from auth_agent_starlette.fastapi import CurrentAgent, OptionalAgent, agent_with
 from tests.adapters.conftest import Visitor, settings_of
-from tests.adapters.network import free_port, serve_asgi
+from tests.adapters.network import free_port, serve_asgi, serve_hypercorn
 
 
 async def greet(websocket, agent):
@@ -99,14 +100,16 @@ def build_fastapi(settings):
 
 
 STACKS = {"asgi": build_asgi, "starlette": build_starlette, "fastapi": build_fastapi}
+SERVERS = {"uvicorn": serve_asgi, "hypercorn": serve_hypercorn}
 
 
-@pytest.fixture(params=STACKS)
+@pytest.fixture(params=itertools.product(SERVERS, STACKS), ids="-".join)
 def site(request, provider):
+    server, stack = request.param
     port = free_port()
     base_url = f"http://127.0.0.1:{port}"
-    app = STACKS[request.param](settings_of(provider, base_url))
-    with serve_asgi(app, port), Visitor(base_url, provider, request.param) as visitor:
+    app = STACKS[stack](settings_of(provider, base_url))
+    with SERVERS[server](app, port), Visitor(base_url, provider, stack) as visitor:
         visitor.origin = base_url
         yield visitor
 
