@@ -60,7 +60,8 @@ class SessionReader:
         return known if known is not None and known.since <= now < known.until else None
 
     def forget(self) -> None:
-        self._verified.clear()
+        with self._lock:
+            self._verified.clear()
 
     def _verify(self, visit: Visit, header: str) -> Known | None:
         settings = self._site.settings

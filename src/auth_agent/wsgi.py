@@ -49,6 +49,16 @@ class WsgiVisit(Visit):
         query: str = self._environ.get("QUERY_STRING", "")
         return query
 
+    @property
+    def authorization(self) -> str | None:
+        value: str | None = self._environ.get("HTTP_AUTHORIZATION")
+        return value
+
+    @property
+    def cookie_header(self) -> str | None:
+        value: str | None = self._environ.get("HTTP_COOKIE")
+        return value
+
     def header(self, name: str) -> str | None:
         key = name.upper().replace("-", "_")
         value: str | None = self._environ.get(key if key in _NO_PREFIX else f"HTTP_{key}")
