@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from auth_agent.asgi import App, Receive, Scope, Send
@@ -10,7 +10,7 @@ from auth_agent.asgi import AuthAgentMiddleware as AsgiMiddleware
 from auth_agent.entry import Entry
 from auth_agent.errors import SettingsError
 from auth_agent.gate import RelyingParty
-from auth_agent.guard import check_order
+from auth_agent.guard import check_order, check_sources
 from auth_agent.settings import Settings
 
 
@@ -26,7 +26,9 @@ class AuthAgentMiddleware(AsgiMiddleware):
     ) -> None:
         try:
             super().__init__(app, settings, relying_party=relying_party)
-            check_order(_endpoints(app))
+            routes = list(_routes(app))
+            check_order(route.endpoint for route in routes)
+            check_sources((route.path, _calls(route)) for route in routes)
         except SettingsError as error:
             self.app = self.relying_party = _Unstartable(error)  # type: ignore[assignment]
 
@@ -35,15 +37,24 @@ class AuthAgentMiddleware(AsgiMiddleware):
         scope["state"] = _State(entry, scope.get("state", {}))
 
 
-def _endpoints(app: Any) -> Iterator[Callable[..., Any]]:
-    """What the routes of an application lead to; it may be inside of other middleware."""
+def _routes(app: Any) -> Iterator[Any]:
+    """The routes of an application that lead somewhere; it may be inside of other middleware."""
     while not hasattr(app, "routes") and hasattr(app, "app"):
         app = app.app
     for route in getattr(app, "routes", None) or ():
         if hasattr(route, "endpoint"):
-            yield route.endpoint
+            yield route
         else:  # FastAPI keeps a router that was included as it is
-            yield from _endpoints(getattr(route, "original_router", route))
+            yield from _routes(getattr(route, "original_router", route))
+
+
+def _calls(route: Any) -> Iterator[Any]:
+    """What FastAPI calls before an endpoint, for its dependencies and for theirs."""
+    found = [*getattr(getattr(route, "dependant", None), "dependencies", ())]
+    while found:
+        needed = found.pop()
+        yield needed.call
+        found += needed.dependencies
 
 
 class _State(MutableMapping[str, Any]):

@@ -1,4 +1,4 @@
-"""What can be told of a guarded view before anybody comes.
+"""What can be told of the guards of views before anybody comes.
 
 A framework registers the function that its decorator is given. A guard that is put around it later
 (`@requires_agent` above `@app.get`) guards nothing, so each view remembers its guard, and an
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
+from auth_agent.agent import Agent
 from auth_agent.errors import SettingsError
 
 View = Callable[..., Any]
@@ -55,6 +56,28 @@ def check_order(registered: Iterable[View]) -> None:
             )
     if problems:
         raise SettingsError(problems)
+
+
+def check_sources(endpoints: Iterable[tuple[str, Iterable[object]]]) -> None:
+    """Raises `SettingsError` where an agent would be made of what the request says of itself.
+
+    `endpoints` are paths with what is called for their parameters. FastAPI fills a class that is a
+    dependency from the query, so `Depends(Agent)` believes whoever comes.
+    """
+    problems = [
+        f"{path} takes its agent from the query: write `agent: CurrentAgent` (or `OptionalAgent`), "
+        "without Depends."
+        for path, calls in endpoints
+        if any(_makes_agents(call) for call in calls)
+    ]
+    if problems:
+        raise SettingsError(problems)
+
+
+def _makes_agents(call: object) -> bool:
+    """Whether it is the type, alone or in `Annotated`, and not a function that finds an agent."""
+    kind = get_args(call)[0] if get_origin(call) is Annotated else call
+    return kind is Agent or Agent in get_args(kind)
 
 
 def _unwrap(view: View | None) -> Iterator[View]:

@@ -214,6 +214,36 @@ def test_the_site_is_told_when_the_middleware_is_missing():
         client.get("/me")
 
 
+async def _indirect(agent=Depends(CurrentAgent)):  # noqa: B008
+    return agent
+
+
+@pytest.mark.parametrize(
+    "source", [Depends(Agent), Depends(CurrentAgent), Depends(OptionalAgent), Depends(_indirect)]
+)
+def test_an_agent_is_never_made_of_the_query(app, visit, source):
+    """FastAPI fills the fields of a class that is a dependency from what the visitor sends."""
+
+    @app.get("/me")
+    async def me(agent=source):
+        return {}
+
+    with pytest.raises(SettingsError, match="/me takes its agent from the query"):
+        visit()
+
+
+def test_nor_where_the_type_alone_says_so(app, visit):
+    router = APIRouter()
+
+    @router.get("/me")
+    async def me(agent: Annotated[Agent, Depends()]):
+        return {}
+
+    app.include_router(router, prefix="/v1")
+    with pytest.raises(SettingsError, match="/me takes its agent from the query"):
+        visit()
+
+
 def test_docs_show_the_lock(app, visit):
     app.get("/anybody")(lambda: "in")
     app.get("/me")(_me)
