@@ -280,12 +280,6 @@ class TestClaims:
             claims["team"] = "b"
             claims["groups"][0]["name"] = "y"
 
-    def test_stay_written_to_within_a_request(self, browser, server):
-        browser.sign_in()
-        left = entry(browser, browser.request("/"))
-        left.agent.claims["team"] = "b"
-        assert left.look().claims["team"] == "b"
-
 
 TOKENS = Tokens(access_token="at", id_token=None, refresh_token=None, scopes=None, expires_in=3_600)
 

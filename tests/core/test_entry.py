@@ -1,0 +1,79 @@
+"""What a middleware leaves for the application, without a framework."""
+
+from __future__ import annotations
+
+import pytest
+
+from auth_agent import SettingsError
+from auth_agent.entry import Entry, agent_of
+from auth_agent.wire import Cookie, Pass
+from tests.core.browser import entry
+
+JSON = [("content-type", "application/json")]
+PAGE = [("content-type", "text/html")]
+PRIVATE = [("Vary", "Cookie, Authorization"), ("Cache-Control", "private")]
+COOKIE = Cookie("auth_agent_80", "value", 60, secure=False)
+
+
+@pytest.fixture
+def somebody(browser):
+    browser.sign_in()
+    return entry(browser, browser.request("/"))
+
+
+@pytest.fixture
+def nobody(browser):
+    return entry(browser, browser.twin().request("/"))
+
+
+def test_the_agent_stays_the_same_within_a_request(somebody):
+    somebody.agent.claims["team"] = "b"
+    assert somebody.agent is somebody.look()
+    assert somebody.look().claims["team"] == "b"
+    assert not somebody.is_nobody
+
+
+def test_nobody_is_there(nobody):
+    assert (nobody.agent, nobody.look(), nobody.is_nobody) == (None, None, True)
+
+
+@pytest.mark.parametrize("look", [Entry.look, Entry.require, Entry.require_no_agent])
+def test_who_looks_makes_the_response_private(somebody, nobody, look):
+    for left in (somebody, nobody):
+        assert left.finish(JSON) == JSON
+        look(left)
+        assert left.finish(JSON) == [*JSON, *PRIVATE]
+
+
+def test_the_agent_itself_tells_nobody_that_it_was_read(somebody):
+    """For adapters that look on behalf of somebody else."""
+    assert somebody.agent.id == "agent_7"
+    assert not somebody.read
+
+
+def test_a_page_shows_only_nobody_the_door(somebody, nobody):
+    door = ("Link", '</auth-agent/login?next=/>; rel="login"')
+    assert nobody.finish(PAGE) == [*PAGE, door]
+    assert somebody.finish(PAGE) == PAGE
+
+
+@pytest.mark.parametrize("name", ["somebody", "nobody"])
+def test_cookies_are_set_and_stored_nowhere(browser, request, name):
+    left = entry(browser, Pass(request.getfixturevalue(name).agent, (COOKIE,)))
+    assert left.finish([("cache-control", "public")]) == [
+        ("Cache-Control", "no-store"),
+        ("Set-Cookie", COOKIE.header()),
+    ]
+    assert left.adds
+
+
+def test_only_a_response_to_an_agent_is_left_alone(somebody, nobody):
+    assert (somebody.adds, nobody.adds) == (False, True)
+
+
+def test_a_missing_middleware_is_told(somebody):
+    assert agent_of({"auth_agent.entry": somebody}).id == "agent_7"
+    assert somebody.read
+    for request in ({}, {"auth_agent.entry": "planted"}):
+        with pytest.raises(SettingsError, match="AuthAgentMiddleware is missing"):
+            agent_of(request)
