@@ -114,10 +114,10 @@ def site(request, provider):
         yield visitor
 
 
-def open_socket(site, path, **options):
+def open_socket(site, path, *, extra=(), **options):
     """A browser's handshake: with the site's cookies, and the origin of the page."""
     cookies = "; ".join(f"{name}={value}" for name, value in site.cookies.items())
-    headers = {"Cookie": cookies} if cookies else {}
+    headers = {**dict(extra), **({"Cookie": cookies} if cookies else {})}
     url = site.origin.replace("http:", "ws:") + path
     return connect(url, additional_headers=headers, compression=None, **options)
 
@@ -148,6 +148,14 @@ def test_a_page_of_another_origin_brings_no_agent(site):
     for origin in ("https://evil.example", "null", None):
         assert greeting(site, "/open", origin=origin) == "nobody"
         assert refusal(site, "/chat", origin=origin).status_code == 401
+
+
+def test_a_token_needs_no_origin(site):
+    """No page can send one, so that it is nobody's but the agent's own."""
+    token = site.provider.access_token(aud=site.origin)
+    headers = {"Authorization": f"Bearer {token}"}
+    for path in ("/open", "/chat", "/private/chat"):
+        assert greeting(site, path, origin=None, extra=headers) == "agent_7"
 
 
 def test_a_stranger_is_refused_before_the_socket_opens(site):

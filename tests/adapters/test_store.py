@@ -126,7 +126,24 @@ def test_a_record_cannot_be_moved_to_another_id(site, redis_client):
     assert other.agent is None
 
 
+def test_an_agent_of_whom_little_is_known_has_a_session(site, provider):
+    del provider.agent["email"]
+    provider.claims["sid"] = ABSENT
+    site.sign_in()
+    assert (site.agent.id, site.agent.email) == ("agent_7", None)
+    assert site.relying_party.end_sessions(agent_id="agent_7") == 1
+
+
 class TestLifetime:
+    def test_redis_forgets_what_has_ended(self, make_site, redis_client, clock):
+        site = make_site(session_idle=3_600, session_lifetime=5_000)
+        site.sign_in()
+        (key,) = _sessions(redis_client)
+        assert 3_590 <= redis_client.ttl(key) <= 3_600
+        clock.advance(3_000)
+        assert site.agent is not None
+        assert 1_990 <= redis_client.ttl(key) <= 2_000
+
     def test_ends_when_idle(self, site, clock):
         site.sign_in()
         clock.advance(3_599)

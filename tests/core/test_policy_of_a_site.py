@@ -40,6 +40,8 @@ class TestReportOnly:
 
     def test_says_at_the_start_that_it_is_on(self, make_site, caplog):
         with caplog.at_level(logging.WARNING, "auth_agent"):
+            make_site()
+            assert not caplog.records
             make_site(report_only="true")
         assert "AUTH_AGENT_REPORT_ONLY" in caplog.text
 
