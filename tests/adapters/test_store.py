@@ -458,6 +458,21 @@ class TestEndSessions:
             site.relying_party.end_sessions(**{name: value})
         assert site.agent is not None
 
+    def test_takes_one_of_both(self, site):
+        site.sign_in()
+        with pytest.raises(TypeError, match="not both"):
+            site.relying_party.end_sessions(agent_id="agent_7", email="owner@example.com")
+        assert site.agent is not None
+
+    @pytest.mark.parametrize("whose", [{"agent_id": "agent_7"}, {"email": "a@b.example"}, {}])
+    def test_is_written_down(self, site, caplog, whose):
+        with caplog.at_level("INFO", "auth_agent"):
+            ended = site.relying_party.end_sessions(**whose)
+        (record,) = caplog.records
+        agent = {"agent": "agent_7"} if "agent_id" in whose else {}
+        told = {"event": "ended", "cause": "end_sessions", "sessions": ended, **agent}
+        assert record.auth_agent == told, "no address"
+
     def test_needs_a_store(self, make_site):
         with pytest.raises(SettingsError, match="AUTH_AGENT_SESSION_STORE"):
             make_site(session_store="cookie").relying_party.end_sessions()

@@ -129,6 +129,13 @@ class TestHooks:
         site.sign_in()
         assert site.agent.account_id == "42"
 
+    @pytest.mark.parametrize("hook", [None, lambda agent: None])
+    def test_without_one_there_is_none(self, browser, clock, hook):
+        party = RelyingParty(browser.relying_party.settings, on_sign_in=hook, clock=clock)
+        site = Browser(party, browser.server)
+        site.sign_in()
+        assert site.agent.account_id is None
+
     def test_a_hook_may_refuse(self, browser, clock):
         def refuse(agent):
             raise SignInRefused("This account is blocked.", code="blocked", status_code=403)
