@@ -53,7 +53,7 @@ def serve_hypercorn(app, port):
     config, ends = hypercorn.Config(), threading.Event()
     with socket.create_server(("127.0.0.1", port)) as listening:
         config.bind = [f"fd://{listening.fileno()}"]
-        config.graceful_timeout = 1
+        config.graceful_timeout, config.loglevel = 1, "WARNING"
 
         async def serve():
             wait = functools.partial(asyncio.to_thread, ends.wait)
