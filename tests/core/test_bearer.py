@@ -213,6 +213,8 @@ def test_the_website_says_where_tokens_come_from(api, server):
     refused = call(api, "not.a.token")
     url = "https://shop.example/.well-known/oauth-protected-resource"
     assert f'resource_metadata="{url}"' in dict(refused.headers)["WWW-Authenticate"]
+    posted = api.request("/.well-known/oauth-protected-resource", method="POST")
+    assert (posted.status, dict(posted.headers)["Allow"]) == (405, "GET, HEAD")
 
 
 class TestMemory:

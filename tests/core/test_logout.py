@@ -64,6 +64,8 @@ def test_only_our_own_pages_may(browser, headers, allowed):
 
 def test_other_methods_are_refused(browser):
     assert browser.request(LOGOUT, method="DELETE").status == 405
+    assert browser.request("/auth-agent/backchannel-logout").status == 405
+    assert browser.request("/auth-agent/backchannel-logout", method="POST").status == 501
 
 
 class TestTombstone:
