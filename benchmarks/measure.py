@@ -10,54 +10,61 @@ from __future__ import annotations
 import gc
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+F = TypeVar("F", bound=Callable[[], Any])
 
 BATCH = 10
-WARM_UP = 200
+
+
+class Case(Generic[F]):
+    """A function to be called, and how long its batches took; timed while it is a context."""
+
+    def __init__(self, name: str, function: F) -> None:
+        self.name = name
+        self.function = function
+        self._seconds: list[float] = []
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_error: object) -> None:
+        self._seconds.append(time.perf_counter() - self._started)
+
+    def cost(self) -> float:
+        """Microseconds for each call, of the quick batches."""
+        return sorted(self._seconds)[len(self._seconds) // 20] / BATCH * 1e6
 
 
 async def compare_async(
-    cases: dict[str, Callable[[], Awaitable[None]]], times: int
+    functions: dict[str, Callable[[], Awaitable[None]]], times: int
 ) -> dict[str, float]:
     """Microseconds for each call."""
-    samples: dict[str, list[float]] = {name: [] for name in cases}
-    for case in cases.values():
-        for _ in range(WARM_UP):
-            await case()
-    gc.collect()
-    for name in _order(list(cases), times // BATCH):
-        case = cases[name]
-        await case()
-        started = time.perf_counter()
-        for _ in range(BATCH):
-            await case()
-        samples[name].append((time.perf_counter() - started) / BATCH * 1e6)
-    return _quick_ones(samples)
+    cases = [Case(name, function) for name, function in functions.items()]
+    for case in _order(cases, times):
+        await case.function()
+        with case:
+            for _ in range(BATCH):
+                await case.function()
+    return {case.name: case.cost() for case in cases}
 
 
-def compare(cases: dict[str, Callable[[], object]], times: int) -> dict[str, float]:
+def compare(functions: dict[str, Callable[[], object]], times: int) -> dict[str, float]:
     """Microseconds for each call."""
-    samples: dict[str, list[float]] = {name: [] for name in cases}
-    for case in cases.values():
-        for _ in range(WARM_UP):
-            case()
+    cases = [Case(name, function) for name, function in functions.items()]
+    for case in _order(cases, times):
+        case.function()
+        with case:
+            for _ in range(BATCH):
+                case.function()
+    return {case.name: case.cost() for case in cases}
+
+
+def _order(cases: list[Case[F]], times: int) -> Iterator[Case[F]]:
     gc.collect()
-    for name in _order(list(cases), times // BATCH):
-        case = cases[name]
-        case()
-        started = time.perf_counter()
-        for _ in range(BATCH):
-            case()
-        samples[name].append((time.perf_counter() - started) / BATCH * 1e6)
-    return _quick_ones(samples)
-
-
-def _order(names: list[str], rounds: int) -> list[str]:
-    return [name for _ in range(rounds) for name in random.sample(names, len(names))]
-
-
-def _quick_ones(samples: dict[str, list[float]]) -> dict[str, float]:
-    return {name: sorted(values)[len(values) // 20] for name, values in samples.items()}
+    for _ in range(times // BATCH):
+        yield from random.sample(cases, len(cases))
 
 
 def report(title: str, costs: dict[str, float]) -> None:
