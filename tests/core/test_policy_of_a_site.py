@@ -208,6 +208,9 @@ class TestWelcome:
         blocked.clear()
         assert site.agent is not None
 
+    def test_nobody_is_asked_after(self, site):
+        assert site.request("/") == Pass(None)
+
     def test_a_blocked_agents_token_is_worth_nothing(self, site, server, blocked):
         headers = {"authorization": f"Bearer {server.access_token()}"}
         assert site.request("/private/x", headers=headers).agent.id == "agent_7"
@@ -279,6 +282,20 @@ class TestEvents:
         assert caplog.records[1].auth_agent["cause"] == "state_unknown"
         signed_out = caplog.records[2].getMessage()
         assert signed_out == "signed_out agent=agent_7 client=client_shop revoked=True"
+
+    def test_a_refused_agent_is_told_with_its_rule(self, browser, caplog):
+        browser.sign_in()
+        visit = ValueVisit("GET", "/", JSON)
+        with caplog.at_level(logging.INFO, "auth_agent"):
+            browser.relying_party.require(visit, browser.agent, Requirement(scopes="x"))
+        (record,) = caplog.records
+        assert record.auth_agent == {
+            "event": "refused",
+            "agent": "agent_7",
+            "client": "client_shop",
+            "cause": "insufficient_scope",
+            "rule": "scopes",
+        }
 
     def test_no_line_can_be_forged(self, browser, server, caplog):
         server.agent["sub"] = "agent\nsigned_in agent=admin"

@@ -23,6 +23,11 @@ def test_five_variables_are_enough():
     assert (settings.session_lifetime, settings.session_idle) == (28_800, 3_600)
 
 
+def test_an_empty_variable_is_as_if_it_were_not_there():
+    empty = {"AUTH_AGENT_AUDIENCE": "", "AUTH_AGENT_PROTECT": "  ", "AUTH_AGENT_SESSION_IDLE": ""}
+    assert Settings.from_env({**GOOD, **empty}) == Settings.from_env(GOOD)
+
+
 def test_an_empty_environment_names_them_all():
     with pytest.raises(SettingsError) as caught:
         Settings.from_env({})

@@ -48,6 +48,15 @@ class TestRedirect:
         site = make_site(audience="https://api.shop.example")
         assert query(site.begin())["resource"] == "https://api.shop.example"
 
+    def test_and_with_the_code(self, browser, make_site, server):
+        """RFC 8707 2.2: for each access token."""
+        site = make_site(audience="https://api.shop.example")
+        for visitor, asked in ((browser, []), (site, ["https://api.shop.example"])):
+            visitor.sign_in()
+            (sent,) = [one for one in server.requests if one.url.endswith("/token")]
+            assert parse_qs(sent.body.decode()).get("resource", []) == asked
+            server.requests.clear()
+
     def test_a_query_of_the_endpoint_is_kept(self, browser, server):
         server.metadata["authorization_endpoint"] = "https://auth.example/authorize?tenant=7"
         assert query(browser.begin())["tenant"] == "7"
