@@ -36,7 +36,8 @@ class TestReportOnly:
         visit = ValueVisit("GET", "/", JSON)
         with caplog.at_level(logging.WARNING, "auth_agent"):
             assert site.relying_party.require(visit, site.agent, Requirement(scopes="x")) is None
-        assert caplog.records[-1].auth_agent["rule"] == "scopes"
+        told = {"event": "would_refuse", "agent": "agent_7", "rule": "scopes"}
+        assert caplog.records[-1].auth_agent == told
 
     def test_says_at_the_start_that_it_is_on(self, make_site, caplog):
         with caplog.at_level(logging.WARNING, "auth_agent"):
