@@ -39,7 +39,7 @@ REFUSED_SECONDS = 10
 MAX_HEADER = 32_768 + 16
 
 _SCHEME = re.compile(r"bearer(?:\s|$)", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)  # RFC 6750 2.1
+_CREDENTIALS = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750 2.1
 
 
 class _Known(msgspec.Struct, frozen=True):
