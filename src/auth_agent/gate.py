@@ -115,7 +115,7 @@ class RelyingParty:
             return self._admission.admit(visit, None)
         if self._store is not None:
             return self._enter_with_id(visit, self._store)
-        known = self._sessions.read(visit, self._site.clock())
+        known = self._sessions.read(visit, self._clock())
         return self._admission.admit(visit, known.session.agent if known else None)
 
     def require(
@@ -137,7 +137,7 @@ class RelyingParty:
 
     def explain(self, agent: Agent | None, requirement: Requirement = ANY_AGENT) -> Decision:
         """Which rule admits or refuses the agent, and why; nothing is logged."""
-        return explain(agent, requirement, self.settings, now=self._site.clock())
+        return explain(agent, requirement, self.settings, now=self._clock())
 
     def login_path(self, next_path: str = "/") -> str:
         """Where the button "Sign in with Auth Agent" leads, and where the agent returns to."""

@@ -232,6 +232,15 @@ def test_an_agent_is_never_made_of_the_query(app, visit, source):
         visit()
 
 
+def test_nor_at_a_socket(app, visit):
+    @app.websocket("/chat")
+    async def chat(websocket: WebSocket, agent: Annotated[Agent, Depends()]):
+        await websocket.accept()
+
+    with pytest.raises(SettingsError, match="/chat takes its agent from the query"):
+        visit()
+
+
 def test_nor_where_the_type_alone_says_so(app, visit):
     router = APIRouter()
 

@@ -62,7 +62,7 @@ def test_only_our_own_pages_may(browser, headers, allowed):
     assert (browser.agent is None) is allowed
 
 
-def test_other_methods_are_refused(browser):
+def test_each_route_takes_its_own_methods(browser):
     assert browser.request(LOGOUT, method="DELETE").status == 405
     assert browser.request("/auth-agent/backchannel-logout").status == 405
     assert browser.request("/auth-agent/backchannel-logout", method="POST").status == 501

@@ -91,7 +91,10 @@ def create_app(settings: ServerSettings | None = None, *, clock: Clock = time.ti
 
 
 class _Shortcut:
-    """Leads to the quick endpoints by one look into a dict, past the search through all routes."""
+    """Finds an address without parameters by one look into a dict; all others take the search.
+
+    Below a root path, as a mount or a proxy sets one, everything is left to the search.
+    """
 
     def __init__(self, app: ASGIApp, routes: list[BaseRoute]) -> None:
         self._app = app
