@@ -6,7 +6,7 @@ import itertools
 
 import jwt
 
-from auth_agent.drive import run
+from auth_agent.flow.drive import run
 from benchmarks.measure import compare, report
 from benchmarks.site import Site
 

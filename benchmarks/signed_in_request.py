@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from auth_agent import RelyingParty
-from auth_agent.drive import run
+from auth_agent.flow.drive import run
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent
 from benchmarks.measure import compare_async, report
 from benchmarks.site import Site

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from auth_agent import RelyingParty, Settings
-from auth_agent.jwks import parse_jwks
-from auth_agent.metadata import parse_metadata
-from auth_agent.session import open_session, session_cookie
+from auth_agent.flow.exchange import HttpRequest
+from auth_agent.protocol.jose.jwks import parse_jwks
+from auth_agent.protocol.metadata import parse_metadata
+from auth_agent.protocol.token import Tokens
 from auth_agent.testing import FakeServer
-from auth_agent.token import Tokens
-from auth_agent.wire import HttpRequest
+from auth_agent.website.recognition.session import open_session, session_cookie
 
 
 class Site:

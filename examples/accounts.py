@@ -28,7 +28,7 @@ from sqlalchemy.orm import (
 )
 
 from auth_agent import Agent, SignInRefused
-from auth_agent.accounts import may_link
+from auth_agent.website.policy.accounts import may_link
 
 
 class Base(DeclarativeBase):

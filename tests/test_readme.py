@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from auth_agent import Settings
-from auth_agent.settings import ENV_PREFIX
+from auth_agent.website.config.settings import ENV_PREFIX
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from auth_agent.server import Database, ServerSettings, create_app
-from auth_agent.server.registry import add_agent, add_client
+from auth_agent.server.registry.registrations import add_agent, add_client
 from tests.adapters.network import free_port, serve_asgi
 
 SCOPES = ("openid", "profile", "email", "refunds:write")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from auth_agent.server import Database, registry
+from auth_agent.server import Database
+from auth_agent.server.registry import registrations as registry
 from benchmarks.peers.client import REDIRECT, People, Wire, waiting_page_sign_in
 from benchmarks.peers.peer import Command
 

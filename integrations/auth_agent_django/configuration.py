@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from django.utils.module_loading import import_string
 
 from auth_agent.errors import SettingsError
-from auth_agent.settings import Settings
+from auth_agent.website.config.settings import Settings
 
 Scenario = Literal["full", "contextual", "fresh"]
 SCENARIOS = ("full", "contextual", "fresh")

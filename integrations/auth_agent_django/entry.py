@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from auth_agent.asgi import AsgiVisit
-from auth_agent.entry import Entry
 from auth_agent.errors import SettingsError
 from auth_agent.url import quote_path
-from auth_agent.wire import Reply, Visit
+from auth_agent.website.entry import Entry
+from auth_agent.website.web.outcome import Reply
+from auth_agent.website.web.visit import Visit
 from auth_agent.wsgi import WsgiVisit
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 
-from auth_agent.agent import Agent
 from auth_agent.errors import AuthError
-from auth_agent.gate import RelyingParty
+from auth_agent.website.agent import Agent
+from auth_agent.website.gate import RelyingParty
 from auth_agent_django.configuration import Configuration
 from auth_agent_django.signals import agent_refused, agent_signed_in, agent_signed_out
 

@@ -9,10 +9,11 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from auth_agent.drive import arun, run
-from auth_agent.entry import Entry
-from auth_agent.gate import RelyingParty
-from auth_agent.wire import Pass, Reply, Visit
+from auth_agent.flow.drive import arun, run
+from auth_agent.website.entry import Entry
+from auth_agent.website.gate import RelyingParty
+from auth_agent.website.web.outcome import Pass, Reply
+from auth_agent.website.web.visit import Visit
 from auth_agent_django.configuration import Configuration
 from auth_agent_django.entry import (
     ReplyResponse,

@@ -19,9 +19,10 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
-from auth_agent.agent import Agent
-from auth_agent.policy import Requirement
-from auth_agent.wire import Reply, Visit
+from auth_agent.website.agent import Agent
+from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.web.outcome import Reply
+from auth_agent.website.web.visit import Visit
 from auth_agent_django.entry import look
 
 _OF_BROWSERS = ("accept", "sec-fetch-mode")

@@ -10,9 +10,9 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from auth_agent.guard import check_view
-from auth_agent.policy import Requirement
-from auth_agent.wire import Reply
+from auth_agent.website.policy.guard import check_view
+from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.web.outcome import Reply
 from auth_agent_django.entry import ReplyResponse, entry_of, look
 
 if TYPE_CHECKING:

@@ -9,12 +9,6 @@ def reports():
 """
 
 from auth_agent_flask.extension import AuthAgent
-from auth_agent_flask.views import (
-    current_agent,
-    login_path,
-    logout_path,
-    no_agents,
-    requires_agent,
-)
+from auth_agent_flask.views import current_agent, login_path, logout_path, no_agents, requires_agent
 
 __all__ = ["AuthAgent", "current_agent", "login_path", "logout_path", "no_agents", "requires_agent"]

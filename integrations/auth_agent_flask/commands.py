@@ -6,7 +6,7 @@ import click
 from flask.cli import AppGroup, ScriptInfo
 
 from auth_agent.doctor.report import DOCTOR_EXIT_CODES, SITE_HELP, consult, read_site
-from auth_agent.settings import Settings
+from auth_agent.website.config.settings import Settings
 from auth_agent_flask.views import relying_party_of
 
 group = AppGroup("auth-agent", help="Sign in with Auth Agent.")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from auth_agent.agent import Agent
-from auth_agent.entry import Entry
 from auth_agent.errors import AuthError
-from auth_agent.gate import RelyingParty
-from auth_agent.guard import check_order
-from auth_agent.settings import ENV_PREFIX, Settings
+from auth_agent.website.agent import Agent
+from auth_agent.website.config.settings import ENV_PREFIX, Settings
+from auth_agent.website.entry import Entry
+from auth_agent.website.gate import RelyingParty
+from auth_agent.website.policy.guard import check_order
 from auth_agent.wsgi import AuthAgentMiddleware
 from auth_agent_flask.commands import group
 from auth_agent_flask.views import current_agent, login_path, logout_path

@@ -9,13 +9,13 @@ from typing import Any, TypeVar, cast
 from flask import Flask, Response, current_app, request
 from werkzeug.local import LocalProxy
 
-from auth_agent.agent import Agent
-from auth_agent.entry import Entry
 from auth_agent.errors import SettingsError
-from auth_agent.gate import RelyingParty
-from auth_agent.guard import check_view, remember
-from auth_agent.policy import Requirement
-from auth_agent.wire import Pass, Reply
+from auth_agent.website.agent import Agent
+from auth_agent.website.entry import Entry
+from auth_agent.website.gate import RelyingParty
+from auth_agent.website.policy.guard import check_view, remember
+from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.wsgi import WsgiVisit
 
 View = TypeVar("View", bound=Callable[..., Any])

@@ -13,11 +13,11 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from auth_agent.asgi import send_reply
-from auth_agent.entry import Entry
 from auth_agent.errors import SettingsError
-from auth_agent.guard import check_view, remember
-from auth_agent.policy import Requirement
-from auth_agent.wire import Reply
+from auth_agent.website.entry import Entry
+from auth_agent.website.policy.guard import check_view, remember
+from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.web.outcome import Reply
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Judge = Callable[[Entry], Reply | None]

@@ -23,18 +23,11 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from auth_agent.agent import Agent
-from auth_agent.entry import Entry
-from auth_agent.policy import Requirement
-from auth_agent.wire import Reply
-from auth_agent_starlette.endpoints import (
-    Judge,
-    deny,
-    entry_of,
-    login_path,
-    logout_path,
-    response,
-)
+from auth_agent.website.agent import Agent
+from auth_agent.website.entry import Entry
+from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.web.outcome import Reply
+from auth_agent_starlette.endpoints import Judge, deny, entry_of, login_path, logout_path, response
 from auth_agent_starlette.middleware import AuthAgentMiddleware
 
 __all__ = [

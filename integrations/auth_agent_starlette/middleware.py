@@ -7,11 +7,11 @@ from typing import Any
 
 from auth_agent.asgi import App, Receive, Scope, Send
 from auth_agent.asgi import AuthAgentMiddleware as AsgiMiddleware
-from auth_agent.entry import Entry
 from auth_agent.errors import SettingsError
-from auth_agent.gate import RelyingParty
-from auth_agent.guard import check_order, check_sources
-from auth_agent.settings import Settings
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.entry import Entry
+from auth_agent.website.gate import RelyingParty
+from auth_agent.website.policy.guard import check_order, check_sources
 
 
 class AuthAgentMiddleware(AsgiMiddleware):

@@ -3,7 +3,6 @@
 The relying party's core: no framework, no event loop and no HTTP client is imported here.
 """
 
-from auth_agent.agent import Agent
 from auth_agent.errors import (
     AuthError,
     ServerMisbehaved,
@@ -12,9 +11,10 @@ from auth_agent.errors import (
     SignInRefused,
     TokenRefused,
 )
-from auth_agent.gate import RelyingParty
-from auth_agent.policy import Requirement
-from auth_agent.settings import Settings
+from auth_agent.website.agent import Agent
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.gate import RelyingParty
+from auth_agent.website.policy.requirement import Requirement
 
 __all__ = [
     "Agent",

@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from auth_agent.drive import aclose, arun
-from auth_agent.entry import Entry, agent_of
-from auth_agent.gate import RelyingParty
-from auth_agent.reply import FOR_SHARED_CACHES
-from auth_agent.settings import Settings
+from auth_agent.flow.drive import aclose, arun
 from auth_agent.url import quote_path
-from auth_agent.wire import Pass, Reply, Visit
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.entry import Entry, agent_of
+from auth_agent.website.gate import RelyingParty
+from auth_agent.website.web.headers import FOR_SHARED_CACHES
+from auth_agent.website.web.outcome import Pass, Reply
+from auth_agent.website.web.visit import Visit
 
 __all__ = ["AsgiVisit", "AuthAgentMiddleware", "Entry", "agent_of", "body_reader", "send_reply"]
 

@@ -47,7 +47,7 @@ class SettingsError(AuthError):
 
 
 class SignInRefused(AuthError):
-    """A sign-in could not be completed; the codes are listed in `auth_agent.login`."""
+    """A sign-in could not be completed; the codes are in `website.sign_in.login`."""
 
     default_code = "sign_in_refused"
 

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from auth_agent.drive import run
-from auth_agent.entry import Entry, agent_of
-from auth_agent.gate import RelyingParty
-from auth_agent.settings import Settings
+from auth_agent.flow.drive import run
 from auth_agent.url import quote_path
-from auth_agent.wire import Pass, Reply, Visit
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.entry import Entry, agent_of
+from auth_agent.website.gate import RelyingParty
+from auth_agent.website.web.outcome import Pass, Reply
+from auth_agent.website.web.visit import Visit
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -6,7 +6,8 @@ import httpx2
 import pytest
 from django.core.management import call_command
 
-from auth_agent import Settings, drive
+from auth_agent import Settings
+from auth_agent.flow import drive
 from auth_agent.testing import FakeServer
 from tests.adapters.django_world import empty_database, open_shopper
 from tests.adapters.network import free_port, serve_provider

@@ -22,7 +22,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from auth_agent import drive
+from auth_agent.flow import drive
 from auth_agent_django import requires_agent
 
 DATABASE = "file:django?mode=memory&cache=shared"  # one for all threads

@@ -10,7 +10,7 @@ from anyio.from_thread import start_blocking_portal
 from django.core.management import call_command
 from django.test import AsyncClient, Client, override_settings
 
-from auth_agent import drive
+from auth_agent.flow import drive
 from tests.adapters import django_site
 
 BASE_URL = "http://localhost"

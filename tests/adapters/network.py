@@ -15,8 +15,8 @@ import hypercorn
 import hypercorn.asyncio
 import uvicorn
 
+from auth_agent.flow.exchange import HttpRequest
 from auth_agent.testing import FakeServer
-from auth_agent.wire import HttpRequest
 from tests.services import free_port
 
 __all__ = ["free_port", "serve_asgi", "serve_hypercorn", "serve_provider", "serve_wsgi"]

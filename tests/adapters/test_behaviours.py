@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pytest
 
-from auth_agent import RelyingParty, drive
-from auth_agent.session import session_cookie
+from auth_agent import RelyingParty
+from auth_agent.flow import drive
 from auth_agent.testing import FakeServer
 from auth_agent.testing.provider import json_response
+from auth_agent.website.recognition.session import session_cookie
 from tests.adapters.conftest import Visitor, settings_of
 from tests.adapters.network import free_port, serve_provider
 from tests.adapters.stacks import STACKS

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
+from auth_agent.flow.exchange import HttpResponse
 from auth_agent.testing.provider import json_response
-from auth_agent.wire import HttpResponse
 from tests.adapters.conftest import Visitor
 
 CLIENT_SECRET = "canary-client-secret: with+signs"

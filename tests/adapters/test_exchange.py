@@ -11,9 +11,12 @@ import anyio
 import httpx2
 import pytest
 
-from auth_agent import RelyingParty, ServerMisbehaved, ServerUnavailable, drive, transport
+from auth_agent import RelyingParty, ServerMisbehaved, ServerUnavailable
+from auth_agent.flow import drive, transport
+from auth_agent.flow.effects import join, send
+from auth_agent.flow.exchange import HttpRequest
 from auth_agent.testing import FakeServer
-from auth_agent.wire import HttpRequest, Visit, join, send
+from auth_agent.website.web.visit import Visit
 from tests.adapters.conftest import settings_of
 from tests.adapters.network import free_port, serve_provider
 

@@ -16,10 +16,12 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from auth_agent import Settings, drive
-from auth_agent.private_key import public_jwk
+from auth_agent import Settings
+from auth_agent.flow import drive
+from auth_agent.protocol.jose.private_key import public_jwk
 from auth_agent.sdk import AgentSDK
-from auth_agent.server.registry import add_client, disable_agent
+from auth_agent.server.registry.registrations import add_client
+from auth_agent.server.tokens.endings import disable_agent
 from tests.adapters.network import free_port
 from tests.adapters.stacks import STACKS
 from tests.services import redis_server

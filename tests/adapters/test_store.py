@@ -11,10 +11,12 @@ import anyio
 import pytest
 import redis
 
-from auth_agent import RelyingParty, Settings, SettingsError, drive, redis_exchange, store
+from auth_agent import RelyingParty, Settings, SettingsError
+from auth_agent.flow import drive, redis_exchange
+from auth_agent.flow.exchange import HttpResponse
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
-from auth_agent.wire import HttpResponse
+from auth_agent.website.recognition import store
 from tests.core.browser import Browser, Clock, ValueVisit, cause
 from tests.services import redis_server
 

@@ -12,8 +12,9 @@ import httpx2
 import pytest
 
 from auth_agent.secret import Secret
-from auth_agent.server import ServerSettings, console_accounts, create_app
-from auth_agent.server.registry import add_agent, add_client
+from auth_agent.server import ServerSettings, create_app
+from auth_agent.server.registry import administrators as console_accounts
+from auth_agent.server.registry.registrations import add_agent, add_client
 from tests.adapters.network import free_port, serve_asgi
 from tests.server.world import CHALLENGE, VERIFIER
 

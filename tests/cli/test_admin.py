@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from auth_agent.cli import app
-from auth_agent.server import Database, console_accounts
+from auth_agent.server import Database
+from auth_agent.server.registry import administrators as console_accounts
 
 runner = CliRunner()
 
@@ -96,7 +97,7 @@ def test_an_administrator_is_removed() -> None:
 
 
 def test_a_token_for_programs(url: str) -> None:
-    from auth_agent.server import administrators
+    from auth_agent.server.registry import admin_tokens as administrators
 
     made = _json("token", "create", "deploy", "--days", "2")
     assert made["admin_token"].startswith("adm_")
@@ -119,7 +120,7 @@ def test_a_token_for_programs(url: str) -> None:
 def test_the_audit_knows_who_did_it(url: str) -> None:
     from sqlalchemy import select
 
-    from auth_agent.server.tables import audit
+    from auth_agent.server.storage.tables import audit
 
     _json("create", "ada")
     database = Database.open(url)

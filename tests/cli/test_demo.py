@@ -143,7 +143,7 @@ def test_a_violent_end_leaves_no_process(tmp_path):
 
 def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    for name in [name for name in sys.modules if name.startswith("auth_agent.demo")]:
+    for name in [name for name in sys.modules if name.startswith("auth_agent.cli.demo")]:
         monkeypatch.delitem(sys.modules, name)
     result = CliRunner().invoke(app, ["demo", "--once"])
     assert result.exit_code == 1

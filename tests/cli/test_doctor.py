@@ -19,15 +19,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from typer.testing import CliRunner
 
-from auth_agent import Settings, drive, transport
+from auth_agent import Settings
 from auth_agent.cli import app
 from auth_agent.doctor import examine
-from auth_agent.private_key import public_jwk
-from auth_agent.server import credentials, tables
-from auth_agent.server.registry import add_client
+from auth_agent.flow import drive, transport
+from auth_agent.flow.exchange import HttpResponse
+from auth_agent.protocol.jose.private_key import public_jwk
+from auth_agent.server.registry.registrations import add_client
+from auth_agent.server.security import credentials
+from auth_agent.server.storage import tables
 from auth_agent.testing import FakeServer
 from auth_agent.testing.provider import json_response
-from auth_agent.wire import HttpResponse
 from tests.adapters.network import free_port, serve_asgi, serve_provider
 from tests.adapters.stacks import build_starlette
 from tests.services import redis_server

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from auth_agent.cli import app
-from auth_agent.server.registry import add_agent
+from auth_agent.server.registry.registrations import add_agent
 from tests.adapters.network import free_port
 from tests.sdk.conftest import World, _world, agent_key, world  # noqa: F401  # fixtures
 

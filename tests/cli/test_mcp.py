@@ -11,7 +11,7 @@ from mcp import Client, StdioServerParameters
 from typer.testing import CliRunner
 
 from auth_agent.cli import app
-from auth_agent.server.registry import add_agent
+from auth_agent.server.registry.registrations import add_agent
 from tests.sdk.conftest import World, _world, agent_key, world  # noqa: F401  # fixtures
 
 MAIN = "from auth_agent.cli import main; main()"
@@ -157,7 +157,7 @@ def test_the_keyring_of_the_operating_system(monkeypatch):
     import keyring
     from keyring.backend import KeyringBackend
 
-    from auth_agent.sdk.credentials import find_secret
+    from auth_agent.sdk.identity.credentials import find_secret
 
     class Safe(KeyringBackend):
         priority = 1

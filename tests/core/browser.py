@@ -6,9 +6,11 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from auth_agent import AuthError, RelyingParty
-from auth_agent.entry import Entry
+from auth_agent.flow.effects import Call, Join, Send, Spawn
 from auth_agent.testing import FakeServer
-from auth_agent.wire import Call, Join, Pass, Reply, Send, Spawn, Visit
+from auth_agent.website.entry import Entry
+from auth_agent.website.web.outcome import Pass, Reply
+from auth_agent.website.web.visit import Visit
 
 NAVIGATION = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 
@@ -68,7 +70,7 @@ def drive(flow, server: FakeServer):
                 assert isinstance(effect, Spawn)
                 with suppress(AuthError):
                     drive(effect.start(), server)
-        except Exception as raised:  # noqa: BLE001  # as `auth_agent.drive` does
+        except Exception as raised:  # noqa: BLE001  # as `auth_agent.flow.drive` does
             error = raised
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from auth_agent.accounts import may_link
-from auth_agent.agent import Agent
+from auth_agent.website.agent import Agent
+from auth_agent.website.policy.accounts import may_link
 
 
 def agent(email, verified=True):

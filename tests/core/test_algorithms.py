@@ -12,11 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from auth_agent.errors import ServerMisbehaved, TokenRefused
-from auth_agent.id_token import Expected, read_id_token, verify_id_token
-from auth_agent.jwks import Key, parse_jwks
-from auth_agent.jws import verify_signature
-from auth_agent.setting_checks import ALGORITHMS
+from auth_agent.protocol.jose.id_token import Expected, read_id_token, verify_id_token
+from auth_agent.protocol.jose.jwks import Key, parse_jwks
+from auth_agent.protocol.jose.jws import verify_signature
 from auth_agent.testing.provider import json_response
+from auth_agent.website.config.fields import ALGORITHMS
 
 NOW = 1_800_000_000
 ACCESS_TOKEN = "at_whatever"

@@ -9,7 +9,7 @@ import pytest
 from auth_agent import Requirement, ServerUnavailable
 from auth_agent.testing.issuer import ABSENT, encode
 from auth_agent.testing.provider import json_response
-from auth_agent.wire import Pass
+from auth_agent.website.web.outcome import Pass
 from tests.core.browser import ValueVisit, cause, drive, entry
 
 
@@ -261,7 +261,7 @@ class TestMemory:
         assert_invalid(call(site, token), "key_unknown")
 
     def test_is_bounded(self, make_site, server):
-        from auth_agent import bearer
+        from auth_agent.website.recognition import bearer
 
         site = make_site(protect="/api/*")
         bearers = site.relying_party._bearers
@@ -271,7 +271,7 @@ class TestMemory:
         assert len(bearers._known) == len(bearers._refused) == bearer.REMEMBERED
 
     def test_forgets_what_it_has_not_heard_of_for_longest(self, api, server):
-        from auth_agent import bearer
+        from auth_agent.website.recognition import bearer
 
         bearers = api.relying_party._bearers
         for number in range(bearer.REMEMBERED):

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from auth_agent import SettingsError
-from auth_agent.private_key import thumbprint
+from auth_agent.protocol.jose.private_key import thumbprint
 from tests.core.browser import cause
 
 KEYS = {

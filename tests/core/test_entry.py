@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from auth_agent import SettingsError
-from auth_agent.entry import Entry, agent_of
-from auth_agent.wire import Cookie, Pass
+from auth_agent.website.entry import Entry, agent_of
+from auth_agent.website.web.outcome import Pass
+from auth_agent.website.web.visit import Cookie
 from tests.core.browser import entry
 
 JSON = [("content-type", "application/json")]

@@ -35,10 +35,10 @@ def test_every_error_is_an_auth_error_with_a_code_and_a_status():
 
 
 def test_nothing_secret_has_a_repr(browser, server):
-    from auth_agent import login
-    from auth_agent.recognition import SessionReader
-    from auth_agent.token import parse_tokens
-    from auth_agent.wire import HttpRequest
+    from auth_agent.flow.exchange import HttpRequest
+    from auth_agent.protocol.token import parse_tokens
+    from auth_agent.website.recognition.reader import SessionReader
+    from auth_agent.website.sign_in import login
     from tests.core.browser import ValueVisit
 
     url = browser.begin()

@@ -7,15 +7,16 @@ import io
 import pytest
 from rich.console import Console
 
-from auth_agent.bearer import Bearers
-from auth_agent.id_token import Expected
-from auth_agent.login import Callback
-from auth_agent.seal import Seal, Sealed
-from auth_agent.session import Session, StoredTokens, session_cookie
-from auth_agent.store import Stored
-from auth_agent.token import Tokens
-from auth_agent.transaction import Transaction
-from auth_agent.wire import Ask, HttpRequest, HttpResponse
+from auth_agent.flow.effects import Ask
+from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.protocol.jose.id_token import Expected
+from auth_agent.protocol.token import Tokens
+from auth_agent.website.config.seal import Seal, Sealed
+from auth_agent.website.recognition.bearer import Bearers
+from auth_agent.website.recognition.session import Session, StoredTokens, session_cookie
+from auth_agent.website.recognition.store import Stored
+from auth_agent.website.sign_in.login import Callback
+from auth_agent.website.sign_in.transaction import Transaction
 
 HIDDEN = "k3ep-me-to-yourself"
 

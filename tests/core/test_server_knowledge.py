@@ -6,11 +6,11 @@ import pytest
 from jwt.algorithms import ECAlgorithm
 
 from auth_agent import ServerUnavailable
-from auth_agent.metadata import cache_seconds
+from auth_agent.flow.effects import Join
+from auth_agent.flow.exchange import HttpResponse, cache_seconds
 from auth_agent.testing import FakeServer
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
-from auth_agent.wire import HttpResponse, Join
 from tests.core.browser import ValueVisit, cause, drive
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
@@ -290,7 +290,7 @@ class TestKeys:
 
 
 def _get(url):
-    from auth_agent.wire import HttpRequest
+    from auth_agent.flow.exchange import HttpRequest
 
     return HttpRequest("GET", url)
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from auth_agent import ServerUnavailable
 from auth_agent.asgi import AuthAgentMiddleware
-from auth_agent.recognition import REMEMBERED
-from auth_agent.reply import cookie_headers, private_headers
-from auth_agent.seal import Seal
+from auth_agent.protocol.token import Tokens
 from auth_agent.secret import Secret
-from auth_agent.session import open_session, session_cookie
 from auth_agent.testing.issuer import ABSENT
-from auth_agent.token import Tokens
-from auth_agent.wire import Cookie
+from auth_agent.website.config.seal import Seal
+from auth_agent.website.recognition.reader import REMEMBERED
+from auth_agent.website.recognition.session import open_session, session_cookie
+from auth_agent.website.web.headers import cookie_headers, private_headers
+from auth_agent.website.web.visit import Cookie
 from tests.core.browser import Browser, ValueVisit, cause, entry, location
 
 NAME = "__Host-auth_agent"

@@ -8,12 +8,13 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import pytest
 
-from auth_agent import ServerUnavailable, SignInRefused, transaction
-from auth_agent.seal import Seal
+from auth_agent import ServerUnavailable, SignInRefused
+from auth_agent.flow.exchange import HttpResponse
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
-from auth_agent.transaction import SpentStates
-from auth_agent.wire import HttpResponse
+from auth_agent.website.config.seal import Seal
+from auth_agent.website.sign_in import transaction
+from auth_agent.website.sign_in.transaction import SpentStates
 from tests.core.browser import NAVIGATION, ValueVisit, cause, location, relative
 
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from auth_agent import policy
-from auth_agent.policy import is_protected
-from auth_agent.wire import Pass
+from auth_agent.website.policy import requirement as policy
+from auth_agent.website.policy.requirement import is_protected
+from auth_agent.website.web.outcome import Pass
 from tests.core.browser import NAVIGATION, ValueVisit, location, relative
 
 HTML = {"accept": "text/html,application/xhtml+xml"}

@@ -8,13 +8,18 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from auth_agent import Settings
-from auth_agent.access_token import agent_of, read_access_token, verify_access_token
 from auth_agent.errors import ServerMisbehaved, TokenRefused
-from auth_agent.jwks import parse_jwks
-from auth_agent.jws import check_algorithm, read_header, verify_signature
-from auth_agent.private_key import thumbprint
-from auth_agent.setting_checks import ALGORITHMS
+from auth_agent.protocol.jose.access_token import (
+    ExpectedAccess,
+    read_access_token,
+    verify_access_token,
+)
+from auth_agent.protocol.jose.jwks import parse_jwks
+from auth_agent.protocol.jose.jws import check_algorithm, read_header, verify_signature
+from auth_agent.protocol.jose.private_key import thumbprint
 from auth_agent.testing.provider import json_response
+from auth_agent.website.config.fields import ALGORITHMS
+from auth_agent.website.recognition.bearer import agent_of
 
 # RFC 7515 A.3: ES256.
 ES256_KEY = {
@@ -174,10 +179,11 @@ def test_rfc_9068_3():
         base_url="https://rs.example.com", audience=claims["aud"],
     )  # fmt: skip
     read = read_access_token(token, allowed=ALGORITHMS)
-    verified = verify_access_token(token, read, key, settings=settings, now=1618354100)
-    agent = agent_of(verified, settings=settings, now=1618354100, expires_at=verified["exp"])
+    expected = ExpectedAccess(settings.issuer, settings.expected_audience, settings.client_id)
+    verified = verify_access_token(token, read, key, expected=expected, now=1618354100)
+    agent = agent_of(verified, issuer=settings.issuer, now=1618354100, expires_at=verified["exp"])
     assert (agent.id, agent.client_id) == ("5ba552d67", "s6BhdRkqt3")
     assert agent.scopes == ("openid", "profile", "reademail")
     assert agent.claims == {}
     with pytest.raises(TokenRefused, match="expired"):
-        verify_access_token(token, read, key, settings=settings, now=1639528972)
+        verify_access_token(token, read, key, expected=expected, now=1639528972)

@@ -21,11 +21,12 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from auth_agent import Settings, drive
+from auth_agent import Settings
+from auth_agent.flow import drive
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK, Step
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
-from auth_agent.server.registry import add_agent, add_client
+from auth_agent.server.registry.registrations import add_agent, add_client
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent
 from tests.adapters.network import free_port, serve_asgi
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from auth_agent import AuthError, ServerUnavailable
-from auth_agent.sdk.flow import Call, Draw, Fetch, Now, Tell, Today, Wait
-from auth_agent.wire import HttpRequest, HttpResponse
+from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.sdk.flow.effects import Call, Draw, Fetch, Now, Tell, Today, Wait
 
 
 def html(text, status=200):

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from starlette.responses import Response
 
 from auth_agent import AuthError, ServerUnavailable
-from auth_agent.server import tables
-from auth_agent.server.registry import add_agent
+from auth_agent.server.registry.registrations import add_agent
+from auth_agent.server.storage import tables
 from tests.sdk.test_agent_client import CALLBACK, SEVENTEEN, approve
 
 SITE = "shop.example"

@@ -14,7 +14,7 @@ import pytest
 
 from auth_agent import AuthError
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
-from auth_agent.server.registry import add_agent
+from auth_agent.server.registry.registrations import add_agent
 from tests.sdk.conftest import run_async
 
 SEVENTEEN = """get_authorization_url exchange_code refresh_access_token register_agent

@@ -10,13 +10,14 @@ import pytest
 import rich.pretty
 
 from auth_agent import AuthError, ServerMisbehaved, ServerUnavailable, SettingsError
-from auth_agent.sdk import ChallengeResponse, TokenManager, oauth
-from auth_agent.sdk.calls import Calls
-from auth_agent.sdk.options import Options
+from auth_agent.flow.exchange import HttpResponse
+from auth_agent.sdk import ChallengeResponse, TokenManager
+from auth_agent.sdk.calls import oauth
+from auth_agent.sdk.calls.methods import Calls
+from auth_agent.sdk.calls.token_calls import Listeners
+from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.results import TokenResponse, read
-from auth_agent.sdk.token_calls import Listeners
 from auth_agent.secret import Secret
-from auth_agent.wire import HttpResponse
 from tests.sdk.internet import Internet, as_json, html, to
 
 ISSUER = "https://id.example"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from auth_agent.cli import app
 from auth_agent.sdk import AgentSDK, TokenManager
-from auth_agent.server.registry import add_agent
+from auth_agent.server.registry.registrations import add_agent
 from tests.sdk.test_agent_client import SEVENTEEN, approve
 
 PAGE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()

@@ -7,17 +7,17 @@ import json
 import pytest
 
 from auth_agent import AuthError, ServerMisbehaved, ServerUnavailable
-from auth_agent.sdk import approval
-from auth_agent.sdk.answers import asked_wait
-from auth_agent.sdk.consent import Wishes
-from auth_agent.sdk.flow import Wait
-from auth_agent.sdk.journey import Journey
-from auth_agent.sdk.options import Options
-from auth_agent.sdk.page import excerpt, request_ids
-from auth_agent.sdk.retry import insist
-from auth_agent.sdk.sign_in import sign_in
+from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.sdk.exchange.answers import asked_wait
+from auth_agent.sdk.exchange.html import excerpt, request_ids
+from auth_agent.sdk.exchange.journey import Journey
+from auth_agent.sdk.exchange.retry import insist
+from auth_agent.sdk.flow.effects import Wait
+from auth_agent.sdk.identity.options import Options
+from auth_agent.sdk.sign_in import approval
+from auth_agent.sdk.sign_in.consent import Wishes
+from auth_agent.sdk.sign_in.website import sign_in
 from auth_agent.secret import Secret
-from auth_agent.wire import HttpRequest, HttpResponse
 from tests.sdk.internet import Internet, as_json, html, to
 
 ISSUER = "https://id.example"

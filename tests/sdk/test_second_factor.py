@@ -10,9 +10,9 @@ import pytest
 
 from auth_agent import AuthError
 from auth_agent.sdk import AsyncAgentSDK
-from auth_agent.server.console_changes import set_second_factor
-from auth_agent.server.mail import Outbox
-from auth_agent.server.registry import add_agent
+from auth_agent.server.outbound.mail import Outbox
+from auth_agent.server.registry.changes import set_second_factor
+from auth_agent.server.registry.registrations import add_agent
 from tests.sdk.conftest import run_async
 
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from auth_agent.server import administrators
-from auth_agent.server.call import Call, Refusal
+from auth_agent.server.api.administrators import need_admin
+from auth_agent.server.registry import admin_tokens as administrators
+from auth_agent.server.web.call import Call, Refusal
 from tests.server.world import World
 
 
 def _ask(world: World, header: str | None) -> Any:
     headers = {} if header is None else {"authorization": header}
     call = Call("GET", "/x", {}, b"", headers, b"", "127.0.0.1")
-    return administrators.need_admin(world.context, call)
+    return need_admin(world.context, call)
 
 
 def test_the_token_opens_and_nothing_else_does(own_world: World) -> None:

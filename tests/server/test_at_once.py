@@ -12,10 +12,12 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from auth_agent.server import Database, registry
-from auth_agent.server.at_once import WouldWait, happened, is_trying, or_wait
-from auth_agent.server.tables import audit, client, signing_key, spent_refresh_token
-from auth_agent.server.writes import Write
+from auth_agent.server import Database
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.storage.tables import audit, client, signing_key, spent_refresh_token
+from auth_agent.server.storage.writes import Write
+from auth_agent.server.tokens import endings
+from auth_agent.server.web.at_once import WouldWait, happened, is_trying, or_wait
 from tests.server.conftest import Build
 from tests.server.world import World
 
@@ -132,7 +134,7 @@ def test_a_website_changed_elsewhere_is_seen_at_once(own_world: World) -> None:
     assert own_world.redeem(code).status_code == 401
     auth = (own_world.shop.client_id, fresh.reveal())
     assert own_world.redeem(code, auth=auth).status_code == 200
-    registry.remove_client(other, own_world.shop.client_id)
+    endings.remove_client(other, own_world.shop.client_id)
     assert own_world.redeem(code, auth=auth).status_code == 401
     other.close()
 

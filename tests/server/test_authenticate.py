@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from auth_agent.server import agent_endpoints, registry
-from auth_agent.server.at_once import or_wait
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.sign_in import agent as agent_endpoints
+from auth_agent.server.tokens import endings
+from auth_agent.server.web.at_once import or_wait
 from tests.server.world import ORIGIN, REAL_ROUNDS, World
 
 
@@ -118,7 +120,7 @@ def test_a_new_secret_counts_at_once_and_the_old_one_no_more(own_world: World) -
 def test_a_disabled_agent_is_refused_like_a_wrong_secret(own_world: World) -> None:
     request_id = own_world.open(own_world.browser())
     wrong = own_world.answer(request_id, agent_secret="ags_wrong")
-    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id)
     answer = own_world.answer(request_id)
     assert answer.status_code == 401
     assert answer.content == wrong.content

@@ -192,7 +192,7 @@ def test_a_malformed_cookie_is_replaced(world: World, planted: str) -> None:
 
 
 def test_markup_in_names_is_shown_as_text(own_world: World) -> None:
-    from auth_agent.server import registry
+    from auth_agent.server.registry import registrations as registry
 
     nasty = registry.add_client(own_world.database, "<b>}'\"</b>", ["https://x.example/"])
     params = own_world.request(client_id=nasty.client_id, redirect_uri="https://x.example/")

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from auth_agent.server import registry
+from auth_agent.server.registry import registrations as registry
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, REDIRECT, World
 

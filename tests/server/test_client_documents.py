@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from auth_agent.server import registry
-from auth_agent.server.fetcher import AT_ONCE, Fetched, FetchRefused
+from auth_agent.server.outbound.fetcher import AT_ONCE, Fetched, FetchRefused
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.world import World
 
@@ -41,6 +42,7 @@ class _Web:
 def web(build: Build) -> tuple[World, _Web]:
     world, web = build(client_documents=True), _Web()
     object.__setattr__(world.context, "fetcher", web)
+    world.context.documents._fetcher = web
     return world, web
 
 
@@ -132,6 +134,7 @@ def test_other_addresses_are_no_documents(web: tuple[World, _Web], client_id: st
 def test_nobody_makes_the_server_fetch_without_end(build: Build) -> None:
     world, web = build(client_documents=True, limit_unknown_requests=2), _Web()
     object.__setattr__(world.context, "fetcher", web)
+    world.context.documents._fetcher = web
     web.document = None
     assert [_ask(world, f"{ID}/{number}").status_code for number in range(2)] == [400, 400]
     answer = _ask(world, f"{ID}/2")
@@ -166,6 +169,7 @@ def test_a_document_that_has_changed_changes_its_own_client_only(build: Build) -
     for callback in ("https://other.example/old", moved):
         world, web = build(client_documents=True), _Web()
         object.__setattr__(world.context, "fetcher", web)
+        world.context.documents._fetcher = web
         assert _ask(world).status_code == 200
         web.document = {**GOOD, "client_id": other, "redirect_uris": [callback]}
         request = world.request(client_id=other, redirect_uri=callback)
@@ -177,12 +181,13 @@ def test_a_document_that_has_changed_changes_its_own_client_only(build: Build) -
 def test_whoever_was_removed_stays_removed(web: tuple[World, _Web]) -> None:
     world, _fetcher = web
     assert _ask(world).status_code == 200
-    assert registry.remove_client(world.database, ID)
+    assert endings.remove_client(world.database, ID)
     assert _ask(world).status_code == 400
 
 
 def test_it_is_off_unless_it_was_switched_on(own_world: World) -> None:
     web = _Web()
     object.__setattr__(own_world.context, "fetcher", web)
+    own_world.context.documents._fetcher = web
     assert _ask(own_world).status_code == 400
     assert web.fetched == []

@@ -14,11 +14,13 @@ from anyio.from_thread import BlockingPortal
 from sqlalchemy import select, update
 
 from auth_agent.secret import Secret
-from auth_agent.server import console_accounts, console_data, registry
-from auth_agent.server.console_routes import CONSOLE
-from auth_agent.server.people_tables import administrator as administrator_table
-from auth_agent.server.people_tables import browser_session, setup_link
-from auth_agent.server.tables import agent, audit, logout_delivery
+from auth_agent.server.console import queries as console_data
+from auth_agent.server.console.routes import CONSOLE
+from auth_agent.server.registry import administrators as console_accounts
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.storage.people_tables import administrator as administrator_table
+from auth_agent.server.storage.people_tables import browser_session, setup_link
+from auth_agent.server.storage.tables import agent, audit, logout_delivery
 from tests.server.conftest import Build, NewDatabase
 from tests.server.people import PASSWORD, Person, administrator, signed_in
 from tests.server.world import REDIRECT, World, make_world
@@ -401,7 +403,7 @@ def test_our_own_mistake_is_a_page_without_its_cause(
     def broken(*_: Any) -> Any:
         raise RuntimeError("canary")
 
-    monkeypatch.setattr("auth_agent.server.console_data.list_agents", broken)
+    monkeypatch.setattr("auth_agent.server.console.queries.list_agents", broken)
     answer = ada.get("/console/agents")
     assert answer.status_code == 500
     assert "<h1>" in answer.text
@@ -613,8 +615,8 @@ def test_keys_are_listed_and_replaced(office: Person) -> None:
 
 
 def test_lists_have_pages(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("console", "console_data"):
-        monkeypatch.setattr(f"auth_agent.server.{module}.PAGE_SIZE", 2)
+    for module in ("visit", "queries"):
+        monkeypatch.setattr(f"auth_agent.server.console.{module}.PAGE_SIZE", 2)
     first = ada.get("/console/agents").text
     assert first.count("<tr>") == 3
     assert 'href="/console/agents?page=2" rel="next"' in first
@@ -715,7 +717,7 @@ def test_every_refusal_and_every_act_is_written_down(
 
 
 def test_what_the_command_line_does_is_under_its_name(own_world: World) -> None:
-    from auth_agent.server.audit import acting
+    from auth_agent.server.storage.audit import acting
 
     with acting("command line"):
         registry.rotate_agent_secret(own_world.database, own_world.agent.agent_id)

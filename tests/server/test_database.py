@@ -12,10 +12,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from auth_agent.server import Database, registry
-from auth_agent.server.database import HEAD
-from auth_agent.server.migration import alembic_config
-from auth_agent.server.tables import metadata
+from auth_agent.server import Database
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.storage.database import HEAD
+from auth_agent.server.storage.schema import alembic_config
+from auth_agent.server.storage.tables import metadata
 from tests.server.conftest import Build
 from tests.server.world import World
 

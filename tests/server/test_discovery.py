@@ -15,9 +15,9 @@ from authlib.oidc.discovery import OpenIDProviderMetadata
 
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
-from auth_agent.server import registry
-from auth_agent.server.keyring import Keyring
-from auth_agent.server.tables import metadata
+from auth_agent.server.security.keyring import Keyring
+from auth_agent.server.storage.tables import metadata
+from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, REDIRECT, UPSTREAM_PATTERN, VERIFIER, World
 
@@ -111,7 +111,7 @@ def test_a_removed_websites_origin_may_call_no_more(build: Build) -> None:
     before, headers = build(), {"origin": "https://shop.example"}
     answer = before.browser().post("/token", headers=headers)
     assert answer.headers["access-control-allow-origin"] == "https://shop.example"
-    registry.remove_client(before.database, before.shop.client_id)
+    endings.remove_client(before.database, before.shop.client_id)
     answer = build().browser().post("/token", headers=headers)
     assert "access-control-allow-origin" not in answer.headers
 
@@ -146,7 +146,7 @@ def test_other_algorithms(build: Build, algorithm: str) -> None:
 
 
 def test_a_rotated_key_is_published_before_it_signs(own_world: World) -> None:
-    from auth_agent.server.secret_file import server_secrets
+    from auth_agent.server.security.secret_file import server_secrets
 
     context = own_world.context
     before = own_world.tokens()

@@ -8,7 +8,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from auth_agent.server import registry
+from auth_agent.server.registry import registrations as registry
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, World
 

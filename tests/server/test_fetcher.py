@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from auth_agent.server import fetcher as fetching
-from auth_agent.server.fetcher import Fetcher, FetchRefused, is_public
+from auth_agent.server.outbound import fetcher as fetching
+from auth_agent.server.outbound.fetcher import Fetcher, FetchRefused, is_public
 
 
 @pytest.fixture(scope="module")

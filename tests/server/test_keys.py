@@ -12,12 +12,14 @@ import pytest
 from sqlalchemy import select
 
 from auth_agent.secret import Secret
-from auth_agent.server import client_keys, registry
-from auth_agent.server.client_keys import FRESH_FOR, PATIENCE, ClientKeys
-from auth_agent.server.clients import Client
-from auth_agent.server.fetcher import Fetched, FetchRefused
-from auth_agent.server.public_keys import choose_key, parse_keys, usable_keys
-from auth_agent.server.tables import audit, token_family
+from auth_agent.server.oauth import client_keys
+from auth_agent.server.oauth.client_keys import FRESH_FOR, PATIENCE, ClientKeys
+from auth_agent.server.outbound.fetcher import Fetched, FetchRefused
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry.client import Client
+from auth_agent.server.security.public_keys import choose_key, parse_keys, usable_keys
+from auth_agent.server.storage.tables import audit, token_family
+from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.keys import JWT_BEARER, Pair
 from tests.server.world import ISSUER, ORIGIN, REDIRECT, World
@@ -227,7 +229,7 @@ def test_a_disabled_agents_key_is_void(own_world: World) -> None:
         own_world.database, "key@owner.example", model="m", public_key=PAIR.pem
     )
     request_id = own_world.open(own_world.browser())
-    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id)
     assert _approve(own_world, request_id).status_code == 401
 
 
@@ -285,7 +287,7 @@ def test_an_agent_gets_a_token_for_an_api(own_world: World) -> None:
     both = _api_token(own_world, resource=two, scope="agent email", model="m-2").json()
     claims = own_world.verified(both["access_token"], two[0])
     assert (claims["aud"], claims["model"], claims["scope"]) == (two, "m-2", "agent email")
-    registry.disable_agent(own_world.database, agent_id)
+    endings.disable_agent(own_world.database, agent_id)
     assert own_world.userinfo(tokens["access_token"]).status_code == 401
     assert _api_token(own_world).status_code == 401
 

@@ -17,9 +17,9 @@ from starlette.testclient import TestClient
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
 from auth_agent.server.bounds import DAY
-from auth_agent.server.limits import Limits, Memory
-from auth_agent.server.proxies import Proxies, party_of
-from auth_agent.server.tables import audit
+from auth_agent.server.security.limits import Limits, Memory
+from auth_agent.server.storage.tables import audit
+from auth_agent.server.web.proxies import Proxies, party_of
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, World
 

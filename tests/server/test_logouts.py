@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from auth_agent.server import logouts, registry
-from auth_agent.server.fetcher import Fetched, FetchRefused
-from auth_agent.server.tables import logout_delivery
+from auth_agent.server import background
+from auth_agent.server.outbound.fetcher import Fetched, FetchRefused
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.storage.tables import logout_delivery
+from auth_agent.server.tokens import endings, logouts
 from tests.server.world import ISSUER, REDIRECT, World
 
 OUT = "https://shop.example/auth-agent/backchannel-logout"
@@ -43,6 +45,7 @@ def told(own_world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[World, _Web
     )
     websites = _Websites()
     object.__setattr__(own_world.context, "fetcher", websites)
+    own_world.context.documents._fetcher = websites
     return own_world, websites
 
 
@@ -60,7 +63,7 @@ def test_disabling_an_agent_tells_each_website_once(told: tuple[World, _Websites
     world, websites = told
     world.tokens()
     tokens = world.tokens()
-    registry.disable_agent(world.database, world.agent.agent_id)
+    endings.disable_agent(world.database, world.agent.agent_id)
     assert logouts.deliver_due(world.context) == 1
     ((url, token),) = websites.posted
     assert url == OUT
@@ -84,9 +87,9 @@ def test_ending_one_family_names_its_session(told: tuple[World, _Websites]) -> N
     first, second = world.tokens(), world.tokens()
     sid = _claims_of(first["id_token"])["sid"]
     with world.database.begin() as connection:
-        assert logouts.end_family(connection, sid, world.context.now())
+        assert endings.end_family(connection, sid, world.context.now())
     with world.database.begin() as connection:
-        assert not logouts.end_family(connection, sid, world.context.now())
+        assert not endings.end_family(connection, sid, world.context.now())
     assert logouts.deliver_due(world.context) == 1
     ((_, token),) = websites.posted
     claims = _claims(world, token)
@@ -102,7 +105,7 @@ def _claims_of(token: str) -> dict[str, Any]:
 
 def test_a_website_without_an_address_is_not_told(own_world: World) -> None:
     own_world.tokens()
-    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id)
     assert _queue(own_world) == []
 
 
@@ -113,7 +116,7 @@ def test_a_website_that_does_not_listen_is_told_again_and_not_for_ever(
     world, websites = told
     websites.status, websites.is_away = 500, is_away
     world.tokens()
-    registry.disable_agent(world.database, world.agent.agent_id)
+    endings.disable_agent(world.database, world.agent.agent_id)
     for wait in logouts.WAITS:
         assert logouts.deliver_due(world.context) == 0
         attempts = len(websites.posted)
@@ -134,7 +137,7 @@ def test_a_website_that_comes_back_is_told(told: tuple[World, _Websites]) -> Non
     world, websites = told
     websites.is_away = True
     world.tokens()
-    registry.disable_agent(world.database, world.agent.agent_id)
+    endings.disable_agent(world.database, world.agent.agent_id)
     logouts.deliver_due(world.context)
     websites.is_away = False
     world.clock.forward(logouts.WAITS[0])
@@ -147,7 +150,7 @@ def test_a_website_that_comes_back_is_told(told: tuple[World, _Websites]) -> Non
 def test_two_workers_deliver_once(told: tuple[World, _Websites]) -> None:
     world, websites = told
     world.tokens()
-    registry.disable_agent(world.database, world.agent.agent_id)
+    endings.disable_agent(world.database, world.agent.agent_id)
     (row,) = _queue(world)
     assert logouts._deliver(world.context, row) is True
     assert logouts._deliver(world.context, row) is False
@@ -159,11 +162,11 @@ def test_a_running_server_delivers(
 ) -> None:
     import time
 
-    monkeypatch.setattr(logouts, "EVERY", 0.02)
+    monkeypatch.setattr(background, "EVERY", 0.02)
     world, websites = told
     world.tokens()
     with TestClient(world.app, base_url=ISSUER):
-        registry.disable_agent(world.database, world.agent.agent_id)
+        endings.disable_agent(world.database, world.agent.agent_id)
         end = time.monotonic() + 10
         while not websites.posted:
             assert time.monotonic() < end
@@ -194,7 +197,7 @@ def test_a_real_website_on_a_loopback_address_is_reached(own_world: World) -> No
         own_world.database, "Told", [REDIRECT], backchannel_logout_uri=uri
     )
     own_world.tokens()
-    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id)
     assert logouts.deliver_due(own_world.context) == 1
     thread.join(10)
     server.server_close()

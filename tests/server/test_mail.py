@@ -25,9 +25,9 @@ from cryptography.x509.oid import NameOID
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
-from auth_agent.server import mail as mailing
-from auth_agent.server.mail import Mail, MailServer, Outbox, build_outbox
-from auth_agent.server.mailed_codes import MailedCodes, clean_code, new_code
+from auth_agent.server.outbound import mail as mailing
+from auth_agent.server.outbound.mail import Mail, MailServer, Outbox, build_outbox
+from auth_agent.server.security.mailed_codes import MailedCodes, clean_code, new_code
 
 LETTER = Mail("ann@owner.example", "123456 is your code", "Your code is 123456\n")
 

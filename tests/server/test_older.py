@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import func, select
 
 from auth_agent.secret import Secret
-from auth_agent.server import ServerSettings, registry
-from auth_agent.server.tables import event
+from auth_agent.server import ServerSettings
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.storage.tables import event
+from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.world import CHALLENGE, ISSUER, REDIRECT, UPSTREAM_PATTERN, VERIFIER, World
 
@@ -75,9 +77,9 @@ def test_an_agent_registers_itself_and_signs_in(own_world: World) -> None:
 def test_an_id_is_taken_for_ever(own_world: World, taken: str) -> None:
     taken_id = own_world.agent.agent_id if taken == "agent" else own_world.shop.client_id
     if taken == "agent":
-        registry.disable_agent(own_world.database, taken_id)
+        endings.disable_agent(own_world.database, taken_id)
     else:
-        registry.remove_client(own_world.database, taken_id)
+        endings.remove_client(own_world.database, taken_id)
     answer = own_world.browser().post("/api/register-agent", json={**NEW, "agent_id": taken_id})
     assert (answer.status_code, answer.json()["error"]) == (409, "agent_exists")
 
@@ -198,7 +200,7 @@ def test_an_agent_as_client_gets_no_websites_resource(world: World) -> None:
 
 
 def test_a_disabled_agent_is_no_client_either(own_world: World) -> None:
-    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id)
     request = own_world.request(client_id=own_world.agent.agent_id, redirect_uri=LOOPBACK)
     assert own_world.browser().get("/authorize", params=request).status_code == 400
 
@@ -284,7 +286,7 @@ def test_agent_auth_for_another_agent_or_a_website(world: World) -> None:
 
 
 def test_agent_auth_is_for_agents_that_may_sign_in(own_world: World) -> None:
-    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id)
     assert _agent_auth(own_world).status_code == 401
 
 
@@ -541,7 +543,7 @@ def test_what_was_never_asked_is_not_known(own_world: World) -> None:
 
 
 def test_a_disabled_agent_is_not_asked(own_world: World) -> None:
-    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id)
     body = {"agent_id": own_world.agent.agent_id}
     answer = own_world.browser().post("/api/verify/challenge", json=body, auth=own_world.basic())
     assert (answer.status_code, answer.json()["error"]) == (404, "agent_not_found")

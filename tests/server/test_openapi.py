@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from starlette.routing import Route
 
 from auth_agent.server import ServerSettings, create_app
-from auth_agent.server.openapi import OPERATIONS, document
+from auth_agent.server.api.openapi import OPERATIONS, document
 from tests.server.world import ISSUER, World
 
 with warnings.catch_warnings():

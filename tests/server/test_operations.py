@@ -25,9 +25,13 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from auth_agent.secret import Secret
-from auth_agent.server import Database, console_accounts, people_tables, registry
-from auth_agent.server.logs import JsonFormatter, log_config
-from auth_agent.server.tables import audit
+from auth_agent.server import Database
+from auth_agent.server.registry import administrators as console_accounts
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.storage import people_tables
+from auth_agent.server.storage.tables import audit
+from auth_agent.server.tokens import endings
+from auth_agent.server.web.logs import JsonFormatter, log_config
 from tests.server.conftest import Build
 from tests.server.people import Person, administrator, signed_in
 from tests.server.world import World
@@ -380,7 +384,7 @@ def test_a_backup_made_while_the_server_runs_is_restored(
     environ |= {"DATABASE_FILE": url.removeprefix("sqlite:///"), "DATABASE_URL": url}
     tokens = world.tokens()
     run_documented(f"{kind} backup", **environ)
-    registry.disable_agent(world.database, world.agent.agent_id)
+    endings.disable_agent(world.database, world.agent.agent_id)
     assert world.introspect(tokens["access_token"]) == {"active": False}
     world.context.close()
     run_documented(f"{kind} restore", **environ)

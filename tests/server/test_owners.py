@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import select
 
 from auth_agent.secret import Secret
-from auth_agent.server import registry
-from auth_agent.server.mail import Mail
-from auth_agent.server.owners_pages import OWNERS
-from auth_agent.server.people_tables import browser_session, mailed_proof
-from auth_agent.server.tables import agent, audit
+from auth_agent.server.console.owners.pages import OWNERS
+from auth_agent.server.outbound.mail import Mail
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.storage.people_tables import browser_session, mailed_proof
+from auth_agent.server.storage.tables import agent, audit
 from tests.server.conftest import Build
 from tests.server.people import Person, administrator, signed_in
 from tests.server.world import World
@@ -203,7 +203,7 @@ def test_unknown_addresses_are_answered_alike(own_world: World, box: Postbox) ->
 def test_the_code_of_nobody_is_never_right(
     own_world: World, box: Postbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auth_agent.server.owners.new_code", lambda: "123456")
+    monkeypatch.setattr("auth_agent.server.console.owners.proofs.new_code", lambda: "123456")
     person = Person(own_world)
     page = ask(person, "stranger@nowhere.example")
     assert type_code(person, page, "123456").status_code == 401

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from auth_agent.secret import Secret
-from auth_agent.server import console_changes
-from auth_agent.server.people_tables import second_step
+from auth_agent.server.registry import changes as console_changes
+from auth_agent.server.storage.people_tables import second_step
+from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.people import administrator, signed_in
 from tests.server.test_owners import Postbox, owner, with_postbox
@@ -180,11 +181,10 @@ def test_a_missing_parameter_is_named(world: World, body: dict[str, Any]) -> Non
 
 
 def test_a_disabled_agent_does_not_finish(own_world: World, box: Postbox) -> None:
-    from auth_agent.server import registry
 
     request_id = own_world.open(own_world.browser())
     own_world.answer(request_id)
-    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id)
     assert verify(own_world, request_id, box.code).status_code == 401
 
 

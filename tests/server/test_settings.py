@@ -11,10 +11,12 @@ from sqlalchemy import select
 
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
-from auth_agent.server import ServerSettings, registry
-from auth_agent.server.credentials import SecretVerifier, hash_secret
-from auth_agent.server.secret_file import server_secrets
-from auth_agent.server.tables import metadata
+from auth_agent.server import ServerSettings
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.security.credentials import SecretVerifier, hash_secret
+from auth_agent.server.security.secret_file import server_secrets
+from auth_agent.server.storage.tables import metadata
+from auth_agent.server.tokens import endings
 from tests.server.world import World
 
 GOOD = "s" * 32
@@ -145,12 +147,12 @@ def test_lists_hold_no_secrets(own_world: World) -> None:
     )
     assert "secret" not in shown
     assert "$2b$" not in shown
-    assert registry.remove_client(own_world.database, own_world.other.client_id)
-    assert not registry.remove_client(own_world.database, own_world.other.client_id)
+    assert endings.remove_client(own_world.database, own_world.other.client_id)
+    assert not endings.remove_client(own_world.database, own_world.other.client_id)
     assert len(registry.list_clients(own_world.database)) == 2
     assert registry.rotate_client_secret(own_world.database, own_world.phone.client_id) is None
     assert registry.rotate_agent_secret(own_world.database, "agent_none") is None
-    assert not registry.disable_agent(own_world.database, "agent_none")
+    assert not endings.disable_agent(own_world.database, "agent_none")
 
 
 def test_a_rotated_client_secret_counts_at_once(own_world: World) -> None:

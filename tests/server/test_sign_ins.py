@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from auth_agent.server import registry, sign_ins
-from auth_agent.server.credentials import digest
+from auth_agent.server.security.credentials import digest
+from auth_agent.server.sign_in import sign_ins
+from auth_agent.server.tokens import endings
 from tests.server.world import World
 
 LATER = 600  # seconds, when a request has expired
@@ -126,5 +127,5 @@ def test_a_denied_request_has_no_code(one: _SignIn) -> None:
 def test_a_disabled_agents_code_is_void(own_world: World) -> None:
     one = _SignIn(own_world)
     assert one.approve()
-    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id)
     assert not one.redeem()

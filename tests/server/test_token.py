@@ -13,9 +13,10 @@ import jwt
 import pytest
 from sqlalchemy import select
 
-from auth_agent.server import registry
-from auth_agent.server.at_once import or_wait
-from auth_agent.server.tables import audit
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.storage.tables import audit
+from auth_agent.server.tokens import endings
+from auth_agent.server.web.at_once import or_wait
 from tests.server.keys import JWT_BEARER
 from tests.server.world import ISSUER, ORIGIN, REDIRECT, VERIFIER, World
 
@@ -181,7 +182,7 @@ def test_a_replayed_code_ends_what_came_from_it(world: World) -> None:
 
 def test_a_disabled_agent_gets_nothing_more(own_world: World) -> None:
     code, tokens = own_world.code(), own_world.tokens()
-    registry.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id)
     _refused(own_world.redeem(code), "invalid_grant")
     _refused(own_world.refresh(tokens["refresh_token"]), "invalid_grant")
     assert own_world.introspect(tokens["access_token"]) == {"active": False}
@@ -190,7 +191,7 @@ def test_a_disabled_agent_gets_nothing_more(own_world: World) -> None:
 
 def test_a_removed_website_gets_nothing_more(own_world: World) -> None:
     code = own_world.code()
-    assert registry.remove_client(own_world.database, own_world.shop.client_id)
+    assert endings.remove_client(own_world.database, own_world.shop.client_id)
     _refused(own_world.redeem(code), "invalid_client", 401)
     answer = own_world.browser().get("/authorize", params=own_world.request())
     assert answer.status_code == 400
@@ -200,7 +201,7 @@ def test_a_removed_websites_requests_are_gone(own_world: World) -> None:
     browser = own_world.browser()
     answered, pending = own_world.open(browser), own_world.open(browser)
     own_world.answer(answered)
-    registry.remove_client(own_world.database, own_world.shop.client_id)
+    endings.remove_client(own_world.database, own_world.shop.client_id)
     assert own_world.poll(browser, answered)["error"] == "request_not_found"
     assert own_world.answer(pending).status_code == 404
     assert browser.get(f"/api/auth-requests/{pending}").status_code == 404

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from auth_agent.server.registry import RegistrationError, check_website
+from auth_agent.server.registry.registrations import RegistrationError, check_website
 from auth_agent.server.settings import DEFAULT_SCOPES
-from auth_agent.server.urls import is_loopback_uri
+from auth_agent.server.web.urls import is_loopback_uri
 
 
 @pytest.mark.parametrize(

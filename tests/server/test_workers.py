@@ -18,7 +18,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from auth_agent.server import Database, registry
+from auth_agent.server import Database
+from auth_agent.server.registry import registrations as registry
 from tests.server.conftest import NewDatabase
 from tests.server.world import CHALLENGE, REDIRECT, UPSTREAM_PATTERN, VERIFIER
 

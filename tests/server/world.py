@@ -13,8 +13,10 @@ from anyio.from_thread import BlockingPortal
 from starlette.testclient import TestClient
 
 from auth_agent.secret import Secret
-from auth_agent.server import Database, ServerSettings, create_app, credentials, registry
-from auth_agent.server.registry import AgentCredentials, ClientCredentials
+from auth_agent.server import Database, ServerSettings, create_app
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry.registrations import AgentCredentials, ClientCredentials
+from auth_agent.server.security import credentials
 
 # Every test hashes secrets; at ten rounds that would be most of its time.
 REAL_ROUNDS, credentials.ROUNDS = credentials.ROUNDS, 4

@@ -9,9 +9,9 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from auth_agent.accounts import may_link
-from auth_agent.agent import Agent
 from auth_agent.errors import SignInRefused
+from auth_agent.website.agent import Agent
+from auth_agent.website.policy.accounts import may_link
 from auth_agent_django.accounts.models import MAX_IDENTITY, AgentProfile
 from auth_agent_django.configuration import Configuration, Scenario
 

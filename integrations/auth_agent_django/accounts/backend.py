@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
 
-from auth_agent.agent import Agent
+from auth_agent.website.agent import Agent
 from auth_agent_django.accounts.arrival import find_user, is_blocked
 
 

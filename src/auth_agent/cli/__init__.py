@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from auth_agent.cli import doctor, login, mcp
+from auth_agent.cli.demo import command as demo
+from auth_agent.cli.output import EXIT_CODES
+from auth_agent.cli.server import admin, agents, clients, keys, serve
 from auth_agent.doctor.report import DOCTOR_EXIT_CODES
-
-from . import admin, agents, clients, demo, doctor, keys, login, mcp, serve
-from .output import EXIT_CODES
 
 app = typer.Typer(
     no_args_is_help=True,

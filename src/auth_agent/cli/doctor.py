@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
+from auth_agent.cli.server.storage import JsonOption
 from auth_agent.doctor.report import SITE_HELP, consult, read_site
-from auth_agent.settings import Settings
-
-from .storage import JsonOption
+from auth_agent.website.config.settings import Settings
 
 
 def doctor(

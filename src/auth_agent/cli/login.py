@@ -69,7 +69,7 @@ def login(
 
 def _credential(agent_id: str) -> tuple[Secret | None, str | None]:
     """Secret or key, else from a prompt that shows nothing; never from an argument."""
-    from auth_agent.sdk.credentials import HOW, find_key, find_secret  # noqa: PLC0415
+    from auth_agent.sdk.identity.credentials import HOW, find_key, find_secret  # noqa: PLC0415
     from auth_agent.secret import Secret  # noqa: PLC0415
 
     if key := find_key(os.environ):
@@ -102,8 +102,8 @@ class _Teller:
         self._print(f"  ✓ {step.text}{status}")
 
     def signed_in(self, site: SignedIn) -> None:
-        from auth_agent.sdk.page import excerpt  # noqa: PLC0415
-        from auth_agent.wire import HttpResponse  # noqa: PLC0415
+        from auth_agent.flow.exchange import HttpResponse  # noqa: PLC0415
+        from auth_agent.sdk.exchange.html import excerpt  # noqa: PLC0415
 
         response = site.response
         found = HttpResponse(response.status_code, dict(response.headers), response.content)
@@ -138,7 +138,7 @@ class _JsonTeller:
         self._end(error=error.code, error_description=error.description, status=error.status_code)
 
     def _end(self, **facts: Any) -> None:
-        from .output import print_json  # noqa: PLC0415
+        from auth_agent.cli.output import print_json  # noqa: PLC0415
 
         steps = self._story.pop("steps")
         print_json({**self._story, **facts, "steps": steps})

@@ -57,7 +57,7 @@ def _sdk(agent_id: str, issuer: str, model: str | None) -> AsyncAgentSDK:
     """Raises `SettingsError` where the agent has no credential that it may use."""
     from auth_agent.errors import SettingsError  # noqa: PLC0415
     from auth_agent.sdk import AsyncAgentSDK  # noqa: PLC0415
-    from auth_agent.sdk.credentials import HOW, find_key, find_secret  # noqa: PLC0415
+    from auth_agent.sdk.identity.credentials import HOW, find_key, find_secret  # noqa: PLC0415
 
     key = find_key(os.environ)
     secret = None if key else find_secret(os.environ, agent_id)

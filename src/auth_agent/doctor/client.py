@@ -11,18 +11,19 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from auth_agent.client_auth import choose_method
 from auth_agent.doctor.finding import Finding, failure, in_words, note, ok, plain, warning
 from auth_agent.errors import AuthError
-from auth_agent.introspection import introspection_request
-from auth_agent.login import authorization_url
-from auth_agent.metadata import Metadata
-from auth_agent.seal import encode
-from auth_agent.settings import Settings
-from auth_agent.site import Site
-from auth_agent.token import refresh_request
-from auth_agent.transaction import Transaction
-from auth_agent.wire import Flow, HttpRequest, HttpResponse, send
+from auth_agent.flow.effects import Flow, send
+from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.protocol.client_auth import choose_method
+from auth_agent.protocol.introspection import introspection_request
+from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.metadata import Metadata
+from auth_agent.protocol.token import refresh_request
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.config.site import Site
+from auth_agent.website.sign_in.login import authorization_url
+from auth_agent.website.sign_in.transaction import Transaction
 
 # OpenID Connect Core 3.1.2.6: the request was good, and somebody would have had to answer it.
 _WELL = (
@@ -34,7 +35,7 @@ _WELL = (
 def examine_client(site: Site, metadata: Metadata) -> Flow[list[Finding]]:
     """Each answer helps to read the other: a server is silent about whom it does not know."""
     try:
-        method = choose_method(site.settings, metadata)
+        method = choose_method(site.settings.client, metadata)
     except AuthError:
         registration = yield from _examine_registration(site, metadata, is_known=False)
         return [_no_method(site.settings, metadata), registration]

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from auth_agent.doctor.finding import Finding, failure, note, ok, warning
 from auth_agent.errors import SettingsError
-from auth_agent.settings import Settings
 from auth_agent.url import is_loopback
+from auth_agent.website.config.settings import Settings
 
 _BORDER = re.compile("[:;] ")  # the remedy stands behind the first one
 MIN_DIFFERENT = 10  # characters; 32 random hexadecimal digits hold 14 on average

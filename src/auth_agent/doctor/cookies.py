@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from auth_agent.doctor.finding import Finding, failure, ok, warning
-from auth_agent.settings import Settings
-from auth_agent.wire import HttpResponse
+from auth_agent.flow.exchange import HttpResponse
+from auth_agent.website.config.settings import Settings
 
 # Several Set-Cookie are joined by commas, and the date in Expires holds one, too.
 _BORDER = re.compile(r",\s*(?=[^;,=\s]+=)")

@@ -12,9 +12,9 @@ from auth_agent.doctor.finding import Finding
 from auth_agent.doctor.server import examine_server
 from auth_agent.doctor.sessions import examine_sessions
 from auth_agent.doctor.website import examine_website
-from auth_agent.settings import Settings
-from auth_agent.site import Hooks, Site
-from auth_agent.wire import Flow
+from auth_agent.flow.effects import Flow
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.config.site import Hooks, Site
 
 
 def examine(

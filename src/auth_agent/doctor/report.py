@@ -13,13 +13,13 @@ from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 
-from auth_agent import drive
 from auth_agent.doctor.configuration import wrong_settings
 from auth_agent.doctor.examination import examine
 from auth_agent.doctor.finding import LEVELS, Finding, is_well, plain
 from auth_agent.errors import SettingsError
-from auth_agent.settings import Settings
+from auth_agent.flow import drive
 from auth_agent.url import normal_origin, url_problem
+from auth_agent.website.config.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,14 +19,15 @@ from auth_agent.doctor.finding import (
     warning,
 )
 from auth_agent.errors import AuthError, ServerUnavailable
-from auth_agent.jwks import KeySet, parse_jwks
-from auth_agent.metadata import Metadata, parse_metadata
-from auth_agent.provider import fetch_keys, fetch_metadata
-from auth_agent.setting_checks import ALGORITHMS
-from auth_agent.settings import Settings
-from auth_agent.site import Site
+from auth_agent.flow.effects import Flow
+from auth_agent.flow.exchange import HttpResponse
+from auth_agent.protocol.jose.jwks import KeySet, parse_jwks
+from auth_agent.protocol.metadata import Metadata, parse_metadata
+from auth_agent.protocol.provider import fetch_keys, fetch_metadata
 from auth_agent.url import url_problem
-from auth_agent.wire import Flow, HttpResponse
+from auth_agent.website.config.fields import ALGORITHMS
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.config.site import Site
 
 SKEW_WARNING = 10.0
 SKEW_FAILURE = 60.0

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 from auth_agent.doctor.finding import Finding, failure, in_words, note, ok, plain
 from auth_agent.errors import AuthError
-from auth_agent.seal import encode
-from auth_agent.site import Site
-from auth_agent.wire import Flow, ask
+from auth_agent.flow.effects import Flow, ask
+from auth_agent.protocol.jose.base64url import encode
+from auth_agent.website.config.site import Site
 
 
 def examine_sessions(site: Site) -> Flow[Finding]:

@@ -23,10 +23,11 @@ from auth_agent.doctor.finding import (
     warning,
 )
 from auth_agent.errors import AuthError, ServerUnavailable
-from auth_agent.metadata import Metadata
-from auth_agent.settings import Settings
+from auth_agent.flow.effects import Flow, send
+from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.protocol.metadata import Metadata
 from auth_agent.url import normal_origin
-from auth_agent.wire import Flow, HttpRequest, HttpResponse, send
+from auth_agent.website.config.settings import Settings
 
 GATEWAY = (502, 503, 504)
 

@@ -7,7 +7,8 @@ with sdk.sign_in("https://shop.example/me") as site:
 
 from auth_agent.sdk.agent import AgentSDK
 from auth_agent.sdk.async_agent import AsyncAgentSDK
-from auth_agent.sdk.flow import Step
+from auth_agent.sdk.calls.tokens import TokenManager
+from auth_agent.sdk.flow.effects import Step
 from auth_agent.sdk.results import (
     AgentAuthResponse,
     AgentProfile,
@@ -19,9 +20,8 @@ from auth_agent.sdk.results import (
     UserInfo,
     VerifyStatus,
 )
-from auth_agent.sdk.sign_in_page import PageSignIn
+from auth_agent.sdk.sign_in.page import PageSignIn
 from auth_agent.sdk.signed_in import AsyncSignedIn, SignedIn
-from auth_agent.sdk.tokens import TokenManager
 
 __all__ = [
     "AgentAuthResponse",

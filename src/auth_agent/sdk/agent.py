@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from auth_agent.sdk import drive
-from auth_agent.sdk.calls import Calls
+from auth_agent.sdk.calls.methods import Calls
+from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.colours import SDK, SIGN_IN_SECONDS, Story, annotate, wishes_of
-from auth_agent.sdk.flow import Flow, Step
-from auth_agent.sdk.sign_in import sign_in
-from auth_agent.sdk.sign_in_page import PageSignIn, sign_in_page
+from auth_agent.sdk.flow import drive
+from auth_agent.sdk.flow.effects import Flow, Step
+from auth_agent.sdk.sign_in.page import PageSignIn, sign_in_page
+from auth_agent.sdk.sign_in.website import sign_in
 from auth_agent.sdk.signed_in import SignedIn
-from auth_agent.sdk.tokens import TokenManager
 
 if TYPE_CHECKING:
     import httpx2
@@ -73,7 +73,7 @@ class AgentSDK(SDK["httpx2.Client"]):
 
         The website may ask for `allowed_scopes` at most, where they are given. `second_factor` is
         asked for the code that the owner was mailed; its time does not count. `on_step` hears of
-        each step. Raises `AuthError`; the codes are listed in `auth_agent.sdk.sign_in`.
+        each step. Raises `AuthError`; the codes are listed in `auth_agent.sdk.sign_in.website`.
         """
         story = Story(on_step)
         wishes = wishes_of(allowed_scopes, second_factor)
@@ -115,7 +115,7 @@ class AgentSDK(SDK["httpx2.Client"]):
         It gets the agent's own token for this resource, with `scope` where it is given; or it uses
         and refreshes `tokens`. Its requests raise `AuthError` where there is no token to be had.
         """
-        from auth_agent.sdk.session import SyncTokenAuth, Wanted, new_session  # noqa: PLC0415
+        from auth_agent.sdk.calls.session import SyncTokenAuth, Wanted, new_session  # noqa: PLC0415
 
         wanted = Wanted(resource, scope, own=tokens is None)
         auth = SyncTokenAuth(wanted, self._session_calls(tokens), self._perform)

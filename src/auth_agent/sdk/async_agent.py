@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from auth_agent.sdk import drive
-from auth_agent.sdk.calls import Calls
+from auth_agent.sdk.calls.methods import Calls
+from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.colours import SDK, SIGN_IN_SECONDS, Story, annotate, wishes_of
-from auth_agent.sdk.flow import Flow, Step
-from auth_agent.sdk.sign_in import sign_in
-from auth_agent.sdk.sign_in_page import PageSignIn, sign_in_page
+from auth_agent.sdk.flow import drive
+from auth_agent.sdk.flow.effects import Flow, Step
+from auth_agent.sdk.sign_in.page import PageSignIn, sign_in_page
+from auth_agent.sdk.sign_in.website import sign_in
 from auth_agent.sdk.signed_in import AsyncSignedIn
-from auth_agent.sdk.tokens import TokenManager
 
 if TYPE_CHECKING:
     import httpx2
@@ -102,7 +102,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
     ) -> httpx2.AsyncClient:
         """As `AgentSDK.session`."""
-        from auth_agent.sdk.session import AsyncTokenAuth, Wanted, new_async_session  # noqa: PLC0415
+        from auth_agent.sdk.calls.session import AsyncTokenAuth, Wanted, new_async_session  # noqa: PLC0415
 
         wanted = Wanted(resource, scope, own=tokens is None)
         auth = AsyncTokenAuth(wanted, self._session_calls(tokens), self._perform)

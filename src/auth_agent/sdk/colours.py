@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from auth_agent.sdk import drive
-from auth_agent.sdk.calls import Calls
-from auth_agent.sdk.consent import Wishes
-from auth_agent.sdk.flow import Step
-from auth_agent.sdk.options import DEADLINE, TIMEOUT, Options, read_key
+from auth_agent.sdk.calls.methods import Calls
+from auth_agent.sdk.calls.token_calls import Listeners
+from auth_agent.sdk.calls.tokens import TokenManager
+from auth_agent.sdk.flow import drive
+from auth_agent.sdk.flow.effects import Step
+from auth_agent.sdk.identity.options import DEADLINE, TIMEOUT, Options, read_key
 from auth_agent.sdk.results import TokenResponse
-from auth_agent.sdk.sign_in import Landing
-from auth_agent.sdk.token_calls import Listeners
-from auth_agent.sdk.tokens import TokenManager
+from auth_agent.sdk.sign_in.consent import Wishes
+from auth_agent.sdk.sign_in.website import Landing
 from auth_agent.secret import Secret
 
 if TYPE_CHECKING:

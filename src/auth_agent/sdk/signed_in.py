@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from auth_agent.sdk.flow import Step
+from auth_agent.sdk.flow.effects import Step
 
 if TYPE_CHECKING:
     import httpx2

@@ -19,12 +19,12 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
 from auth_agent.errors import AuthError
+from auth_agent.flow.exchange import HttpResponse
 from auth_agent.sdk.async_agent import AsyncAgentSDK
-from auth_agent.sdk.journey import check_hop, redirect_target
-from auth_agent.sdk.page import words
+from auth_agent.sdk.exchange.html import words
+from auth_agent.sdk.exchange.journey import check_hop, redirect_target
 from auth_agent.sdk.signed_in import AsyncSignedIn
 from auth_agent.url import normal_origin
-from auth_agent.wire import HttpResponse
 
 MAX_WORDS = 8_000
 MAX_BYTES = 262_144

@@ -7,8 +7,8 @@ app = create_app(ServerSettings(issuer="http://127.0.0.1:8420"))
 
 from __future__ import annotations
 
-from .app import create_app
-from .database import Database
-from .settings import ServerSettings
+from auth_agent.server.app import create_app
+from auth_agent.server.settings import ServerSettings
+from auth_agent.server.storage.database import Database
 
 __all__ = ["Database", "ServerSettings", "create_app"]

@@ -6,8 +6,9 @@ import functools
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,24 +18,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import (
-    admin_endpoints,
-    agent_endpoints,
-    browser_endpoints,
-    discovery,
-    metrics,
-    older_endpoints,
-    openapi,
-    registration_endpoints,
-    verification_endpoints,
-    website_endpoints,
-)
-from .console_routes import CONSOLE
-from .context import Clock, Context, build_context
-from .logouts import BackgroundWorker
-from .owners_pages import OWNERS
-from .settings import ServerSettings
-from .shell import Endpoint, Handler
+from auth_agent.server.api import admin as admin_endpoints
+from auth_agent.server.api import discovery, metrics, openapi
+from auth_agent.server.api import older as older_endpoints
+from auth_agent.server.api import registration as registration_endpoints
+from auth_agent.server.api import verification as verification_endpoints
+from auth_agent.server.background import BackgroundWorker
+from auth_agent.server.console.owners.pages import OWNERS
+from auth_agent.server.console.routes import CONSOLE
+from auth_agent.server.context import Clock, Context, build_context
+from auth_agent.server.oauth import endpoints as website_endpoints
+from auth_agent.server.oauth.assembly import build_oauth
+from auth_agent.server.oauth.server import OAuthServer
+from auth_agent.server.settings import ServerSettings
+from auth_agent.server.sign_in import agent as agent_endpoints
+from auth_agent.server.sign_in import browser as browser_endpoints
+from auth_agent.server.web.call import Answer, Call
+from auth_agent.server.web.shell import Endpoint, Surroundings
 
 PAGES = (*CONSOLE, *OWNERS)
 # What is done in a fraction of a millisecond, unless it has to wait for something.
@@ -113,7 +113,7 @@ class _Shortcut:
 
 
 def _routes(context: Context) -> list[BaseRoute]:
-    routes = _endpoints(context)
+    routes = _endpoints(context, build_oauth(context))
     path = context.settings.path
     if not path:
         return routes
@@ -126,7 +126,7 @@ def _routes(context: Context) -> list[BaseRoute]:
     return [*inserted, *routes, Mount(path, routes=routes)]
 
 
-def _endpoints(context: Context) -> list[BaseRoute]:
+def _endpoints(context: Context, oauth: OAuthServer) -> list[BaseRoute]:
     """The busiest first."""
     route, post, both = _route, ["POST"], ["GET", "POST"]
     return [
@@ -134,15 +134,15 @@ def _endpoints(context: Context) -> list[BaseRoute]:
         route(context, "/authorize", browser_endpoints.authorize),
         route(context, "/api/agent/authenticate", agent_endpoints.authenticate, post),
         route(context, "/api/agent/verify-2fa", agent_endpoints.verify_second_factor, post),
-        route(context, "/token", website_endpoints.token, post, cors="registered"),
+        route(context, "/token", website_endpoints.token, post, of=oauth, cors="registered"),
         route(context, "/userinfo", website_endpoints.userinfo, both, cors="registered"),
-        route(context, "/introspect", website_endpoints.introspect, post),
-        route(context, "/revoke", website_endpoints.revoke, post),
+        route(context, "/introspect", website_endpoints.introspect, post, of=oauth),
+        route(context, "/revoke", website_endpoints.revoke, post, of=oauth),
         route(context, "/api/auth-requests/{request_id}", agent_endpoints.describe_request),
         route(context, "/authorize/continue", browser_endpoints.continue_sign_in),
         route(context, "/authorize/cancel", browser_endpoints.cancel, post),
         route(context, "/authorize/challenge", browser_endpoints.open_challenge),
-        *_older(context),
+        *_older(context, oauth),
         *_administration(context),
         route(context, "/.well-known/jwks.json", discovery.jwks, cors="any"),
         *(
@@ -160,20 +160,20 @@ def _endpoints(context: Context) -> list[BaseRoute]:
     ]
 
 
-def _older(context: Context) -> list[BaseRoute]:
+def _older(context: Context, oauth: OAuthServer) -> list[BaseRoute]:
     """The older generation, and what it added."""
     route, post, both = _route, ["POST"], ["GET", "POST"]
     return [
         route(context, "/oauth2/authorize", browser_endpoints.authorize),
-        route(context, "/oauth2/token", website_endpoints.token, post, cors="registered"),
+        route(context, "/oauth2/token", website_endpoints.token, post, of=oauth, cors="registered"),
         route(context, "/oauth2/userinfo", website_endpoints.userinfo, both, cors="registered"),
         route(context, "/api/register-agent", registration_endpoints.register_agent, post),
         route(context, "/api/agent-auth", older_endpoints.agent_auth, post),
         route(context, "/api/agents/profile", older_endpoints.profile, ["GET", "PUT"]),
         route(context, "/api/events", older_endpoints.events, post),
-        route(context, "/api/verify/challenge", verification_endpoints.challenge, post),
+        route(context, "/api/verify/challenge", verification_endpoints.challenge, post, of=oauth),
         route(context, "/api/verify/confirm", verification_endpoints.confirm, post),
-        route(context, "/api/verify/status", verification_endpoints.status),
+        route(context, "/api/verify/status", verification_endpoints.status, of=oauth),
     ]
 
 
@@ -191,13 +191,22 @@ def _administration(context: Context) -> list[BaseRoute]:
 def _route(
     context: Context,
     path: str,
-    handler: Handler,
+    handler: Callable[[Any, Call], Answer],
     methods: list[str] | None = None,
     *,
     cors: str = "",
+    of: OAuthServer | None = None,
 ) -> Route:
     allowed = [*(methods or ["GET"]), *(["OPTIONS"] if cors else [])]
-    endpoint = Endpoint(context, handler, cors, is_quick=handler in _QUICK)
+    database = context.database
+    around = Surroundings(
+        context.settings.max_body,
+        context.proxies,
+        context.origins,
+        database.at_once if database.is_quick else None,
+    )
+    respond = functools.partial(handler, of or context)
+    endpoint = Endpoint(around, respond, handler.__name__, cors, is_quick=handler in _QUICK)
     route = Route(path, endpoint, methods=allowed, name=handler.__name__)
     if handler in _LEAVE_A_MARK and route.methods:
         route.methods.discard("HEAD")

@@ -6,48 +6,28 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from auth_agent.errors import SettingsError
-
-from .client_documents import ClientDocuments
-from .client_keys import ClientKeys
-from .clients import registered_origins
-from .credentials import CodeMaker, SecretVerifier
-from .database import HEAD, Database
-from .fetcher import Fetcher
-from .keyring import Keyring
-from .limits import Limits
-from .mail import Outbox, build_outbox
-from .mailed_codes import MailedCodes
-from .migration import current_revision
-from .pages import Pages
-from .proxies import Proxies
-from .secret_file import server_secrets
-from .settings import ServerSettings
-from .sweep import Sweeper
-
-if TYPE_CHECKING:
-    from .oauth import OAuthServer
+from auth_agent.server.outbound.fetcher import Fetcher
+from auth_agent.server.outbound.mail import Outbox, build_outbox
+from auth_agent.server.registry.client import Clients, Origins
+from auth_agent.server.registry.client_documents import ClientDocuments
+from auth_agent.server.security.assertions import Assertions
+from auth_agent.server.security.credentials import CodeMaker, SecretVerifier
+from auth_agent.server.security.keyring import Keyring
+from auth_agent.server.security.limits import Limits
+from auth_agent.server.security.mailed_codes import MailedCodes
+from auth_agent.server.security.secret_file import server_secrets
+from auth_agent.server.settings import ServerSettings
+from auth_agent.server.storage.audit import record
+from auth_agent.server.storage.database import HEAD, Database
+from auth_agent.server.storage.schema import current_revision
+from auth_agent.server.storage.sweep import Sweeper
+from auth_agent.server.web.call import Answer, Call
+from auth_agent.server.web.pages.render import Pages
+from auth_agent.server.web.proxies import Proxies
 
 Clock = Callable[[], float]
-ORIGINS_CACHE_SECONDS = 10
-
-
-class Origins:
-    """The origins of the registered websites, read again when ten seconds old."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._known: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
-
-    def __contains__(self, origin: str) -> bool:
-        read_at, origins = self._known
-        if time.monotonic() - read_at > ORIGINS_CACHE_SECONDS:
-            with self._database.read() as connection:
-                origins = registered_origins(connection)
-            self._known = (time.monotonic(), origins)
-        return origin in origins
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,12 +43,12 @@ class Context:
     sweeper: Sweeper
     pages: Pages
     clock: Clock
-    oauth: OAuthServer
     outbox: Outbox
     mailed_codes: MailedCodes
     limits: Limits
     fetcher: Fetcher
-    client_keys: ClientKeys
+    clients: Clients
+    assertions: Assertions
     documents: ClientDocuments
     proxies: Proxies
 
@@ -76,23 +56,33 @@ class Context:
         """Whole seconds since 1970."""
         return int(self.clock())
 
+    def record_refusal(self, *, kind: str, outcome: str, **whom: str | None) -> None:
+        """Writes one line about a refusal into the audit, in a transaction of its own.
+
+        A flood of them is not written down line by line, and they are forgotten sooner.
+        """
+        if self.limits.count("refusal_records"):
+            with self.database.begin() as connection:
+                record(connection, at=self.now(), kind=kind, outcome=outcome, **whom)
+
     def close(self) -> None:
         self.outbox.close()
         self.fetcher.close()
         self.database.close()
 
 
+Handler = Callable[[Context, Call], Answer]
+
+
 def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context:
     """Opens the database, makes the first signing key."""
-    from .oauth import OAuthServer  # noqa: PLC0415  (the grants know the context's type)
-
     secrets = server_secrets(settings)
     database = Database.open(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
     try:
         _need_schema(database)
         lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
         keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)
-        oauth = OAuthServer()
+        limits = Limits(settings, clock)
         fetcher = Fetcher(loopback_allowed=settings.is_loopback)
         context = Context(
             settings=settings,
@@ -104,16 +94,15 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
             sweeper=Sweeper(database, threading.Lock(), settings),
             pages=Pages(settings.path),
             clock=clock,
-            oauth=oauth,
             outbox=build_outbox(settings),
             mailed_codes=MailedCodes(secrets),
-            limits=Limits(settings, clock),
+            limits=limits,
             fetcher=fetcher,
-            client_keys=ClientKeys(fetcher),
-            documents=ClientDocuments(),
+            clients=Clients(database),
+            assertions=Assertions(settings.issuer, database, clock),
+            documents=ClientDocuments(settings, database, fetcher, limits, clock),
             proxies=Proxies(settings.trusted_proxies),
         )
-        oauth.context = context
         keyring.current()
     except BaseException:
         database.close()

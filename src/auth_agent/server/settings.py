@@ -10,10 +10,9 @@ from msgspec import Struct
 
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
-
-from .bounds import DAY, NUMBERS
-from .proxies import proxy_problem
-from .urls import is_loopback, issuer_problem, smtp_problem
+from auth_agent.server.bounds import DAY, NUMBERS
+from auth_agent.server.web.proxies import proxy_problem
+from auth_agent.server.web.urls import is_loopback, issuer_problem, smtp_problem
 
 PREFIX = "AUTH_AGENT_SERVER_"
 DEFAULT_DATABASE = "sqlite:///auth-agent.db"

@@ -6,8 +6,8 @@ import gc
 
 from starlette.applications import Starlette
 
-from .app import create_app
-from .settings import ServerSettings
+from auth_agent.server.app import create_app
+from auth_agent.server.settings import ServerSettings
 
 YOUNG_OBJECTS = 20_000  # a request makes a few hundred, nearly all of them without circles
 

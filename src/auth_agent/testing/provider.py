@@ -23,8 +23,8 @@ from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
 import jwt
 from jwt.algorithms import ECAlgorithm
 
+from auth_agent.flow.exchange import HttpRequest, HttpResponse
 from auth_agent.testing.issuer import ABSENT, Issuer, encode, present
-from auth_agent.wire import HttpRequest, HttpResponse
 
 
 class FakeServer(Issuer):

@@ -1,0 +1,1 @@
+"""A server, a website and an agent that signs in, over real HTTP, told step by step."""

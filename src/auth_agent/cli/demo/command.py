@@ -1,0 +1,34 @@
+"""`auth-agent demo`: a server, a website and an agent that signs in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+DEMO_EXIT_CODES = "Exit codes: 0 all of it worked, 1 something did not, 2 wrong usage."
+
+
+def demo(
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the story instead of staying up.")
+    ] = False,
+) -> None:
+    """Show a server, a website and an agent that signs in, over real HTTP on this machine."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from auth_agent.cli.output import fail  # noqa: PLC0415
+
+    try:
+        from auth_agent.cli.demo.run import DemoFailed, run  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise fail(
+            f"The demo needs the package {error.name}; install everything with: "
+            "pip install 'auth-agent[all]'"
+        ) from None
+    try:
+        code = run(Console(), once=once)
+    except DemoFailed as error:
+        raise fail(str(error)) from None
+    raise typer.Exit(code)

@@ -1,0 +1,109 @@
+"""The demo's website: a small shop that knows nothing but its environment.
+
+python -m auth_agent.cli.demo.site PORT     # ends when its standard input ends
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import uvicorn
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from auth_agent_starlette import AuthAgentMiddleware, login_path, logout_path, requires_agent
+
+_HERE = Path(__file__).parent
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_pages = Environment(
+    loader=FileSystemLoader(_HERE),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+GOODS = (
+    {"name": "Oat bread", "unit": "per loaf", "price": "4.20", "agents": "3.80", "art": "bread"},
+    {"name": "Mountain tea", "unit": "per 100 g", "price": "6.50", "agents": "5.90", "art": "tea"},
+    {"name": "Wild honey", "unit": "per jar", "price": "9.00", "agents": "8.10", "art": "honey"},
+)
+
+
+def create_app() -> Starlette:
+    """One middleware line; its settings are the `AUTH_AGENT_*` environment."""
+    return Starlette(
+        routes=[
+            Route("/", home),
+            Route("/me", me),
+            Route("/members/prices", prices),
+            Route("/shop.css", stylesheet),
+        ],
+        middleware=[Middleware(AuthAgentMiddleware)],
+    )
+
+
+async def home(request: Request) -> Response:
+    """Anybody may look; who is signed in sees who they are."""
+    page = _pages.get_template("shop.html").render(
+        agent=request.state.agent,
+        login=login_path(request, "/"),
+        logout=logout_path(request),
+        goods=GOODS,
+    )
+    return HTMLResponse(page, headers=_HEADERS)
+
+
+@requires_agent
+async def me(request: Request) -> Response:
+    """Needs an agent, by decorator."""
+    agent = request.state.agent
+    seen = {
+        "agent_id": agent.id,
+        "model": agent.model,
+        "email": agent.email,
+        "scopes": list(agent.scopes),
+        "via": agent.via,
+    }
+    return JSONResponse(seen)
+
+
+async def prices(request: Request) -> Response:  # noqa: ARG001
+    """Needs an agent, by AUTH_AGENT_PROTECT alone."""
+    return JSONResponse({good["name"]: good["agents"] for good in GOODS})
+
+
+async def stylesheet(request: Request) -> Response:  # noqa: ARG001
+    css = (_HERE / "shop.css").read_bytes()
+    return Response(css, media_type="text/css", headers={"Cache-Control": "no-cache"})
+
+
+def main() -> None:
+    """Serves until whoever started this closes the pipe, or is killed."""
+    config = uvicorn.Config(
+        create_app(), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False
+    )
+    server = uvicorn.Server(config)
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        server.should_exit = True
+
+    threading.Thread(target=watch, daemon=True).start()
+    server.run()
+
+
+if __name__ == "__main__":
+    main()

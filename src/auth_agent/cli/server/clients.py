@@ -1,0 +1,136 @@
+"""`auth-agent client`: the websites that may sign agents in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auth_agent.cli.output import EXIT_CODES, fail, print_credentials, print_json, print_table
+from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
+
+app = typer.Typer(no_args_is_help=True, help="Websites that may sign agents in.", epilog=EXIT_CODES)
+
+
+@app.command("add", epilog=EXIT_CODES)
+def add(
+    name: Annotated[str, typer.Argument(help="The website's name, shown while an agent signs in.")],
+    *,
+    redirect_uri: Annotated[
+        list[str], typer.Option("--redirect-uri", help="https, or http on a loopback host.")
+    ],
+    scope: Annotated[
+        list[str] | None, typer.Option("--scope", help="A scope it may ask for; repeatable.")
+    ] = None,
+    resource: Annotated[
+        list[str] | None, typer.Option("--resource", help="An API of its own; repeatable.")
+    ] = None,
+    backchannel_logout_uri: Annotated[
+        str | None,
+        typer.Option(
+            "--backchannel-logout-uri", help="Told when an administrator ends an agent's session."
+        ),
+    ] = None,
+    jwks: Annotated[
+        Path | None,
+        typer.Option(
+            "--jwks",
+            exists=True,
+            dir_okay=False,
+            help="PEM, JWK or JWKS: it signs (private_key_jwt) and has no secret.",
+        ),
+    ] = None,
+    jwks_uri: Annotated[
+        str | None, typer.Option("--jwks-uri", help="Where its public keys are, instead of --jwks.")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="It can keep no secret: PKCE alone protects it.")
+    ] = False,
+    upstream_compat: Annotated[
+        bool,
+        typer.Option("--upstream-compat", help="UNSAFE: anybody may read the codes of sign-ins."),
+    ] = False,
+    database: DatabaseOption = DEFAULT_DATABASE,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a website; its secret is shown once."""
+    from auth_agent.server.registry import registrations as registry  # noqa: PLC0415
+    from auth_agent.server.settings import DEFAULT_SCOPES  # noqa: PLC0415
+
+    with opened(database) as db:
+        made = registry.add_client(
+            db,
+            name,
+            redirect_uri,
+            scopes=_words(scope) or DEFAULT_SCOPES,
+            resources=resource or (),
+            public=public,
+            upstream_compat=upstream_compat,
+            jwks=jwks.read_text() if jwks else None,
+            jwks_uri=jwks_uri,
+            backchannel_logout_uri=backchannel_logout_uri,
+        )
+    secret = made.client_secret.reveal() if made.client_secret else None
+    print_credentials({"client_id": made.client_id, "client_secret": secret}, as_json=as_json)
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = False) -> None:
+    """List the registered websites."""
+    from auth_agent.server.registry import registrations as registry  # noqa: PLC0415
+
+    with opened(database) as db:
+        found = registry.list_clients(db)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("client_id", "name", "redirect URIs", "scopes"),
+        [
+            (
+                row["client_id"],
+                row["name"],
+                "\n".join(row["redirect_uris"]),
+                " ".join(row["scopes"]),
+            )
+            for row in found
+        ],
+    )
+
+
+@app.command("remove", epilog=EXIT_CODES)
+def remove(
+    client_id: Annotated[str, typer.Argument(help="As `client list` shows it.")],
+    database: DatabaseOption = DEFAULT_DATABASE,
+) -> None:
+    """Remove a website and end all its tokens."""
+    from auth_agent.server.tokens import endings  # noqa: PLC0415
+
+    with opened(database) as db:
+        removed = endings.remove_client(db, client_id)
+    if not removed:
+        raise fail(f"There is no website {client_id}")
+    typer.echo(f"{client_id} is removed and its tokens are revoked.")
+
+
+@app.command("rotate-secret", epilog=EXIT_CODES)
+def rotate_secret(
+    client_id: Annotated[str, typer.Argument(help="As `client list` shows it.")],
+    database: DatabaseOption = DEFAULT_DATABASE,
+    as_json: JsonOption = False,
+) -> None:
+    """Replace a website's secret; the old one is void at once."""
+    from auth_agent.server.registry import registrations as registry  # noqa: PLC0415
+
+    with opened(database) as db:
+        secret = registry.rotate_client_secret(db, client_id)
+    if secret is None:
+        raise fail(f"There is no website {client_id} that has a secret")
+    values = {"client_id": client_id, "client_secret": secret.reveal()}
+    print_credentials(values, as_json=as_json)
+
+
+def _words(options: list[str] | None) -> list[str]:
+    """Both `--scope a --scope b` and `--scope "a b"` are natural."""
+    return [word for option in options or () for word in option.split()]

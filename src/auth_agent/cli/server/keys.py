@@ -1,0 +1,95 @@
+"""`auth-agent keys` and `auth-agent migrate`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from auth_agent.cli.output import EXIT_CODES, print_json, print_table
+from auth_agent.cli.server.storage import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    JsonOption,
+    opened,
+    server_settings,
+)
+
+if TYPE_CHECKING:
+    from auth_agent.server import Database
+    from auth_agent.server.security.keyring import Keyring
+
+app = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.", epilog=EXIT_CODES)
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = False) -> None:
+    """List the published keys, newest first."""
+    from auth_agent.server.security.keyring import list_keys  # noqa: PLC0415
+
+    with opened(database) as db:
+        found = list_keys(db, int(time.time()))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("kid", "algorithm", "signs from", "published until"),
+        [
+            (
+                key["kid"],
+                key["algorithm"],
+                _moment(key["signs_from"]),
+                _moment(key["published_until"]) if key["published_until"] else "it is replaced",
+            )
+            for key in found
+        ],
+    )
+
+
+@app.command("rotate", epilog=EXIT_CODES)
+def rotate(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = False) -> None:
+    """Make a new key; running servers sign with it ten seconds later.
+
+    The old key stays published until the last token signed with it has expired. Needs the
+    server's settings (AUTH_AGENT_SERVER_SECRET), or the secret file beside the SQLite database.
+    """
+    from auth_agent.server.security.keyring import rotate_key  # noqa: PLC0415
+
+    with _keyring(database) as (db, keyring):
+        kid = rotate_key(db, keyring, int(time.time()))
+    if as_json:
+        print_json({"kid": kid})
+    else:
+        typer.echo(f"{kid} is published and signs from ten seconds on.")
+
+
+def migrate(database: DatabaseOption = DEFAULT_DATABASE) -> None:
+    """Bring the database schema up to date; safe to run twice."""
+    with opened(database) as db:
+        changed = db.migrate()
+    typer.echo("The schema is up to date." if not changed else "The schema was brought up to date.")
+
+
+@contextmanager
+def _keyring(database: str) -> Iterator[tuple[Database, Keyring]]:
+    from auth_agent.server.security.keyring import Keyring  # noqa: PLC0415
+    from auth_agent.server.security.secret_file import server_secrets  # noqa: PLC0415
+
+    with opened(database) as db:
+        # Which address the server has does not matter here; what protects its keys does.
+        settings = server_settings(database, None if _has_issuer() else "http://127.0.0.1")
+        lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
+        secrets, algorithm = server_secrets(settings), settings.signing_algorithm
+        yield db, Keyring(db, secrets, algorithm, time.time, lifetime)
+
+
+def _has_issuer() -> bool:
+    return bool(os.environ.get("AUTH_AGENT_SERVER_ISSUER"))
+
+
+def _moment(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

@@ -1,0 +1,183 @@
+"""`auth-agent serve`: the Auth Agent server."""
+
+from __future__ import annotations
+
+import os
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from auth_agent.cli.output import fail, refusals_are_told
+from auth_agent.cli.server.admin import setup_url
+from auth_agent.cli.server.storage import cause, server_settings
+
+if TYPE_CHECKING:
+    from auth_agent.secret import Secret
+    from auth_agent.server import ServerSettings
+
+
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8420,
+    issuer: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AUTH_AGENT_SERVER_ISSUER",
+            help="Public URL of this server; default http://HOST:PORT on a loopback host.",
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(envvar="AUTH_AGENT_SERVER_DATABASE", help="Database URL."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+    upstream_compat: Annotated[
+        bool,
+        typer.Option(
+            "--upstream-compat",
+            help="UNSAFE, loopback issuer only: tell a sign-in's code to anybody who asks.",
+        ),
+    ] = False,
+) -> None:
+    """Run the Auth Agent server until it is interrupted."""
+    with refusals_are_told():
+        settings = server_settings(
+            database, issuer or _loopback_issuer(host, port), upstream_compat=upstream_compat
+        )
+        _tell(settings, host, port, workers)
+        _tell_first_step(settings, _prepare(settings))
+    _run(settings, host, port, workers)
+
+
+def _loopback_issuer(host: str, port: int) -> str | None:
+    from auth_agent.server.web.urls import is_loopback  # noqa: PLC0415
+
+    if not is_loopback(host):
+        return None
+    return f"http://{_bracketed(host)}:{port}"
+
+
+def _prepare(settings: ServerSettings) -> Secret | None:
+    """Finds out before the workers start whether all is well: schema, secret, keys.
+
+    Returns the token of a one-time link if there is no administrator yet.
+    """
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    from auth_agent.server.context import build_context  # noqa: PLC0415
+    from auth_agent.server.registry.administrators import has_administrators, make_setup_link  # noqa: PLC0415
+
+    try:
+        context = build_context(settings)
+    except (SQLAlchemyError, ImportError) as error:
+        raise fail(f"The database cannot be opened: {cause(error)}") from None
+    try:
+        if has_administrators(context.database):
+            return None
+        return make_setup_link(context.database, None, context.now())
+    finally:
+        context.close()
+
+
+def _tell_first_step(settings: ServerSettings, token: Secret | None) -> None:
+    if token is None:
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"  console    {settings.issuer}/console", markup=False)
+    console.print("  No administrator yet. Open this link within an hour; it works once:")
+    console.print(f"  {setup_url(settings.issuer, token)}", markup=False)
+
+
+def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
+    import uvicorn  # noqa: PLC0415
+
+    from auth_agent.server.web.logs import log_config  # noqa: PLC0415
+
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "server_header": False,
+        "log_level": "warning",
+        # Addresses of requests are nobody's business, and a mistaken client may put a token there.
+        "access_log": False,
+        # The audit would believe whoever writes X-Forwarded-For.
+        "proxy_headers": False,
+        "timeout_graceful_shutdown": 20,
+        # After uvicorn's five seconds a worker of a busy machine is killed while it still starts.
+        "timeout_worker_healthcheck": 60,
+        "log_config": log_config(settings.log_format),
+    }
+    if workers == 1:
+        from auth_agent.server.worker import create_worker  # noqa: PLC0415
+
+        uvicorn.run(create_worker(settings), **options)
+        return
+    _hand_over(settings)
+    with TemporaryDirectory(prefix="auth-agent-metrics-") as folder:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        worker = "auth_agent.server.worker:create_worker"
+        uvicorn.run(worker, factory=True, workers=workers, **options)
+
+
+def _hand_over(settings: ServerSettings) -> None:
+    """Workers are new processes, which read the environment."""
+    os.environ["AUTH_AGENT_SERVER_ISSUER"] = settings.issuer
+    os.environ["AUTH_AGENT_SERVER_DATABASE"] = settings.database
+    os.environ["AUTH_AGENT_SERVER_UPSTREAM_COMPAT"] = str(settings.upstream_compat).lower()
+
+
+def _tell(settings: ServerSettings, host: str, port: int, workers: int) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    from auth_agent.server.security.secret_file import secret_path  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("[bold]Auth Agent server[/bold]")
+    console.print(f"  issuer     {settings.issuer}", markup=False)
+    console.print(f"  listens    http://{_bracketed(host)}:{port}", markup=False)
+    console.print(
+        f"  database   {make_url(settings.database).render_as_string(hide_password=True)}",
+        markup=False,
+    )
+    if not settings.secrets:
+        kept = secret_path(settings.database) or "memory, gone at the end"
+        console.print(f"  secret     {kept}", markup=False)
+    console.print(f"  mail       {_mail(settings)}", markup=False)
+    for warning in _warnings(settings, host, workers):
+        console.print(f"  insecure   {warning}", style="yellow", markup=False)
+
+
+def _mail(settings: ServerSettings) -> str:
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
+    if settings.smtp_url:
+        return f"by {urlsplit(settings.smtp_url.reveal()).hostname}"
+    return "printed here" if settings.is_loopback else "none: owners cannot sign in"
+
+
+def _warnings(settings: ServerSettings, host: str, workers: int) -> list[str]:
+    from auth_agent.server.web.urls import is_loopback  # noqa: PLC0415
+
+    found = []
+    if not settings.is_https:
+        found.append("http issuer: for development on this machine only")
+    if not is_loopback(host):
+        found.append(f"listens on {host} without TLS: put a proxy with TLS in front")
+    if settings.upstream_compat:
+        found.append("--upstream-compat: whoever knows a request id can finish the sign-in")
+    if "plaintext=allowed" in settings.smtp_url.reveal():
+        found.append("mail goes unencrypted: who is on the way can read the codes")
+    if workers > 1 and not settings.redis:
+        found.append(f"{workers} workers without Redis: each counts failures for itself")
+    if not settings.secrets:
+        found.append("no AUTH_AGENT_SERVER_SECRET: who reads the disk can sign tokens")
+    return found
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

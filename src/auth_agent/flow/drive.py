@@ -1,0 +1,188 @@
+"""Performs the effects of flows: the only place where threads and tasks differ.
+
+`run` blocks its thread, `arun` suspends its task. A failed effect is thrown into the flow. A
+`Join` runs a flow once for everybody who asks meanwhile, in this process's threads or in the tasks
+of one event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from auth_agent.errors import AuthError, ServerUnavailable
+from auth_agent.flow import redis_exchange, transport
+from auth_agent.flow.effects import Ask, Call, Effect, Flow, Join, Running, Send, Sleep, Spawn
+from auth_agent.flow.flights import Flight, Flights, Landing, loop_flights, threads
+from auth_agent.flow.transport import exchange, exchange_async
+
+T = TypeVar("T")
+__all__ = ["Running", "aclose", "arun", "close", "run"]
+
+
+BodyReader = Callable[[int], bytes | None]
+
+
+AsyncBodyReader = Callable[[int], Awaitable[bytes | None]]
+
+
+WAIT_SECONDS = 30.0  # three exchanges; a leader takes two at most
+
+
+def close() -> None:
+    """Close what this process holds open; the next effect opens it anew."""
+    transport.close()
+    redis_exchange.close()
+
+
+async def aclose() -> None:
+    """Close what this event loop holds open; the next effect opens it anew."""
+    await transport.aclose()
+    await redis_exchange.aclose()
+
+
+def run(flow: Flow[T], read_body: BodyReader | None = None) -> T:
+    """The flow's value; raises what the flow raises. `read_body(limit)` reads the visit's body."""
+    running = Running(flow)
+    while (effect := running.advance()) is not None:
+        try:
+            running.result = _perform(effect, read_body)
+        except Exception as error:  # noqa: BLE001  # the flow decides what becomes of it
+            running.error = error
+    return running.value
+
+
+async def arun(flow: Flow[T], read_body: AsyncBodyReader | None = None) -> T:
+    """The flow's value; raises what the flow raises. `read_body(limit)` reads the visit's body."""
+    running = Running(flow)
+    while (effect := running.advance()) is not None:
+        try:
+            running.result = await _perform_async(effect, read_body)
+        except Exception as error:  # noqa: BLE001  # the flow decides what becomes of it
+            running.error = error
+    return running.value
+
+
+def _perform(effect: Effect, read_body: BodyReader | None) -> Any:
+    if isinstance(effect, Send):
+        return exchange(effect.request)
+    if isinstance(effect, Join):
+        return _join(effect)
+    if isinstance(effect, Spawn):
+        return _spawn(effect)
+    if isinstance(effect, Ask):
+        return redis_exchange.ask(effect)
+    if isinstance(effect, Sleep):
+        return time.sleep(effect.seconds)
+    if isinstance(effect, Call):
+        result = effect.function(*effect.arguments)
+        if inspect.isawaitable(result):
+            raise TypeError(f"{effect.function!r} is async, but this website runs in threads")
+        return result
+    if read_body is None:
+        raise TypeError("this adapter cannot read a body")
+    return read_body(effect.limit)
+
+
+async def _perform_async(effect: Effect, read_body: AsyncBodyReader | None) -> Any:
+    if isinstance(effect, Send):
+        return await exchange_async(effect.request)
+    if isinstance(effect, Join):
+        return await _join_async(effect)
+    if isinstance(effect, Spawn):
+        return _spawn(effect)
+    if isinstance(effect, Ask):
+        return await redis_exchange.ask_async(effect)
+    if isinstance(effect, Sleep):
+        return await _sleep_async(effect.seconds)
+    if isinstance(effect, Call):
+        return await _call_async(effect)
+    if read_body is None:
+        raise TypeError("this adapter cannot read a body")
+    return await read_body(effect.limit)
+
+
+async def _sleep_async(seconds: float) -> None:
+    import anyio  # noqa: PLC0415
+
+    await anyio.sleep(seconds)
+
+
+async def _call_async(effect: Call) -> Any:
+    """A plain function may block, so it runs in a thread."""
+    if inspect.iscoroutinefunction(effect.function):
+        return await effect.function(*effect.arguments)
+    from anyio import to_thread  # noqa: PLC0415
+
+    result = await to_thread.run_sync(effect.function, *effect.arguments)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _join(effect: Join) -> Any:
+    flight, leads = threads.board(effect.key, threading.Event)
+    if leads:
+        with Landing(threads, effect.key, flight):
+            flight.result = run(effect.start())
+    elif not flight.landed.wait(WAIT_SECONDS):
+        raise ServerUnavailable("The Auth Agent server takes too long to answer.")
+    return flight.outcome()
+
+
+async def _join_async(effect: Join) -> Any:
+    import anyio  # noqa: PLC0415
+
+    flights = loop_flights()
+    flight, leads = flights.board(effect.key, anyio.Event)
+    if leads:
+        await _to_its_end(functools.partial(_fly, flights, effect, flight))
+    else:
+        with anyio.move_on_after(WAIT_SECONDS):
+            await flight.landed.wait()
+    return flight.outcome()
+
+
+async def _fly(flights: Flights, effect: Join, flight: Flight) -> None:
+    with contextlib.suppress(AuthError), Landing(flights, effect.key, flight):
+        flight.result = await arun(effect.start())
+
+
+async def _to_its_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Goes on although whoever asked for it is cancelled, a visitor who hangs up for example.
+
+    The others still wait for it, and a refresh token that was sent works only once.
+    """
+    import anyio  # noqa: PLC0415
+
+    try:
+        import asyncio  # noqa: PLC0415
+
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # trio, where nothing but a scope cancels
+        with anyio.CancelScope(shield=True):
+            await work()
+    else:
+        task = loop.create_task(work())
+        _under_way.add(task)  # the loop itself would let it be collected
+        task.add_done_callback(_under_way.discard)
+        await asyncio.shield(task)
+
+
+_under_way: set[Any] = set()
+
+
+def _spawn(effect: Spawn) -> None:
+    """In a thread of its own, under tasks too: no event loop has to outlive it."""
+    flight, leads = threads.board(effect.key, threading.Event)
+    if not leads:
+        return
+
+    def work() -> None:
+        with contextlib.suppress(AuthError), Landing(threads, effect.key, flight):
+            flight.result = run(effect.start())  # somebody may have come to wait for it
+
+    threading.Thread(target=work, name="auth-agent", daemon=True).start()

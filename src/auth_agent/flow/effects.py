@@ -1,0 +1,131 @@
+"""What a flow asks for, as values.
+
+A *flow* is a generator that decides; it yields effects and receives their results, so that the
+same decision runs under threads, tasks and tests. A failed effect is thrown into the flow as an
+`AuthError`. Nothing here performs I/O: `auth_agent.flow.drive` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.secret import Discreet
+
+T = TypeVar("T")
+Command = tuple[str | bytes | int, ...]
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send a request; the result is its `HttpResponse`, within the bounds of `transport`."""
+
+    request: HttpRequest
+
+
+class Join(msgspec.Struct, frozen=True):
+    """Run a flow once for everybody who asks for `key` meanwhile; all get its one result."""
+
+    key: Hashable
+    start: Callable[[], Flow[Any]]
+
+
+class Spawn(msgspec.Struct, frozen=True):
+    """Run a flow in the background, unless one of this key is under way; nobody hears of it."""
+
+    key: Hashable
+    start: Callable[[], Flow[Any]]
+
+
+class ReadBody(msgspec.Struct, frozen=True):
+    """Read the visit's body; the result is bytes, or None where there are more than `limit`."""
+
+    limit: int
+
+
+class Call(msgspec.Struct, frozen=True):
+    """Call a function of the website, which may be async; the result is what it returns."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+class Sleep(msgspec.Struct, frozen=True):
+    """Wait for somebody else's work; `seconds` is short."""
+
+    seconds: float
+
+
+class Ask(Discreet, frozen=True):
+    """Ask Redis; the result is a list with one answer for each command, done all or not at all."""
+
+    url: str
+    commands: tuple[Command, ...]
+
+    def __repr__(self) -> str:
+        return f"Ask({', '.join(str(command[0]) for command in self.commands)})"
+
+
+Effect = Send | Join | Spawn | ReadBody | Call | Sleep | Ask
+
+
+Flow = Generator[Effect, Any, T]
+
+
+def send(request: HttpRequest) -> Flow[HttpResponse]:
+    response: HttpResponse = yield Send(request)
+    return response
+
+
+def join(key: Hashable, start: Callable[[], Flow[T]]) -> Flow[T]:
+    result: T = yield Join(key, start)
+    return result
+
+
+def spawn(key: Hashable, start: Callable[[], Flow[Any]]) -> Flow[None]:
+    yield Spawn(key, start)
+
+
+def read_body(limit: int) -> Flow[bytes | None]:
+    body: bytes | None = yield ReadBody(limit)
+    return body
+
+
+def call(function: Callable[..., Any], *arguments: Any) -> Flow[Any]:
+    result: Any = yield Call(function, arguments)
+    return result
+
+
+def sleep(seconds: float) -> Flow[None]:
+    yield Sleep(seconds)
+
+
+def ask(url: str, *commands: Command) -> Flow[list[Any]]:
+    answers: list[Any] = yield Ask(url, commands)
+    return answers
+
+
+class Running(Generic[T]):
+    """A flow under way: the half of driving it that has no colour.
+
+    After each effect its driver sets `result` or `error`; after the last one `value` is there.
+    """
+
+    value: T
+
+    def __init__(self, flow: Generator[Any, Any, T]) -> None:
+        self._flow = flow
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def advance(self) -> Any:
+        """The next effect, or None once the flow has returned; raises what the flow raises."""
+        result, error = self.result, self.error
+        self.result = self.error = None
+        try:
+            return self._flow.send(result) if error is None else self._flow.throw(error)
+        except StopIteration as stop:
+            self.value = stop.value
+            return None

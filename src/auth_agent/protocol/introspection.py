@@ -1,0 +1,29 @@
+"""Token introspection (RFC 7662): does the server still call this token active?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from auth_agent.errors import ServerUnavailable
+from auth_agent.flow.exchange import HttpRequest, HttpResponse, json_object
+from auth_agent.protocol.client_auth import Credentials, client_request
+
+
+def introspection_request(token: str, hint: str, credentials: Credentials) -> HttpRequest | None:
+    """None where the server has no such endpoint."""
+    endpoint = credentials.metadata.introspection_endpoint
+    if endpoint is None:
+        return None
+    return client_request(endpoint, {"token": token, "token_type_hint": hint}, credentials)
+
+
+def parse_introspection(response: HttpResponse) -> Mapping[str, Any] | None:
+    """The claims of an active token, None for any other.
+
+    Raises `ServerUnavailable` where there is no answer to rely on.
+    """
+    if response.status != 200:
+        raise ServerUnavailable(f"The introspection endpoint answered {response.status}.")
+    document = json_object(response, "introspection response")
+    return document if document.get("active") is True else None

@@ -1,0 +1,86 @@
+"""Bearer tokens for this website: JWT access tokens (RFC 9068) and opaque ones (RFC 7662)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from auth_agent.errors import TokenRefused
+from auth_agent.protocol.jose.jwks import Key
+from auth_agent.protocol.jose.jws import (
+    Header,
+    check_algorithm,
+    check_issuer,
+    check_subject,
+    check_times,
+    check_type,
+    number,
+    read_header,
+    verify_signature,
+)
+
+
+class ExpectedAccess(msgspec.Struct, frozen=True):
+    """For whom an access token must have been made, and by whom."""
+
+    issuer: str
+    audience: str
+    client_id: str
+
+
+def read_access_token(token: str, *, allowed: Sequence[str]) -> Header:
+    """The checks that need no key. An ID token is not an access token: the type is compulsory."""
+    header = read_header(token)
+    check_algorithm(header, allowed=allowed, advertised=None)
+    check_type(header, "at+jwt")
+    return header
+
+
+def verify_access_token(
+    token: str, header: Header, key: Key, *, expected: ExpectedAccess, now: float
+) -> dict[str, Any]:
+    """The claims, once all of RFC 9068 4 holds; raises `TokenRefused` naming what does not."""
+    claims = verify_signature(token, key, header.alg)
+    check_issuer(claims, expected.issuer)
+    if expected.audience not in _list(claims.get("aud")):
+        raise TokenRefused("The token was made for another website.", code="audience_mismatch")
+    check_times(claims, now=now)
+    check_subject(claims)
+    if not isinstance(claims.get("client_id"), str):
+        raise TokenRefused("The token names no client.", code="client_id_missing")
+    _check_unbound(claims)
+    return claims
+
+
+def check_introspected(
+    claims: Mapping[str, Any], *, expected: ExpectedAccess, now: float
+) -> Mapping[str, Any]:
+    """An active token may still be another website's, or no access token at all (RFC 7662 2.2)."""
+    kind = claims.get("token_type")
+    if kind is not None and str(kind).lower() not in ("bearer", "access_token"):
+        raise TokenRefused("This is no access token.", code="typ_mismatch")
+    if claims.get("iss") not in (None, expected.issuer):
+        raise TokenRefused("The token comes from another issuer.", code="issuer_mismatch")
+    ours = {expected.audience, expected.client_id}
+    audience = _list(claims.get("aud")) or _list(claims.get("client_id"))
+    if not ours & set(audience):
+        raise TokenRefused("The token was made for another website.", code="audience_mismatch")
+    if "exp" in claims and now >= number(claims, "exp"):
+        raise TokenRefused("The token has expired.", code="token_expired")
+    check_subject(claims)
+    _check_unbound(claims)
+    return claims
+
+
+def _check_unbound(claims: Mapping[str, Any]) -> None:
+    """RFC 7800 3: whoever brings such a token must prove a key, which no Bearer header can do."""
+    if "cnf" in claims:
+        raise TokenRefused("The token is bound to a key (`cnf`).", code="token_bound")
+
+
+def _list(value: object) -> list[str]:
+    """A string, or the strings of a list."""
+    items = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, str)]

@@ -1,0 +1,95 @@
+"""The ID token (OpenID Connect Core 1.0, 3.1.3.7). Nothing here can be switched off."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from auth_agent.errors import TokenRefused
+from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.jose.jwks import Key
+from auth_agent.protocol.jose.jws import (
+    SKEW,
+    Header,
+    check_algorithm,
+    check_issuer,
+    check_subject,
+    check_times,
+    check_type,
+    number,
+    read_header,
+    verify_signature,
+)
+from auth_agent.secret import Discreet
+
+_HASHES = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
+
+
+class Expected(Discreet, frozen=True, kw_only=True):
+    """What the one right ID token of this sign-in must say; `max_age` is in seconds."""
+
+    issuer: str
+    client_id: str
+    nonce: str
+    access_token: str
+    max_age: int
+    now: float
+
+    def __repr__(self) -> str:
+        return f"Expected(issuer={self.issuer!r}, client_id={self.client_id!r})"
+
+
+def read_id_token(
+    token: str, *, allowed: Sequence[str], advertised: Sequence[str] | None
+) -> Header:
+    """The checks that need no key; they come first, so that no fetch is spent on garbage."""
+    header = read_header(token)
+    check_algorithm(header, allowed=allowed, advertised=advertised)
+    if header.typ is not None:
+        check_type(header, "jwt", "id_token+jwt")
+    return header
+
+
+def verify_id_token(token: str, header: Header, key: Key, expected: Expected) -> dict[str, Any]:
+    """The claims, once all of them hold; raises `TokenRefused` naming the first that does not."""
+    claims = verify_signature(token, key, header.alg)
+    check_issuer(claims, expected.issuer)
+    _check_audience(claims, expected.client_id)
+    check_times(claims, now=expected.now)
+    if number(claims, "iat") < expected.now - expected.max_age - SKEW:
+        raise TokenRefused("The token is older than a session may be.", code="iat_too_old")
+    check_subject(claims)
+    _check_nonce(claims, expected.nonce)
+    _check_access_token_hash(claims, header.alg, key, expected.access_token)
+    return claims
+
+
+def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
+    # A second audience could use this token against us, so it must be ours alone (3.1.3.7, 3).
+    if claims.get("aud") not in (client_id, [client_id]):
+        raise TokenRefused("The token was made for another website.", code="audience_mismatch")
+    if "azp" in claims and claims["azp"] != client_id:
+        raise TokenRefused("The token was given to another website.", code="azp_mismatch")
+
+
+def _check_nonce(claims: Mapping[str, Any], nonce: str) -> None:
+    given = claims.get("nonce")
+    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), nonce.encode()):
+        raise TokenRefused("The token belongs to another sign-in.", code="nonce_mismatch")
+
+
+def _check_access_token_hash(
+    claims: Mapping[str, Any], alg: str, key: Key, access_token: str
+) -> None:
+    """3.1.3.6: the left half of the hash that the signature uses."""
+    if "at_hash" not in claims:
+        return
+    data = access_token.encode()
+    if key.crv == "Ed448":  # RFC 8032 5.2: SHAKE256, 114 bytes
+        digest = hashlib.shake_256(data).digest(114)
+    else:
+        digest = _HASHES.get(alg[2:], hashlib.sha512)(data).digest()  # Ed25519: SHA-512
+    if claims["at_hash"] != encode(digest[: len(digest) // 2]):
+        raise TokenRefused("The access token is not the ID token's.", code="at_hash_mismatch")

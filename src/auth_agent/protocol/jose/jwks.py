@@ -1,0 +1,108 @@
+"""The server's signing keys (RFC 7517): an immutable snapshot, and which of them fits a token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from auth_agent.errors import ServerMisbehaved
+from auth_agent.flow.exchange import HttpRequest, HttpResponse, cache_seconds, json_object
+
+MAX_KEYS = 100
+STALE_SECONDS = 86_400
+MIN_RSA_BITS = 2_048
+
+# JWA algorithm -> the key types and curves that fit it (RFC 7518 3.1, RFC 8037 3.1).
+_FITTING: dict[str, set[tuple[str, str | None]]] = {
+    **{f"{name}{bits}": {("RSA", None)} for name in ("RS", "PS") for bits in (256, 384, 512)},
+    "ES256": {("EC", "P-256")},
+    "ES384": {("EC", "P-384")},
+    "ES512": {("EC", "P-521")},
+    "EdDSA": {("OKP", "Ed25519"), ("OKP", "Ed448")},
+}
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A public key that may verify signatures."""
+
+    kid: str | None
+    kty: str
+    crv: str | None
+    alg: str | None
+    public: Any
+
+    def fits(self, alg: str) -> bool:
+        return self.alg in (None, alg) and (self.kty, self.crv) in _FITTING.get(alg, ())
+
+
+class KeySet(msgspec.Struct, frozen=True):
+    """What the server published at one moment, good until `expires_at`, usable until `stale_at`."""
+
+    keys: tuple[Key, ...]
+    expires_at: float
+    stale_at: float
+
+    def find(self, alg: str, kid: str | None) -> Key | None:
+        """The key with this id; without an id, the one key that fits (never one of several)."""
+        fitting = [key for key in self.keys if key.fits(alg) and kid in (None, key.kid)]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def knows(self, kid: str) -> bool:
+        return any(key.kid == kid for key in self.keys)
+
+
+def jwks_request(jwks_uri: str) -> HttpRequest:
+    return HttpRequest("GET", jwks_uri, (("Accept", "application/jwk-set+json, application/json"),))
+
+
+def parse_jwks(response: HttpResponse, *, now: float) -> KeySet:
+    """Skips what it cannot use; raises `ServerMisbehaved` where nothing is left."""
+    document = json_object(response, "key set") if response.status == 200 else {}
+    entries = document.get("keys")
+    listed = entries[:MAX_KEYS] if isinstance(entries, list) else []
+    usable = (_parse_key(entry) for entry in listed)
+    keys = tuple(key for key in usable if key is not None)
+    if not keys:
+        raise ServerMisbehaved(
+            f"The server's key set (status {response.status}) holds no usable key. A server of "
+            "the original kind publishes none; this site needs one that signs with a public key.",
+            code="jwks_empty",
+        )
+    return KeySet(keys, now + cache_seconds(response.headers), now + STALE_SECONDS)
+
+
+def _parse_key(entry: object) -> Key | None:
+    from jwt import PyJWK  # noqa: PLC0415  # 100 ms that the first request need not wait for
+    from jwt.exceptions import PyJWTError  # noqa: PLC0415
+
+    if not isinstance(entry, dict) or not _may_verify(entry):
+        return None
+    algorithm = _any_algorithm(entry)
+    if algorithm is None:
+        return None
+    try:
+        public = PyJWK(entry, algorithm=algorithm).key
+    except (PyJWTError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    if entry["kty"] == "RSA" and public.key_size < MIN_RSA_BITS:
+        return None
+    kid, alg = entry.get("kid"), entry.get("alg")
+    if not isinstance(kid, str | None) or not isinstance(alg, str | None):
+        return None
+    return Key(kid, entry["kty"], entry.get("crv"), alg, public)
+
+
+def _may_verify(entry: Mapping[str, Any]) -> bool:
+    operations = entry.get("key_ops")
+    return (
+        entry.get("use") in (None, "sig")
+        and (operations is None or (isinstance(operations, list) and "verify" in operations))
+        and "d" not in entry  # its private half is public: whoever reads it can sign
+    )
+
+
+def _any_algorithm(entry: Mapping[str, Any]) -> str | None:
+    shape = (str(entry.get("kty")), None if "crv" not in entry else str(entry["crv"]))
+    return next((alg for alg, fitting in _FITTING.items() if shape in fitting), None)

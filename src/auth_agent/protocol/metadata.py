@@ -1,0 +1,120 @@
+"""The server's metadata (RFC 8414, OpenID Connect Discovery 1.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from auth_agent.errors import ServerMisbehaved
+from auth_agent.flow.exchange import HttpRequest, HttpResponse, cache_seconds, json_object
+from auth_agent.url import url_problem
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot of what the server says of itself; `expires_at` is when to ask again."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str | None
+    userinfo_endpoint: str | None = None
+    introspection_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    auth_methods: tuple[str, ...] = ("client_secret_basic",)  # RFC 8414 2: the default
+    id_token_algorithms: tuple[str, ...] | None = None
+    sends_iss: bool = False
+    expires_at: float = 0
+
+
+def metadata_requests(issuer: str) -> tuple[HttpRequest, HttpRequest]:
+    """RFC 8414 3.1 puts the well-known part before the issuer's path, Discovery 4.1 behind it."""
+    parts = urlsplit(issuer)
+    path = parts.path.rstrip("/")
+    origin = f"{parts.scheme}://{parts.netloc}"
+    accept = (("Accept", "application/json"),)
+    return (
+        HttpRequest("GET", f"{origin}/.well-known/oauth-authorization-server{path}", accept),
+        HttpRequest("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration", accept),
+    )
+
+
+def is_metadata(response: HttpResponse) -> bool:
+    """Whether an answer claims to be metadata at all; otherwise the next place is asked."""
+    content_type = response.headers.get("content-type", "")
+    return response.status == 200 and "json" in content_type.lower()
+
+
+def parse_metadata(
+    response: HttpResponse, *, issuer: str, now: float, needs_keys: bool = True
+) -> Metadata:
+    """Raises `ServerMisbehaved` where the answer is not the metadata of exactly this issuer."""
+    if response.status != 200:
+        raise ServerMisbehaved(
+            f"The Auth Agent server answers {response.status} at both well-known addresses; "
+            "check AUTH_AGENT_ISSUER.",
+            code="metadata_missing",
+        )
+    document = json_object(response, "metadata")
+    if document.get("issuer") != issuer:  # RFC 8414 3.3: identical, or the data MUST NOT be used
+        raise ServerMisbehaved(
+            "The server's metadata names another issuer than AUTH_AGENT_ISSUER; "
+            "they must be the same, byte for byte, a slash at the end included.",
+            code="issuer_mismatch",
+        )
+    return Metadata(
+        issuer=issuer,
+        authorization_endpoint=_endpoint(document, "authorization_endpoint", issuer),
+        token_endpoint=_endpoint(document, "token_endpoint", issuer),
+        jwks_uri=(_endpoint if needs_keys else _optional_endpoint)(document, "jwks_uri", issuer),
+        userinfo_endpoint=_optional_endpoint(document, "userinfo_endpoint", issuer),
+        introspection_endpoint=_optional_endpoint(document, "introspection_endpoint", issuer),
+        revocation_endpoint=_optional_endpoint(document, "revocation_endpoint", issuer),
+        auth_methods=_names(document, "token_endpoint_auth_methods_supported")
+        or ("client_secret_basic",),
+        id_token_algorithms=_names(document, "id_token_signing_alg_values_supported"),
+        sends_iss=_flag(document, "authorization_response_iss_parameter_supported"),
+        expires_at=now + cache_seconds(response.headers),
+    )
+
+
+def _optional_endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str | None:
+    return None if document.get(name) is None else _endpoint(document, name, issuer)
+
+
+def _endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str:
+    url = document.get(name)
+    if not isinstance(url, str) or not url:
+        raise ServerMisbehaved(f"The server's metadata lacks {name}.", code="metadata_invalid")
+    problem = url_problem(url, query=True)
+    if problem is None and issuer.startswith("https:") and not url.startswith("https:"):
+        problem = "uses http although the issuer uses https"
+    if problem is not None:
+        raise ServerMisbehaved(
+            f"{name} in the server's metadata {problem}.", code="metadata_invalid"
+        )
+    return url
+
+
+def _flag(document: Mapping[str, Any], name: str) -> bool:
+    value = document.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):  # "true" is a promise that must not be taken for none
+        raise ServerMisbehaved(
+            f"{name} in the server's metadata is not true or false.", code="metadata_invalid"
+        )
+    return value
+
+
+def _names(document: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    value = document.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ServerMisbehaved(
+            f"{name} in the server's metadata is not a list of names.", code="metadata_invalid"
+        )
+    return tuple(value)

@@ -1,0 +1,1 @@
+"""What each method of the SDK does, told once for both colours."""

@@ -1,0 +1,242 @@
+"""What each method of the SDK does, told once for both colours.
+
+The codes of `AuthError`: `state_mismatch`, `pkce_missing`, `token_exchange_failed`,
+`token_expired`, `forbidden`, `no_refresh_token`, `refresh_failed`, `revoke_failed`,
+`introspection_failed`, `registration_failed`, `agent_auth_failed`, `request_failed`,
+`rate_limited`, `timeout`; of a server that is away or strange: those of
+`auth_agent.sdk.sign_in.website`, `answer_malformed`, `token_type_unsupported`.
+ A server that is away raises `ServerUnavailable`,
+whatever was asked of it: what the code says is then unknown, not refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from auth_agent.errors import AuthError
+from auth_agent.flow.exchange import HttpRequest
+from auth_agent.sdk.calls import agent_api, oauth
+from auth_agent.sdk.calls.oauth import DEFAULT_SCOPE
+from auth_agent.sdk.calls.token_calls import TokenCalls
+from auth_agent.sdk.exchange.answers import read_object, read_protected
+from auth_agent.sdk.flow.effects import Flow, draw, now, wait
+from auth_agent.sdk.results import (
+    AgentAuthResponse,
+    AgentProfile,
+    AgentRegistrationResponse,
+    ChallengeResponse,
+    UserInfo,
+    VerifyStatus,
+    read,
+)
+
+
+class Calls(TokenCalls):
+    """The flows of one agent."""
+
+    def register_agent(
+        self,
+        *,
+        agent_id: str,
+        agent_secret: str,
+        model_name: str,
+        owner_name: str,
+        owner_email: str,
+        registration_token: str | None = None,
+    ) -> Flow[AgentRegistrationResponse]:
+        """Registers an agent; its e-mail counts once its owner proved it.
+
+        Some servers want a `registration_token` for that, some let nobody register: an
+        administrator adds agents there. Raises `registration_failed`.
+        """
+        content = {
+            "agent_id": agent_id,
+            "agent_secret": agent_secret,
+            "model_name": model_name,
+            "owner_name": owner_name,
+            "owner_email": owner_email,
+        }
+        response = yield from self._once(
+            agent_api.register_request(self._options, content, registration_token)
+        )
+        document = read_object(response, "registration", failure="registration_failed")
+        return read(AgentRegistrationResponse, {"agent_id": agent_id, **document})
+
+    def authenticate_agent(
+        self,
+        *,
+        redirect_uri: str,
+        client_id: str | None = None,
+        state: str | None = None,
+        scope: str = DEFAULT_SCOPE,
+        code_challenge: str | None = None,
+        code_challenge_method: str = "S256",
+        agent_id: str | None = None,
+        agent_secret: str | None = None,
+        model_name: str | None = None,
+    ) -> Flow[AgentAuthResponse]:
+        """Opens a sign-in request, and approves nothing: whoever opens its URL waits there.
+
+        What is not given comes from the SDK's options; `client_id` is the agent's own id, and PKCE
+        is made where there is no `code_challenge`. Raises `agent_auth_failed`.
+        """
+        options = self._options
+        verifier = None if code_challenge is not None else (yield from draw())
+        if verifier is not None:
+            code_challenge, code_challenge_method = oauth.challenge_of(verifier), "S256"
+            state = oauth.state_of(verifier) if state is None else state
+        own = options.agent_secret.reveal() if options.agent_secret else None
+        content = {
+            "agent_id": agent_id or options.agent_id,
+            "agent_secret": agent_secret or own,
+            "model_name": model_name or options.model,
+            "client_id": client_id or agent_id or options.agent_id,
+            "redirect_uri": redirect_uri,
+            "state": state,
+            "scope": scope,
+            "code_challenge": code_challenge,
+            "code_challenge_method": code_challenge_method,
+        }
+        given = {name: value for name, value in content.items() if value is not None}
+        response = yield from self._once(agent_api.agent_auth_request(options, given))
+        document = read_object(response, "open request", failure="agent_auth_failed")
+        if verifier is not None and state is not None:
+            self._begun.add(state, verifier)
+        return read(AgentAuthResponse, {**document, "state": state, "code_verifier": verifier})
+
+    def get_agent_profile(self, access_token: str | None) -> Flow[AgentProfile]:
+        """The agent's registration. Raises `token_expired`, `forbidden`."""
+        request = agent_api.profile_request(self._options, access_token)
+        return read(AgentProfile, (yield from self._protected(request, "profile")))
+
+    def update_agent_profile(
+        self,
+        access_token: str | None,
+        *,
+        owner_name: str | None = None,
+        model_name: str | None = None,
+    ) -> Flow[AgentProfile]:
+        """Changes what is given, and returns the whole. Raises `token_expired`, `forbidden`."""
+        changes = {"owner_name": owner_name, "model_name": model_name}
+        request = agent_api.update_profile_request(self._options, access_token, changes)
+        return read(AgentProfile, (yield from self._protected(request, "profile")))
+
+    def get_user_info(self, access_token: str | None) -> Flow[UserInfo]:
+        """OpenID Connect's userinfo. Raises `token_expired`, `forbidden`."""
+        request = agent_api.user_info_request(self._options, access_token)
+        return read(UserInfo, (yield from self._protected(request, "userinfo")))
+
+    def send_event(
+        self,
+        /,
+        access_token: str | None,
+        event: str,
+        *,
+        selector: str | None = None,
+        site: str | None = None,
+        evidence: str | None = None,
+        result: str | None = None,
+        **more: Any,
+    ) -> Flow[dict[str, Any]]:
+        """Tells the server what the agent did; `more` may be anything that JSON holds."""
+        content = {
+            **more,
+            "event": event,
+            "selector": selector,
+            "site": site,
+            "evidence": evidence,
+            "result": result,
+        }
+        request = agent_api.event_request(self._options, access_token, content)
+        return (yield from self._protected(request, "receipt", again=False))
+
+    def send_verified_click(
+        self,
+        access_token: str | None,
+        selector: str,
+        site: str,
+        evidence: str = "oauth_authenticated",
+    ) -> Flow[dict[str, Any]]:
+        """The event `verified_click`."""
+        return (
+            yield from self.send_event(
+                access_token, "verified_click", selector=selector, site=site, evidence=evidence
+            )
+        )
+
+    def send_post_run(
+        self, access_token: str | None, selector: str, site: str, result: str
+    ) -> Flow[dict[str, Any]]:
+        """The event `post_run`; `selector` names the task, `result` is cut to 2,000 characters."""
+        cut = result[: agent_api.LONGEST_RESULT]
+        return (
+            yield from self.send_event(
+                access_token, "post_run", selector=selector, site=site, result=cut
+            )
+        )
+
+    def request_challenge(self, access_token: str | None) -> Flow[ChallengeResponse]:
+        """A challenge that proves, sent back, that the agent is alive behind its token."""
+        request = agent_api.challenge_request(self._options, access_token)
+        return read(
+            ChallengeResponse, (yield from self._protected(request, "challenge", again=False))
+        )
+
+    def confirm_verification(
+        self, access_token: str | None, challenge: ChallengeResponse | Mapping[str, Any]
+    ) -> Flow[VerifyStatus]:
+        """Sends a challenge back. Raises `request_failed` where it is expired, used or not ours."""
+        if isinstance(challenge, ChallengeResponse):
+            challenge = challenge.to_dict()
+        request = agent_api.confirm_request(self._options, access_token, challenge)
+        return read(
+            VerifyStatus, (yield from self._protected(request, "verification", again=False))
+        )
+
+    def get_verify_status(
+        self, access_token: str | None, verify_ctx_id: str | None = None
+    ) -> Flow[VerifyStatus]:
+        """The agent's latest verification, or that of one context."""
+        request = agent_api.status_request(self._options, access_token, verify_ctx_id)
+        return read(VerifyStatus, (yield from self._protected(request, "status")))
+
+    def poll_and_authenticate(
+        self,
+        verify_ctx_id: str,
+        *,
+        timeout: float = 30.0,
+        interval: float = 2.0,
+        access_token: str | None = None,
+    ) -> Flow[bool]:
+        """Waits for the challenge of a website's context and confirms it; False once time is up.
+
+        Both times are in seconds. Without `access_token` the SDK's own tokens are used, and
+        refreshed where they have expired.
+        """
+        ends_at = (yield from now()) + timeout
+        while True:
+            token = access_token or (yield from self._current_token())
+            status = yield from self.get_verify_status(token, verify_ctx_id)
+            if status.verified:
+                return True
+            if status.pending and (yield from self._confirm(token, status.pending)):
+                return True
+            if (yield from now()) + interval > ends_at:
+                return False
+            yield from wait(interval)
+
+    def _confirm(self, token: str | None, challenge: Any) -> Flow[bool]:
+        """False where somebody was quicker, or the challenge is over: the status tells which."""
+        try:
+            return (yield from self.confirm_verification(token, challenge)).verified
+        except AuthError as error:
+            if error.code != "request_failed":
+                raise
+            return False
+
+    def _protected(
+        self, request: HttpRequest, what: str, *, again: bool = True
+    ) -> Flow[dict[str, Any]]:
+        response = yield from (self._again(request) if again else self._once(request))
+        return read_protected(response, what, failure="request_failed")

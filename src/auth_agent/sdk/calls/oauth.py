@@ -1,0 +1,129 @@
+"""The agent as an OAuth client of its own: authorization URL, tokens, revocation, introspection.
+
+Each exchange is a request and its reading. The sections are those of RFC 6749, 7009, 7636, 7662.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from typing import Any
+from urllib.parse import urlencode
+
+from auth_agent.errors import AuthError, ServerMisbehaved
+from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.sdk.exchange.answers import check_answer, read_object
+from auth_agent.sdk.flow.effects import Flow
+from auth_agent.sdk.identity.options import Options
+from auth_agent.sdk.identity.proof import client_form
+from auth_agent.sdk.results import AuthorizationUrl, IntrospectionResponse, TokenResponse, read
+
+DEFAULT_SCOPE = "openid profile email agent"
+
+
+def at(options: Options, path: str) -> str:
+    return options.server_url.rstrip("/") + path
+
+
+def challenge_of(verifier: str) -> str:
+    """RFC 7636 4.2, S256."""
+    digest = hashlib.sha256(verifier.encode("ascii")).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def state_of(verifier: str) -> str:
+    """A state that proves to belong to its verifier, and tells nothing of it."""
+    digest = hmac.digest(verifier.encode("ascii"), b"state", "sha256")
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def authorization_url(
+    options: Options, *, redirect_uri: str, scope: str, state: str | None, verifier: str
+) -> AuthorizationUrl:
+    """4.1.1, with PKCE."""
+    state = state_of(verifier) if state is None else state
+    query = {
+        "response_type": "code",
+        "client_id": options.agent_id,
+        "redirect_uri": redirect_uri,
+        "scope": scope,
+        "state": state,
+        "code_challenge": challenge_of(verifier),
+        "code_challenge_method": "S256",
+    }
+    url = f"{at(options, '/authorize')}?{urlencode(query)}"
+    return AuthorizationUrl(url=url, code_verifier=verifier, state=state)
+
+
+def check_state(state: str, verifier: str, expected: str | None) -> None:
+    """Raises `state_mismatch` where the callback is not the one that was waited for (10.12)."""
+    known = state_of(verifier) if expected is None else expected
+    if not hmac.compare_digest(state.encode(), known.encode()):
+        raise AuthError(
+            "The callback's state is not the one that this sign-in began with: it belongs to "
+            "another sign-in, or somebody else made it. For a state of your own give "
+            "expected_state, too.",
+            code="state_mismatch",
+        )
+
+
+def code_request(
+    options: Options, code: str, redirect_uri: str, verifier: str
+) -> Flow[HttpRequest]:
+    """4.1.3."""
+    fields = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier,
+    }
+    return (yield from client_form(options, at(options, "/token"), fields))
+
+
+def refresh_request(options: Options, refresh_token: str) -> Flow[HttpRequest]:
+    """6."""
+    fields = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+    return (yield from client_form(options, at(options, "/token"), fields))
+
+
+def own_token_request(options: Options, resource: str, scope: str | None) -> Flow[HttpRequest]:
+    """4.4: the agent for itself, for one resource (RFC 8707)."""
+    fields = {"grant_type": "client_credentials", "resource": resource}
+    if scope is not None:
+        fields["scope"] = scope
+    if options.model is not None:
+        fields["model"] = options.model
+    return (yield from client_form(options, at(options, "/token"), fields))
+
+
+def parse_tokens(
+    response: HttpResponse, *, failure: str, refresh_token: str | None = None
+) -> TokenResponse:
+    """5.1; without a new refresh token the old one stays good (6)."""
+    document = read_object(response, "token response", failure=failure)
+    tokens = read(TokenResponse, {"refresh_token": refresh_token, **document})
+    if tokens.token_type.lower() != "bearer":
+        raise ServerMisbehaved("The token is not of type Bearer.", code="token_type_unsupported")
+    return tokens
+
+
+def revoke_request(options: Options, token: str) -> Flow[HttpRequest]:
+    """RFC 7009 2.1."""
+    return (yield from client_form(options, at(options, "/revoke"), {"token": token}))
+
+
+def parse_revoked(response: HttpResponse) -> None:
+    check_answer(response, failure="revoke_failed")
+
+
+def introspect_request(options: Options, token: str) -> Flow[HttpRequest]:
+    """RFC 7662 2.1."""
+    return (yield from client_form(options, at(options, "/introspect"), {"token": token}))
+
+
+def parse_introspection(response: HttpResponse) -> IntrospectionResponse:
+    document: dict[str, Any] = read_object(
+        response, "introspection", failure="introspection_failed"
+    )
+    return read(IntrospectionResponse, document)

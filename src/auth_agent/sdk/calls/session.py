@@ -1,0 +1,176 @@
+"""An HTTP client for one API: it attaches the agent's token, and renews it by itself.
+
+The token goes to the resource's own origin, also where an answer redirects elsewhere. Whoever
+finds it expired renews it once for everybody; a renewal that failed for good is not repeated.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any, NamedTuple
+
+import anyio
+import httpx2
+
+from auth_agent.errors import AuthError, ServerUnavailable, SettingsError
+from auth_agent.flow import transport
+from auth_agent.sdk.calls.token_calls import TokenCalls
+from auth_agent.sdk.calls.tokens import TokenManager
+from auth_agent.sdk.flow.effects import Flow
+from auth_agent.url import normal_origin, url_problem
+
+Run = Callable[[Flow[str]], str]
+AsyncRun = Callable[[Flow[str]], Coroutine[Any, Any, str]]
+
+
+class _Renew(NamedTuple):
+    """Get a token that is another one than this."""
+
+    stale: str | None
+
+
+class Wanted(NamedTuple):
+    """A token for this API; the agent's `own`, or one that somebody gave to refresh."""
+
+    resource: str
+    scope: str | None
+    own: bool
+
+
+class TokenAuth(httpx2.Auth):
+    """What both colours share: which request gets the token, and when it is renewed."""
+
+    def __init__(self, wanted: Wanted, calls: TokenCalls) -> None:
+        if problem := url_problem(wanted.resource):
+            raise SettingsError([f"the resource {problem}"])
+        self._wanted = wanted
+        self._origin = normal_origin(wanted.resource)
+        self._calls = calls
+        self._given_up: tuple[str | None, AuthError] | None = None
+
+    @property
+    def tokens(self) -> TokenManager:
+        return self._calls.tokens
+
+    def withhold(self, request: httpx2.Request) -> None:
+        """The last look at each request, redirected ones included."""
+        ours = f"Bearer {self.tokens.access_token}"
+        if normal_origin(str(request.url)) != self._origin and (
+            request.headers.get("authorization") == ours
+        ):
+            del request.headers["authorization"]
+
+    def _attach(self, request: httpx2.Request) -> Generator[httpx2.Request | _Renew, Any, None]:
+        if normal_origin(str(request.url)) != self._origin:
+            yield request
+            return
+        token = self.tokens.get_access_token() or (yield _Renew(self.tokens.access_token))
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if _is_refused(response) and isinstance(request.stream, httpx2.ByteStream):
+            token = yield _Renew(token)
+            request.headers["Authorization"] = f"Bearer {token}"
+            yield request
+
+    def _renew(self, stale: str | None) -> Flow[str]:
+        """Run by one at a time: the others find the new token when it is their turn."""
+        current = self.tokens.get_access_token()
+        if current is not None and current != stale:
+            return current
+        if self._given_up is not None and self._given_up[0] == self.tokens.access_token:
+            raise copy.copy(self._given_up[1])  # each needs a traceback of its own
+        try:
+            wanted = self._wanted
+            if wanted.own:
+                found = yield from self._calls.get_own_token(wanted.resource, scope=wanted.scope)
+                return found.access_token
+            refresh_token = self.tokens.refresh_token
+            return (yield from self._calls.refresh_access_token(refresh_token)).access_token
+        except ServerUnavailable:
+            raise
+        except AuthError as error:
+            self._given_up = self.tokens.access_token, error
+            raise
+
+
+class SyncTokenAuth(TokenAuth):
+    """For threads."""
+
+    def __init__(self, wanted: Wanted, calls: TokenCalls, run: Run) -> None:
+        super().__init__(wanted, calls)
+        self._run = run
+        self._lock = threading.Lock()
+
+    def sync_auth_flow(
+        self, request: httpx2.Request
+    ) -> Generator[httpx2.Request, httpx2.Response, None]:
+        flow = self._attach(request)
+        effect = next(flow)
+        while True:
+            if isinstance(effect, _Renew):
+                with self._lock:
+                    result: Any = self._run(self._renew(effect.stale))
+            else:
+                result = yield effect
+            try:
+                effect = flow.send(result)
+            except StopIteration:
+                return
+
+
+class AsyncTokenAuth(TokenAuth):
+    """For tasks; a cancelled request does not take the renewal with it."""
+
+    def __init__(self, wanted: Wanted, calls: TokenCalls, run: AsyncRun) -> None:
+        super().__init__(wanted, calls)
+        self._run = run
+        self._lock = anyio.Lock()
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        flow = self._attach(request)
+        effect = next(flow)
+        while True:
+            if isinstance(effect, _Renew):
+                async with self._lock:
+                    # What the server has rotated must be kept, whoever asked for it.
+                    with anyio.CancelScope(shield=True):
+                        result: Any = await self._run(self._renew(effect.stale))
+            else:
+                result = yield effect
+            try:
+                effect = flow.send(result)
+            except StopIteration:
+                return
+
+    async def withhold_async(self, request: httpx2.Request) -> None:
+        self.withhold(request)
+
+
+def new_session(auth: SyncTokenAuth, resource: str, timeout: float) -> httpx2.Client:
+    return httpx2.Client(
+        auth=auth,
+        base_url=resource,
+        timeout=timeout,
+        verify=transport.tls_context(),
+        event_hooks={"request": [auth.withhold]},
+    )
+
+
+def new_async_session(auth: AsyncTokenAuth, resource: str, timeout: float) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        auth=auth,
+        base_url=resource,
+        timeout=timeout,
+        verify=transport.tls_context(),
+        event_hooks={"request": [auth.withhold_async]},
+    )
+
+
+def _is_refused(response: httpx2.Response) -> bool:
+    """RFC 6750 3.1: the token is expired, revoked or wrong; not: it allows too little."""
+    challenge = response.headers.get("www-authenticate", "")
+    return response.status_code == 401 and "invalid_token" in challenge

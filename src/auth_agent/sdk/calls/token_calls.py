@@ -1,0 +1,216 @@
+"""The agent and its tokens: authorization, exchange, refresh, revocation, introspection."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from auth_agent.errors import AuthError, ServerUnavailable
+from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.sdk.calls import oauth
+from auth_agent.sdk.calls.oauth import DEFAULT_SCOPE
+from auth_agent.sdk.calls.tokens import TokenManager
+from auth_agent.sdk.exchange.journey import Journey, readable
+from auth_agent.sdk.exchange.retry import insist
+from auth_agent.sdk.flow.effects import Flow, call, draw, now
+from auth_agent.sdk.identity.options import Options
+from auth_agent.sdk.results import AuthorizationUrl, IntrospectionResponse, TokenResponse
+from auth_agent.sdk.sign_in.consent import Wishes, answer, await_code
+from auth_agent.sdk.sign_in.website import Gateway, open_request
+from auth_agent.url import normal_origin
+
+MAX_PENDING = 1_000
+TOO_LATE = "The server took too long; try again, or allow more time with `timeout` and `deadline`."
+
+Build = Callable[[], Flow[HttpRequest]]
+
+
+class Listeners(NamedTuple):
+    """Who wants to hear of tokens; under tasks these may be async."""
+
+    received: Callable[[TokenResponse], Any] | None = None
+    refreshed: Callable[[TokenResponse], Any] | None = None
+    revoked: Callable[[], Any] | None = None
+
+
+class TokenCalls:
+    """The flows of one agent; `tokens` follows what it receives, refreshes and revokes."""
+
+    def __init__(self, options: Options, listeners: Listeners, tokens: TokenManager) -> None:
+        self._options = options
+        self._listeners = listeners
+        self.tokens = tokens
+        self._begun = _Begun()
+
+    def get_authorization_url(
+        self, redirect_uri: str, *, scope: str = DEFAULT_SCOPE, state: str | None = None
+    ) -> Flow[AuthorizationUrl]:
+        """Where a sign-in of the agent as a client of its own begins, with PKCE (S256).
+
+        Keep `code_verifier` and `state` where the callback will look for them: they may outlive
+        this process. A `state` of your own has to be unguessable.
+        """
+        verifier = yield from draw()
+        found = oauth.authorization_url(
+            self._options, redirect_uri=redirect_uri, scope=scope, state=state, verifier=verifier
+        )
+        self._begun.add(found.state, verifier)
+        return found
+
+    def exchange_code(
+        self,
+        code: str,
+        state: str,
+        redirect_uri: str,
+        *,
+        code_verifier: str | None = None,
+        expected_state: str | None = None,
+    ) -> Flow[TokenResponse]:
+        """The callback's code for tokens, once.
+
+        Without `code_verifier` the sign-in has to have begun in this SDK. With it, `state` is
+        checked against it; a state that you chose yourself is given as `expected_state`, too.
+        Raises `state_mismatch`, `pkce_missing`, `token_exchange_failed`.
+        """
+        verifier = self._begun.take(state, code_verifier, expected_state)
+        request = yield from oauth.code_request(self._options, code, redirect_uri, verifier)
+        try:
+            response = yield from self._once(request)
+            tokens = oauth.parse_tokens(response, failure="token_exchange_failed")
+        except AuthError as error:
+            if isinstance(error, ServerUnavailable) or error.code in ("rate_limited", "timeout"):
+                self._begun.add(state, verifier)  # the code may still be good
+            raise
+        return (yield from self._received(tokens))
+
+    def authorize(
+        self,
+        redirect_uri: str,
+        *,
+        scope: str = DEFAULT_SCOPE,
+        second_factor: Callable[[], Any] | None = None,
+    ) -> Flow[TokenResponse]:
+        """Tokens of the agent's own, the whole way in one call and without a browser.
+
+        Nobody has to listen at `redirect_uri`. Raises what a sign-in and `exchange_code` raise.
+        """
+        self._options.check_credential()
+        begun = yield from self.get_authorization_url(redirect_uri, scope=scope)
+        issuer, website = self._options.server_url, normal_origin(redirect_uri)
+        journey = yield from self._journey()
+        request_id = yield from open_request(Gateway(begun.url, issuer), website, journey)
+        wishes = Wishes(frozenset(scope.split()), second_factor)
+        yield from answer(issuer, request_id, website, self._options, journey, wishes=wishes)
+        found = yield from await_code(issuer, request_id, website, journey)
+        return (yield from self.exchange_code(found.code, found.state or "", redirect_uri))
+
+    def refresh_access_token(self, refresh_token: str | None) -> Flow[TokenResponse]:
+        """New tokens for a refresh token, which is used up by this.
+
+        Raises `no_refresh_token`, or `refresh_failed`: then the agent has to sign in anew.
+        """
+        if not refresh_token:
+            raise AuthError(
+                "There is no refresh token: sign in anew.",
+                code="no_refresh_token",
+                status_code=401,
+            )
+        request = yield from oauth.refresh_request(self._options, refresh_token)
+        response = yield from self._once(request)
+        tokens = oauth.parse_tokens(response, failure="refresh_failed", refresh_token=refresh_token)
+        yield from call(self.tokens.set_tokens, tokens)
+        yield from self._tell(self._listeners.refreshed, tokens)
+        return tokens
+
+    def get_own_token(self, resource: str, *, scope: str | None = None) -> Flow[TokenResponse]:
+        """An access token of the agent for one API, without any website (RFC 8707)."""
+        request = yield from oauth.own_token_request(self._options, resource, scope)
+        response = yield from self._once(request)
+        tokens = oauth.parse_tokens(response, failure="token_exchange_failed")
+        return (yield from self._received(tokens))
+
+    def revoke_token(self, token: str) -> Flow[None]:
+        """Ends the session of an access token or refresh token, of both. Raises `revoke_failed`."""
+        response = yield from self._again(lambda: oauth.revoke_request(self._options, token))
+        oauth.parse_revoked(response)
+        if token in (self.tokens.access_token, self.tokens.refresh_token):
+            yield from call(self.tokens.clear)
+        if self._listeners.revoked is not None:
+            yield from call(self._listeners.revoked)
+
+    def introspect_token(self, token: str) -> Flow[IntrospectionResponse]:
+        """What the server knows of a token. Raises `introspection_failed`."""
+        response = yield from self._again(lambda: oauth.introspect_request(self._options, token))
+        return oauth.parse_introspection(response)
+
+    def _received(self, tokens: TokenResponse) -> Flow[TokenResponse]:
+        yield from call(self.tokens.set_tokens, tokens)
+        yield from self._tell(self._listeners.received, tokens)
+        return tokens
+
+    def _tell(
+        self, listener: Callable[[TokenResponse], Any] | None, tokens: TokenResponse
+    ) -> Flow[None]:
+        if listener is not None:
+            yield from call(listener, tokens)
+
+    def _current_token(self) -> Flow[str | None]:
+        token = self.tokens.get_access_token()
+        if token is None and self.tokens.refresh_token is not None:
+            yield from self.refresh_access_token(self.tokens.refresh_token)
+            token = self.tokens.access_token
+        return token
+
+    def _again(self, request: HttpRequest | Build) -> Flow[HttpResponse]:
+        return readable((yield from insist((yield from self._journey()), request)))
+
+    def _once(self, request: HttpRequest) -> Flow[HttpResponse]:
+        journey = yield from self._journey()
+        return readable((yield from journey.send(request)))
+
+    def _journey(self) -> Flow[Journey]:
+        options = self._options
+        ends_at = (yield from now()) + options.deadline
+        return Journey(ends_at=ends_at, timeout=options.timeout, too_late=TOO_LATE)
+
+
+class _Begun:
+    """The sign-ins that began here, by state; the oldest are forgotten first."""
+
+    def __init__(self) -> None:
+        self._verifiers: OrderedDict[str, str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, state: str, verifier: str) -> None:
+        with self._lock:
+            self._verifiers[state] = verifier
+            while len(self._verifiers) > MAX_PENDING:
+                self._verifiers.popitem(last=False)
+
+    def take(self, state: str, given: str | None, expected: str | None) -> str:
+        """The verifier of a state; each state is good once."""
+        with self._lock:
+            known = self._verifiers.pop(state, None)
+            others = bool(self._verifiers)
+        if given is None and known is None:
+            raise _unknown_state(others)
+        verifier = given if given is not None else known
+        assert verifier is not None  # noqa: S101  # one of the two is there
+        if expected is not None or known != verifier:
+            oauth.check_state(state, verifier, expected)
+        return verifier
+
+
+def _unknown_state(others: bool) -> AuthError:
+    if others:
+        return AuthError(
+            "No sign-in with this state began here: it was used, or somebody else made it.",
+            code="state_mismatch",
+        )
+    return AuthError(
+        "No sign-in began here: call get_authorization_url first, or give the code_verifier that "
+        "it returned.",
+        code="pkce_missing",
+    )

@@ -1,0 +1,1 @@
+"""One exchange: hops that are looked at, repetitions, answers that are read."""

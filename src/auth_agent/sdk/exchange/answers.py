@@ -1,0 +1,106 @@
+"""Reading the server's answers: what is a result, and what each refusal is called."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+
+from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable
+from auth_agent.flow.exchange import HttpResponse, json_object
+from auth_agent.sdk.exchange.html import excerpt
+
+POLL_SECONDS = 0.5
+MAX_RETRY_AFTER = 30.0
+
+
+def read_object(response: HttpResponse, what: str, *, failure: str) -> dict[str, Any]:
+    """The JSON object of a 2xx answer; any other is refused with the code `failure`."""
+    check_answer(response, failure=failure)
+    return json_object(response, what)
+
+
+def check_answer(response: HttpResponse, *, failure: str) -> None:
+    """Raises for everything but a 2xx answer of an Auth Agent server."""
+    check_origin(response)
+    if not 200 <= response.status < 300:
+        refuse(response, failure=failure)
+
+
+def read_protected(response: HttpResponse, what: str, *, failure: str) -> dict[str, Any]:
+    """The same for an answer to an access token (RFC 6750 3.1)."""
+    check_origin(response)
+    if response.status == 401:
+        raise token_expired(
+            "The server does not take the access token: it has expired, was revoked or is not "
+            "from there. Refresh it, or sign in anew."
+        )
+    if response.status == 403:
+        raise AuthError(
+            f"The access token does not allow this: {excerpt(response)}",
+            code="forbidden",
+            status_code=403,
+        )
+    return read_object(response, what, failure=failure)
+
+
+def token_expired(description: str) -> AuthError:
+    return AuthError(description, code="token_expired", status_code=401)
+
+
+def check_origin(response: HttpResponse) -> None:
+    """Raises where somebody on the way answers instead of the server."""
+    status = response.status
+    is_page = "html" in response.headers.get("content-type", "").lower()
+    if status == 511 or (status < 500 and (is_page or 300 <= status < 400)):
+        raise ServerMisbehaved(
+            f"A web page came ({status}) where an Auth Agent server answers with JSON: server_url "
+            "names something else, or the network wants you to sign in first (a captive portal "
+            f"or a proxy). It begins: {excerpt(response)}",
+            code="unexpected_page",
+        )
+
+
+def refuse(response: HttpResponse, *, failure: str) -> NoReturn:
+    """What is no success: too much, not now, or not at all."""
+    if response.status == 429:
+        seconds = int(asked_wait(response) or POLL_SECONDS)
+        raise AuthError(
+            f"Too many attempts; the server asks to wait {seconds} seconds.",
+            code="rate_limited",
+            status_code=429,
+        )
+    if response.status >= 500:
+        raise ServerUnavailable("The Auth Agent server fails; try again in a few seconds.")
+    raise AuthError(
+        f"The server refused: {excerpt(response)}", code=failure, status_code=response.status
+    )
+
+
+def error_code(response: HttpResponse) -> str:
+    """The OAuth error that an answer names, or nothing."""
+    try:
+        return str(json_object(response, "error").get("error", ""))
+    except ServerMisbehaved:
+        return ""
+
+
+def is_busy(response: HttpResponse) -> bool:
+    """Whether the same request may well succeed in a moment."""
+    return response.status == 429 or response.status in (500, 502, 503, 504)
+
+
+def asked_wait(response: HttpResponse) -> float | None:
+    """Seconds; a date counts from the answer's own `Date` (RFC 9110 10.2.3)."""
+    text = response.headers.get("retry-after", "")
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        at, said = (parsedate_to_datetime(when) for when in (text, response.headers["date"]))
+        return max(0.0, (at - said).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def retry_after(response: HttpResponse) -> float:
+    """When it is worth to look again."""
+    return min(max(asked_wait(response) or 0.0, POLL_SECONDS), MAX_RETRY_AFTER)

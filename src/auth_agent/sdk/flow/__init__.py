@@ -1,0 +1,1 @@
+"""What the SDK's flows ask for, and what performs it."""

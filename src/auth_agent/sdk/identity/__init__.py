@@ -1,0 +1,1 @@
+"""Who the agent is, and how it proves that."""

@@ -1,0 +1,1 @@
+"""From a website's page to a session there."""

@@ -1,0 +1,152 @@
+"""Administration by programs: agents and clients, with an administrator's token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import update
+
+from auth_agent.server.api.administrators import need_admin
+from auth_agent.server.context import Context
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry.client_metadata import client_metadata
+from auth_agent.server.registry.registrations import IdTaken, RegistrationError
+from auth_agent.server.storage import tables
+from auth_agent.server.storage.audit import acting, record
+from auth_agent.server.tokens import endings
+from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
+from auth_agent.server.web.parameters import json_body
+
+_AGENT_FIELDS = {"email", "name", "model", "scopes", "permissions", "require_origin"}
+
+
+def agents(context: Context, call: Call) -> Answer:
+    """/api/admin/agents: GET lists, POST adds."""
+    admin = need_admin(context, call)
+    if call.method == "GET":
+        return json_answer({"agents": registry.list_agents(context.database)})
+    body = _body(call, {*_AGENT_FIELDS, "email_verified", "public_key", "agent_id"})
+    values = {name: body[name] for name in _AGENT_FIELDS - {"email"} if name in body}
+    with acting(admin.name, call.address):
+        made = _register(
+            registry.add_agent,
+            context.database,
+            str(body.get("email", "")),
+            **values,
+            verified=body.get("email_verified", True),
+            public_key=body.get("public_key"),
+            agent_id=body.get("agent_id"),
+        )
+    secret = made.agent_secret.reveal() or None
+    return json_answer({"agent_id": made.agent_id, "agent_secret": secret}, 201)
+
+
+def agent(context: Context, call: Call) -> Answer:
+    """/api/admin/agents/{id}: GET, PATCH, and DELETE, which disables for good."""
+    admin, agent_id = need_admin(context, call), call.path_params["id"]
+    with acting(admin.name, call.address):
+        if call.method == "DELETE":
+            if not endings.disable_agent(context.database, agent_id):
+                raise _not_found()
+            return Answer(204)
+        if call.method == "PATCH":
+            _patch_agent(context, agent_id, _body(call, {*_AGENT_FIELDS, "email_verified"}))
+    return json_answer(_one(registry.list_agents(context.database), "agent_id", agent_id))
+
+
+def clients(context: Context, call: Call) -> Answer:
+    """/api/admin/clients: GET lists, POST adds, in the words of RFC 7591."""
+    admin = need_admin(context, call)
+    if call.method == "GET":
+        return json_answer({"clients": registry.list_clients(context.database)})
+    body = json_body(call.content_type, call.body)
+    columns = client_metadata(body, context.settings.scopes)
+    resources = body.get("resources", [])
+    if not isinstance(resources, list) or not all(isinstance(one, str) for one in resources):
+        raise Refusal(400, "invalid_request", "resources is not a list of strings")
+    with acting(admin.name, call.address):
+        made = _register(registry.add_client, context.database, **columns, resources=resources)
+    secret = made.client_secret.reveal() if made.client_secret else None
+    return json_answer({"client_id": made.client_id, "client_secret": secret}, 201)
+
+
+def client(context: Context, call: Call) -> Answer:
+    """/api/admin/clients/{id}: GET, PATCH, and DELETE, which ends it for good."""
+    admin, client_id = need_admin(context, call), call.path_params["id"]
+    with acting(admin.name, call.address):
+        if call.method == "DELETE":
+            if not endings.remove_client(context.database, client_id):
+                raise _not_found()
+            return Answer(204)
+        if call.method == "PATCH":
+            fields = {"name", "redirect_uris", "scopes", "resources"}
+            _patch_client(context, client_id, _body(call, fields))
+    return json_answer(_one(registry.list_clients(context.database), "client_id", client_id))
+
+
+def _patch_agent(context: Context, agent_id: str, body: dict[str, Any]) -> None:
+    found = _one(registry.list_agents(context.database), "agent_id", agent_id)
+    values = _register(registry.check_agent, **{n: body.get(n, found[n]) for n in _AGENT_FIELDS})
+    if "email_verified" in body:
+        values["email_verified"] = bool(body["email_verified"])
+    elif values["email"] != found["email"]:
+        values["email_verified"] = False  # nobody vouched for the new address
+    statement = update(tables.agent).where(tables.agent.c.id == agent_id)
+    with context.database.begin() as connection:
+        connection.execute(statement.values(**values, updated_at=context.now()))
+        record(connection, at=context.now(), kind="agent", outcome="changed", agent_id=agent_id)
+
+
+def _patch_client(context: Context, client_id: str, body: dict[str, Any]) -> None:
+    found = _one(registry.list_clients(context.database), "client_id", client_id)
+    fields = ("name", "redirect_uris", "scopes", "resources")
+    values = _register(registry.check_website, *(body.get(name, found[name]) for name in fields))
+    statement = update(tables.client).where(tables.client.c.id == client_id)
+    with context.database.begin() as connection:
+        connection.execute(statement.values(**values))
+        record(connection, at=context.now(), kind="client", outcome="changed", client_id=client_id)
+
+
+def _body(call: Call, known: set[str]) -> dict[str, Any]:
+    """A typed object of known fields."""
+    body = json_body(call.content_type, call.body)
+    if unknown := sorted(set(body) - known):
+        text = f"Unknown field {unknown[0]!a}; known are {', '.join(sorted(known))}"
+        raise Refusal(400, "invalid_request", text[:300])
+    for name, value in body.items():
+        if not _fits(value, _KINDS.get(name, str)):
+            raise Refusal(400, "invalid_request", f"{name} has the wrong type")
+    return body
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("redirect_uris", "scopes", "resources", "permissions"), list),
+    **dict.fromkeys(("require_origin", "email_verified"), bool),
+}
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if isinstance(value, list):
+        return kind is list and all(isinstance(one, str) for one in value)
+    return isinstance(value, kind)
+
+
+def _register(add: Any, *arguments: Any, **values: Any) -> Any:
+    try:
+        return add(*arguments, **values)
+    except IdTaken as error:
+        raise Refusal(409, "id_taken", str(error).capitalize()) from None
+    except RegistrationError as error:
+        text = str(error).encode("ascii", "replace").decode()
+        raise Refusal(400, "invalid_request", text) from None
+
+
+def _one(rows: list[dict[str, Any]], name: str, value: str) -> dict[str, Any]:
+    found = next((row for row in rows if row[name] == value), None)
+    if found is None:
+        raise _not_found()
+    return found
+
+
+def _not_found() -> Refusal:
+    return Refusal(404, "not_found", "There is no such entry")

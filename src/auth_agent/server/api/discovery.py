@@ -1,0 +1,110 @@
+"""What this server says about itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from auth_agent.errors import SettingsError
+from auth_agent.server.context import Context
+from auth_agent.server.oauth.client_authentication import METHODS
+from auth_agent.server.security.public_keys import ASSERTION_ALGORITHMS
+from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
+
+_PUBLIC = (("cache-control", "public, max-age=300"),)
+CLAIMS = [
+    *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "at_hash", "sid"),
+    *("agent_id", "model", "model_name", "email", "email_verified", "name", "permissions"),
+]
+
+
+def server_metadata(context: Context, call: Call) -> Answer:  # noqa: ARG001
+    """Both well-known documents (RFC 8414, OpenID Connect Discovery), with the same content."""
+    return json_answer(metadata_of(context), headers=_PUBLIC)
+
+
+def jwks(context: Context, call: Call) -> Answer:  # noqa: ARG001
+    """GET /.well-known/jwks.json: the public keys."""
+    return json_answer(context.keyring.current().jwks(), headers=_PUBLIC)
+
+
+def metadata_of(context: Context) -> dict[str, Any]:
+    """Only what is true today."""
+    issuer = context.settings.issuer
+    algorithms = list(dict.fromkeys(key.algorithm for key in context.keyring.current().keys))
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "userinfo_endpoint": f"{issuer}/userinfo",
+        "introspection_endpoint": f"{issuer}/introspect",
+        "revocation_endpoint": f"{issuer}/revoke",
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
+        "scopes_supported": list(context.settings.scopes),
+        "claims_supported": CLAIMS,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": [*("authorization_code", "refresh_token", "client_credentials")],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": algorithms,
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": METHODS,
+        "revocation_endpoint_auth_methods_supported": METHODS,
+        "introspection_endpoint_auth_methods_supported": METHODS[:3],
+        **{
+            f"{name}_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS)
+            for name in ("token", "revocation", "introspection")
+        },
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+        **_optional(context),
+        "authorization_response_iss_parameter_supported": True,
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "prompt_values_supported": ["login", "consent", "select_account"],
+        "agent_authentication_endpoint": f"{issuer}/api/agent/authenticate",
+    }
+
+
+def _optional(context: Context) -> dict[str, Any]:
+    """What is only there when it was switched on."""
+    settings, found = context.settings, dict[str, Any]()
+    if settings.registration_token:
+        found["registration_endpoint"] = f"{settings.issuer}/register"
+    if settings.client_documents:
+        found["client_id_metadata_document_supported"] = True
+    return found
+
+
+def health(context: Context, call: Call) -> Answer:  # noqa: ARG001
+    """The process answers."""
+    return json_answer({"status": "ok"})
+
+
+def ready(context: Context, call: Call) -> Answer:  # noqa: ARG001
+    """The database answers, too, and its signing keys can be opened."""
+    try:
+        with context.database.read() as connection:
+            connection.execute(text("SELECT 1 FROM signing_key"))
+        context.keyring.current()
+    except SQLAlchemyError:
+        return json_answer({"status": "unavailable", "error": "database"}, 503)
+    except SettingsError:
+        return json_answer({"status": "unavailable", "error": "signing key"}, 503)
+    return json_answer({"status": "ready"})
+
+
+def front_page(context: Context, call: Call) -> Answer:  # noqa: ARG001
+    """GET /: says what this server is."""
+    return context.pages.page("front.html", issuer=context.settings.issuer)
+
+
+def static(context: Context, call: Call) -> Answer:
+    """GET /static/{name}: the stylesheet."""
+    found = context.pages.static(call.path_params["name"])
+    if found is None:
+        raise Refusal(404, "not_found", "There is nothing at this address")
+    return found

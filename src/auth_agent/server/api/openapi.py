@@ -1,0 +1,214 @@
+"""The OpenAPI document of the JSON endpoints, written from one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+from auth_agent.server.context import Context
+from auth_agent.server.web.call import Answer, Call, json_answer
+
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_WORDS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_FLAG: dict[str, Any] = {"type": "boolean"}
+_ANY: dict[str, Any] = {}
+_PUBLIC = (("cache-control", "public, max-age=300"),)
+
+
+class Operation(NamedTuple):
+    """One method at one address; a name in `body` that ends with `?` may be left out."""
+
+    method: str
+    path: str
+    summary: str
+    secured_by: str = ""
+    body: Mapping[str, Any] = {}
+    query: tuple[str, ...] = ()
+    success: int = 200
+    is_form: bool = False
+
+
+def _op(*values: Any, **more: Any) -> Operation:
+    return Operation(*values, **more)
+
+
+_CLIENT = {"client_id?": _TEXT, "client_secret?": _TEXT}
+_ASSERTION = {"client_assertion?": _TEXT, "client_assertion_type?": _TEXT}
+_TOKEN_REQUEST = {
+    "grant_type": {"enum": ["authorization_code", "refresh_token", "client_credentials"]},
+    **{f"{name}?": _TEXT for name in ("code", "redirect_uri", "code_verifier", "refresh_token")},
+    **{f"{name}?": _TEXT for name in ("scope", "resource", "model")},
+    **_CLIENT,
+    **_ASSERTION,
+}
+_TOKEN = {"token": _TEXT, "token_type_hint?": _TEXT, **_CLIENT, **_ASSERTION}
+_CHALLENGE = {
+    **dict.fromkeys(("challenge", "sig", "verify_ctx_id"), _TEXT),
+    "expires": {"type": "integer"},
+}
+_AGENT = {
+    **{f"{name}?": {"type": "string"} for name in ("name", "model")},
+    **{f"{name}?": _WORDS for name in ("scopes", "permissions")},
+    "require_origin?": _FLAG,
+    "email_verified?": _FLAG,
+}
+_METADATA = {
+    "redirect_uris": {**_WORDS, "minItems": 1},
+    **{f"{name}?": _TEXT for name in ("client_name", "scope", "jwks_uri")},
+    **{f"{name}?": _WORDS for name in ("grant_types", "response_types")},
+    **{f"{name}?": _TEXT for name in ("token_endpoint_auth_method", "backchannel_logout_uri")},
+    "jwks?": _ANY,
+}
+_AUTHENTICATE = {
+    **dict.fromkeys(("request_id", "agent_id"), _TEXT),
+    **{f"{name}?": _TEXT for name in ("agent_secret", "agent_assertion")},
+    **{f"{name}?": _TEXT for name in ("model", "expected_origin")},
+}
+_REGISTER = {
+    **dict.fromkeys(("agent_id", "agent_secret", "owner_email"), _TEXT),
+    **{f"{name}?": {"type": "string"} for name in ("model_name", "owner_name")},
+}
+_AGENT_AUTH = {
+    **dict.fromkeys(("agent_id", "agent_secret", "client_id", "redirect_uri"), _TEXT),
+    **dict.fromkeys(("code_challenge", "code_challenge_method"), _TEXT),
+    **{f"{name}?": _TEXT for name in ("model_name", "state", "scope")},
+}
+_EVENT = {"event?": _TEXT, "events?": {"type": "array", "items": {"type": "object"}}}
+_ADD_AGENT = {"email": _TEXT, "agent_id?": _TEXT, "public_key?": _TEXT, **_AGENT}
+_EDIT_CLIENT = {
+    "name?": _TEXT,
+    **{f"{name}?": _WORDS for name in ("redirect_uris", "scopes", "resources")},
+}
+_AGENTS, _CLIENTS = "/api/admin/agents", "/api/admin/clients"
+
+OPERATIONS = (
+    _op("POST", "/token", "Tokens for a code", "client", _TOKEN_REQUEST, is_form=True),
+    _op("POST", "/introspect", "RFC 7662", "client", _TOKEN, is_form=True),
+    _op("POST", "/revoke", "RFC 7009", "client", _TOKEN, is_form=True),
+    _op("GET", "/userinfo", "Who the agent is", "access token"),
+    _op("POST", "/userinfo", "Who the agent is", "access token"),
+    _op("POST", "/oauth2/token", "As /token", "client", _TOKEN_REQUEST, is_form=True),
+    _op("GET", "/oauth2/userinfo", "As /userinfo", "access token"),
+    _op("POST", "/oauth2/userinfo", "As /userinfo", "access token"),
+    _op("POST", "/api/agent/authenticate", "The agent approves", "", _AUTHENTICATE),
+    _op(
+        *("POST", "/api/agent/verify-2fa", "The second factor", ""),
+        {"request_id": _TEXT, "code": _TEXT, "model?": _TEXT},
+    ),
+    _op("GET", "/api/check-status", "The browser's poll", "", query=("request_id",)),
+    _op("GET", "/api/auth-requests/{request_id}", "What is about to be approved"),
+    _op("POST", "/api/register-agent", "An agent registers", "", _REGISTER, success=201),
+    _op("POST", "/api/agent-auth", "An agent opens a request", "", _AGENT_AUTH),
+    _op("GET", "/api/agents/profile", "The agent's profile", "access token"),
+    _op(
+        *("PUT", "/api/agents/profile", "Changes the profile", "access token"),
+        {"owner_name?": {"type": "string"}, "model_name?": {"type": "string"}},
+    ),
+    _op("POST", "/api/events", "What an agent did", "access token", _EVENT, success=202),
+    _op(
+        *("POST", "/api/verify/challenge", "Opens a verification", "access token"),
+        {"agent_id?": _TEXT, **_CLIENT, **_ASSERTION},
+    ),
+    _op("POST", "/api/verify/confirm", "The challenge comes back", "access token", _CHALLENGE),
+    _op("GET", "/api/verify/status", "Whether it did", "access token", query=("verify_ctx_id?",)),
+    _op("POST", "/register", "RFC 7591", "registration token", _METADATA, success=201),
+    _op("GET", _AGENTS, "All agents", "administrator"),
+    _op("POST", _AGENTS, "Adds an agent", "administrator", _ADD_AGENT, success=201),
+    _op("GET", _AGENTS + "/{id}", "One agent", "administrator"),
+    _op("PATCH", _AGENTS + "/{id}", "Changes it", "administrator", {"email?": _TEXT, **_AGENT}),
+    _op("DELETE", _AGENTS + "/{id}", "Disables it for good", "administrator", success=204),
+    _op("GET", _CLIENTS, "All clients", "administrator"),
+    _op(
+        *("POST", _CLIENTS, "Adds a client", "administrator"),
+        {**_METADATA, "resources?": _WORDS},
+        success=201,
+    ),
+    _op("GET", _CLIENTS + "/{id}", "One client", "administrator"),
+    _op("PATCH", _CLIENTS + "/{id}", "Changes it", "administrator", _EDIT_CLIENT),
+    _op("DELETE", _CLIENTS + "/{id}", "Removes it for good", "administrator", success=204),
+    _op("GET", "/.well-known/oauth-authorization-server", "RFC 8414"),
+    _op("GET", "/.well-known/openid-configuration", "OpenID Connect Discovery"),
+    _op("GET", "/.well-known/jwks.json", "The signing keys"),
+    _op("GET", "/openapi.json", "This document"),
+    _op("GET", "/health", "The process answers"),
+    _op("GET", "/api/health", "The process answers"),
+    _op("GET", "/ready", "The database answers, too"),
+)
+_SCHEMES = {
+    "client": {"type": "http", "scheme": "basic"},
+    "access token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "registration token": {"type": "http", "scheme": "bearer"},
+    "administrator": {"type": "http", "scheme": "bearer"},
+}
+
+
+def openapi(context: Context, call: Call) -> Answer:  # noqa: ARG001
+    """GET /openapi.json."""
+    return json_answer(document(context.settings.issuer), headers=_PUBLIC)
+
+
+def document(issuer: str) -> dict[str, Any]:
+    """OpenAPI 3.1."""
+    paths: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
+    error = {"type": "object", "properties": {"error": _TEXT, "error_description": _TEXT}}
+    schemes = {_scheme(name): scheme for name, scheme in _SCHEMES.items()}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Auth Agent server", "version": version("auth-agent")},
+        "servers": [{"url": issuer}],
+        "paths": paths,
+        "components": {"schemas": {"Error": error}, "securitySchemes": schemes},
+    }
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    problem = {
+        "description": "Refused",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    }
+    answer: dict[str, Any] = {"description": "Done"}
+    if operation.success != 204:
+        answer["content"] = {"application/json": {"schema": {"type": "object"}}}
+    found: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": f"{operation.method} {operation.path}",
+        "responses": {str(operation.success): answer, "4XX": problem},
+    }
+    if parameters := _parameters(operation):
+        found["parameters"] = parameters
+    if operation.secured_by:
+        found["security"] = [{_scheme(operation.secured_by): []}]
+    if operation.body:
+        found["requestBody"] = {"required": True, "content": _content(operation)}
+    return found
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    found = [
+        {"name": part[1:-1], "in": "path", "required": True, "schema": _TEXT}
+        for part in operation.path.split("/")
+        if part.startswith("{")
+    ]
+    for name in operation.query:
+        required = not name.endswith("?")
+        found.append(
+            {"name": name.rstrip("?"), "in": "query", "required": required, "schema": _TEXT}
+        )
+    return found
+
+
+def _content(operation: Operation) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "properties": {name.rstrip("?"): kind for name, kind in operation.body.items()},
+        "required": [name for name in operation.body if not name.endswith("?")],
+    }
+    kinds = ["application/x-www-form-urlencoded"] * operation.is_form + ["application/json"]
+    return {kind: {"schema": schema} for kind in kinds}
+
+
+def _scheme(name: str) -> str:
+    return name.replace(" ", "_")

@@ -1,0 +1,182 @@
+"""The challenge: an agent shows that it is alive behind its token, now.
+
+The server signs challenge, agent, context and expiry; the agent sends all of it back. What it
+sends is checked against the signature first, and then used up by one conditional UPDATE.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Any
+
+from authlib.oauth2.rfc6749.errors import OAuth2Error
+from sqlalchemy import bindparam, insert, select, update
+
+from auth_agent.server.api.older import moment
+from auth_agent.server.context import Context
+from auth_agent.server.oauth.client_authentication import METHODS
+from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
+from auth_agent.server.security.credentials import new_token
+from auth_agent.server.storage import tables
+from auth_agent.server.storage.audit import record
+from auth_agent.server.tokens.bearer import need_agent
+from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
+from auth_agent.server.web.parameters import Parameters, from_query, json_body, need_text
+
+_TABLE = tables.verification
+_FIND = select(_TABLE).where(_TABLE.c.id == bindparam("id"))
+_LATEST = (
+    select(_TABLE)
+    .where(_TABLE.c.agent_id == bindparam("agent"), _TABLE.c.client_id.is_(None))
+    .order_by(_TABLE.c.created_at.desc(), _TABLE.c.id)
+    .limit(1)
+)
+_CONFIRM = (
+    update(_TABLE)
+    .where(
+        _TABLE.c.id == bindparam("context"),
+        _TABLE.c.agent_id == bindparam("agent"),
+        _TABLE.c.challenge == bindparam("said"),
+        _TABLE.c.verified_at.is_(None),
+        _TABLE.c.expires_at > bindparam("now"),
+    )
+    .values(verified_at=bindparam("now"))
+)
+_KNOWN_AGENT = select(tables.agent.c.id).where(
+    tables.agent.c.id == bindparam("id"), tables.agent.c.disabled_at.is_(None)
+)
+
+
+def challenge(oauth: OAuthServer, call: Call) -> Answer:
+    """POST /api/verify/challenge, by an agent for itself or by a website for an agent."""
+    context = oauth.context
+    body = json_body(call.content_type, call.body or b"{}")
+    if call.headers.get("authorization", "").lower().startswith("bearer "):
+        bearer, headers = need_agent(context, call)
+        row = _open(context, bearer.family.agent.id, None)
+        return json_answer({"ok": True, **_told(context, row)}, headers=(*NO_STORE, *headers))
+    client_id = _website(oauth, call, body)
+    agent_id = need_text(body, "agent_id")
+    with context.database.read() as connection:
+        known = connection.execute(_KNOWN_AGENT, {"id": agent_id}).one_or_none()
+    if known is None:
+        raise Refusal(404, "agent_not_found", "There is no such agent")
+    row = _open(context, agent_id, client_id)
+    # The website learns the context, and its agent alone the challenge.
+    told = {"ok": True, "verify_ctx_id": row["id"], "expires": row["expires_at"]}
+    return json_answer({**told, "message": "Give verify_ctx_id to the agent, then ask for status"})
+
+
+def confirm(context: Context, call: Call) -> Answer:
+    """POST /api/verify/confirm: the challenge comes back, once."""
+    bearer, headers = need_agent(context, call)
+    body = json_body(call.content_type, call.body)
+    said, context_id = need_text(body, "challenge"), need_text(body, "verify_ctx_id")
+    signature, expires = need_text(body, "sig"), body.get("expires")
+    agent_id, now = bearer.family.agent.id, context.now()
+    right = _sign(context, said, agent_id, context_id, expires)
+    if isinstance(expires, bool) or not isinstance(expires, int) or expires <= now:
+        raise Refusal(400, "invalid_challenge", "The challenge has expired")
+    if not hmac.compare_digest(right.encode(), signature.encode()):
+        raise Refusal(400, "invalid_challenge", "The signature is not ours for this agent")
+    values = {"context": context_id, "agent": agent_id, "said": said, "now": now}
+    with context.database.begin() as connection:
+        if connection.execute(_CONFIRM, values).rowcount != 1:
+            raise Refusal(400, "invalid_challenge", "The challenge is unknown or was used before")
+        record(connection, at=now, kind="verification", outcome="verified", agent_id=agent_id)
+    told = {"ok": True, "verified": True, "verified_at": moment(now), "verify_ctx_id": context_id}
+    return json_answer(told, headers=(*NO_STORE, *headers))
+
+
+def status(oauth: OAuthServer, call: Call) -> Answer:
+    """GET /api/verify/status: for the agent, and for the website that opened the context."""
+    context = oauth.context
+    context_id = from_query(call.query).refuse_duplicates().get("verify_ctx_id")
+    if call.headers.get("authorization", "").lower().startswith("bearer "):
+        bearer, headers = need_agent(context, call)
+        return _status_for_agent(context, bearer.family.agent.id, context_id, headers)
+    client_id = _website(oauth, call, {})
+    row = None if context_id is None else _find(context, context_id)
+    if row is None or row.client_id != client_id:
+        raise _unknown()
+    return json_answer(_status(row))
+
+
+def _status_for_agent(
+    context: Context, agent_id: str, context_id: str | None, headers: Any
+) -> Answer:
+    if context_id is None:
+        with context.database.read() as connection:
+            row = connection.execute(_LATEST, {"agent": agent_id}).one_or_none()
+        if row is None:
+            return json_answer({"ok": True, "verified": False}, headers=(*NO_STORE, *headers))
+    else:
+        row = _find(context, context_id)
+        if row is None or row.agent_id != agent_id:
+            raise _unknown()
+    told = _status(row)
+    if row.verified_at is None and row.expires_at > context.now():
+        told["pending"] = _told(context, dict(row._mapping))
+    return json_answer(told, headers=(*NO_STORE, *headers))
+
+
+def _open(context: Context, agent_id: str, client_id: str | None) -> dict[str, Any]:
+    now = context.now()
+    row = {
+        "id": new_token("vctx_", 18),
+        "agent_id": agent_id,
+        "client_id": client_id,
+        "challenge": secrets.token_urlsafe(32),
+        "created_at": now,
+        "expires_at": now + context.settings.challenge_lifetime,
+    }
+    with context.database.begin() as connection:
+        connection.execute(insert(_TABLE), row)
+    return row
+
+
+def _told(context: Context, row: dict[str, Any]) -> dict[str, Any]:
+    words = (row["challenge"], row["agent_id"], row["id"], row["expires_at"])
+    return {
+        "challenge": row["challenge"],
+        "expires": row["expires_at"],
+        "sig": _sign(context, *words),
+        "verify_ctx_id": row["id"],
+    }
+
+
+def _sign(context: Context, said: str, agent_id: str, context_id: str, expires: Any) -> str:
+    return context.codes.sign(f"{said}\0{agent_id}\0{context_id}\0{expires}")
+
+
+def _find(context: Context, context_id: str) -> Any:
+    with context.database.read() as connection:
+        return connection.execute(_FIND, {"id": context_id}).one_or_none()
+
+
+def _status(row: Any) -> dict[str, Any]:
+    told: dict[str, Any] = {"ok": True, "verified": row.verified_at is not None}
+    if row.verified_at is not None:
+        told["verified_at"] = moment(row.verified_at)
+    return told
+
+
+def _website(oauth: OAuthServer, call: Call, body: dict[str, Any]) -> str:
+    """The confidential client that calls, by the same proofs as at the token endpoint."""
+    context = oauth.context
+    parameters = Parameters()
+    for name in ("client_id", "client_secret", "client_assertion", "client_assertion_type"):
+        if isinstance(body.get(name), str):
+            parameters.add(name, body[name])
+    request = OAuthRequest(context.settings.issuer, call, parameters)
+    try:
+        client = oauth.authenticate_client(request, METHODS[:3])
+    except OAuth2Error as error:
+        challenge = (("www-authenticate", f'Basic realm="{context.settings.issuer}"'),)
+        raise Refusal(401, "invalid_client", error.description or "", challenge) from None
+    return str(client.id)
+
+
+def _unknown() -> Refusal:
+    return Refusal(404, "context_not_found", "There is no such verification")

@@ -1,0 +1,136 @@
+"""The console's pages about agents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auth_agent.server.console import queries as data
+from auth_agent.server.console.visit import PAGE_SIZE, Visit, filters_of, not_found, pages_of
+from auth_agent.server.registry import changes
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry.registrations import RegistrationError
+from auth_agent.server.tokens import endings
+from auth_agent.server.web.call import Answer, Refusal
+
+_FIELDS = ("email", "name", "model", "scopes", "permissions", "require_origin", "verified")
+
+
+def agents_page(visit: Visit) -> Answer:
+    """GET /console/agents."""
+    filters = filters_of(visit.query, "q", "state")
+    with visit.context.database.read() as connection:
+        rows = data.list_agents(connection, filters, visit.page_number())
+    return visit.page("console_agents.html", **pages_of(visit, "/console/agents", rows, filters))
+
+
+def new_agent_page(visit: Visit) -> Answer:
+    """GET /console/agents/new."""
+    return _new_agent(visit, {"verified": ""})
+
+
+def add_agent(visit: Visit) -> Answer:
+    """POST /console/agents/new: the secret is shown on the page that answers, and never again."""
+    form = visit.form
+    values = {name: form.get(name, "").strip() for name in _FIELDS}
+    try:
+        made = registry.add_agent(
+            visit.context.database,
+            values["email"],
+            name=values["name"],
+            model=values["model"],
+            scopes=values["scopes"].split() or None,
+            permissions=values["permissions"].split(),
+            require_origin=bool(values["require_origin"]),
+            verified=bool(values["verified"]),
+        )
+    except RegistrationError as error:
+        return _new_agent(visit, values, f"{error}.")
+    if made.agent_secret is None:
+        return visit.go("/agent", id=made.agent_id, done="added")
+    return _show_secret(visit, made.agent_id, made.agent_secret.reveal(), "Agent added")
+
+
+def agent_page(visit: Visit) -> Answer:
+    """GET /console/agent?id=…: one agent, where it is signed in, and what can be done about it."""
+    row = _agent(visit, visit.query.get("id", ""))
+    with visit.context.database.read() as connection:
+        grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
+        history = data.list_history(connection, {"agent": row.id}, 1)
+    return visit.page(
+        "console_agent.html",
+        agent=row,
+        grants=grants[:PAGE_SIZE],
+        history=history[:10],
+        can_mail=visit.context.outbox.can_reach(row.email),
+    )
+
+
+def disable_agent(visit: Visit) -> Answer:
+    """POST: ends the agent, its tokens and its sessions at websites."""
+    row = _agent(visit, visit.form.get("id", ""))
+    endings.disable_agent(visit.context.database, row.id)
+    return visit.go("/agent", id=row.id, done="disabled")
+
+
+def enable_agent(visit: Visit) -> Answer:
+    row = _agent(visit, visit.form.get("id", ""))
+    changes.enable_agent(visit.context.database, row.id, visit.now)
+    return visit.go("/agent", id=row.id, done="enabled")
+
+
+def vouch_for_agent(visit: Visit) -> Answer:
+    row = _agent(visit, visit.form.get("id", ""))
+    changes.vouch_for_owner(visit.context.database, row.id, visit.now)
+    return visit.go("/agent", id=row.id, done="vouched")
+
+
+def switch_second_factor(visit: Visit) -> Answer:
+    """POST with `needed=yes` or without."""
+    row = _agent(visit, visit.form.get("id", ""))
+    needed = visit.form.get("needed") == "yes"
+    if needed and not (row.email_verified and visit.context.outbox.can_reach(row.email)):
+        raise Refusal(409, "invalid_request", "The owner cannot be sent mail, or is not verified")
+    changes.set_second_factor(visit.context.database, row.id, visit.now, needed=needed)
+    done = "second-factor-on" if needed else "second-factor-off"
+    return visit.go("/agent", id=row.id, done=done)
+
+
+def rotate_agent_secret(visit: Visit) -> Answer:
+    """POST: the new secret is shown on the page that answers, and never again."""
+    row = _agent(visit, visit.form.get("id", ""))
+    secret = registry.rotate_agent_secret(visit.context.database, row.id)
+    if secret is None:
+        raise Refusal(
+            409, "invalid_request", "This agent is disabled or signs with a key; it gets no secret"
+        )
+    return _show_secret(visit, row.id, secret.reveal(), "Secret replaced")
+
+
+def end_agent_grants(visit: Visit) -> Answer:
+    row = _agent(visit, visit.form.get("id", ""))
+    endings.end_all_grants(visit.context.database, row.id, visit.now)
+    return visit.go("/agent", id=row.id, done="all-ended")
+
+
+def _agent(visit: Visit, agent_id: str) -> Any:
+    with visit.context.database.read() as connection:
+        row = data.find_agent(connection, agent_id)
+    if row is None:
+        raise not_found("agent")
+    return row
+
+
+def _new_agent(visit: Visit, values: dict[str, str], problem: str = "") -> Answer:
+    shown = {name: values.get(name, "") for name in _FIELDS}
+    status = 400 if problem else 200
+    return visit.page("console_agent_new.html", status, values=shown, problem=problem)
+
+
+def _show_secret(visit: Visit, agent_id: str, secret: str, title: str) -> Answer:
+    return visit.page(
+        "console_secret.html",
+        title=title,
+        back=f"/console/agent?id={agent_id}",
+        section="agents",
+        facts=[("Agent", agent_id), ("Secret", secret)],
+    )

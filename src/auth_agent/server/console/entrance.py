@@ -1,0 +1,220 @@
+"""The door of the console: signing in and out, and the link of the first start."""
+
+from __future__ import annotations
+
+from auth_agent.secret import Secret
+from auth_agent.server.console.sessions import (
+    end_session,
+    form_token,
+    known_mark,
+    read_form,
+    start_session,
+    visitor_mark,
+)
+from auth_agent.server.console.visit import Visit
+from auth_agent.server.context import Context
+from auth_agent.server.registry.administrators import (
+    SHORTEST_PASSWORD,
+    Account,
+    AccountError,
+    checked_name,
+    clean_name,
+    find_account,
+    find_account_named,
+    find_setup_link,
+    hash_password,
+    set_password,
+    use_setup_link,
+)
+from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
+from auth_agent.server.security.attempts import Limit, attempt
+from auth_agent.server.storage.audit import acting, record
+from auth_agent.server.web.call import Answer, Call, Headers, Refusal, redirect
+from auth_agent.server.web.pages.refusals import WayOn, refusal_page
+from auth_agent.server.web.parameters import Parameters, from_query
+
+_WRONG = Refusal(401, "invalid_credentials", "The name or the password is wrong")
+_LINK_IS_OVER = Refusal(
+    410,
+    "invalid_request",
+    "This link was used, replaced or is too old; whoever runs this server makes a new one with: "
+    "auth-agent admin create, or auth-agent admin link for a name that exists",
+)
+_TO_SIGN_IN = WayOn("/console/sign-in", "Sign in")
+
+
+def sign_in_page(context: Context, call: Call) -> Answer:
+    """GET /console/sign-in."""
+    return _sign_in_form(context, call)
+
+
+def sign_in(context: Context, call: Call) -> Answer:
+    """POST /console/sign-in: the same answer in the same time, whatever was wrong."""
+    name = ""
+    try:
+        form = read_form(context, call, known_mark(context, call))
+        name, password = clean_name(form.get("name", ""))[:64], form.get("password", "")
+        account = _authenticated(context, call, name, password)
+        if account is None:
+            raise _WRONG
+    except Refusal as refusal:
+        return _sign_in_form(context, call, refusal, name)
+    with acting(f"administrator {account.name}", call.address):
+        return _signed_in(context, call, account.id)
+
+
+def sign_out(visit: Visit) -> Answer:
+    """POST /console/sign-out."""
+    with visit.context.database.begin() as connection:
+        cookie = end_session(visit.context, connection, visit.call, ADMINISTRATOR)
+    gone = visit.go("/sign-in")
+    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+
+
+def setup_page(context: Context, call: Call) -> Answer:
+    """GET /console/setup: the one-time link; looking at it does not use it up."""
+    try:
+        return _setup_form(context, call, from_query(call.query).get("token", ""))
+    except Refusal as refusal:
+        return refusal_page(context, refusal, _TO_SIGN_IN)
+
+
+def setup(context: Context, call: Call) -> Answer:
+    """POST /console/setup: the administrator chooses a password and is signed in."""
+    try:
+        form = read_form(context, call, known_mark(context, call))
+        token = form.get("token", "")
+        with context.database.read() as connection:
+            link = find_setup_link(connection, token, context.now())
+        if link is None:
+            context.record_refusal(kind="setup link", outcome="refused", address=call.address)
+            raise _LINK_IS_OVER
+        name = link.name or checked_name(form.get("name", ""))
+        password_hash = _new_password(form)
+        with acting(f"administrator {name}", call.address):
+            with context.database.begin() as connection:
+                account_id = use_setup_link(connection, link, name, password_hash, context.now())
+            if account_id is None:
+                raise _LINK_IS_OVER
+            return _signed_in(context, call, account_id)
+    except AccountError as error:
+        return _setup_form(context, call, token, f"{error}.", form.get("name", ""))
+    except Refusal as refusal:
+        return refusal_page(context, refusal, _TO_SIGN_IN)
+
+
+def account_page(visit: Visit) -> Answer:
+    """GET /console/account: the administrator's own password."""
+    return visit.page("console_account.html", problem="", shortest=SHORTEST_PASSWORD)
+
+
+def change_password(visit: Visit) -> Answer:
+    """POST /console/account: needs the old password, and signs other browsers out."""
+    context, form = visit.context, visit.form
+    try:
+        proven = _authenticated(context, visit.call, visit.account.name, form.get("old", ""))
+        password_hash = _new_password(form, proven=proven is not None)
+    except AccountError as error:
+        page = "console_account.html"
+        return visit.page(page, 400, problem=f"{error}.", shortest=SHORTEST_PASSWORD)
+    with context.database.begin() as connection:
+        set_password(connection, visit.account.id, password_hash, context.now())
+        cookie = start_session(context, connection, visit.call, ADMINISTRATOR, visit.account.id)
+    gone = visit.go("/account", done="password")
+    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+
+
+def _new_password(form: Parameters, *, proven: bool = True) -> str:
+    if not proven:
+        raise AccountError("The old password is wrong")
+    if form.get("password", "") != form.get("again", ""):
+        raise AccountError("The two passwords are not the same")
+    return hash_password(Secret(form.get("password", "")))
+
+
+def _authenticated(context: Context, call: Call, name: str, password: str) -> Account | None:
+    """None if name or password are wrong; Refusal 429 after too many attempts.
+
+    Failures count per name and network together, so that nobody locks an administrator out from
+    elsewhere, and per network alone, so that nobody tries one password on many names.
+    """
+    network, now = call.party, context.now()
+    limits = (
+        Limit(f"console {name} from {network}", 10, 300),
+        Limit(f"console from {network}", 50, 300),
+    )
+    with context.database.begin() as connection:
+        tried = attempt(connection, now, limits)
+        account = find_account_named(connection, name)
+    # The database is not held while bcrypt works; an unknown name costs as much as a known one.
+    stored = account.password_hash.reveal() if account else ""
+    proven = context.verifier.verify(stored or None, password)
+    with context.database.begin() as connection:
+        if proven:
+            tried.take_back(connection)
+            # Not removed, and not given another password, while bcrypt worked.
+            current = find_account(connection, account.id) if account else None
+            return current if current == account else None
+        record(
+            connection,
+            at=now,
+            kind="console sign-in",
+            outcome="refused",
+            agent_id=account.id if account else None,
+            address=call.address,
+        )
+    return None
+
+
+def _signed_in(context: Context, call: Call, account_id: str) -> Answer:
+    with context.database.begin() as connection:
+        cookie = start_session(context, connection, call, ADMINISTRATOR, account_id)
+        record(
+            connection,
+            at=context.now(),
+            kind="console sign-in",
+            outcome="signed in",
+            agent_id=account_id,
+        )
+    gone = redirect(f"{context.settings.path}/console")
+    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+
+
+def _sign_in_form(
+    context: Context, call: Call, refusal: Refusal | None = None, name: str = ""
+) -> Answer:
+    status, more = (refusal.status, refusal.headers) if refusal else (200, ())
+    mark, cookie = visitor_mark(context, call)
+    page = context.pages.page(
+        "console_sign_in.html",
+        status,
+        form_token=form_token(mark),
+        problem=f"{refusal.description}." if refusal else "",
+        name=name,
+    )
+    return _with_headers(page, cookie + more)
+
+
+def _setup_form(
+    context: Context, call: Call, token: str, problem: str = "", name: str = ""
+) -> Answer:
+    with context.database.read() as connection:
+        link = find_setup_link(connection, token, context.now())
+    if link is None:
+        raise _LINK_IS_OVER
+    mark, cookie = visitor_mark(context, call)
+    page = context.pages.page(
+        "console_setup.html",
+        400 if problem else 200,
+        form_token=form_token(mark),
+        token=token,
+        problem=problem,
+        name=link.name or name,
+        is_named=bool(link.name),
+        shortest=SHORTEST_PASSWORD,
+    )
+    return _with_headers(page, cookie)
+
+
+def _with_headers(answer: Answer, headers: Headers) -> Answer:
+    return Answer(answer.status, answer.body, answer.headers + headers, answer.content_type)

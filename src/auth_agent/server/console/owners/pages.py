@@ -1,0 +1,189 @@
+"""What owners see: their agents, where those signed in, and how to end it."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from auth_agent.server.console import queries as data
+from auth_agent.server.console.owners import entrance
+from auth_agent.server.console.sessions import (
+    Session,
+    end_session,
+    find_session,
+    form_token,
+    read_form,
+)
+from auth_agent.server.console.visit import NOTICES, PAGE_SIZE, PageRoute, not_found
+from auth_agent.server.context import Context, Handler
+from auth_agent.server.registry import changes
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry.browser_sessions import OWNER
+from auth_agent.server.storage.audit import acting
+from auth_agent.server.tokens import endings
+from auth_agent.server.web.call import Answer, Call, Refusal, redirect
+from auth_agent.server.web.pages.refusals import WayOn, readable, refusal_page
+from auth_agent.server.web.parameters import Parameters, from_query
+
+_TO_AGENTS = WayOn("/owner", "Back to your agents")
+
+
+class OwnerVisit:
+    """A request of a signed-in owner; `form` was checked to come from our own page."""
+
+    def __init__(self, context: Context, call: Call, session: Session, form: Parameters) -> None:
+        self.context = context
+        self.call = call
+        self.session = session
+        self.email = session.holder
+        self.form = form
+        self.query = from_query(call.query)
+
+    @property
+    def now(self) -> int:
+        return self.context.now()
+
+    def page(self, name: str, status: int = 200, /, **values: Any) -> Answer:
+        return self.context.pages.page(
+            name,
+            status,
+            form_token=form_token(self.session.token.reveal()),
+            email=self.email,
+            notice=NOTICES.get(self.query.get("done", ""), ""),
+            **values,
+        )
+
+    def go(self, path: str, **query: str) -> Answer:
+        tail = f"?{urlencode(query)}" if query else ""
+        return redirect(f"{self.context.settings.path}/owner{path}{tail}")
+
+    def agent(self, agent_id: str) -> Any:
+        """An agent of this owner; anybody else's is not found."""
+        with self.context.database.read() as connection:
+            row = data.find_agent(connection, agent_id)
+        if row is None or row.email != self.email:
+            raise not_found("agent")
+        return row
+
+
+OwnerPage = Callable[[OwnerVisit], Answer]
+
+
+def owned(handler: OwnerPage) -> Handler:
+    """The handler behind an owner's session, and our own form."""
+
+    @functools.wraps(handler)
+    def answer(context: Context, call: Call) -> Answer:
+        session = find_session(context, call, OWNER)
+        if session is None:
+            return redirect(f"{context.settings.path}/owner/sign-in")
+        try:
+            form = Parameters()
+            if call.method == "POST":
+                form = read_form(context, call, session.token.reveal())
+            with acting(f"owner {session.holder}", call.address):
+                return handler(OwnerVisit(context, call, session, form))
+        except Refusal as refusal:
+            return refusal_page(context, refusal, _TO_AGENTS)
+
+    return answer
+
+
+def home(visit: OwnerVisit) -> Answer:
+    """GET /owner: the owner's agents and where they are signed in."""
+    with visit.context.database.read() as connection:
+        agents = data.agents_of(connection, visit.email)
+        grants = data.list_grants(connection, visit.now, {"owner": visit.email}, 1)
+    signed_in: dict[str, Counter[str]] = {row.id: Counter() for row in agents}
+    for grant in grants[:PAGE_SIZE]:
+        signed_in[grant.agent_id][grant.website] += 1
+    return visit.page("console_owner_home.html", agents=agents, signed_in=signed_in)
+
+
+def agent_page(visit: OwnerVisit) -> Answer:
+    """GET /owner/agent?id=…."""
+    row = visit.agent(visit.query.get("id", ""))
+    with visit.context.database.read() as connection:
+        grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
+        history = data.list_history(connection, {"agent": row.id}, 1)
+    return visit.page(
+        "console_owner_agent.html",
+        agent=row,
+        grants=grants[:PAGE_SIZE],
+        history=history[:PAGE_SIZE],
+    )
+
+
+def end_grant(visit: OwnerVisit) -> Answer:
+    row = visit.agent(visit.form.get("agent", ""))
+    endings.end_grant(visit.context.database, visit.form.get("id", ""), visit.now, of=row.id)
+    return visit.go("/agent", id=row.id, done="ended")
+
+
+def end_all(visit: OwnerVisit) -> Answer:
+    row = visit.agent(visit.form.get("id", ""))
+    endings.end_all_grants(visit.context.database, row.id, visit.now)
+    return visit.go("/agent", id=row.id, done="all-ended")
+
+
+def disable(visit: OwnerVisit) -> Answer:
+    row = visit.agent(visit.form.get("id", ""))
+    endings.disable_agent(visit.context.database, row.id)
+    return visit.go("/agent", id=row.id, done="disabled")
+
+
+def switch_second_factor(visit: OwnerVisit) -> Answer:
+    row = visit.agent(visit.form.get("id", ""))
+    needed = visit.form.get("needed") == "yes"
+    changes.set_second_factor(visit.context.database, row.id, visit.now, needed=needed)
+    done = "second-factor-on" if needed else "second-factor-off"
+    return visit.go("/agent", id=row.id, done=done)
+
+
+def rotate_secret(visit: OwnerVisit) -> Answer:
+    """POST: the new secret is shown on the page that answers, and never again."""
+    row = visit.agent(visit.form.get("id", ""))
+    secret = registry.rotate_agent_secret(visit.context.database, row.id)
+    if secret is None:
+        raise Refusal(409, "invalid_request", "This agent gets no new secret")
+    return visit.page(
+        "console_owner_secret.html",
+        title="Secret replaced",
+        back=f"/owner/agent?{urlencode({'id': row.id})}",
+        facts=[("Agent", row.id), ("Secret", secret.reveal())],
+    )
+
+
+def sign_out(visit: OwnerVisit) -> Answer:
+    with visit.context.database.begin() as connection:
+        cookie = end_session(visit.context, connection, visit.call, OWNER)
+    gone = visit.go("/sign-in")
+    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+
+
+_OPEN: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/owner/sign-in", entrance.sign_in_page),
+    ("POST", "/owner/sign-in", entrance.ask),
+    ("GET", "/owner/code", entrance.code_page),
+    ("POST", "/owner/code", entrance.enter_code),
+    ("GET", "/owner/link", entrance.link_page),
+    ("POST", "/owner/link", entrance.use_link),
+)
+_OWNED: tuple[tuple[str, str, OwnerPage], ...] = (
+    ("GET", "/owner", home),
+    ("GET", "/owner/agent", agent_page),
+    ("POST", "/owner/grants/end", end_grant),
+    ("POST", "/owner/agent/end-all", end_all),
+    ("POST", "/owner/agent/disable", disable),
+    ("POST", "/owner/agent/second-factor", switch_second_factor),
+    ("POST", "/owner/agent/rotate-secret", rotate_secret),
+    ("POST", "/owner/sign-out", sign_out),
+)
+
+OWNERS = (
+    *(PageRoute(method, path, readable(page)) for method, path, page in _OPEN),
+    *(PageRoute(method, path, readable(owned(page))) for method, path, page in _OWNED),
+)

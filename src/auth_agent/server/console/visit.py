@@ -1,0 +1,143 @@
+"""The administrators' console: no page and no button of it answers anybody else."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from auth_agent.server.console.sessions import Session, find_session, form_token, read_form
+from auth_agent.server.context import Context, Handler
+from auth_agent.server.registry.administrators import Account, find_account
+from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
+from auth_agent.server.storage.audit import acting
+from auth_agent.server.web.call import Answer, Call, Refusal, redirect
+from auth_agent.server.web.pages.refusals import WayOn, refusal_page
+from auth_agent.server.web.parameters import Parameters, from_query
+
+PAGE_SIZE = 50
+LAST_PAGE = 2_000
+
+# What a page says at its top after a form was sent; nothing of the address itself is shown.
+NOTICES = {
+    "added": "Added.",
+    "saved": "Saved.",
+    "disabled": "The agent is disabled. Its tokens are revoked and its websites are being told.",
+    "enabled": "The agent may sign in again.",
+    "removed": "Removed. All its tokens are revoked.",
+    "ended": "The sign-in is ended.",
+    "all-ended": "All sign-ins are ended.",
+    "rotated": "A new key is published; it signs ten seconds from now.",
+    "vouched": "The address counts as verified.",
+    "second-factor-on": "Each sign-in of this agent now needs a code mailed to its owner.",
+    "second-factor-off": "This agent signs in with its secret alone.",
+    "password": "The password is changed. Other browsers are signed out.",
+}
+
+
+class PageRoute(NamedTuple):
+    """One address, one method, one page."""
+
+    method: str
+    path: str
+    handler: Handler
+
+
+TO_CONSOLE = WayOn("/console", "Back to the console")
+
+
+class Visit:
+    """A request of a signed-in administrator; `form` was checked to come from our own page."""
+
+    def __init__(
+        self, context: Context, call: Call, session: Session, account: Account, form: Parameters
+    ) -> None:
+        self.context = context
+        self.call = call
+        self.session = session
+        self.account = account
+        self.form = form
+        self.query = from_query(call.query)
+
+    @property
+    def now(self) -> int:
+        return self.context.now()
+
+    def page(self, name: str, status: int = 200, /, **values: Any) -> Answer:
+        """A page with the console's frame around it."""
+        return self.context.pages.page(
+            name,
+            status,
+            form_token=form_token(self.session.token.reveal()),
+            account=self.account,
+            notice=NOTICES.get(self.query.get("done", ""), ""),
+            **values,
+        )
+
+    def go(self, path: str, **query: str) -> Answer:
+        """On to another page of the console, as after every form."""
+        tail = f"?{urlencode(query)}" if query else ""
+        return redirect(f"{self.context.settings.path}/console{path}{tail}")
+
+    def page_number(self) -> int:
+        """Which page of a list is asked for, from 1."""
+        text = self.query.get("page", "1")
+        return min(int(text), LAST_PAGE) if text.isascii() and text.isdigit() and int(text) else 1
+
+
+Guarded = Callable[[Visit], Answer]
+
+
+def guarded(handler: Guarded) -> Handler:
+    """The handler behind the console's door: an administrator's session, and our own form."""
+
+    @functools.wraps(handler)
+    def answer(context: Context, call: Call) -> Answer:
+        session = find_session(context, call, ADMINISTRATOR)
+        account = None if session is None else _account(context, session)
+        if session is None or account is None:
+            return redirect(f"{context.settings.path}/console/sign-in")
+        try:
+            form = Parameters()
+            if call.method == "POST":
+                form = read_form(context, call, session.token.reveal())
+            visit = Visit(context, call, session, account, form)
+            with acting(f"administrator {account.name}", call.address):
+                return handler(visit)
+        except Refusal as refusal:
+            return refusal_page(context, refusal, TO_CONSOLE)
+
+    return answer
+
+
+def not_found(what: str) -> Refusal:
+    return Refusal(404, "not_found", f"There is no such {what}")
+
+
+def pages_of(visit: Visit, path: str, rows: list[Any], filters: dict[str, str]) -> dict[str, Any]:
+    """The rows of one page and the addresses of its neighbours; `rows` has one more if it can."""
+    number = visit.page_number()
+    root = f"{visit.context.settings.path}{path}"
+
+    def link(page: int) -> str:
+        return f"{root}?{urlencode({**filters, 'page': str(page)})}"
+
+    more = len(rows) > PAGE_SIZE and number < LAST_PAGE
+    return {
+        "rows": rows[:PAGE_SIZE],
+        "previous": link(number - 1) if number > 1 else "",
+        "next": link(number + 1) if more else "",
+        "number": number,
+        "filters": filters,
+    }
+
+
+def filters_of(query: Parameters, *names: str) -> dict[str, str]:
+    """The filters that are set; an empty field of a form sets none."""
+    return {name: query[name].strip() for name in names if query.get(name, "").strip()}
+
+
+def _account(context: Context, session: Session) -> Account | None:
+    with context.database.read() as connection:
+        return find_account(connection, session.holder)

@@ -1,0 +1,150 @@
+"""The console's pages about websites."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from auth_agent.server.console import queries as data
+from auth_agent.server.console.visit import PAGE_SIZE, Visit, filters_of, not_found, pages_of
+from auth_agent.server.registry import changes
+from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry.registrations import RegistrationError
+from auth_agent.server.tokens import endings
+from auth_agent.server.web.call import Answer, Refusal
+from auth_agent.server.web.parameters import Parameters
+
+_FIELDS = ("name", "redirect_uris", "scopes", "resources", "logout_uri", "public")
+
+
+def websites_page(visit: Visit) -> Answer:
+    """GET /console/websites."""
+    filters = filters_of(visit.query, "q")
+    with visit.context.database.read() as connection:
+        rows = data.list_websites(connection, filters, visit.page_number())
+    found = pages_of(visit, "/console/websites", rows, filters)
+    return visit.page("console_websites.html", **found)
+
+
+def new_website_page(visit: Visit) -> Answer:
+    """GET /console/websites/new."""
+    return _new_website(visit, {"scopes": " ".join(visit.context.settings.scopes)})
+
+
+def add_website(visit: Visit) -> Answer:
+    """POST /console/websites/new: the secret is shown on the page that answers, and never again."""
+    values = _values(visit.form)
+    try:
+        made = registry.add_client(
+            visit.context.database,
+            values["name"],
+            values["redirect_uris"].split(),
+            scopes=_scopes(visit, values),
+            resources=values["resources"].split(),
+            backchannel_logout_uri=values["logout_uri"] or None,
+            public=bool(values["public"]),
+        )
+    except RegistrationError as error:
+        return _new_website(visit, values, _sentence(error))
+    if made.client_secret is None:
+        return visit.go("/website", id=made.client_id, done="added")
+    return _show_secret(visit, made.client_id, made.client_secret.reveal(), "Website added")
+
+
+def website_page(visit: Visit) -> Answer:
+    """GET /console/website?id=…."""
+    row = _website(visit, visit.query.get("id", ""))
+    values = {name: getattr(row, name, "") for name in _FIELDS}
+    values["logout_uri"] = row.backchannel_logout_uri or ""
+    lines = {name: "\n".join(values[name].split()) for name in ("redirect_uris", "resources")}
+    return _one_website(visit, row, {**values, **lines})
+
+
+def edit_website(visit: Visit) -> Answer:
+    """POST /console/website."""
+    row, values = _website(visit, visit.form.get("id", "")), _values(visit.form)
+    try:
+        changes.edit_website(
+            visit.context.database,
+            row.id,
+            visit.now,
+            name=values["name"],
+            redirect_uris=values["redirect_uris"].split(),
+            scopes=_scopes(visit, values),
+            resources=values["resources"].split(),
+            logout_uri=values["logout_uri"],
+        )
+    except RegistrationError as error:
+        return _one_website(visit, row, values, _sentence(error))
+    return visit.go("/website", id=row.id, done="saved")
+
+
+def rotate_website_secret(visit: Visit) -> Answer:
+    """POST: the new secret is shown on the page that answers, and never again."""
+    row = _website(visit, visit.form.get("id", ""))
+    secret = registry.rotate_client_secret(visit.context.database, row.id)
+    if secret is None:
+        raise Refusal(409, "invalid_request", "This website has no secret")
+    return _show_secret(visit, row.id, secret.reveal(), "Secret replaced")
+
+
+def remove_website(visit: Visit) -> Answer:
+    """POST: ends the website and all its tokens."""
+    row = _website(visit, visit.form.get("id", ""))
+    endings.remove_client(visit.context.database, row.id)
+    return visit.go("/websites", done="removed")
+
+
+def _website(visit: Visit, client_id: str) -> Any:
+    with visit.context.database.read() as connection:
+        row = data.find_website(connection, client_id)
+    if row is None:
+        raise not_found("website")
+    return row
+
+
+def _values(form: Parameters) -> dict[str, str]:
+    return {name: form.get(name, "").strip() for name in _FIELDS}
+
+
+def _scopes(visit: Visit, values: dict[str, str]) -> list[str]:
+    scopes = values["scopes"].split()
+    if unknown := sorted(set(scopes) - set(visit.context.settings.scopes)):
+        raise RegistrationError(
+            f"the scope {unknown[0]!r} is not known here; add it to AUTH_AGENT_SERVER_SCOPES first"
+        )
+    return scopes
+
+
+def _new_website(visit: Visit, values: dict[str, str], problem: str = "") -> Answer:
+    shown = {name: values.get(name, "") for name in _FIELDS}
+    status = 400 if problem else 200
+    return visit.page("console_website_new.html", status, values=shown, problem=problem)
+
+
+def _one_website(visit: Visit, row: Any, values: dict[str, str], problem: str = "") -> Answer:
+    with visit.context.database.read() as connection:
+        grants = data.list_grants(connection, visit.now, {"website": row.id}, 1)
+    return visit.page(
+        "console_website.html",
+        400 if problem else 200,
+        website=row,
+        values=values,
+        problem=problem,
+        grants=grants[:PAGE_SIZE],
+    )
+
+
+def _show_secret(visit: Visit, client_id: str, secret: str, title: str) -> Answer:
+    return visit.page(
+        "console_secret.html",
+        title=title,
+        back=f"/console/website?id={quote(client_id, safe='')}",
+        section="websites",
+        facts=[("Client id", client_id), ("Client secret", secret)],
+    )
+
+
+def _sentence(error: RegistrationError) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."

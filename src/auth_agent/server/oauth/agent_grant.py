@@ -1,0 +1,74 @@
+"""The grant by which an agent gets tokens for the APIs that it calls itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from authlib.oauth2.rfc6749.errors import InvalidRequestError, InvalidScopeError, OAuth2Error
+from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
+
+from auth_agent.secret import Secret
+from auth_agent.server.oauth.client_authentication import METHODS
+from auth_agent.server.oauth.grants import Issuing
+from auth_agent.server.registry.agent import LONGEST_MODEL, find_agent
+from auth_agent.server.security.credentials import new_token
+from auth_agent.server.tokens.signed import Issue, sign_access_token
+from auth_agent.server.web.urls import url_problem
+
+
+class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
+    """An agent gets a token for an API that it calls (RFC 6749 section 4.4, RFC 8707).
+
+    Only the agent itself may name any resource; a website has no such grant.
+    """
+
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS[:3]
+
+    def validate_requested_scope(self) -> None:
+        settings, parameters = self.context.settings, self.request.parameters
+        if not parameters.resources:
+            raise OAuth2Error("Name the API in the parameter resource", error="invalid_target")
+        if any(url_problem(resource) for resource in parameters.resources):
+            raise OAuth2Error("The resource is not an https URL", error="invalid_target")
+        with self.context.database.read() as connection:
+            self.agent, self.limits = find_agent(connection, self.request.client.agent_id)
+        if self.limits.second_factor:
+            text = "This agent needs a code of its owner, which this grant cannot ask for"
+            raise OAuth2Error(text, error="unauthorized_client")
+        asked = tuple(dict.fromkeys((self.request.payload.scope or "agent").split(" ")))
+        allowed = set(settings.scopes) if self.limits.scopes is None else self.limits.scopes
+        if not set(asked) <= allowed & set(settings.scopes) - {"openid"}:
+            raise InvalidScopeError("The agent may not have this scope")
+        self.scope = " ".join(asked)
+        self.model = parameters.get("model") or self.limits.model
+        is_line = self.model.isprintable() and len(self.model) <= LONGEST_MODEL
+        if not self.model.strip() or not is_line:
+            raise InvalidRequestError("Send the agent's model in the parameter model")
+
+    def generate_token(self, **_more: Any) -> dict[str, Any]:
+        settings, resources = self.context.settings, self.request.parameters.resources
+        audience = tuple(dict.fromkeys(resources))
+        issue = Issue(
+            key=self.key,
+            refresh_token=Secret(new_token("rt_")),
+            issuer=settings.issuer,
+            client_id=self.request.client.id,
+            family_id=new_token("sid_", 16),
+            agent=self.agent,
+            model=self.model,
+            audience=audience,
+            auth_time=self.now,
+            amr=("swk",) if self.request.auth_method == "private_key_jwt" else ("pwd",),
+            now=self.now,
+            access_lifetime=settings.access_token_lifetime,
+            id_token_lifetime=settings.id_token_lifetime,
+        )
+        # The refresh token is never given out; the family is what revocation ends, and it is over
+        # with its one access token.
+        self._start(self.request.transaction, issue, self.scope, audience, issue.access_lifetime)
+        return {
+            "access_token": sign_access_token(self.key, issue, self.scope),
+            "token_type": "Bearer",
+            "expires_in": issue.access_lifetime,
+            "scope": self.scope,
+        }

@@ -1,0 +1,46 @@
+"""The grants and endpoints of this server, put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auth_agent.server.context import Context
+from auth_agent.server.oauth.agent_grant import AgentGrant
+from auth_agent.server.oauth.client_authentication import ClientProof
+from auth_agent.server.oauth.client_keys import ClientKeys
+from auth_agent.server.oauth.extensions import IdTokenExtension, S256Verifier
+from auth_agent.server.oauth.grants import CodeGrant, RefreshGrant
+from auth_agent.server.oauth.server import OAuthServer
+from auth_agent.server.oauth.token_endpoints import Introspection, Revocation
+from auth_agent.server.registry.client import Client
+from auth_agent.server.tokens.signed import Issue, sign_access_token
+
+
+def build_oauth(context: Context) -> OAuthServer:
+    server = OAuthServer(context)
+    ClientProof(server, ClientKeys(context.fetcher)).register()
+    server.register_grant(CodeGrant, [S256Verifier(required=True), IdTokenExtension()])
+    server.register_grant(AgentGrant)
+    server.register_grant(RefreshGrant, [IdTokenExtension()])
+    server.register_token_generator("default", _bearer_token)
+    server.register_endpoint(Introspection)
+    server.register_endpoint(Revocation)
+    return server
+
+
+def _bearer_token(  # noqa: PLR0917
+    grant_type: str,  # noqa: ARG001  (the names are Authlib's)
+    client: Client,  # noqa: ARG001
+    user: Issue,
+    scope: str,
+    expires_in: int | None = None,  # noqa: ARG001
+    include_refresh_token: bool = True,  # noqa: ARG001
+) -> dict[str, Any]:
+    """The answer of the token endpoint (RFC 6749 section 5.1); the ID token is added by a hook."""
+    return {
+        "access_token": sign_access_token(user.key, user, scope),
+        "token_type": "Bearer",
+        "expires_in": user.access_lifetime,
+        "refresh_token": user.refresh_token.reveal(),
+        "scope": scope,
+    }

@@ -1,0 +1,132 @@
+"""How a website proves itself at the token, introspection and revocation endpoints.
+
+Authlib's own functions do not decode Basic credentials as RFC 6749 section 2.3.1 demands and
+tell an unknown client from a wrong secret; these take their places in its registry.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote_plus
+
+from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
+
+from auth_agent.server.oauth.client_keys import ClientKeys
+from auth_agent.server.oauth.server import OAuthServer
+from auth_agent.server.registry.client import Client
+from auth_agent.server.security.assertions import (
+    JWT_BEARER,
+    BadAssertion,
+    claimed_subject,
+    header_of,
+)
+from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
+
+METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+_PROOFS = ("client_secret", "client_assertion")
+QueryClient = Callable[[str], Client | None]
+
+
+class ClientProof:
+    """The four methods, for one server."""
+
+    def __init__(self, server: OAuthServer, keys: ClientKeys) -> None:
+        self._server = server
+        self._keys = keys
+
+    def register(self) -> None:
+        register = self._server.register_client_auth_method
+        register("client_secret_basic", self.basic)
+        register("client_secret_post", self.post)
+        register("private_key_jwt", self.private_key_jwt)
+        register("none", self.none)
+
+    def basic(self, _query_client: QueryClient, request: Any) -> Client | None:
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        client_id, secret = _decode_basic(credentials.strip())
+        named = request.form.get("client_id", client_id)
+        if named != client_id or not {*request.form}.isdisjoint(_PROOFS):
+            raise _in_two_ways()
+        return self._proven(request, client_id, secret)
+
+    def post(self, _query_client: QueryClient, request: Any) -> Client | None:
+        client_id, secret = request.form.get("client_id"), request.form.get("client_secret")
+        if client_id is None or secret is None:
+            return None
+        if "client_assertion" in request.form:
+            raise _in_two_ways()
+        return self._proven(request, client_id, secret)
+
+    def private_key_jwt(self, _query_client: QueryClient, request: Any) -> Client | None:
+        """RFC 7523 section 2.2."""
+        assertion = request.form.get("client_assertion")
+        if assertion is None or request.form.get("client_assertion_type") != JWT_BEARER:
+            return None
+        subject = claimed_subject(assertion)
+        named = request.form.get("client_id", subject)
+        if "client_secret" in request.form or (subject is not None and named != subject):
+            raise _in_two_ways()
+        context = self._server.context
+        client = None if subject is None else self._server.query_client(subject)
+        try:
+            kid = header_of(assertion).get("kid")
+            keys = [] if client is None else self._keys.of(client, kid)
+            context.assertions.check(assertion, keys, subject or "")
+        except BadAssertion as error:
+            # Without the key nothing can be guessed: who proves himself is never stopped.
+            context.limits.take("client_failures", subject or "", request.party)
+            raise invalid_client(str(error)) from None
+        return client
+
+    def none(self, query_client: QueryClient, request: Any) -> Client | None:
+        """A public client, which PKCE protects instead of a secret."""
+        client_id = request.form.get("client_id")
+        if request.headers.get("authorization") or not {*request.form}.isdisjoint(_PROOFS):
+            return None
+        client = None if client_id is None else query_client(client_id)
+        return client if client is not None and client.is_public else None
+
+    def _proven(self, request: Any, client_id: str, secret: str) -> Client:
+        if is_too_long(secret):
+            raise invalid_client(f"The client secret is longer than {LONGEST_SECRET} bytes")
+        client = self._server.query_client(client_id)
+        stored = None if client is None else client.secret_hash
+        verifier, limits = self._server.context.verifier, self._server.context.limits
+        # Whoever was let in a moment ago is not stopped by the guesses of others beside him.
+        if not verifier.recognises(stored, secret):
+            limits.refuse_if_spent("client_failures", client_id, request.party)
+            if not verifier.verify(stored, secret):
+                limits.count("client_failures", client_id, request.party)
+                raise invalid_client("Unknown client or wrong secret")
+        assert client is not None  # noqa: S101  (a missing hash is never verified)
+        return client
+
+
+def invalid_client(description: str) -> Exception:
+    error: Exception = InvalidClientError(description, status_code=401)
+    return error
+
+
+def _in_two_ways() -> Exception:
+    """RFC 6749 section 2.3: not more than one method in each request."""
+    error: Exception = InvalidRequestError("Send the client's credentials in one way only")
+    return error
+
+
+def _decode_basic(credentials: str) -> tuple[str, str]:
+    """RFC 6749 section 2.3.1: both halves are form-urlencoded before they are joined."""
+    try:
+        client_id, colon, secret = (
+            base64.b64decode(credentials, validate=True).decode().partition(":")
+        )
+        decoded = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
+    except (binascii.Error, ValueError):
+        raise invalid_client("The Authorization header is not valid Basic authentication") from None
+    if not colon or "\0" in decoded[0] or "\0" in decoded[1]:
+        raise invalid_client("The Authorization header is not valid Basic authentication")
+    return decoded

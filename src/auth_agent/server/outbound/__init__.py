@@ -1,0 +1,1 @@
+"""What the server sends on its own: fetches and mail."""

@@ -1,0 +1,179 @@
+"""Fetching from addresses that somebody else has chosen, without being led astray.
+
+https only, no redirect, no proxy from the environment, bounded in size and time; the name is
+resolved once, every address it has must be a public one, and the connection goes to the very
+address that was checked. Where the issuer is a loopback one, loopback addresses are allowed, too.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx2
+
+from auth_agent.flow.deadline import deadline, held, seconds_left
+from auth_agent.flow.transport import tls_context
+from auth_agent.server.web.at_once import or_wait
+from auth_agent.server.web.urls import is_loopback, url_problem
+
+LARGEST = 65_536  # bytes
+DEADLINE = 10.0  # seconds, for everything together
+AT_ONCE = 8
+# What is given out for the public internet; site-local, NAT64 and the like lie outside.
+_UNICAST = ipaddress.ip_network("2000::/3")
+Resolve = Callable[[str, int], list[str]]
+
+
+class FetchRefused(Exception):
+    """The address may not be fetched, or did not answer properly; the message is for logs."""
+
+
+class Fetched(NamedTuple):
+    """An answer with its body read in full."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Fetcher:
+    """Shared by all threads; at most eight fetches at once, the ninth is refused."""
+
+    def __init__(
+        self,
+        *,
+        loopback_allowed: bool = False,
+        resolve: Resolve | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._loopback_allowed = loopback_allowed
+        self._resolve = resolve or _addresses
+        # The system's resolver has time-outs of its own, longer ones than ours.
+        self._lookups = futures.ThreadPoolExecutor(AT_ONCE, "auth-agent-names")
+        self._tls = tls
+        self._client: httpx2.Client | None = None
+        self._making = threading.Lock()
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+
+    def get(self, url: str) -> Fetched:
+        return self._fetch("GET", url, None)
+
+    def post_form(self, url: str, form: dict[str, str]) -> Fetched:
+        return self._fetch("POST", url, form)
+
+    def problem(self, url: str) -> str | None:
+        """What is wrong with such an address before it is looked up."""
+        if found := url_problem(url):
+            return found
+        if url.startswith("http://") and not self._loopback_allowed:
+            return "is not https"
+        return None
+
+    def close(self) -> None:
+        self._lookups.shutdown(wait=False, cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
+
+    def _fetch(self, method: str, url: str, form: dict[str, str] | None) -> Fetched:
+        or_wait()
+        if found := self.problem(url):
+            raise FetchRefused(f"the address {found}")
+        if not self._places.acquire(blocking=False):
+            raise FetchRefused("too many fetches at once")
+        try:
+            with deadline(DEADLINE):
+                return self._exchange(method, url, form)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
+            raise FetchRefused(type(error).__name__) from None
+        finally:
+            self._places.release()
+
+    def _exchange(self, method: str, url: str, form: dict[str, str] | None) -> Fetched:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        address = self._checked(host, port)
+        shown = f"[{address}]" if ":" in address else address
+        target = parts._replace(netloc=f"{shown}:{port}").geturl()
+        request = self._http().build_request(
+            method,
+            target,
+            data=form,
+            headers={"host": parts.netloc, "accept": "application/json", "accept-encoding": ""},
+            # The certificate has to be that of the name.
+            extensions={"sni_hostname": host},
+        )
+        answer = self._http().send(request, stream=True)
+        try:
+            return Fetched(
+                answer.status_code, answer.headers.get("content-type", ""), _read(answer)
+            )
+        finally:
+            answer.close()
+
+    def _checked(self, host: str, port: int) -> str:
+        try:
+            addresses = self._lookups.submit(self._resolve, host, port).result(seconds_left())
+        except futures.TimeoutError:
+            raise FetchRefused("the name service does not answer in time") from None
+        if not addresses:
+            raise FetchRefused("the name has no address")
+        for address in addresses:
+            # One that points inwards is enough to distrust the name.
+            if not self._is_allowed(address):
+                raise FetchRefused("the name leads to an address that is not public")
+        return addresses[0]
+
+    def _is_allowed(self, text: str) -> bool:
+        return is_public(text) or (self._loopback_allowed and is_loopback(text))
+
+    def _http(self) -> httpx2.Client:
+        with self._making:
+            if self._client is None:
+                client = httpx2.Client(
+                    verify=self._tls or tls_context(),
+                    trust_env=False,
+                    follow_redirects=False,
+                    timeout=httpx2.Timeout(5.0),
+                    # A kept connection was checked for another name.
+                    limits=httpx2.Limits(max_keepalive_connections=0),
+                )
+                self._client = held(client)
+            return self._client
+
+
+def is_public(text: str) -> bool:
+    """True for an address that is reached over the public internet and is what it seems."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(str(address.ipv4_mapped))
+        if address not in _UNICAST or address.sixtofour or address.teredo or address.scope_id:
+            # The latter have an IPv4 address inside, which may be any.
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _read(answer: Any) -> bytes:
+    chunks, size = [], 0
+    for chunk in answer.iter_raw():
+        size += len(chunk)
+        if size > LARGEST:
+            raise FetchRefused("the answer is too large")
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,248 @@
+"""Mail: written to a queue, so that nobody can tell from the time whether one was sent."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import smtplib
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from msgspec import Struct
+
+from auth_agent.secret import Secret
+from auth_agent.server.outbound.addresses import needs_smtputf8
+from auth_agent.server.settings import ServerSettings
+from auth_agent.server.web.urls import is_loopback
+
+log = logging.getLogger("auth_agent.server.mail")
+
+TIMEOUT = 10.0  # seconds, for each step of the conversation with the mail server
+MOST_WAITING = 1_000
+RETRY_AFTER = (2.0, 10.0)  # seconds
+LAST_MAILS = 5.0  # seconds that the end of the process waits for them
+
+
+class Mail(Struct, frozen=True):
+    """One letter; its text may hold a code, so it has no repr."""
+
+    to: str
+    subject: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"Mail(to={self.to!r}, ...)"
+
+
+# To nobody: only asks the mail server what it can do.
+GREETING = Mail("", "", "")
+
+
+class MailServer(Struct, frozen=True):
+    """Where mail goes; `plaintext` sends it unencrypted although others can read it."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    password: Secret
+    plaintext: bool
+    sender: str
+    name: str  # ours, for the greeting
+
+    @classmethod
+    def from_settings(cls, settings: ServerSettings) -> MailServer:
+        parts = urlsplit(settings.smtp_url.reveal())
+        tls = parts.scheme == "smtps"
+        host = parts.hostname or ""
+        return cls(
+            host=host,
+            port=parts.port or (465 if tls else 25 if is_loopback(host) else 587),
+            tls=tls,
+            user=unquote(parts.username or ""),
+            password=Secret(unquote(parts.password or "")),
+            plaintext=parse_qs(parts.query).get("plaintext") == ["allowed"],
+            sender=sender_of(settings),
+            name=urlsplit(settings.issuer).hostname or "localhost",
+        )
+
+
+class NoSmtpUtf8(smtplib.SMTPNotSupportedError):
+    """The mail server takes no address with letters before the @ that are not ASCII."""
+
+
+class Outbox:
+    """Takes mail at once and delivers it from a thread of its own, trying three times."""
+
+    def __init__(
+        self,
+        deliver: Callable[[Mail], bool] | None,
+        retry_after: tuple[float, ...] = RETRY_AFTER,
+    ) -> None:
+        self._deliver = deliver
+        self._retry_after = retry_after
+        self._waiting: queue.Queue[Mail | None] = queue.Queue(MOST_WAITING)
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        # What the mail server said last of SMTPUTF8; None before it was asked.
+        self._international: bool | None = None
+
+    @property
+    def can_send(self) -> bool:
+        return self._deliver is not None
+
+    def can_reach(self, address: str) -> bool:
+        """False if no mail can get there: none is sent, or the mail server cannot write it."""
+        return self.can_send and not (self._international is False and needs_smtputf8(address))
+
+    def ask_ability(self) -> None:
+        """Finds out, for the next time, whether the mail server offers SMTPUTF8."""
+        self.post(GREETING)
+
+    def post(self, mail: Mail) -> None:
+        """Returns at once; what cannot be delivered is logged without its text."""
+        if self._deliver is None:
+            log.error("mail to an owner was dropped: AUTH_AGENT_SERVER_SMTP_URL is not set")
+            return
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
+                self._thread.start()
+        try:
+            self._waiting.put_nowait(mail)
+        except queue.Full:
+            log.error(  # noqa: TRY400
+                "mail was dropped: %d others are waiting", MOST_WAITING
+            )
+
+    def close(self) -> None:
+        """Delivers what waits, for a few seconds."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._waiting.put(None)
+            thread.join(LAST_MAILS)
+
+    def _run(self) -> None:
+        while (mail := self._waiting.get()) is not None:
+            self._try(mail)
+
+    def _try(self, mail: Mail) -> None:
+        assert self._deliver is not None  # noqa: S101  (no thread without it)
+        for pause in (*self._retry_after, None):
+            try:
+                self._international = self._deliver(mail)
+            except NoSmtpUtf8 as error:
+                self._international = False
+                log.error("mail was not delivered: %s", error)  # noqa: TRY400
+                return
+            except (OSError, smtplib.SMTPException) as error:
+                if pause is None or _is_final(error):
+                    log.error("mail was not delivered: %s", _cause(error))  # noqa: TRY400
+                    return
+                time.sleep(pause)
+            else:
+                return
+
+
+def build_outbox(settings: ServerSettings) -> Outbox:
+    """By SMTP; without a mail server printed on a loopback issuer, and nowhere else sent."""
+    if settings.smtp_url:
+        server = MailServer.from_settings(settings)
+        return Outbox(lambda mail: send(server, mail))
+    return Outbox(_print if settings.is_loopback else None)
+
+
+def sender_of(settings: ServerSettings) -> str:
+    host = urlsplit(settings.issuer).hostname or "localhost"
+    return settings.mail_from or f"auth-agent@{'localhost' if ':' in host else host}"
+
+
+def send(server: MailServer, mail: Mail) -> bool:
+    """Delivers one mail; certificates are verified, and nothing secret goes in the clear.
+
+    Says whether the mail server offers SMTPUTF8; NoSmtpUtf8 if the mail would have needed it.
+    """
+    with _connection(server) as smtp:
+        smtp.ehlo_or_helo_if_needed()
+        is_international = bool(smtp.has_extn("smtputf8"))
+        if mail is GREETING:
+            return is_international
+        if needs_smtputf8(mail.to) and not is_international:
+            raise NoSmtpUtf8("the mail server offers no SMTPUTF8, which the address needs")
+        if server.user:
+            smtp.login(server.user, server.password.reveal())
+        smtp.send_message(_message(server, mail))
+    return is_international
+
+
+def _connection(server: MailServer) -> smtplib.SMTP:
+    trust = ssl.create_default_context()
+    if server.tls:
+        return smtplib.SMTP_SSL(
+            server.host, server.port, server.name, timeout=TIMEOUT, context=trust
+        )
+    smtp = smtplib.SMTP(server.host, server.port, server.name, timeout=TIMEOUT)
+    try:
+        if not server.plaintext:
+            _encrypt(smtp, server, trust)
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+def _encrypt(smtp: smtplib.SMTP, server: MailServer, trust: ssl.SSLContext) -> None:
+    smtp.ehlo()
+    if smtp.has_extn("starttls"):
+        smtp.starttls(context=trust)
+    elif not is_loopback(server.host):
+        raise smtplib.SMTPNotSupportedError(
+            "the mail server offers no TLS; use smtps://, or add ?plaintext=allowed"
+        )
+
+
+def _message(server: MailServer, mail: Mail) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = server.sender
+    local, _, domain = mail.to.rpartition("@")
+    message["To"] = Address("", local, domain)  # one address, whatever is in it
+    message["Subject"] = mail.subject
+    message["Date"] = formatdate()
+    message["Message-ID"] = make_msgid(domain=server.sender.partition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
+    message.set_content(mail.text)
+    return message
+
+
+def _print(mail: Mail) -> bool:
+    """For development: the terminal is the mailbox, and takes everything."""
+    if mail is GREETING:
+        return True
+    lines = [f"To: {mail.to}", f"Subject: {mail.subject}", "", *mail.text.splitlines()]
+    sys.stderr.write("\n" + "".join(f"  mail │ {line}\n" for line in lines) + "\n")
+    sys.stderr.flush()
+    return True
+
+
+def _is_final(error: Exception) -> bool:
+    """A mail server that says 5xx will say it again."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code >= 500
+    return isinstance(error, smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError)
+
+
+def _cause(error: Exception) -> str:
+    """The kind and the number; the mail server's own words may quote what was sent."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{type(error).__name__} {error.smtp_code}"
+    if isinstance(error, smtplib.SMTPNotSupportedError | ssl.SSLError | OSError):
+        return f"{type(error).__name__}: {error}"
+    return type(error).__name__

@@ -1,0 +1,1 @@
+"""Agents, websites and administrators: added, changed, found."""

@@ -1,0 +1,232 @@
+"""Administrators as people: a name, a password, and links that let them choose one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from auth_agent.secret import Secret
+from auth_agent.server.registry.browser_sessions import ADMINISTRATOR, end_sessions
+from auth_agent.server.security.credentials import (
+    LONGEST_SECRET,
+    digest,
+    hash_secret,
+    is_too_long,
+    new_token,
+)
+from auth_agent.server.storage.audit import acting, record
+from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.people_tables import administrator, setup_link
+from auth_agent.server.storage.tables import admin_token
+
+SHORTEST_PASSWORD = 12
+LINK_LIFETIME = 3_600
+
+_HERE = administrator.c.removed_at.is_(None)
+_BY_NAME = select(administrator).where(administrator.c.name == bindparam("name"), _HERE)
+_BY_ID = select(administrator).where(administrator.c.id == bindparam("id"), _HERE)
+_COUNT = (
+    select(func.count())
+    .select_from(administrator)
+    .where(_HERE, administrator.c.password_hash.is_not(None))
+)
+_GOOD_LINK = and_(
+    setup_link.c.token_hash == bindparam("hash"),
+    setup_link.c.used_at.is_(None),
+    setup_link.c.expires_at > bindparam("now"),
+)
+_USE_LINK = update(setup_link).where(_GOOD_LINK).values(used_at=bindparam("now"))
+_VOID_LINKS = (
+    update(setup_link)
+    .where(
+        setup_link.c.administrator_id.is_not_distinct_from(bindparam("whose")),
+        setup_link.c.used_at.is_(None),
+    )
+    .values(used_at=bindparam("at"))
+)
+
+
+class AccountError(ValueError):
+    """The name or the password is not acceptable; the message names cause and remedy."""
+
+
+class Account(Struct, frozen=True):
+    """An administrator; the password's hash never shows itself."""
+
+    id: str
+    name: str
+    password_hash: Secret
+
+
+class SetupLink(Struct, frozen=True):
+    """A link that is good once; `name` is empty where its user still chooses one."""
+
+    token_hash: str
+    administrator_id: str | None
+    name: str
+
+
+def find_account(connection: Connection, account_id: str) -> Account | None:
+    return _account(connection.execute(_BY_ID, {"id": account_id}).one_or_none())
+
+
+def find_account_named(connection: Connection, name: str) -> Account | None:
+    return _account(connection.execute(_BY_NAME, {"name": clean_name(name)}).one_or_none())
+
+
+def has_administrators(database: Database) -> bool:
+    """True once somebody can sign in to the console."""
+    with database.read() as connection:
+        return bool(connection.execute(_COUNT).scalar())
+
+
+def list_accounts(database: Database) -> list[dict[str, Any]]:
+    """All administrators, oldest first; no secrets."""
+    statement = select(administrator).where(_HERE).order_by(administrator.c.created_at)
+    with database.read() as connection:
+        rows = connection.execute(statement).all()
+    return [
+        {
+            "admin_id": row.id,
+            "name": row.name,
+            "has_password": row.password_hash is not None,
+            "created_at": row.created_at,
+        }
+        for row in rows
+    ]
+
+
+def list_tokens(database: Database, now: int) -> list[dict[str, Any]]:
+    """The tokens of programs that are good now, oldest first."""
+    statement = (
+        select(admin_token)
+        .where(admin_token.c.revoked_at.is_(None), admin_token.c.expires_at > now)
+        .order_by(admin_token.c.created_at)
+    )
+    with database.read() as connection:
+        rows = connection.execute(statement).all()
+    return [{"admin_id": row.id, "name": row.name, "expires_at": row.expires_at} for row in rows]
+
+
+def create_account(database: Database, name: str, password: Secret | None, now: int) -> str:
+    """Makes an administrator and returns the id; AccountError if name or password will not do."""
+    name = checked_name(name)
+    password_hash = None if password is None else hash_password(password)
+    account_id = new_token("admin_", 12)
+    with database.begin() as connection:
+        _insert(connection, account_id, name, password_hash, now)
+    return account_id
+
+
+def remove_account(database: Database, account_id: str, now: int) -> bool:
+    """Signs an administrator out everywhere, for good; False if there is none."""
+    with database.begin() as connection:
+        row = connection.execute(_BY_ID, {"id": account_id}).one_or_none()
+        if row is None:
+            return False
+        # The name becomes free again; the audit has what was done under it.
+        values = {"removed_at": now, "password_hash": None, "name": account_id}
+        connection.execute(
+            update(administrator).where(administrator.c.id == account_id).values(values)
+        )
+        end_sessions(connection, ADMINISTRATOR, account_id)
+        connection.execute(_VOID_LINKS, {"whose": account_id, "at": now})
+        record(connection, at=now, kind="administrator", outcome="removed", agent_id=account_id)
+    return True
+
+
+def make_setup_link(
+    database: Database, account_id: str | None, now: int, lifetime: int = LINK_LIFETIME
+) -> Secret:
+    """A new one-time token, for this administrator or for the first one; older ones are void."""
+    token = Secret(new_token(""))
+    row = {
+        "token_hash": digest(token.reveal()),
+        "administrator_id": account_id,
+        "created_at": now,
+        "expires_at": now + lifetime,
+    }
+    with database.begin() as connection:
+        connection.execute(_VOID_LINKS, {"whose": account_id, "at": now})
+        connection.execute(insert(setup_link), row)
+        record(connection, at=now, kind="setup link", outcome="made", agent_id=account_id)
+    return token
+
+
+def find_setup_link(connection: Connection, token: str, now: int) -> SetupLink | None:
+    """The link with this token, if it is still good."""
+    statement = (
+        select(setup_link.c.token_hash, setup_link.c.administrator_id, administrator.c.name)
+        .outerjoin(administrator, administrator.c.id == setup_link.c.administrator_id)
+        .where(_GOOD_LINK)
+    )
+    values = {"hash": digest(token), "now": now}
+    row = connection.execute(statement, values).one_or_none()
+    return None if row is None else SetupLink(row.token_hash, row.administrator_id, row.name or "")
+
+
+def use_setup_link(
+    connection: Connection, link: SetupLink, name: str, password_hash: str, now: int
+) -> str | None:
+    """Gives the administrator this password; the id, or None if the link was used meanwhile."""
+    values = {"hash": link.token_hash, "now": now}
+    if connection.execute(_USE_LINK, values).rowcount != 1:
+        return None
+    if link.administrator_id is None:
+        account_id = new_token("admin_", 12)
+        _insert(connection, account_id, name, password_hash, now)
+        return account_id
+    with acting(link.administrator_id):
+        set_password(connection, link.administrator_id, password_hash, now)
+    return link.administrator_id
+
+
+def set_password(connection: Connection, account_id: str, password_hash: str, now: int) -> None:
+    """Replaces the password and signs every browser of this administrator out."""
+    statement = update(administrator).where(administrator.c.id == account_id, _HERE)
+    connection.execute(statement.values(password_hash=password_hash))
+    end_sessions(connection, ADMINISTRATOR, account_id)
+    record(connection, at=now, kind="administrator", outcome="password set", agent_id=account_id)
+
+
+def hash_password(password: Secret) -> str:
+    """The stored form; AccountError if the password is too short, or longer than bcrypt sees."""
+    if len(password.reveal()) < SHORTEST_PASSWORD:
+        raise AccountError(f"The password has to be at least {SHORTEST_PASSWORD} characters long")
+    if is_too_long(password.reveal()):
+        raise AccountError(f"The password is over {LONGEST_SECRET} bytes long; use a shorter one")
+    if "\0" in password.reveal():
+        raise AccountError("The password holds a NUL character; leave it out")
+    return hash_secret(password.reveal())
+
+
+def clean_name(name: str) -> str:
+    return name.strip().lower()
+
+
+def checked_name(name: str) -> str:
+    name = clean_name(name)
+    if not name or len(name) > 64 or not name.isprintable():
+        raise AccountError("The name has to be one line of at most 64 characters")
+    return name
+
+
+def _insert(
+    connection: Connection, account_id: str, name: str, password_hash: str | None, now: int
+) -> None:
+    row = {"id": account_id, "name": name, "password_hash": password_hash, "created_at": now}
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(administrator), row)
+    except IntegrityError:
+        raise AccountError(f"There is an administrator {name!r} already") from None
+    # Whoever finds the link of the first start in a log is too late from now on.
+    connection.execute(_VOID_LINKS, {"whose": None, "at": now})
+    record(connection, at=now, kind="administrator", outcome="added", agent_id=account_id)
+
+
+def _account(row: Any) -> Account | None:
+    return None if row is None else Account(row.id, row.name, Secret(row.password_hash or ""))

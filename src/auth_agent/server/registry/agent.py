@@ -1,0 +1,87 @@
+"""AI agents, and what this server says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, bindparam, select
+
+from auth_agent.server.storage import tables
+
+LONGEST_MODEL = 200
+
+
+class AgentRecord(Struct, frozen=True):
+    """The facts about an agent that go into tokens."""
+
+    id: str
+    email: str
+    email_verified: bool
+    name: str
+    permissions: tuple[str, ...]
+    enabled: bool
+
+    @classmethod
+    def from_row(cls, row: Any) -> AgentRecord:
+        """From a row that has `agent_id` and the columns listed in `AGENT_COLUMNS`."""
+        return cls(
+            row.agent_id,
+            row.agent_email,
+            row.agent_email_verified,
+            row.agent_name,
+            tuple(row.agent_permissions.split()),
+            row.agent_disabled_at is None,
+        )
+
+
+class AgentLimits(Struct, frozen=True):
+    """What an agent may ask for; without scopes everything that the server knows."""
+
+    model: str
+    scopes: frozenset[str] | None
+    second_factor: bool
+
+
+AGENT_COLUMNS = (
+    tables.agent.c.email.label("agent_email"),
+    tables.agent.c.email_verified.label("agent_email_verified"),
+    tables.agent.c.name.label("agent_name"),
+    tables.agent.c.permissions.label("agent_permissions"),
+    tables.agent.c.disabled_at.label("agent_disabled_at"),
+)
+_FIND = select(
+    tables.agent.c.id.label("agent_id"),
+    tables.agent.c.model,
+    tables.agent.c.scopes,
+    tables.agent.c.second_factor,
+    *AGENT_COLUMNS,
+).where(tables.agent.c.id == bindparam("id"))
+
+
+def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, AgentLimits]:
+    """An agent that is known to exist, and what it may ask for."""
+    row = connection.execute(_FIND, {"id": agent_id}).one()
+    scopes = None if row.scopes is None else frozenset(row.scopes.split())
+    return AgentRecord.from_row(row), AgentLimits(row.model, scopes, row.second_factor)
+
+
+def claims_about(agent: AgentRecord, model: str, scope: Collection[str]) -> dict[str, Any]:
+    """The claims that every token and answer carries, under the scopes that were granted.
+
+    An address that nobody proved is left out: websites link accounts by it.
+    """
+    claims: dict[str, Any] = {
+        "agent_id": agent.id,
+        "model": model,
+        "model_name": model,
+        "permissions": list(agent.permissions),
+    }
+    if "email" in scope:
+        claims["email_verified"] = agent.email_verified
+        if agent.email_verified:
+            claims["email"] = agent.email
+    if "profile" in scope and agent.name:
+        claims["name"] = agent.name
+    return claims

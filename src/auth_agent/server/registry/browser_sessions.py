@@ -1,0 +1,19 @@
+"""The browsers of administrators and owners that are signed in."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, delete
+
+from auth_agent.server.storage.people_tables import browser_session
+
+ADMINISTRATOR, OWNER = "administrator", "owner"
+
+
+_END_ALL = delete(browser_session).where(
+    browser_session.c.kind == bindparam("of_kind"), browser_session.c.holder == bindparam("of")
+)
+
+
+def end_sessions(connection: Connection, kind: str, holder: str) -> int:
+    """Signs every browser of this administrator or owner out; says how many there were."""
+    return int(connection.execute(_END_ALL, {"of_kind": kind, "of": holder}).rowcount)

@@ -1,0 +1,1 @@
+"""Secrets, keys, and limits for whoever guesses."""

@@ -1,0 +1,124 @@
+"""Assertions: a JWT that proves the possession of a key (RFC 7521, RFC 7523).
+
+Stricter than the RFC: `aud` is the issuer and nothing else (an assertion for another address of
+ours is none), it lives a minute at most, and its `jti` is good once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from auth_agent.server.security.public_keys import Jwk, choose_key
+from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.tables import used_assertion
+
+JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+LIFETIME = 60  # seconds
+SKEW = 5  # seconds
+LONGEST = 8_192
+LONGEST_NAME = 255  # no client or agent has a longer id
+# The same for a wrong signature and for somebody unknown, who has no key.
+_NOT_SIGNED = "No registered key fits the assertion, or its form is wrong"
+_TYPES = (None, "JWT", "client-authentication+jwt")
+
+
+class BadAssertion(Exception):
+    """The assertion proves nothing; the message is plain ASCII, for people."""
+
+
+def claimed_subject(assertion: str) -> str | None:
+    """Who the assertion says it is from, unproven; None if it says nothing."""
+    try:
+        subject = _unverified(assertion)[1].get("sub")
+    except BadAssertion:
+        return None
+    is_name = isinstance(subject, str) and len(subject) <= LONGEST_NAME and subject.isprintable()
+    return subject if is_name else None
+
+
+def header_of(assertion: str) -> dict[str, Any]:
+    return _unverified(assertion)[0]
+
+
+class Assertions:
+    """Checks what is signed for this issuer, and remembers in the database what was used."""
+
+    def __init__(self, issuer: str, database: Database, clock: Callable[[], float]) -> None:
+        self._issuer = issuer
+        self._database = database
+        self._clock = clock
+
+    def check(self, assertion: str, keys: list[Jwk], subject: str) -> dict[str, Any]:
+        """The claims of a good assertion of this subject; it is used up by this call."""
+        claims = _signed_claims(assertion, keys)
+        _check_claims(claims, subject, self._issuer, self._clock())
+        self._use_once(subject, claims)
+        return claims
+
+    def _use_once(self, subject: str, claims: dict[str, Any]) -> None:
+        named = f"{subject}\0{claims['jti']}".encode("utf-8", "replace")
+        row = {"hash": hashlib.sha256(named).hexdigest(), "expires_at": int(claims["exp"]) + 1}
+        try:
+            with self._database.begin() as connection:
+                connection.execute(insert(used_assertion), row)
+        except IntegrityError:
+            raise BadAssertion("The assertion was used before") from None
+
+
+def _signed_claims(assertion: str, keys: list[Jwk]) -> dict[str, Any]:
+    header, _ = _unverified(assertion)
+    if "crit" in header or header.get("typ") not in _TYPES:
+        raise BadAssertion("The assertion's header is not acceptable")
+    chosen = choose_key(keys, header.get("kid"), header.get("alg"))
+    if chosen is None:
+        raise BadAssertion(_NOT_SIGNED)
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            assertion,
+            chosen[0],
+            algorithms=[chosen[1]],
+            # The clock is ours, and `aud` is compared more strictly below.
+            options={
+                "require": ["exp", "aud", "iss", "sub", "jti"],
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+                "verify_aud": False,
+            },
+        )
+    except (jwt.PyJWTError, ValueError):
+        raise BadAssertion(_NOT_SIGNED) from None
+    return claims
+
+
+def _unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    if len(assertion) > LONGEST:
+        raise BadAssertion("The assertion is too long")
+    try:
+        whole = jwt.decode_complete(assertion, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise BadAssertion("The assertion is not a JWT") from None
+    return whole["header"], whole["payload"]
+
+
+def _check_claims(claims: dict[str, Any], subject: str, issuer: str, now: float) -> None:
+    if claims["iss"] != subject or claims["sub"] != subject:
+        raise BadAssertion("iss and sub have to be the one who authenticates")
+    if claims["aud"] not in (issuer, [issuer]):
+        raise BadAssertion("aud has to be the issuer of this server and nothing else")
+    for name in ("exp", "iat", "nbf"):
+        value = claims.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadAssertion(f"{name} is not a number")
+    if not now < claims["exp"] <= now + LIFETIME + SKEW:
+        raise BadAssertion("The assertion has expired or lives longer than a minute")
+    if max(claims.get("iat", 0), claims.get("nbf", 0)) > now + SKEW:
+        raise BadAssertion("The assertion is from the future")
+    if not isinstance(claims["jti"], str) or not 1 <= len(claims["jti"]) <= 256:
+        raise BadAssertion("jti has to be a string of at most 256 characters")

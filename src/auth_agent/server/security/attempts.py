@@ -1,0 +1,68 @@
+"""How often people may try: counted in the database, so that all workers count together.
+
+An attempt is written down before it is judged and taken back when it was right: thousands at the
+same moment cannot all find the counter at zero.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from auth_agent.server.security.credentials import new_token
+from auth_agent.server.storage.people_tables import failed_attempt
+from auth_agent.server.web.call import Refusal
+
+_COUNT = select(func.count(), func.min(failed_attempt.c.at)).where(
+    failed_attempt.c.subject == bindparam("subject"), failed_attempt.c.at > bindparam("since")
+)
+_TURN = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("subject"))))
+_TAKE_BACK = delete(failed_attempt).where(failed_attempt.c.id.in_(bindparam("ids", expanding=True)))
+
+
+class Limit(NamedTuple):
+    """At most `most` attempts at `subject` within `window` seconds."""
+
+    subject: str
+    most: int
+    window: int
+
+
+class Attempt(NamedTuple):
+    """Attempts that were written down."""
+
+    ids: tuple[str, ...]
+
+    def take_back(self, connection: Connection) -> None:
+        connection.execute(_TAKE_BACK, {"ids": list(self.ids)})
+
+
+def attempt(connection: Connection, now: int, limits: Iterable[Limit]) -> Attempt:
+    """Writes an attempt down; Refusal 429 if there were too many."""
+    ids = []
+    for limit in limits:
+        subject = hashlib.sha256(limit.subject.encode()).hexdigest()
+        values = {"subject": subject, "since": now - limit.window}
+        _take_turns(connection, subject)
+        count, oldest = connection.execute(_COUNT, values).one()
+        if count >= limit.most:
+            raise too_many(oldest + limit.window - now)
+        ids.append(new_token("", 16))
+        connection.execute(insert(failed_attempt), {"id": ids[-1], "subject": subject, "at": now})
+    return Attempt(tuple(ids))
+
+
+def _take_turns(connection: Connection, subject: str) -> None:
+    """Who counts here waits until the one before has written; SQLite has one writer anyway."""
+    if isinstance(connection, Connection) and connection.dialect.name == "postgresql":
+        connection.execute(_TURN, {"subject": subject})
+
+
+def too_many(seconds: int) -> Refusal:
+    wait = max(1, seconds)
+    minutes = -(-wait // 60)
+    text = f"Too many attempts; try again in {minutes} minute{'s' * (minutes > 1)}"
+    return Refusal(429, "too_many_attempts", text, (("retry-after", str(wait)),))

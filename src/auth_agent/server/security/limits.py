@@ -1,0 +1,164 @@
+"""Rate limits: failures are counted, not successes, and always per pair of who and from where.
+
+What is good is looked at first: a secret that was verified a moment ago, a request that exists.
+So nobody is slowed by what somebody else does in his name. Counters live in this process, or in
+Redis for several workers; if Redis is away, this process counts alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from limits import RateLimitItemPerSecond
+from limits.errors import StorageError
+from limits.storage import Storage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
+
+from auth_agent.server.settings import ServerSettings
+from auth_agent.server.web.at_once import happened, or_wait
+from auth_agent.server.web.call import Headers, Refusal
+
+MOST_COUNTERS = 100_000
+MINUTE, HOUR = 60, 3_600
+# Counter by name: the setting that bounds it, and the window in seconds.
+WINDOWS = {
+    "agent_failures": MINUTE,  # per agent and address
+    "client_failures": MINUTE,  # per client and address
+    "unknown_requests": MINUTE,  # per address
+    "registrations": HOUR,  # per address
+    "refreshes": HOUR,  # per token family
+    "calls": HOUR,  # per access token
+    "refusal_records": MINUTE,  # all rows about refusals that one server writes to the audit
+}
+log = logging.getLogger("auth_agent.server")
+
+
+class Memory(Storage):
+    """Counters of this process, at most `size` of them: the one unused for longest goes."""
+
+    STORAGE_SCHEME = ["auth-agent-memory"]  # noqa: RUF012  (the library's way)
+
+    def __init__(self, clock: Callable[[], float], size: int = MOST_COUNTERS) -> None:
+        super().__init__()
+        self._clock = clock
+        self._size = size
+        self._counters: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return ValueError
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        with self._lock:
+            count, until = self._fresh(key) or (0, self._clock() + expiry)
+            self._counters[key] = (count + amount, until)
+            self._counters.move_to_end(key)
+            while len(self._counters) > self._size:
+                self._counters.popitem(last=False)
+            return count + amount
+
+    def get(self, key: str) -> int:
+        with self._lock:
+            return (self._fresh(key) or (0, 0.0))[0]
+
+    def get_expiry(self, key: str) -> float:
+        with self._lock:
+            return (self._fresh(key) or (0, self._clock()))[1]
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int:
+        with self._lock:
+            count = len(self._counters)
+            self._counters.clear()
+        return count
+
+    def clear(self, key: str) -> None:
+        with self._lock:
+            self._counters.pop(key, None)
+
+    def _fresh(self, key: str) -> tuple[int, float] | None:
+        found = self._counters.get(key)
+        return found if found is not None and found[1] > self._clock() else None
+
+
+class Limits:
+    """The counters of one server; the names are those of `WINDOWS`."""
+
+    def __init__(self, settings: ServerSettings, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._items = {
+            name: RateLimitItemPerSecond(getattr(settings, f"limit_{name}"), seconds, name)
+            for name, seconds in WINDOWS.items()
+        }
+        self._own = FixedWindowRateLimiter(Memory(clock))
+        self._shared = None
+        if redis := settings.redis.reveal():
+            storage = storage_from_string(
+                redis, wrap_exceptions=True, socket_timeout=1.0, socket_connect_timeout=1.0
+            )
+            self._shared = FixedWindowRateLimiter(storage)
+            self._clock = time.time  # Redis has its own clock
+
+    def is_spent(self, name: str, *who: str) -> bool:
+        """True once as many were counted as may be."""
+        return not self._ask("test", name, who)
+
+    def count(self, name: str, *who: str) -> bool:
+        """Counts one; False if that was one too many."""
+        return self._ask("hit", name, who)
+
+    def take(self, name: str, *who: str) -> Headers:
+        """Counts one and says in headers how many are left; Refusal 429 if none was."""
+        if not self.count(name, *who):
+            raise self.refusal(name, *who)
+        return self._headers(name, who)[1:]
+
+    def refuse_if_spent(self, name: str, *who: str) -> None:
+        if self.is_spent(name, *who):
+            raise self.refusal(name, *who)
+
+    def refusal(self, name: str, *who: str) -> Refusal:
+        text = "Too many requests of this kind; wait as long as Retry-After says"
+        return Refusal(429, "too_many_requests", text, self._headers(name, who))
+
+    def _headers(self, name: str, who: tuple[str, ...]) -> Headers:
+        item, key = self._items[name], _key(who)
+        try:
+            reset, remaining = self._limiter(name).get_window_stats(item, key)
+        except StorageError:
+            reset, remaining = self._own.get_window_stats(item, key)
+        wait = max(1, int(reset - self._clock()) + 1)
+        return (
+            ("retry-after", str(wait)),
+            ("x-ratelimit-limit", str(item.amount)),
+            ("x-ratelimit-remaining", str(max(0, remaining))),
+            ("x-ratelimit-reset", str(wait)),
+        )
+
+    def _limiter(self, name: str) -> FixedWindowRateLimiter:
+        return self._own if self._shared is None or name == "refusal_records" else self._shared
+
+    def _ask(self, verb: str, name: str, who: tuple[str, ...]) -> bool:
+        item, key, limiter = self._items[name], _key(who), self._limiter(name)
+        if limiter is not self._own:
+            or_wait()
+        if verb == "hit":
+            happened()
+        try:
+            return bool(getattr(limiter, verb)(item, key))
+        except StorageError:
+            log.warning("Redis does not answer; this process counts alone")
+            return bool(getattr(self._own, verb)(item, key))
+
+
+def _key(who: tuple[str, ...]) -> str:
+    """Short however long the names are that were claimed."""
+    return hashlib.sha256("\0".join(who).encode()).hexdigest()[:32]

@@ -1,0 +1,121 @@
+"""Public keys of clients and agents, as JSON Web Keys (RFC 7517)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from auth_agent.protocol.jose.private_key import thumbprint
+
+MOST_KEYS = 20
+MIN_RSA_BITS = 2_048
+# Algorithms by type of key, and by curve where that matters.
+_ALGORITHMS: dict[tuple[str, str | None], tuple[str, ...]] = {
+    ("RSA", None): ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-384"): ("ES384",),
+    ("EC", "P-521"): ("ES512",),
+    ("OKP", "Ed25519"): ("EdDSA",),
+}
+ASSERTION_ALGORITHMS = tuple(name for names in _ALGORITHMS.values() for name in names)
+_USABLE = "use a key of type RSA, EC (P-256, P-384, P-521) or Ed25519"
+_PUBLIC_PARTS = ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use")
+Jwk = dict[str, Any]
+
+
+def parse_keys(text: str) -> list[Jwk]:
+    """The public keys of a PEM file, a JWK or a JWKS; ValueError names what is wrong.
+
+    A private key is refused: whoever has it here has given it away already.
+    """
+    if "-----BEGIN" in text:
+        return [_from_pem(text)]
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("the key file is neither PEM nor JSON") from None
+    keys = data.get("keys", [data]) if isinstance(data, dict) else None
+    if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_KEYS:
+        raise ValueError(f"a key set holds 1 to {MOST_KEYS} keys")
+    return [_checked(key) for key in keys]
+
+
+def usable_keys(data: Any) -> list[Jwk]:
+    """The keys of somebody's JWKS that can be used here; the others are skipped."""
+    keys = data.get("keys") if isinstance(data, dict) else None
+    found = []
+    for key in keys[:MOST_KEYS] if isinstance(keys, list) else ():
+        try:
+            found.append(_checked(key))
+        except ValueError:
+            continue
+    return found
+
+
+def choose_key(keys: list[Jwk], kid: object, algorithm: object) -> tuple[Any, str] | None:
+    """The one key that fits a token's header, with its algorithm; None if there is not just one."""
+    fitting = [
+        key
+        for key in keys
+        if kid in (None, name_of(key))
+        and algorithm in algorithms_of(key)
+        and key.get("alg", algorithm) == algorithm
+    ]
+    if len(fitting) != 1 or not isinstance(algorithm, str):
+        return None
+    return jwt.PyJWK(fitting[0], algorithm).key, algorithm
+
+
+def name_of(key: Jwk) -> str:
+    """What a token calls the key: its own name, or its thumbprint (RFC 7638), which ours send."""
+    name = key.get("kid")
+    return name if isinstance(name, str) else thumbprint(key)
+
+
+def algorithms_of(key: Jwk) -> tuple[str, ...]:
+    return _ALGORITHMS.get((key["kty"], key.get("crv")), ())
+
+
+def _checked(key: Any) -> Jwk:
+    if not isinstance(key, dict) or not isinstance(key.get("kty"), str):
+        raise ValueError("an entry of the key set is not a JWK")  # noqa: TRY004
+    if "d" in key or "k" in key:
+        raise ValueError("this is a private or shared key; give the public key only")
+    curve = key.get("crv")
+    if not isinstance(curve, str | None) or not algorithms_of(key):
+        raise ValueError(_USABLE)
+    if key.get("use", "sig") != "sig":
+        raise ValueError("the key is not for signatures")
+    if any(not isinstance(key.get(name, ""), str) for name in _PUBLIC_PARTS):
+        raise ValueError("an entry of the key set is not a JWK")
+    public = {name: key[name] for name in _PUBLIC_PARTS if name in key}
+    try:
+        loaded = jwt.PyJWK(public, algorithms_of(key)[0]).key
+    except (jwt.PyJWTError, ValueError, TypeError):
+        raise ValueError("the key cannot be read") from None
+    if isinstance(loaded, rsa.RSAPublicKey) and loaded.key_size < MIN_RSA_BITS:
+        raise ValueError(f"the RSA key is shorter than {MIN_RSA_BITS} bits")
+    return public
+
+
+def _from_pem(text: str) -> Jwk:
+    if "PRIVATE KEY" in text:
+        raise ValueError("this is a private key; give the public key only")
+    try:
+        key = serialization.load_pem_public_key(text.encode())
+    except (ValueError, TypeError):
+        raise ValueError("the PEM file holds no public key") from None
+    if isinstance(key, rsa.RSAPublicKey):
+        algorithm = "RS256"
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        algorithm = {"secp384r1": "ES384", "secp521r1": "ES512"}.get(key.curve.name, "ES256")
+    elif isinstance(key, ed25519.Ed25519PublicKey):
+        algorithm = "EdDSA"
+    else:
+        raise ValueError(_USABLE)  # noqa: TRY004
+    jwk = jwt.get_algorithm_by_name(algorithm).to_jwk(key, as_dict=True)
+    return _checked({name: value for name, value in jwk.items() if name != "key_ops"})

@@ -1,0 +1,61 @@
+"""The secret of a server on a loopback address, kept beside its SQLite file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from auth_agent.errors import SettingsError
+from auth_agent.secret import Secret
+from auth_agent.server.settings import ServerSettings
+
+
+def server_secrets(settings: ServerSettings) -> tuple[Secret, ...]:
+    """The configured secrets, or the one kept beside the database, made when it is missing."""
+    if settings.secrets:
+        return settings.secrets
+    path = secret_path(settings.database)
+    if path is None:
+        # A database in memory ends with the process, so its secret may, too.
+        return (Secret(secrets.token_urlsafe(32)),)
+    try:
+        return (_kept(path),)
+    except OSError as error:
+        raise SettingsError(
+            [
+                f"the server's secret cannot be kept in {path} ({error.strerror}); make the folder "
+                "writable or set AUTH_AGENT_SERVER_SECRET"
+            ]
+        ) from None
+
+
+def secret_path(database: str) -> Path | None:
+    """Where the secret of an SQLite file lies; None for a database in memory."""
+    name = unquote(urlsplit(database).path)[1:]
+    return None if name in ("", ":memory:") else Path(name + ".secret")
+
+
+def _kept(path: Path) -> Secret:
+    if not path.exists():
+        _make(path)
+    value = path.read_text().strip()
+    if len(value) < 32:
+        raise SettingsError([f"{path} holds no usable secret; remove it and start again"])
+    return Secret(value)
+
+
+def _make(path: Path) -> None:
+    """Writes the whole file first and names it then, so that of two starting workers one wins."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            return
+    finally:
+        os.unlink(name)

@@ -1,0 +1,224 @@
+"""What an agent calls: it looks at a request, and proves itself to answer it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from auth_agent.server.context import Context, Handler
+from auth_agent.server.registry.agent import LONGEST_MODEL
+from auth_agent.server.security.credentials import digest
+from auth_agent.server.sign_in.proofs import KEY, PASSWORD, prove, read_proof, wrong_credentials
+from auth_agent.server.sign_in.second_factor import (
+    METHODS,
+    begin_second_step,
+    count_guess,
+    find_step,
+    is_right,
+    use_step,
+)
+from auth_agent.server.sign_in.sign_ins import approve, find_sign_in, find_with_claimant, status_of
+from auth_agent.server.storage.audit import record
+from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
+from auth_agent.server.web.parameters import json_body, need_text
+from auth_agent.server.web.urls import host_of, origin_of
+
+_NOT_FOUND = (404, "request_not_found", "The request is unknown or has expired")
+
+
+class Answering(NamedTuple):
+    """A proven agent, the model it claims to be, how it proved itself, and where it calls from."""
+
+    agent_id: str
+    model: str
+    how: str
+    address: str
+
+
+def authenticate(context: Context, call: Call) -> Answer:
+    """POST /api/agent/authenticate (wire contract 1.3): the agent answers a sign-in request."""
+    return _told(_authenticate, context, call)
+
+
+def verify_second_factor(context: Context, call: Call) -> Answer:
+    """POST /api/agent/verify-2fa (wire contract 1.3): the code that was mailed to the owner."""
+    return _told(_verify_second_factor, context, call)
+
+
+def _told(handler: Handler, context: Context, call: Call) -> Answer:
+    """Refusals in the words of the agent's endpoints."""
+    try:
+        return handler(context, call)
+    except Refusal as refusal:
+        body = {
+            "success": False,
+            "error": refusal.error,
+            "error_description": refusal.description,
+        }
+        return json_answer(body, refusal.status, (*NO_STORE, *refusal.headers))
+
+
+def describe_request(context: Context, call: Call) -> Answer:
+    """GET /api/auth-requests/{request_id}: what an agent is about to approve."""
+    with context.database.read() as connection:
+        row = find_sign_in(connection, call.path_params["request_id"])
+    status = "expired" if row is None else status_of(row, context.clock())
+    if row is None or status == "expired":
+        raise not_found(context, call)
+    until = row.expires_at if row.code_expires_at is None else row.code_expires_at
+    found = {
+        "request_id": row.id,
+        "client_id": row.client_id,
+        "client_name": row.client_name,
+        "redirect_host": host_of(row.redirect_uri),
+        "redirect_origin": origin_of(row.redirect_uri),
+        "scope": row.scope,
+        "expires_in": max(0, until - context.now()),
+        "status": status,
+    }
+    return json_answer(found)
+
+
+def _authenticate(context: Context, call: Call) -> Answer:
+    body = json_body(call.content_type, call.body)
+    request_id, agent_id = need_text(body, "request_id"), need_text(body, "agent_id")
+    proof = read_proof(body)
+    with context.database.read() as connection:
+        row = find_with_claimant(connection, request_id, agent_id)
+    if row is None or status_of(row, context.clock()) == "expired":
+        raise not_found(context, call)
+    if row.only_agent not in (None, agent_id):
+        raise Refusal(409, "another_agent", "Only the agent that asked may answer this request")
+    how = prove(context, call, proof, agent_id, row)
+    model = _model(body, row.agent_model)
+    if how != KEY:  # a signature names the website itself
+        _check_origin(body, row)
+    if _is_answered(row, agent_id):
+        return _approved()
+    if row.second_factor:
+        return begin_second_step(context, row, agent_id, model)
+    with context.database.begin() as connection:
+        _approve(context, connection, row, Answering(agent_id, model, how, call.address))
+    return _approved()
+
+
+def _verify_second_factor(context: Context, call: Call) -> Answer:
+    body = json_body(call.content_type, call.body)
+    request_id, code = need_text(body, "request_id"), need_text(body, "code")
+    with context.database.read() as connection:
+        step = find_step(connection, request_id)
+        row = find_with_claimant(connection, request_id, step.agent_id) if step else None
+    if step is None or row is None or status_of(row, context.clock()) == "expired":
+        raise not_found(context, call)
+    if row.disabled_at is not None:
+        raise wrong_credentials(context)
+    _model(body, step.model)
+    if _is_answered(row, step.agent_id) and is_right(context, step, code):
+        return _approved()
+    how = PASSWORD if row.secret_hash else KEY
+    by = Answering(step.agent_id, step.model, f"{how} {METHODS}", call.address)
+    with context.database.begin() as connection:
+        tried = count_guess(context, connection, step)
+        if is_right(context, step, code) and use_step(connection, step, context.now()):
+            tried.take_back(connection)
+            _approve(context, connection, row, by)
+            return _approved()
+        record(
+            connection,
+            at=context.now(),
+            kind="approval",
+            outcome="invalid_code",
+            agent_id=step.agent_id,
+            client_id=row.client_id,
+            request_id=row.id,
+            address=call.address,
+        )
+    raise Refusal(401, "invalid_code", "This is not the code that was mailed")
+
+
+def _approve(context: Context, connection: Connection, row: Any, by: Answering) -> None:
+    now = context.now()
+    done = approve(
+        connection,
+        row.id,
+        now,
+        by_agent=by.agent_id,
+        with_model=by.model,
+        with_scope=_granted_scope(row),
+        how=by.how,
+        with_code=digest(context.codes.code(row.id)),
+        code_until=now + context.settings.code_lifetime,
+    )
+    if done:
+        record(
+            connection,
+            at=now,
+            kind="approval",
+            outcome="approved",
+            agent_id=by.agent_id,
+            client_id=row.client_id,
+            request_id=row.id,
+            address=by.address,
+        )
+        return
+    # Somebody was quicker; who, decides the answer.
+    found = find_with_claimant(connection, row.id, by.agent_id)
+    if found is None or not _is_answered(found, by.agent_id):
+        raise Refusal(*_NOT_FOUND)
+
+
+def _is_answered(row: Any, agent_id: str) -> bool:
+    """True if this agent has answered before; refuses if anybody else has."""
+    if row.denied_at is not None:
+        raise Refusal(409, "request_denied", "The request was cancelled in the browser")
+    if row.approved_at is None:
+        return False
+    if row.agent_id != agent_id:
+        raise Refusal(409, "already_answered", "Another agent has answered this request")
+    return True
+
+
+def _granted_scope(row: Any) -> str:
+    """The website's scope, narrowed to what this agent may give; its identity it always gives."""
+    if row.agent_scopes is None:
+        return str(row.scope)
+    allowed = {*row.agent_scopes.split(), "openid"}
+    return " ".join(word for word in row.scope.split() if word in allowed)
+
+
+def _check_origin(body: dict[str, Any], row: Any) -> None:
+    """The agent says which website it means: an approval for another one is not given."""
+    expected = body.get("expected_origin")
+    if expected is None:
+        if row.require_origin:
+            raise Refusal(400, "invalid_request", "This agent has to send expected_origin")
+        return
+    if not isinstance(expected, str) or expected != origin_of(row.redirect_uri):
+        raise Refusal(409, "origin_mismatch", "The request belongs to another website")
+
+
+def not_found(context: Context, call: Call) -> Refusal:
+    """404, and 429 for whoever goes on guessing; requests that exist are answered all the same."""
+    if not context.limits.count("unknown_requests", call.party):
+        return context.limits.refusal("unknown_requests", call.party)
+    return Refusal(*_NOT_FOUND)
+
+
+def _model(body: dict[str, Any], registered: str) -> str:
+    value = body.get("model")
+    model = registered if value is None else value
+    if not isinstance(model, str) or not model.strip() or not model.isprintable():
+        raise Refusal(400, "invalid_request", "model has to be a non-empty string")
+    if len(model) > LONGEST_MODEL:
+        raise Refusal(400, "invalid_request", f"model is over {LONGEST_MODEL} characters long")
+    return model
+
+
+def _approved() -> Answer:
+    body = {
+        "success": True,
+        "status": "authenticated",
+        "message": "The agent is authenticated; the browser goes on by itself",
+    }
+    return json_answer(body)

@@ -1,0 +1,264 @@
+"""What the browser sees: the waiting page, what it polls, and the ways back to the website."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from typing import Any
+
+from authlib.oauth2.rfc6749.errors import OAuth2Error
+
+from auth_agent.server.context import Context
+from auth_agent.server.security.credentials import digest, new_token
+from auth_agent.server.sign_in.request import (
+    UnknownWebsite,
+    audience_of,
+    check_payload,
+    validated_client,
+)
+from auth_agent.server.sign_in.sign_ins import (
+    bind_browser,
+    deny,
+    find_sign_in,
+    open_sign_in,
+    status_of,
+)
+from auth_agent.server.storage.audit import record
+from auth_agent.server.web.call import (
+    NO_STORE,
+    Answer,
+    Call,
+    Headers,
+    Refusal,
+    json_answer,
+    redirect,
+)
+from auth_agent.server.web.pages.refusals import readable
+from auth_agent.server.web.parameters import from_body, from_query
+from auth_agent.server.web.urls import host_of, origin_of, with_parameters
+
+_BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+@readable
+def authorize(context: Context, call: Call) -> Answer:
+    """GET /authorize: stores a pending sign-in and shows the page that waits for the agent."""
+    try:
+        parameters = from_query(call.query)
+        context.documents.learn(parameters.get("client_id", ""), call.party)
+    except Refusal as refusal:
+        return _refused(context, refusal.description, refusal.status, refusal.headers)
+    try:
+        client, redirect_uri = validated_client(context.clients.find, parameters)
+    except UnknownWebsite as error:
+        return _refused(context, error.description)
+    try:
+        scope = check_payload(client, parameters, context.settings.issuer)
+    except OAuth2Error as error:
+        state = None if "state" in parameters.duplicates else parameters.get("state")
+        return _error_redirect(context, redirect_uri, error.error, error.description, state)
+    browser, cookie = _browser(context, call)
+    now, request_id = context.now(), new_token("req_", 18)
+    row = {
+        "id": request_id,
+        "client_id": client.id,
+        "redirect_uri": redirect_uri,
+        "scope": scope,
+        "audience": " ".join(audience_of(client, parameters, context.settings.issuer)),
+        "state": parameters.get("state"),
+        "nonce": parameters.get("nonce"),
+        "code_challenge": parameters["code_challenge"],
+        "browser_hash": digest(browser),
+        "created_at": now,
+        "expires_at": now + context.settings.request_lifetime,
+        "address": call.party,
+        "only_agent": client.agent_id,
+    }
+    with context.database.begin() as connection:
+        opened = open_sign_in(connection, row, context.settings.limit_pending)
+    if not opened:
+        return _too_many(context)
+    return _waiting_page(context, request_id, client.name, redirect_uri, cookie)
+
+
+def check_status(context: Context, call: Call) -> Answer:
+    """GET /api/check-status: the code goes to the browser that opened the request, to no other."""
+    request_id = from_query(call.query).refuse_duplicates().need("request_id")
+    with context.database.read() as connection:
+        row = find_sign_in(connection, request_id)
+    if row is None:
+        if not context.limits.count("unknown_requests", call.party):
+            raise context.limits.refusal("unknown_requests", call.party)
+        return _status_error("request_not_found", "No such request")
+    status = status_of(row, context.clock())
+    if status == "denied":
+        return _status_error("access_denied", "The request was cancelled")
+    if status == "expired":
+        return _status_error("request_expired", "The request has expired; start again")
+    if status != "authenticated":
+        return json_answer({"status": status})
+    anybody = row.upstream_compat or context.settings.upstream_compat
+    code = context.codes.find(row.id, row.code_hash)
+    if code is None or not (anybody or _is_bound(context, call, row)):
+        return json_answer({"status": "completed"})
+    found = {
+        "status": "authenticated",
+        "code": code,
+        "state": row.state,
+        "redirect_uri": row.redirect_uri,
+        "iss": context.settings.issuer,
+        "location": _success(context, row, code),
+    }
+    return json_answer(found)
+
+
+@readable
+def continue_sign_in(context: Context, call: Call) -> Answer:
+    """GET /authorize/continue: the way on for a browser without JavaScript."""
+    try:
+        row = _own_sign_in(context, call, from_query(call.query).get("request_id", ""))
+    except Refusal as refusal:
+        return _refused(context, refusal.description)
+    status = status_of(row, context.clock())
+    if status == "pending":
+        return _waiting_page(context, row.id, row.client_name, row.redirect_uri, ())
+    if status == "denied":
+        return _denied(context, row)
+    code = context.codes.find(row.id, row.code_hash) if status == "authenticated" else None
+    if code is None:
+        text = "This sign-in is over. Go back to the website to start again."
+        return context.pages.error("Nothing to wait for", text, 410)
+    return redirect(_success(context, row, code))
+
+
+@readable
+def open_challenge(context: Context, call: Call) -> Answer:
+    """GET /authorize/challenge: a request that an agent opened belongs to its first browser."""
+    request_id = from_query(call.query).get("request_id", "")
+    with context.database.read() as connection:
+        row = find_sign_in(connection, request_id)
+    if row is None or status_of(row, context.clock()) != "pending":
+        if row is None and not context.limits.count("unknown_requests", call.party):
+            raise context.limits.refusal("unknown_requests", call.party)
+        return _refused(context, "There is no such request, or it is over", 404)
+    browser, cookie = _browser(context, call)
+    with context.database.begin() as connection:
+        bound = bind_browser(connection, row.id, digest(browser), context.now())
+    if not bound and not _is_bound(context, call, row):
+        return _refused(context, "Another browser has opened this request before", 409)
+    return _waiting_page(context, row.id, row.client_name, row.redirect_uri, cookie)
+
+
+@readable
+def cancel(context: Context, call: Call) -> Answer:
+    """POST /authorize/cancel: the visitor denies; only in the browser that opened it."""
+    if call.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return _refused(context, "This form was sent from another website")
+    try:
+        parameters = from_body(call.content_type, call.body)
+        row = _own_sign_in(context, call, parameters.get("request_id", ""))
+    except Refusal as refusal:
+        return _refused(context, refusal.description, refusal.status)
+    with context.database.begin() as connection:
+        denied = deny(connection, row.id, context.now())
+        if denied:
+            record(
+                connection,
+                at=context.now(),
+                kind="approval",
+                outcome="denied",
+                client_id=row.client_id,
+                request_id=row.id,
+                address=call.address,
+            )
+    if denied or row.denied_at is not None:
+        return _denied(context, row)
+    return redirect(f"{context.settings.path}/authorize/continue?request_id={row.id}")
+
+
+def _waiting_page(
+    context: Context, request_id: str, website: str, redirect_uri: str, cookie: Headers
+) -> Answer:
+    origin = origin_of(redirect_uri)
+    # A policy has no way to write an IPv6 address; its scheme is the next narrower thing.
+    target = origin if "[" not in origin else origin.partition("//")[0]
+    page = context.pages.page(
+        "waiting.html",
+        form_targets=f" {target}",
+        request_id=request_id,
+        timestamp=int(context.clock() * 1000),
+        website=website,
+        host=host_of(redirect_uri),
+    )
+    return _with(page, cookie)
+
+
+def _browser(context: Context, call: Call) -> tuple[str, Headers]:
+    """The browser's mark, and the header that sets it if it had none."""
+    name, secure = _cookie_name(context), "; Secure" if context.settings.is_https else ""
+    known = call.cookie(name)
+    if known is not None and _BROWSER.fullmatch(known):
+        return known, ()
+    fresh = new_token("")
+    return fresh, (("set-cookie", f"{name}={fresh}; Path=/; HttpOnly; SameSite=Lax{secure}"),)
+
+
+def _cookie_name(context: Context) -> str:
+    return "__Host-auth_agent" if context.settings.is_https else "auth_agent"
+
+
+def _is_bound(context: Context, call: Call, row: Any) -> bool:
+    mark = call.cookie(_cookie_name(context)) or ""
+    return row.browser_hash is not None and hmac.compare_digest(digest(mark), row.browser_hash)
+
+
+def _own_sign_in(context: Context, call: Call, request_id: str) -> Any:
+    with context.database.read() as connection:
+        row = find_sign_in(connection, request_id)
+    if row is None or not _is_bound(context, call, row):
+        raise Refusal(404, "invalid_request", "This browser has not started such a sign-in")
+    return row
+
+
+def _success(context: Context, row: Any, code: str) -> str:
+    state = [] if row.state is None else [("state", row.state)]
+    parameters = [("code", code), *state, ("iss", context.settings.issuer)]
+    return with_parameters(row.redirect_uri, parameters)
+
+
+def _denied(context: Context, row: Any) -> Answer:
+    text = "The sign-in was cancelled in the browser"
+    return _error_redirect(context, row.redirect_uri, "access_denied", text, row.state)
+
+
+def _error_redirect(
+    context: Context, redirect_uri: str, error: str, description: str, state: str | None
+) -> Answer:
+    """An error that the website is told (RFC 6749 section 4.1.2.1, RFC 9207 section 2)."""
+    parameters = [("error", error), ("error_description", description)]
+    if state is not None:
+        parameters.append(("state", state))
+    parameters.append(("iss", context.settings.issuer))
+    return redirect(with_parameters(redirect_uri, parameters))
+
+
+def _refused(
+    context: Context, description: str, status: int = 400, headers: Headers = ()
+) -> Answer:
+    text = f"{description}. Go back to the website and start again, or tell its owner."
+    return _with(context.pages.error("This sign-in cannot go on", text, status), headers)
+
+
+def _too_many(context: Context) -> Answer:
+    text = "Too many sign-ins are waiting for an agent at your address. Try again in some minutes."
+    wait = (("retry-after", str(context.settings.request_lifetime)),)
+    return _with(context.pages.error("Please wait", text, 429), wait)
+
+
+def _with(answer: Answer, headers: Headers) -> Answer:
+    return Answer(answer.status, answer.body, answer.headers + headers, answer.content_type)
+
+
+def _status_error(error: str, description: str) -> Answer:
+    body = {"status": "error", "error": error, "error_description": description}
+    return json_answer(body, 200, NO_STORE)

@@ -1,0 +1,216 @@
+"""Sign-ins: from the browser's request to the redemption of its code.
+
+    pending ── approve ──> authenticated ── redeem ──> completed
+       └────── deny ──> denied
+
+Each arrow is one conditional UPDATE, so that it is taken once however many workers race. Past
+`expires_at` (or `code_expires_at`, once approved) no arrow is left.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+
+from auth_agent.server.registry.agent import AGENT_COLUMNS, AgentRecord
+from auth_agent.server.storage.tables import agent, client, sign_in
+from auth_agent.server.storage.writes import Write
+
+OPENED = (
+    *("id", "client_id", "redirect_uri", "scope", "audience", "state", "nonce", "code_challenge"),
+    *("browser_hash", "created_at", "expires_at", "address", "only_agent"),
+)
+# One statement opens it, unless too many from the same address are waiting.
+_OPENED = [column for column in sign_in.c if column.name in OPENED]
+_OPEN = Write(
+    insert(sign_in).from_select(
+        [column.name for column in _OPENED],
+        select(*(bindparam(f"in_{column.name}", type_=column.type) for column in _OPENED)).where(
+            select(func.count())
+            .where(
+                sign_in.c.address == bindparam("in_address"),
+                sign_in.c.approved_at.is_(None),
+                sign_in.c.denied_at.is_(None),
+                sign_in.c.expires_at > bindparam("in_created_at"),
+            )
+            .scalar_subquery()
+            < bindparam("most")
+        ),
+    )
+)
+_WITH_CLIENT = (
+    select(
+        sign_in,
+        client.c.name.label("client_name"),
+        client.c.upstream_compat.label("upstream_compat"),
+    )
+    .join(client, and_(client.c.id == sign_in.c.client_id, client.c.removed_at.is_(None)))
+    .where(sign_in.c.id == bindparam("id"))
+)
+# The agent that answers is joined by the name it gives, so that one statement reads both.
+_WITH_CLAIMANT = (
+    select(
+        sign_in,
+        agent.c.secret_hash,
+        agent.c.disabled_at,
+        agent.c.model.label("agent_model"),
+        agent.c.scopes.label("agent_scopes"),
+        agent.c.require_origin,
+        agent.c.second_factor,
+        agent.c.id.label("claimant"),
+        agent.c.email.label("agent_email"),
+        agent.c.jwks.label("agent_jwks"),
+    )
+    .join(client, and_(client.c.id == sign_in.c.client_id, client.c.removed_at.is_(None)))
+    .outerjoin(agent, agent.c.id == bindparam("claimant"))
+    .where(sign_in.c.id == bindparam("id"))
+)
+_BY_CODE = (
+    select(
+        sign_in.c.id,
+        sign_in.c.client_id,
+        sign_in.c.agent_id,
+        sign_in.c.redirect_uri,
+        sign_in.c.scope,
+        sign_in.c.audience,
+        sign_in.c.nonce,
+        sign_in.c.code_challenge,
+        sign_in.c.code_expires_at,
+        sign_in.c.approved_at,
+        sign_in.c.redeemed_at,
+        sign_in.c.family_id,
+        sign_in.c.model,
+        sign_in.c.amr,
+        *AGENT_COLUMNS,
+    )
+    .join(agent, agent.c.id == sign_in.c.agent_id)
+    .where(sign_in.c.code_hash == bindparam("code_hash"))
+)
+_PENDING = and_(
+    sign_in.c.id == bindparam("sign_in_id"),
+    sign_in.c.approved_at.is_(None),
+    sign_in.c.denied_at.is_(None),
+    sign_in.c.expires_at > bindparam("now"),
+)
+_APPROVE = Write(
+    update(sign_in)
+    .where(_PENDING)
+    .values(
+        agent_id=bindparam("by_agent"),
+        model=bindparam("with_model"),
+        scope=bindparam("with_scope"),
+        amr=bindparam("how"),
+        approved_at=bindparam("now"),
+        code_hash=bindparam("with_code"),
+        code_expires_at=bindparam("code_until"),
+    )
+)
+_BIND = Write(
+    update(sign_in)
+    .where(_PENDING, sign_in.c.browser_hash.is_(None))
+    .values(browser_hash=bindparam("browser"))
+)
+_DENY = Write(update(sign_in).where(_PENDING).values(denied_at=bindparam("now")))
+_REDEEM = Write(
+    update(sign_in)
+    .where(
+        sign_in.c.id == bindparam("sign_in_id"),
+        sign_in.c.redeemed_at.is_(None),
+        sign_in.c.code_expires_at > bindparam("now"),
+        sign_in.c.agent_id.in_(select(agent.c.id).where(agent.c.disabled_at.is_(None))),
+    )
+    .values(redeemed_at=bindparam("now"), family_id=bindparam("family"))
+)
+_REDEEMED_AS = select(sign_in.c.redeemed_at, sign_in.c.family_id).where(
+    sign_in.c.id == bindparam("id")
+)
+
+
+def open_sign_in(connection: Connection, row: dict[str, Any], most: int) -> bool:
+    """False if so many that were opened from the same address are still waiting."""
+    values: dict[str, Any] = {f"in_{name}": row[name] for name in OPENED}
+    return _OPEN.run(connection, {**values, "most": most}) == 1
+
+
+def find_sign_in(connection: Connection, request_id: str) -> Any:
+    """The sign-in with its website's name, or None."""
+    return connection.execute(_WITH_CLIENT, {"id": request_id}).one_or_none()
+
+
+def find_with_claimant(connection: Connection, request_id: str, agent_id: str) -> Any:
+    """The sign-in beside the agent with the claimed id, whose columns are null if there is none."""
+    values = {"id": request_id, "claimant": agent_id}
+    return connection.execute(_WITH_CLAIMANT, values).one_or_none()
+
+
+def status_of(row: Any, now: float) -> str:
+    """pending, authenticated, completed, denied or expired."""
+    if row.denied_at is not None:
+        return "denied"
+    if row.redeemed_at is not None:
+        return "completed"
+    if row.approved_at is not None:
+        return "authenticated" if row.code_expires_at > now else "expired"
+    return "pending" if row.expires_at > now else "expired"
+
+
+def approve(connection: Connection, request_id: str, now: int, **values: Any) -> bool:
+    """False if the sign-in is no longer pending; values as in `_APPROVE`."""
+    values |= {"sign_in_id": request_id, "now": now}
+    return _APPROVE.run(connection, values) == 1
+
+
+def bind_browser(connection: Connection, request_id: str, browser_hash: str, now: int) -> bool:
+    """False if the sign-in belongs to a browser already or is no longer pending."""
+    values = {"sign_in_id": request_id, "browser": browser_hash, "now": now}
+    return _BIND.run(connection, values) == 1
+
+
+def deny(connection: Connection, request_id: str, now: int) -> bool:
+    """False if the sign-in is no longer pending."""
+    return _DENY.run(connection, {"sign_in_id": request_id, "now": now}) == 1
+
+
+def redeem(connection: Connection, request_id: str, now: int, family_id: str) -> bool:
+    """False if the code was redeemed before, has expired, or its agent was disabled."""
+    values = {"sign_in_id": request_id, "now": now, "family": family_id}
+    return _REDEEM.run(connection, values) == 1
+
+
+def family_of_redeemed(connection: Connection, request_id: str) -> str | None:
+    """The family that a redeemed code has started; None if it is not redeemed."""
+    row = connection.execute(_REDEEMED_AS, {"id": request_id}).one_or_none()
+    return None if row is None or row.redeemed_at is None else str(row.family_id)
+
+
+class AuthorizationCode:
+    """A code as Authlib's grant wants to see it."""
+
+    def __init__(self, row: Any) -> None:
+        self.request_id: str = row.id
+        self.client_id: str = row.client_id
+        self.redirect_uri: str = row.redirect_uri
+        self.scope: str = row.scope
+        self.audience: tuple[str, ...] = tuple(row.audience.split())
+        self.nonce: str | None = row.nonce
+        self.code_challenge: str = row.code_challenge
+        self.code_challenge_method = "S256"
+        self.expires_at: int = row.code_expires_at
+        self.auth_time: int = row.approved_at
+        self.is_redeemed: bool = row.redeemed_at is not None
+        self.model: str = row.model
+        self.amr: tuple[str, ...] = tuple(row.amr.split())
+        self.agent = AgentRecord.from_row(row)
+
+    def get_redirect_uri(self) -> str:
+        return self.redirect_uri
+
+    def get_scope(self) -> str:
+        return self.scope
+
+
+def find_by_code(connection: Connection, code_hash: str) -> AuthorizationCode | None:
+    """The approved sign-in that this code belongs to, redeemed or not."""
+    row = connection.execute(_BY_CODE, {"code_hash": code_hash}).one_or_none()
+    return None if row is None else AuthorizationCode(row)

@@ -1,0 +1,82 @@
+"""What happened, append only: one row in the same transaction as the thing itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from sqlalchemy import Connection, insert
+
+from auth_agent.server.storage import tables
+from auth_agent.server.storage.writes import Write
+from auth_agent.server.web.counters import count_event
+from auth_agent.server.web.logs import FACTS
+
+_INSERT = Write(
+    insert(tables.audit), [column.name for column in tables.audit.c if not column.primary_key]
+)
+_events = logging.getLogger("auth_agent.server.audit")
+REFUSALS = ("refused", "invalid_credentials")
+
+
+class Actor(NamedTuple):
+    """Who acts, and from where."""
+
+    name: str | None = None
+    address: str | None = None
+
+
+_NOBODY = Actor()
+_ACTOR: ContextVar[Actor] = ContextVar("actor", default=_NOBODY)
+
+
+@contextmanager
+def acting(name: str, address: str | None = None) -> Iterator[None]:
+    """What is recorded inside was done by this administrator or owner."""
+    token = _ACTOR.set(Actor(name, address))
+    try:
+        yield
+    finally:
+        _ACTOR.reset(token)
+
+
+def record(
+    connection: Connection,
+    *,
+    at: int,
+    kind: str,
+    outcome: str,
+    agent_id: str | None = None,
+    client_id: str | None = None,
+    request_id: str | None = None,
+    address: str | None = None,
+) -> None:
+    """Writes one line; never a secret, a code or a token."""
+    actor = _ACTOR.get()
+    count_event(kind, outcome)
+    if _events.isEnabledFor(logging.INFO):
+        facts = {"kind": kind, "outcome": outcome, "agent_id": agent_id, "client_id": client_id}
+        facts |= {"request_id": request_id, "actor": actor.name}
+        told = {name: value for name, value in facts.items() if value is not None}
+        _events.info("%s: %s", kind, outcome, extra={FACTS: told})
+    _INSERT.run(
+        connection,
+        {
+            "at": at,
+            "kind": kind,
+            "outcome": outcome,
+            "agent_id": _short(agent_id),
+            "client_id": _short(client_id, 255),
+            "request_id": _short(request_id),
+            "address": _short(address or actor.address),
+            "actor": _short(actor.name, 254),
+        },
+    )
+
+
+def _short(text: str | None, longest: int = 64) -> str | None:
+    """Names that were only claimed come from outside and may be of any length."""
+    return text if text is None else text[:longest]

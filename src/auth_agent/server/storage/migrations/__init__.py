@@ -1,0 +1,1 @@
+"""Alembic's scripts; run by `auth_agent.server.storage.schema`."""

@@ -1,0 +1,16 @@
+"""Alembic's entrance: it runs on the connection and in the transaction that it is handed."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from auth_agent.server.storage.people_tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    compare_type=True,
+    # SQLite changes tables by copying them.
+    render_as_batch=True,
+)
+context.run_migrations()

@@ -1,0 +1,96 @@
+"""The tables of administrators, owners and their browsers; times as in `tables`."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table
+
+from auth_agent.server.storage.tables import metadata
+
+__all__ = [
+    "administrator",
+    "browser_session",
+    "failed_attempt",
+    "mailed_proof",
+    "metadata",
+    "second_step",
+    "setup_link",
+]
+
+# People who may use the console; a program shows an `admin_token` instead.
+administrator = Table(
+    "administrator",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("password_hash", String(100)),  # none until its link was used
+    Column("created_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+)
+
+# Links that let somebody choose a password, once; without an administrator for the very first.
+setup_link = Table(
+    "setup_link",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("administrator_id", String(64), ForeignKey("administrator.id")),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+
+# Browsers that are signed in; `holder` is an administrator's id or an owner's address.
+browser_session = Table(
+    "browser_session",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("holder", String(254), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index(None, "expires_at"),
+)
+
+# A code and a link that were mailed to an owner. Without an address it is one for nobody: it
+# answers like the others and can never be right.
+mailed_proof = Table(
+    "mailed_proof",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("email", String(254)),
+    Column("code_hash", String(64), nullable=False),
+    Column("link_hash", String(64), nullable=False, unique=True),
+    Column("browser_hash", String(64), nullable=False),
+    Column("guesses", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Index(None, "expires_at"),
+)
+
+# The second step of one sign-in: what was mailed, and how often it was guessed.
+second_step = Table(
+    "second_step",
+    metadata,
+    Column("request_id", String(64), primary_key=True),
+    Column("agent_id", String(64), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("code_hash", String(64), nullable=False),
+    Column("guesses", Integer, nullable=False),
+    Column("mails", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Index(None, "expires_at"),
+)
+
+# What went wrong lately, to be counted: `subject` is a digest of who tried what.
+failed_attempt = Table(
+    "failed_attempt",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("subject", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index(None, "subject"),
+    Index(None, "at"),
+)

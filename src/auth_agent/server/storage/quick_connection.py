@@ -1,0 +1,124 @@
+"""The connection on which the event loop's thread does short things at once, and never waits."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, cast
+
+from sqlalchemy import Connection
+
+from auth_agent.server.web.at_once import WouldWait, happened, is_trying, try_at_once
+
+_PATIENT, _IMPATIENT = "PRAGMA busy_timeout = 10000", "PRAGMA busy_timeout = 0"
+_CACHE = "PRAGMA cache_size = -32000"  # KiB; every sign-in comes through here
+
+
+class QuickConnection(AbstractContextManager[None]):
+    """One SQLite connection in autocommit mode; one thread at a time, and that one never waits.
+
+    As a context manager it belongs to the thread inside; WouldWait if there is another one.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        raw: Any = connection.connection.driver_connection
+        self._raw = raw
+        self._raw.execute(_IMPATIENT)
+        self._raw.execute(_CACHE)
+        self.dialect = connection.dialect
+        self.execute = connection.execute
+        self.exec_driver_sql = connection.exec_driver_sql
+        self.reading = nullcontext(cast(Connection, self))
+        self._holder: int | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise WouldWait
+        self._holder = threading.get_ident()
+        try_at_once()
+
+    def __exit__(self, *_error: object) -> None:
+        happened()  # there is nothing left to give up
+        self._holder = None
+        self._lock.release()
+
+    def close(self) -> None:
+        """Ends the connection itself: in a pool that was replaced it would live on."""
+        self.connection.detach()
+        self.connection.close()
+
+    @contextmanager
+    def begin_nested(self) -> Iterator[None]:
+        """A part of the transaction that may fail alone."""
+        self._raw.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self._raw.execute("ROLLBACK TO part")
+            raise
+        finally:
+            self._raw.execute("RELEASE part")
+
+    def version(self) -> int:
+        """Changes whenever any other connection, of whatever process, has written something."""
+        return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
+
+    def is_mine(self) -> bool:
+        return self._holder == threading.get_ident()
+
+    def transaction(self, turn: Any) -> AbstractContextManager[Connection]:
+        """WouldWait if somebody else is writing, unless it is too late to give up."""
+        return _Transaction(self, turn)
+
+    def begin(self) -> None:
+        if not is_trying():
+            self._raw.execute(_PATIENT)
+            try:
+                self._raw.execute("BEGIN IMMEDIATE")
+            finally:
+                self._raw.execute(_IMPATIENT)
+            return
+        try:
+            self._raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            raise WouldWait from None
+
+    def commit(self) -> None:
+        try:
+            self._raw.execute("COMMIT")
+        except BaseException:
+            self.rollback()
+            raise
+
+    def rollback(self) -> None:
+        if self._raw.in_transaction:  # some errors end it by themselves
+            self._raw.execute("ROLLBACK")
+
+
+class _Transaction(AbstractContextManager[Connection]):
+    def __init__(self, quick: QuickConnection, turn: Any) -> None:
+        self._quick, self._turn = quick, turn
+
+    def __enter__(self) -> Connection:
+        if not self._turn.acquire(blocking=not is_trying()):
+            raise WouldWait
+        try:
+            self._quick.begin()
+        except BaseException:
+            self._turn.release()
+            raise
+        return cast(Connection, self._quick)
+
+    def __exit__(self, kind: object, *_error: object) -> None:
+        try:
+            if kind is not None:
+                self._quick.rollback()
+                return
+            self._quick.commit()
+            happened()
+        finally:
+            self._turn.release()

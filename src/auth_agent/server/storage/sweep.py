@@ -1,0 +1,114 @@
+"""Forgets what nobody can use any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from sqlalchemy import Delete, and_, bindparam, delete, or_, select
+
+from auth_agent.server.settings import ServerSettings
+from auth_agent.server.storage.audit import REFUSALS
+from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.events import forget_old_events
+from auth_agent.server.storage.people_tables import (
+    browser_session,
+    failed_attempt,
+    mailed_proof,
+    second_step,
+    setup_link,
+)
+from auth_agent.server.storage.tables import (
+    audit,
+    event,
+    logout_delivery,
+    sign_in,
+    signing_key,
+    spent_refresh_token,
+    token_family,
+    used_assertion,
+    verification,
+)
+
+EVERY = 60.0  # seconds
+# A redeemed code is kept for a day, so that seeing it again still ends what came from it.
+KEPT = 86_400
+
+_SIGN_INS = delete(sign_in).where(
+    or_(
+        sign_in.c.expires_at < bindparam("day_ago"),
+        and_(sign_in.c.approved_at.is_(None), sign_in.c.expires_at < bindparam("hour_ago")),
+    )
+)
+_DEAD = or_(
+    token_family.c.refresh_expires_at < bindparam("hour_ago"),
+    and_(token_family.c.revoked_at.is_not(None), token_family.c.revoked_at < bindparam("day_ago")),
+)
+_ENDED = and_(_DEAD, token_family.c.access_expires_at < bindparam("hour_ago"))
+_SPENT = delete(spent_refresh_token).where(
+    spent_refresh_token.c.family_id.in_(select(token_family.c.id).where(_ENDED))
+)
+_FAMILIES = delete(token_family).where(_ENDED)
+_KEYS = delete(signing_key).where(signing_key.c.published_until < bindparam("day_ago"))
+_ASSERTIONS = delete(used_assertion).where(used_assertion.c.expires_at < bindparam("now"))
+_VERIFICATIONS = delete(verification).where(verification.c.expires_at < bindparam("day_ago"))
+_LOGOUTS = delete(logout_delivery).where(
+    logout_delivery.c.next_at.is_(None), logout_delivery.c.created_at < bindparam("day_ago")
+)
+_EVENTS = delete(event).where(event.c.at < bindparam("events_before"))
+_REFUSALS = delete(audit).where(
+    audit.c.at < bindparam("refusals_before"), audit.c.outcome.in_(REFUSALS)
+)
+_AUDIT = delete(audit).where(audit.c.at < bindparam("audit_before"))
+_PEOPLE = (
+    delete(browser_session).where(browser_session.c.expires_at < bindparam("now")),
+    delete(mailed_proof).where(mailed_proof.c.expires_at < bindparam("hour_ago")),
+    delete(failed_attempt).where(failed_attempt.c.at < bindparam("hour_ago")),
+    # Guesses count for as long as the request can live.
+    delete(second_step).where(second_step.c.expires_at < bindparam("day_ago")),
+    delete(setup_link).where(setup_link.c.expires_at < bindparam("day_ago")),
+)
+_STATEMENTS = (
+    *(_SIGN_INS, _SPENT, _FAMILIES, _KEYS, _ASSERTIONS, _VERIFICATIONS, _LOGOUTS, _EVENTS),
+    *(_REFUSALS, _AUDIT),
+    *_PEOPLE,
+)
+
+
+class Sweeper:
+    """Sweeps at most once a minute, however often it is asked."""
+
+    def __init__(self, database: Database, turn: threading.Lock, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._database = database
+        self._turn = turn
+        self._next = 0.0
+
+    def sweep_if_due(self, now: int) -> None:
+        if time.monotonic() < self._next or not self._turn.acquire(blocking=False):
+            return
+        try:
+            self.sweep(now)
+        finally:
+            self._turn.release()
+
+    def sweep(self, now: int) -> int:
+        """Deletes expired rows; says how many."""
+        self._next = time.monotonic() + EVERY
+        kept = self._settings
+        values = {
+            "now": now,
+            "hour_ago": now - 3_600,
+            "day_ago": now - KEPT,
+            "refusals_before": now - kept.refusal_retention,
+            "audit_before": now - kept.audit_retention,
+            "events_before": now - kept.event_retention,
+        }
+        # One transaction each: nobody else should have to wait for all of them.
+        swept = sum(self._delete(statement, values) for statement in _STATEMENTS)
+        with self._database.begin() as connection:
+            return swept + forget_old_events(connection, kept.max_events)
+
+    def _delete(self, statement: Delete, values: dict[str, int]) -> int:
+        with self._database.begin() as connection:
+            return int(connection.execute(statement, values).rowcount)

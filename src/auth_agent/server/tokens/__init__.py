@@ -1,0 +1,1 @@
+"""Tokens and the families that they live and die with."""

@@ -1,0 +1,114 @@
+"""What ends tokens: an agent is disabled, a website removed, a sign-in ended."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, literal, select, update
+
+from auth_agent.server.storage import tables
+from auth_agent.server.storage.audit import record
+from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.tables import client, logout_delivery, token_family
+from auth_agent.server.tokens import families
+
+
+def end_grant(database: Database, family_id: str, now: int, *, of: str | None = None) -> bool:
+    """Ends one sign-in (of this agent) and tells the website; False if it was over."""
+    statement = select(token_family.c.agent_id, token_family.c.client_id).where(
+        token_family.c.id == family_id
+    )
+    if of is not None:
+        statement = statement.where(token_family.c.agent_id == of)
+    with database.begin() as connection:
+        row = connection.execute(statement).one_or_none()
+        if row is None or not end_family(connection, family_id, now):
+            return False
+        record(
+            connection,
+            at=now,
+            kind="revocation",
+            outcome="ended",
+            agent_id=row.agent_id,
+            client_id=row.client_id,
+        )
+    return True
+
+
+def end_all_grants(database: Database, agent_id: str, now: int) -> int:
+    """Ends every sign-in of an agent and tells the websites; says how many there were."""
+    with database.begin() as connection:
+        ended = end_agent_sessions(connection, agent_id, now)
+        if ended:
+            record(connection, at=now, kind="revocation", outcome="all ended", agent_id=agent_id)
+    return ended
+
+
+_COLUMNS = ["client_id", "uri", "agent_id", "family_id", "created_at", "attempts", "next_at"]
+
+
+_LIVE = (
+    select(token_family.c.client_id, client.c.backchannel_logout_uri, token_family.c.agent_id)
+    .join(client, client.c.id == token_family.c.client_id)
+    .where(client.c.backchannel_logout_uri.is_not(None), token_family.c.revoked_at.is_(None))
+)
+
+
+_WHEN: tuple[Any, ...] = (bindparam("now"), literal(0), bindparam("now"))
+
+
+# One message per website speaks of all the sessions of the agent there.
+_QUEUE_AGENT = insert(logout_delivery).from_select(
+    _COLUMNS,
+    _LIVE.add_columns(literal(""), *_WHEN)
+    .where(token_family.c.agent_id == bindparam("agent"))
+    .distinct(),
+)
+
+
+_QUEUE_FAMILY = insert(logout_delivery).from_select(
+    _COLUMNS,
+    _LIVE.add_columns(token_family.c.id, *_WHEN).where(token_family.c.id == bindparam("family")),
+)
+
+
+def end_agent_sessions(connection: Connection, agent_id: str, now: int | None = None) -> int:
+    """Revokes all tokens of an agent and tells the websites; says how many families ended."""
+    now = int(time.time()) if now is None else now
+    connection.execute(_QUEUE_AGENT, {"agent": agent_id, "now": now})
+    return families.revoke_all(connection, agent_id, now)
+
+
+def end_family(connection: Connection, family_id: str, now: int | None = None) -> bool:
+    """Revokes one family and tells its website; False if there was nothing left to revoke."""
+    now = int(time.time()) if now is None else now
+    connection.execute(_QUEUE_FAMILY, {"family": family_id, "now": now})
+    return families.revoke(connection, family_id, now)
+
+
+def remove_client(database: Database, client_id: str) -> bool:
+    """Ends a website and all its tokens; its id is never used again. False if there is none."""
+    table, now = tables.client, int(time.time())
+    statement = update(table).where(
+        table.c.id == client_id, table.c.removed_at.is_(None), table.c.agent_id.is_(None)
+    )
+    with database.begin() as connection:
+        if connection.execute(statement.values(removed_at=now)).rowcount != 1:
+            return False
+        families.revoke_all(connection, client_id, now)
+        record(connection, at=now, kind="client", outcome="removed", client_id=client_id)
+    return True
+
+
+def disable_agent(database: Database, agent_id: str) -> bool:
+    """Ends an agent and all its tokens. False if there is none or it is disabled already."""
+    table, now = tables.agent, int(time.time())
+    statement = update(table).where(table.c.id == agent_id, table.c.disabled_at.is_(None))
+    with database.begin() as connection:
+        values = {"disabled_at": now, "updated_at": now}
+        if connection.execute(statement.values(values)).rowcount != 1:
+            return False
+        end_agent_sessions(connection, agent_id, now)
+        record(connection, at=now, kind="agent", outcome="disabled", agent_id=agent_id)
+    return True

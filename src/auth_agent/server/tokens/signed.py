@@ -1,0 +1,110 @@
+"""Access tokens (RFC 9068) and ID tokens (OpenID Connect Core section 2)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from typing import Any
+
+import jwt
+from msgspec import Struct
+
+from auth_agent.secret import Secret
+from auth_agent.server.registry.agent import AgentRecord, claims_about
+from auth_agent.server.security.keyring import SigningKey, Snapshot
+
+LONGEST_TOKEN = 16_384
+
+
+class Issue(Struct, frozen=True):
+    """What one answer of the token endpoint is made from; times in seconds."""
+
+    key: SigningKey
+    refresh_token: Secret
+    issuer: str
+    client_id: str
+    family_id: str
+    agent: AgentRecord
+    model: str
+    audience: tuple[str, ...]
+    auth_time: int
+    amr: tuple[str, ...]
+    now: int
+    access_lifetime: int
+    id_token_lifetime: int
+    nonce: str | None = None
+
+
+def sign_access_token(key: SigningKey, issue: Issue, scope: str) -> str:
+    """A JWT of type `at+jwt`; `sid` names the family, through which it can be revoked."""
+    claims = {
+        "iss": issue.issuer,
+        "sub": issue.agent.id,
+        "aud": issue.audience[0] if len(issue.audience) == 1 else list(issue.audience),
+        "client_id": issue.client_id,
+        "iat": issue.now,
+        "exp": issue.now + issue.access_lifetime,
+        "jti": secrets.token_urlsafe(16),
+        "sid": issue.family_id,
+        "auth_time": issue.auth_time,
+        "scope": scope,
+        **claims_about(issue.agent, issue.model, scope.split()),
+    }
+    return key.sign(claims, "at+jwt")
+
+
+def sign_id_token(key: SigningKey, issue: Issue, scope: str, access_token: str) -> str:
+    """Speaks to the website alone: `aud` is its client id."""
+    claims = {
+        "iss": issue.issuer,
+        "sub": issue.agent.id,
+        "aud": issue.client_id,
+        "iat": issue.now,
+        "exp": issue.now + issue.id_token_lifetime,
+        "auth_time": issue.auth_time,
+        "amr": list(issue.amr),
+        "sid": issue.family_id,
+        "at_hash": half_hash(access_token, key.algorithm),
+        **claims_about(issue.agent, issue.model, scope.split()),
+    }
+    if issue.nonce is not None:
+        claims["nonce"] = issue.nonce
+    return key.sign(claims, "JWT")
+
+
+def half_hash(token: str, algorithm: str) -> str:
+    """OpenID Connect Core section 3.1.3.6; Ed25519 hashes with SHA-512."""
+    hashed = (hashlib.sha512 if algorithm == "EdDSA" else hashlib.sha256)(token.encode()).digest()
+    return base64.urlsafe_b64encode(hashed[: len(hashed) // 2]).rstrip(b"=").decode()
+
+
+def read_access_token(token: str, keys: Snapshot, issuer: str, now: float) -> dict[str, Any] | None:
+    """The claims of a good access token of ours; None for anything else.
+
+    Whether it was revoked is not in the token: ask for the family that `sid` names.
+    """
+    if len(token) > LONGEST_TOKEN:
+        return None
+    try:
+        header = jwt.get_unverified_header(token)
+        key = keys.find(header.get("kid"))
+        # RFC 9068 section 4: an ID token is not an access token.
+        if key is None or header.get("typ") != "at+jwt":
+            return None
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key.public,
+            algorithms=[key.algorithm],
+            issuer=issuer,
+            # The clock is ours, and whose `aud` it is decides who asks.
+            options={
+                "require": ["exp", "iat", "sub", "sid", "client_id", "aud", "scope"],
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_aud": False,
+            },
+        )
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return None
+    return claims if claims["exp"] > now else None

@@ -1,0 +1,85 @@
+"""A request and an answer as plain values: what handlers take and return."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from auth_agent.secret import Discreet
+from auth_agent.server.web.proxies import party_of
+
+Headers = tuple[tuple[str, str], ...]
+
+NO_STORE: Headers = (("cache-control", "no-store"), ("pragma", "no-cache"))
+
+
+class Call(Discreet, frozen=True):
+    """One request, body read; header names in lower case. It holds secrets."""
+
+    method: str
+    path: str
+    path_params: Mapping[str, str]
+    query: bytes
+    headers: Mapping[str, str]
+    body: bytes
+    address: str
+
+    def __repr__(self) -> str:
+        return f"Call({self.method} {self.path})"
+
+    @property
+    def party(self) -> str:
+        """Whom the address stands for when failures are counted."""
+        return party_of(self.address)
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "")
+
+    def cookie(self, name: str) -> str | None:
+        """The first cookie of this name, as browsers send the most specific one first."""
+        for part in self.headers.get("cookie", "").split(";"):
+            key, _, value = part.strip().partition("=")
+            if key == name:
+                return value
+        return None
+
+
+class Answer(Discreet, frozen=True):
+    """One response; `chunks`, where given, are sent in place of the body, as they are made."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    content_type: str = "application/json"
+    chunks: Iterator[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, {len(self.body)} bytes)"
+
+
+class Refusal(Exception):
+    """A request that is refused with an OAuth error; `description` is plain ASCII, for people."""
+
+    def __init__(self, status: int, error: str, description: str, headers: Headers = ()) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+        self.description = description
+        self.headers = headers
+
+    def answer(self) -> Answer:
+        body = {"error": self.error, "error_description": self.description}
+        return json_answer(body, self.status, (*NO_STORE, *self.headers))
+
+
+def json_answer(body: Any, status: int = 200, headers: Headers = NO_STORE) -> Answer:
+    return Answer(status, msgspec.json.encode(body), headers)
+
+
+def redirect(location: str, status: int = 303, headers: Headers = NO_STORE) -> Answer:
+    """A redirect; never the body that was posted goes along (RFC 9700 section 4.12)."""
+    extra = (("location", location), ("referrer-policy", "no-referrer"))
+    return Answer(status, b"", (*headers, *extra), "text/plain; charset=utf-8")

@@ -1,0 +1,85 @@
+"""The HTML pages, their headers, and the stylesheet under a name that changes with it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from auth_agent.server.web.call import NO_STORE, Answer, Headers
+
+_HERE = Path(__file__).parent
+_IMMUTABLE = (("cache-control", "public, max-age=31536000, immutable"),)
+_HTML = "text/html; charset=utf-8"
+
+
+class Pages:
+    """Renders pages for a server whose public addresses start with `root` (mostly empty)."""
+
+    def __init__(self, root: str) -> None:
+        self._static: dict[str, bytes] = {}
+        self.stylesheet_name = self._publish("auth-agent.css")
+        console = self._publish("console.css")
+        self._templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._templates.globals |= {
+            "root": root,
+            "stylesheet": f"{root}/static/{self.stylesheet_name}",
+            "console_stylesheet": f"{root}/static/{console}",
+        }
+        self._templates.filters["moment"] = _moment
+
+    def page(
+        self, name: str, status: int = 200, /, *, form_targets: str = "", **values: object
+    ) -> Answer:
+        """A page and a policy that lets nothing run but its own script.
+
+        `form_targets` names the origins that a form may be redirected to: Chromium applies
+        form-action to redirects as well.
+        """
+        nonce = secrets.token_urlsafe(16)
+        body = self._templates.get_template(name).render(nonce=nonce, **values)
+        return Answer(status, body.encode(), (*NO_STORE, *_policy(nonce, form_targets)), _HTML)
+
+    def error(self, title: str, text: str, status: int = 400) -> Answer:
+        return self.page("error.html", status, title=title, text=text)
+
+    def static(self, name: str) -> Answer | None:
+        """A stylesheet under its present name, and nothing else."""
+        found = self._static.get(name)
+        if found is None:
+            return None
+        return Answer(200, found, _IMMUTABLE, "text/css; charset=utf-8")
+
+    def _publish(self, name: str) -> str:
+        """The name under which a stylesheet is served; it changes with every change in it."""
+        content = (_HERE / "static" / name).read_bytes()
+        stem, _, suffix = name.rpartition(".")
+        published = f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{suffix}"
+        self._static[published] = content
+        return published
+
+
+def _moment(seconds: int) -> str:
+    """A time as people read it everywhere, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
+
+
+def _policy(nonce: str, form_targets: str) -> Headers:
+    csp = (
+        "default-src 'none'; "
+        f"script-src 'nonce-{nonce}'; "
+        "style-src 'self'; img-src data:; connect-src 'self'; "
+        f"form-action 'self'{form_targets}; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    )
+    return (("content-security-policy", csp), ("x-frame-options", "DENY"))

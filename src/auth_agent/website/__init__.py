@@ -1,0 +1,1 @@
+"""The website's side: who comes in, and as whom."""

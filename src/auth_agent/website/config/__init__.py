@@ -1,0 +1,1 @@
+"""What one website is told, and what it decides with."""

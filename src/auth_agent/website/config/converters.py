@@ -1,0 +1,93 @@
+"""How the text of each setting is read; a converter raises `ValueError` with the problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from auth_agent.secret import Secret
+from auth_agent.url import normal_origin, url_problem
+
+COOKIE_STORE = Secret("cookie")
+
+
+def as_text(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError("must be text")
+
+
+def _as_list(value: Any) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple, set, frozenset)):
+        raise ValueError("must be a list or comma separated text")  # noqa: TRY004
+    return tuple(item.strip() for item in items if item.strip())
+
+
+def _as_secret(value: Any) -> Secret | None:
+    if value is None or isinstance(value, Secret):
+        return value
+    if isinstance(value, str):
+        return Secret(value) if value else None
+    raise ValueError("must be text")
+
+
+def _as_secrets(value: Any) -> tuple[Secret, ...]:
+    items = [value] if isinstance(value, Secret) else value
+    items = items.split(",") if isinstance(items, str) else items
+    stripped = (item.strip() if isinstance(item, str) else item for item in items)
+    return tuple(secret for item in stripped if (secret := _as_secret(item)) is not None)
+
+
+def _as_seconds(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"must be a whole number of seconds, not {value!r}") from None
+
+
+def _as_boolean(value: Any) -> bool:
+    known = {"true": True, "1": True, "yes": True, "on": True,
+             "false": False, "0": False, "no": False, "off": False}  # fmt: skip
+    found = known.get(str(value).lower())
+    if found is None:
+        raise ValueError(f"must be true or false, not {value!r}")
+    return found
+
+
+def _as_key(value: Any) -> Secret | None:
+    """A PEM text, or the path of a file that holds one."""
+    secret = _as_secret(value)
+    if secret is None or "-----BEGIN" in secret.reveal():
+        return secret
+    try:
+        return Secret(Path(secret.reveal()).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        raise ValueError("is neither a PEM private key nor the path of a readable one") from None
+
+
+def _as_store(value: Any) -> Secret:
+    return _as_secret(value) or COOKIE_STORE
+
+
+def _as_base_url(value: Any) -> str:
+    text = str(as_text(value) or "")
+    return normal_origin(text) if text and url_problem(text, origin=True) is None else text
+
+
+CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "client_secret": _as_secret,
+    "secret": _as_secrets,
+    "base_url": _as_base_url,
+    "protect": _as_list,
+    "algorithms": _as_list,
+    "allow_models": _as_list,
+    "deny_agents": _as_list,
+    "session_lifetime": _as_seconds,
+    "session_idle": _as_seconds,
+    "bearer_recheck": _as_seconds,
+    "report_only": _as_boolean,
+    "client_key": _as_key,
+    "session_store": _as_store,
+}

@@ -1,0 +1,80 @@
+"""The fields of a website's settings, and what follows from them; nothing is checked here."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+
+from auth_agent.protocol.client_auth import Client, ClientAuth
+from auth_agent.secret import Secret
+from auth_agent.website.config.converters import COOKIE_STORE
+
+ALGORITHMS = (
+    "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA",
+)  # fmt: skip
+
+
+class Fields(msgspec.Struct, frozen=True, kw_only=True):
+    """What a website may be told; `Settings` says more."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: Secret | None = None
+    secret: tuple[Secret, ...] = ()
+    base_url: str = ""
+    scope: str = "openid profile email"
+    protect: tuple[str, ...] = ()
+    prefix: str = "/auth-agent"
+    audience: str | None = None
+    client_auth: ClientAuth | None = None
+    client_key: Secret | None = None
+    algorithms: tuple[str, ...] = ALGORITHMS
+    userinfo: Literal["auto", "always", "never"] = "auto"
+    identity: Literal["id_token", "introspection"] = "id_token"
+    bearer_recheck: int = 60
+    report_only: bool = False
+    session_store: Secret = COOKIE_STORE
+    session_lifetime: int = 28_800
+    session_idle: int = 3_600
+    allow_models: tuple[str, ...] = ()
+    deny_agents: tuple[str, ...] = ()
+
+    @property
+    def redirect_uri(self) -> str:
+        return f"{self.base_url}{self.prefix}/callback"
+
+    @property
+    def store_url(self) -> str | None:
+        """Where sessions are kept; None where the browser keeps them in a cookie."""
+        return None if self.session_store == COOKIE_STORE else self.session_store.reveal()
+
+    @property
+    def expected_audience(self) -> str:
+        """What a bearer token for this site must say."""
+        return self.audience or self.base_url
+
+    @property
+    def secure(self) -> bool:
+        """Whether the site is on https; otherwise it is on a loopback host."""
+        return self.base_url.startswith("https:")
+
+    @property
+    def client(self) -> Client:
+        """As whom the website speaks to its server."""
+        return Client(
+            id=self.client_id,
+            issuer=self.issuer,
+            secret=self.client_secret,
+            key=self.client_key,
+            method=self.client_auth,
+        )
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        return frozenset(self.scope.split())
+
+    def login_path(self, next_path: str) -> str:
+        """Where a sign-in starts that returns to a path of this website."""
+        return f"{self.prefix}/login?next={quote(next_path, safe='/')}"

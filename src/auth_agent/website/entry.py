@@ -1,0 +1,84 @@
+"""What a middleware leaves for the application, the same for every framework."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from auth_agent.errors import SettingsError
+from auth_agent.website.agent import Agent, copied
+from auth_agent.website.gate import RelyingParty
+from auth_agent.website.policy.admission import ANY_AGENT
+from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.web.headers import cookie_headers, is_page, link_headers, private_headers
+from auth_agent.website.web.outcome import Pass, Reply
+from auth_agent.website.web.visit import Cookie, Visit
+
+
+class Entry:
+    """What a middleware leaves for the application: the agent, and whether anybody looked."""
+
+    __slots__ = ("_own", "_passed", "adds", "read", "relying_party", "visit")
+
+    def __init__(self, relying_party: RelyingParty, visit: Visit, passed: Pass) -> None:
+        self.relying_party = relying_party
+        self.visit = visit
+        self.read = visit.judged
+        self.adds = passed.agent is None or bool(passed.cookies)
+        """Whether `finish` may have something to add although nobody looked."""
+        self._passed = passed
+        self._own: Agent | None = None
+
+    @property
+    def agent(self) -> Agent | None:
+        """For this request alone: what it writes into the claims is not the next one's."""
+        if self._own is None and self._passed.agent is not None:
+            self._own = copied(self._passed.agent)
+        return self._own
+
+    @property
+    def is_nobody(self) -> bool:
+        return self._passed.agent is None
+
+    @property
+    def cookies(self) -> tuple[Cookie, ...]:
+        """What the response has to set."""
+        return self._passed.cookies
+
+    def look(self) -> Agent | None:
+        """The agent, for a response that depends on it and is therefore private."""
+        self.read = True
+        return self._own or self.agent
+
+    def require(self, requirement: Requirement = ANY_AGENT) -> Reply | None:
+        """None where the agent brings what is required, else what to answer instead."""
+        self.read = True
+        return self.relying_party.require(self.visit, self._passed.agent, requirement)
+
+    def require_no_agent(self) -> Reply | None:
+        """None where no agent is signed in: for a place that is kept for humans."""
+        self.read = True
+        return self.relying_party.require_no_agent(self.visit, self._passed.agent)
+
+    def finish(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers of the application's response, with what belongs to them.
+
+        A response for which the agent was read is private, one with cookies of ours is stored
+        nowhere, and a page that nobody is signed in on says where an agent can.
+        """
+        finished = private_headers(headers) if self.read else list(headers)
+        if self.is_nobody and is_page(finished):
+            login_path = self.relying_party.login_path(self.visit.target)
+            finished = link_headers(finished, f'<{login_path}>; rel="login"')
+        return cookie_headers(finished, self.cookies) if self.cookies else finished
+
+
+def agent_of(request: Mapping[str, Any]) -> Agent | None:
+    """The agent of a scope or an environ; caches then know that the response depends on it.
+
+    Raises `SettingsError` where the middleware has not seen the request.
+    """
+    entry = request.get("auth_agent.entry")
+    if not isinstance(entry, Entry):
+        raise SettingsError(["AuthAgentMiddleware is missing: app = AuthAgentMiddleware(app)"])
+    return entry.look()

@@ -1,0 +1,132 @@
+"""Who is let in: the website's rules, applied to a visit whose agent is known, or is nobody."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from auth_agent.errors import SignInRefused
+from auth_agent.flow.effects import Flow, call
+from auth_agent.website.agent import Agent, copied
+from auth_agent.website.config.site import Site
+from auth_agent.website.events import log_event
+from auth_agent.website.policy.challenge import challenge, forbid, reject
+from auth_agent.website.policy.requirement import (
+    FOREIGN_REQUEST,
+    NOT_WELCOME,
+    Refusal,
+    Requirement,
+    is_protected,
+    judge,
+    judge_absence,
+    judge_site,
+)
+from auth_agent.website.web.origin import is_own_request, is_preflight
+from auth_agent.website.web.outcome import Outcome, Pass, Reply
+from auth_agent.website.web.visit import Visit
+
+ANY_AGENT = Requirement()
+
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110 9.2.1
+
+
+class Admission:
+    """One website's rules: of its settings, of its hook `is_welcome`, and of a single place."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._settings = site.settings
+        self._is_welcome = site.hooks.is_welcome
+        self._has_rules = bool(self._settings.allow_models or self._settings.deny_agents)
+        self._protects = bool(self._settings.protect)
+        self.lets_all_pass = not (self._has_rules or self._protects) and self._is_welcome is None
+
+    def admit(self, visit: Visit, agent: Agent | None) -> Outcome | Flow[Outcome]:
+        """At once, unless the website itself wants to be asked."""
+        if self.lets_all_pass:
+            return Pass(agent)
+        if agent is None or self._is_welcome is None:
+            return self.decide(visit, agent)
+        return self._ask(visit, agent, self._is_welcome)
+
+    def admit_later(self, visit: Visit, agent: Agent | None) -> Flow[Outcome]:
+        """The same within a flow."""
+        outcome = self.admit(visit, agent)
+        return outcome if isinstance(outcome, (Pass, Reply)) else (yield from outcome)
+
+    def decide(self, visit: Visit, agent: Agent | None) -> Outcome:
+        """What the settings say: of the agent, and of the path."""
+        if agent is not None and self._has_rules:
+            refusal = judge_site(agent, self._settings)
+            if refusal is not None and self._refuse(visit, agent, refusal) is not None:
+                agent = None
+        if not self._protects or not is_protected(visit.path, self._settings.protect):
+            return Pass(agent)
+        visit.judged = True
+        if agent is None and not is_preflight(visit):
+            reply = self._refuse_nobody(visit)
+            if reply is not None:
+                return reply
+        return Pass(agent)
+
+    def require(self, visit: Visit, agent: Agent | None, requirement: Requirement) -> Reply | None:
+        """None where the agent brings what a place requires."""
+        if agent is None:
+            return self._refuse_nobody(visit)
+        if requirement == ANY_AGENT:
+            return None
+        return self._refuse(visit, agent, judge(agent, requirement, now=self._site.clock()))
+
+    def require_no_agent(self, visit: Visit, agent: Agent | None) -> Reply | None:
+        """None where no agent is signed in."""
+        return self._refuse(visit, agent, judge_absence(agent))
+
+    def require_own_request(self, visit: Visit, agent: Agent | None) -> Reply | None:
+        """None where no other website can have sent this with the agent's cookie."""
+        cookie_acts = agent is not None and agent.via == "session"
+        if not cookie_acts or visit.method in _SAFE_METHODS or self._is_own(visit):
+            return None
+        # Another website's request is no matter of policy, so report-only lets none pass.
+        return self._forbid(visit, agent, FOREIGN_REQUEST)
+
+    def _is_own(self, visit: Visit) -> bool:
+        return is_own_request(visit, self._settings.base_url)
+
+    def _ask(self, visit: Visit, agent: Agent, is_welcome: Callable[[Agent], Any]) -> Flow[Outcome]:
+        """Whom the website's function does not call welcome is nobody here."""
+        agent = copied(agent)  # what the function writes into the claims is for this request alone
+        welcome = yield from call(is_welcome, agent)
+        if welcome is True or self._refuse(visit, agent, NOT_WELCOME) is None:
+            return self.decide(visit, agent)
+        visit.problem = SignInRefused(
+            NOT_WELCOME.description, code=NOT_WELCOME.code, status_code=403
+        )
+        return self.decide(visit, None)
+
+    def _refuse_nobody(self, visit: Visit) -> Reply | None:
+        if self._is_only_reported(None, "no_agent"):
+            return None
+        if visit.problem is not None:
+            log_event("refused", cause=visit.problem.code)
+            return reject(visit, self._settings, visit.problem)
+        return challenge(visit, self._settings)
+
+    def _refuse(self, visit: Visit, agent: Agent | None, refusal: Refusal | None) -> Reply | None:
+        if refusal is None or self._is_only_reported(agent, refusal.rule):
+            return None
+        return self._forbid(visit, agent, refusal)
+
+    def _forbid(self, visit: Visit, agent: Agent | None, refusal: Refusal) -> Reply:
+        agent_id, client_id = (agent.id, agent.client_id) if agent is not None else (None, None)
+        log_event(
+            "refused", agent=agent_id, client=client_id, cause=refusal.code, rule=refusal.rule
+        )
+        return forbid(visit, self._settings, refusal)
+
+    def _is_only_reported(self, agent: Agent | None, rule: str) -> bool:
+        if not self._settings.report_only:
+            return False
+        agent_id = agent.id if agent is not None else None
+        log_event("would_refuse", level=logging.WARNING, agent=agent_id, rule=rule)
+        return True

@@ -1,0 +1,231 @@
+"""`Authorization: Bearer`: the agent behind an access token, remembered for a while.
+
+A token that was verified is remembered by its digest, never past its end, and only while the key
+that signed it is still published. Once it is a minute old (`AUTH_AGENT_BEARER_RECHECK`), whenever
+it comes, the server is asked whether it has been revoked, and then once a minute; a server that
+cannot be asked takes nothing away. A token that was refused stays refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from auth_agent.errors import AuthError, ServerUnavailable, TokenRefused
+from auth_agent.flow.effects import Flow, join, send
+from auth_agent.protocol.introspection import introspection_request, parse_introspection
+from auth_agent.protocol.jose.access_token import (
+    ExpectedAccess,
+    check_introspected,
+    read_access_token,
+    verify_access_token,
+)
+from auth_agent.protocol.jose.jwks import Key
+from auth_agent.protocol.jose.jws import SKEW, past
+from auth_agent.website.agent import Agent
+from auth_agent.website.config.site import Site
+
+T = TypeVar("T")
+
+REMEMBERED = 4_096
+OPAQUE_SECONDS = 60
+REFUSED_SECONDS = 10
+MAX_HEADER = 32_768 + 16
+
+_SCHEME = re.compile(r"bearer(?:\s|$)", re.IGNORECASE)
+# RFC 9068 2.2: what an access token's claims are, beside those of the agent.
+_PROTOCOL = frozenset({"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope"})
+_CREDENTIALS = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750 2.1
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """What is remembered of a good token; an opaque one has no key."""
+
+    agent: Agent
+    expires_at: float
+    checked_at: float
+    """When it was last known not to be revoked: when it was issued, to begin with."""
+    key: Key | None
+
+
+def is_bearer(authorization: str) -> bool:
+    """Whether the header is meant for us; other schemes are the website's own."""
+    return _SCHEME.match(authorization) is not None
+
+
+def read_token(authorization: str) -> str:
+    """Raises `TokenRefused` with `invalid_request` where there is not exactly one token."""
+    found = _CREDENTIALS.fullmatch(authorization) if len(authorization) <= MAX_HEADER else None
+    if found is None:
+        raise TokenRefused(
+            "The Authorization header is not `Bearer` and one token.",
+            code="invalid_request",
+            status_code=400,
+        )
+    return found[1]
+
+
+class Bearers:
+    """The tokens that this process has seen; bounded, the oldest go first."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        settings = site.settings
+        self._expected = ExpectedAccess(
+            settings.issuer, settings.expected_audience, settings.client_id
+        )
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        # Apart from the good ones, so that garbage crowds out none of them.
+        self._refused: OrderedDict[bytes, float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def recall(self, authorization: str) -> Agent | None:
+        """The agent of a header that needs no question to anybody: the hot path."""
+        known = self._known.get(_digest(authorization))
+        if known is None or not self._is_good(known):
+            return None
+        return known.agent
+
+    def resolve(self, authorization: str) -> Flow[Agent]:
+        """Raises `TokenRefused`, or `ServerUnavailable` where nothing is known of it yet.
+
+        A question to the server is asked once, however many requests bring the token meanwhile.
+        """
+        token = read_token(authorization)
+        digest = _digest(f"Bearer {token}")  # one token is one entry, however it is spelt
+        if self._refused.get(digest, 0) > self._site.clock():
+            raise _inactive()
+        if token.count(".") == 2:
+            known = yield from self._resolve_signed(token, digest)
+        else:
+            known = yield from join(
+                ("bearer", self, digest), lambda: self._resolve_opaque(token, digest)
+            )
+        return known.agent
+
+    def _is_good(self, known: _Known) -> bool:
+        return self._is_verified(known) and not self._must_ask(known)
+
+    def _is_verified(self, known: _Known) -> bool:
+        return self._site.clock() < known.expires_at and (
+            known.key is None or self._site.provider.still_has(known.key)
+        )
+
+    def _must_ask(self, known: _Known) -> bool:
+        recheck = self._site.settings.bearer_recheck
+        asks = recheck > 0 and known.key is not None
+        return asks and self._site.clock() >= known.checked_at + recheck
+
+    def _resolve_signed(self, token: str, digest: bytes) -> Flow[_Known]:
+        known = self._known.get(digest)
+        if known is None or not self._is_verified(known):
+            known = yield from self._verify(token, digest, known)
+        if self._must_ask(known):
+            verified = known
+            key = ("bearer", self, digest)
+            known = yield from join(key, lambda: self._recheck(token, digest, verified))
+        return known
+
+    def _verify(self, token: str, digest: bytes, before: _Known | None) -> Flow[_Known]:
+        settings = self._site.settings
+        header = read_access_token(token, allowed=settings.algorithms)
+        key = yield from self._site.provider.key(header)
+        now = self._site.clock()
+        claims = verify_access_token(token, header, key, expected=self._expected, now=now)
+        agent = agent_of(claims, issuer=settings.issuer, now=now, expires_at=int(claims["exp"]))
+        checked_at = min(claims["iat"], now) if before is None else before.checked_at
+        return self._remember(digest, _Known(agent, claims["exp"], checked_at, key))
+
+    def _recheck(self, token: str, digest: bytes, known: _Known) -> Flow[_Known]:
+        try:
+            revoked = (yield from self._introspect(token)) is None
+        except AuthError:  # valid until its end; asked again in a minute
+            revoked = False
+        if revoked:
+            self._refuse(digest, until=known.expires_at + SKEW)
+            raise _inactive()
+        checked = msgspec.structs.replace(known, checked_at=self._site.clock())
+        return self._remember(digest, checked)
+
+    def _resolve_opaque(self, token: str, digest: bytes) -> Flow[_Known]:
+        known = self._known.get(digest)
+        if known is not None and self._is_verified(known):
+            return known
+        claims = yield from self._introspect(token)
+        now, settings = self._site.clock(), self._site.settings
+        if claims is None:
+            self._refuse(digest, until=now + REFUSED_SECONDS)
+            raise _inactive()
+        check_introspected(claims, expected=self._expected, now=now)
+        exp = claims.get("exp", now + OPAQUE_SECONDS)
+        agent = agent_of(claims, issuer=settings.issuer, now=now, expires_at=int(exp))
+        return self._remember(digest, _Known(agent, min(exp, now + OPAQUE_SECONDS), now, None))
+
+    def _introspect(self, token: str) -> Flow[Mapping[str, Any] | None]:
+        metadata = yield from self._site.provider.metadata()
+        request = introspection_request(token, "access_token", self._site.credentials(metadata))
+        if request is None:
+            raise ServerUnavailable("The server has no introspection endpoint.")
+        return parse_introspection((yield from send(request)))
+
+    def _remember(self, digest: bytes, known: _Known) -> _Known:
+        with self._lock:
+            _put(self._known, digest, known)
+        return known
+
+    def _refuse(self, digest: bytes, *, until: float) -> None:
+        with self._lock:
+            self._known.pop(digest, None)
+            _put(self._refused, digest, until)
+
+
+def _put(memory: OrderedDict[bytes, T], digest: bytes, value: T) -> None:
+    memory[digest] = value
+    memory.move_to_end(digest)
+    while len(memory) > REMEMBERED:
+        memory.popitem(last=False)
+
+
+def _inactive() -> TokenRefused:
+    return TokenRefused("The token is not active; it may have been revoked.", code="token_inactive")
+
+
+def _digest(authorization: str) -> bytes:
+    return hashlib.sha256(authorization.encode()).digest()
+
+
+def agent_of(claims: Mapping[str, Any], *, issuer: str, now: float, expires_at: int) -> Agent:
+    """The same `Agent` as a session's."""
+    email = _text(claims.get("email"))
+    permissions = claims.get("permissions")
+    return Agent(
+        id=claims["sub"],
+        issuer=issuer,
+        client_id=_text(claims.get("client_id")) or "",
+        authenticated_at=past(claims.get("auth_time", claims.get("iat")), now) or 0,
+        expires_at=expires_at,
+        model=_text(claims.get("model")) or _text(claims.get("model_name")),
+        email=email,
+        email_verified=email is not None and claims.get("email_verified") is True,
+        name=_text(claims.get("name")),
+        scopes=tuple((_text(claims.get("scope")) or "").split()),
+        permissions=tuple(_list(permissions)) if isinstance(permissions, list) else (),
+        claims={name: value for name, value in claims.items() if name not in _PROTOCOL},
+        via="bearer",
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _list(value: object) -> list[str]:
+    """A string, or the strings of a list."""
+    items = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, str)]

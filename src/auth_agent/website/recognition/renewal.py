@@ -1,0 +1,149 @@
+"""Keeping a session that is in use: is the agent still welcome, and are its tokens still good?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from auth_agent.errors import AuthError, SignInRefused
+from auth_agent.flow.effects import Flow, send, sleep
+from auth_agent.protocol.introspection import introspection_request, parse_introspection
+from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.token import Tokens, parse_tokens, refresh_request
+from auth_agent.website.config.site import Site
+from auth_agent.website.recognition.session import (
+    Session,
+    StoredTokens,
+    read_refresh_token,
+    seal_refresh_token,
+)
+from auth_agent.website.recognition.store import Store
+
+EARLY_SECONDS = 10
+RETRY_SECONDS = 30
+WAIT_SECONDS = 0.05
+MAX_WAITS = 400  # 20 seconds, the time that two exchanges may take
+MAX_WRITES = 10
+
+
+def renew(session: Session, site: Site) -> Flow[Session | None]:
+    """The session of a cookie for another idle lifetime; None where the server has ended it.
+
+    A server that cannot be reached ends nothing: a good session stays good. One whose refresh token
+    was sealed with a secret that is no longer ours ends: nobody could be asked about it.
+    """
+    refresh_token = read_refresh_token(session, site.seal)
+    renewed = _seen(session, int(site.clock()))
+    if session.refresh_token is None:
+        return renewed
+    if refresh_token is None:
+        return None
+    renewed = seal_refresh_token(renewed, refresh_token, site.seal)
+    try:
+        metadata = yield from site.provider.metadata()
+        request = introspection_request(refresh_token, "refresh_token", site.credentials(metadata))
+        if request is None:
+            return renewed
+        active = parse_introspection((yield from send(request)))
+    except AuthError:
+        return renewed
+    return renewed if active else None
+
+
+def wants_keeping(session: Session, site: Site) -> bool:
+    """Whether a stored session in use has to be written anew: its tokens end, or it was seen."""
+    now = site.clock()
+    return _is_stale(session, now) or now >= session.seen_at + min(
+        60, site.settings.session_idle / 4
+    )
+
+
+def keep(session: Session, store: Store, site: Site) -> Flow[Session | None]:
+    """The session seen again, with tokens that are good; None where it has ended."""
+    now = site.clock()
+    if _is_stale(session, now):
+        return (yield from _refresh(session, store, site))
+    return (yield from _write(session, store, lambda current: _seen(current, int(now))))
+
+
+def _seen(session: Session, now: int) -> Session:
+    return msgspec.structs.replace(session, seen_at=now)
+
+
+def _write(
+    session: Session, store: Store, change: Callable[[Session], Session]
+) -> Flow[Session | None]:
+    """The session as it is now, changed; whoever writes at the same time loses nothing by it."""
+    changed: Session | None = None
+    for _ in range(MAX_WRITES):
+        stored = yield from store.fetch(session.id)
+        if stored is None:
+            return None
+        changed = change(stored.session)
+        if (yield from store.update(changed, stored)):
+            break
+    return changed
+
+
+def _refresh(session: Session, store: Store, site: Site) -> Flow[Session | None]:
+    """One token call, however many requests, tasks, threads and processes want it."""
+    token = encode(site.random(16))
+    current: Session | None = session
+    for _ in range(MAX_WAITS):
+        if (yield from store.lock(session, token)):
+            renewed = yield from _refresh_locked(session, token, store, site)
+            yield from store.unlock(session, token)
+            return renewed
+        yield from sleep(WAIT_SECONDS)
+        current = yield from store.load(session.id)
+        if current is None or not _is_stale(current, site.clock()):
+            return current
+    return current
+
+
+def _refresh_locked(session: Session, token: str, store: Store, site: Site) -> Flow[Session | None]:
+    current = yield from store.load(session.id)
+    if current is None or not _is_stale(current, site.clock()):
+        return current  # somebody else was quicker
+    refresh_token = read_refresh_token(current, site.seal) or ""
+    try:
+        metadata = yield from site.provider.metadata()
+        if not (yield from store.lock(session, token)):  # that took too long: others go on
+            return current
+        response = yield from send(refresh_request(refresh_token, site.credentials(metadata)))
+        tokens = parse_tokens(response, needs_id_token=False)
+    except SignInRefused:  # the server has ended it: RFC 6749 5.2, invalid_grant
+        yield from store.delete(current)
+        return None
+    except AuthError:  # it cannot be asked; a good session stays good
+        return (yield from _write(current, store, lambda now: _postponed(now, site.clock())))
+    return (yield from _write(current, store, lambda now: _refreshed(now, tokens, site.clock())))
+
+
+def _refreshed(session: Session, tokens: Tokens, now: float) -> Session:
+    assert session.tokens is not None  # noqa: S101  # or it would not have been stale
+    kept = StoredTokens(
+        tokens.access_token,
+        tokens.refresh_token or session.tokens.refresh_token,
+        int(now) + tokens.expires_in,
+    )
+    agent = session.agent
+    if tokens.scopes is not None:  # RFC 6749 6: there may be fewer of them now
+        agent = msgspec.structs.replace(agent, scopes=tokens.scopes)
+    return msgspec.structs.replace(session, agent=agent, tokens=kept, seen_at=int(now))
+
+
+def _postponed(session: Session, now: float) -> Session:
+    if not _is_stale(session, now) or session.tokens is None:
+        return session
+    kept = StoredTokens("", session.tokens.refresh_token, int(now) + RETRY_SECONDS)
+    return msgspec.structs.replace(session, tokens=kept, seen_at=int(now))
+
+
+def _is_stale(session: Session, now: float) -> bool:
+    """Whether the access token is about to end and there is something to refresh it with."""
+    tokens = session.tokens
+    if tokens is None or tokens.refresh_token is None:
+        return False
+    return now >= tokens.expires_at - EARLY_SECONDS

@@ -1,0 +1,204 @@
+"""The session: a signed cookie, readable, small, and quick to check.
+
+What must stay secret in it, the refresh token that lets us ask whether the agent is still welcome
+and revoke at logout, is encrypted and bound to this session.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from auth_agent.errors import ServerMisbehaved
+from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.jose.jws import past
+from auth_agent.protocol.token import Tokens
+from auth_agent.secret import Discreet
+from auth_agent.website.agent import Agent
+from auth_agent.website.config.seal import Seal
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.config.site import Site
+from auth_agent.website.web.visit import Cookie, Visit
+
+MAX_COOKIE = 4_000  # name and value; browsers take 4,096 bytes with the name
+SKEW = 60
+TOMBSTONE_SECONDS = 60
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+
+# What belongs to the protocol, or has a field of its own in `Agent`.
+_NOT_KEPT = frozenset(
+    {
+        *("iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash"),
+        *("sid", "scope", "agent_id", "model", "model_name", "email", "email_verified", "name"),
+        "permissions",
+        *("active", "client_id", "token_type", "username"),
+    }
+)
+
+
+class StoredTokens(Discreet, frozen=True):
+    """The tokens of a session that is kept in a store, where all of it is encrypted."""
+
+    access_token: str
+    refresh_token: str | None
+    expires_at: int
+
+    def __repr__(self) -> str:
+        return "StoredTokens(**********)"
+
+
+class Session(Discreet, frozen=True, kw_only=True, omit_defaults=True):
+    """One sign-in on one browser. Times are seconds since 1970."""
+
+    id: str
+    created_at: int
+    seen_at: int
+    agent: Agent
+    sid: str | None = None
+    """What the server calls this sign-in."""
+    refresh_token: str | None = None
+    """Encrypted; for a session that is kept in a cookie."""
+    tokens: StoredTokens | None = None
+
+    def __repr__(self) -> str:
+        return f"Session(agent={self.agent.id!r}, created_at={self.created_at})"
+
+
+decode_session = msgspec.json.Decoder(Session).decode
+"""Raises `msgspec.MsgspecError` for what another release has written."""
+
+
+def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Session:
+    """A new session with a new id, whatever the browser had before."""
+    session_id, now = encode(site.random(32)), int(site.clock())
+    session = Session(
+        id=session_id,
+        created_at=now,
+        seen_at=now,
+        agent=_agent(claims, tokens, site.settings, now),
+        sid=_text(claims, "sid"),
+    )
+    if site.settings.store_url is not None:
+        kept = StoredTokens(tokens.access_token, tokens.refresh_token, now + tokens.expires_in)
+        return msgspec.structs.replace(session, tokens=kept)
+    if tokens.refresh_token is None:
+        return session
+    return seal_refresh_token(session, tokens.refresh_token, site.seal)
+
+
+def is_alive(session: Session, site: Site, now: float) -> bool:
+    """Within its absolute and its idle lifetime, as they are set today."""
+    since, until = lifetime(session, site.settings)
+    return since <= now < until
+
+
+def due_at(session: Session, settings: Settings) -> float:
+    """Half of the idle lifetime has gone by then."""
+    return session.seen_at + settings.session_idle / 2
+
+
+def lifetime(session: Session, settings: Settings) -> tuple[float, float]:
+    """A longer setting does not lengthen what has begun: the store's lists know it no longer."""
+    return session.created_at - SKEW, min(
+        session.agent.expires_at,
+        session.created_at + settings.session_lifetime,
+        session.seen_at + settings.session_idle,
+    )
+
+
+def read_session_id(visit: Visit, settings: Settings) -> str | None:
+    """The opaque id that a browser holds where sessions are kept in a store."""
+    value = visit.cookie(cookie_name(settings))
+    return value if value is not None and _SESSION_ID.fullmatch(value) else None
+
+
+def read_refresh_token(session: Session, seal: Seal) -> str | None:
+    if session.tokens is not None:
+        return session.tokens.refresh_token
+    if session.refresh_token is None:
+        return None
+    sealed = seal.decrypt("refresh token", session.refresh_token, bound_to=session.id)
+    return sealed.data.decode() if sealed else None
+
+
+def seal_refresh_token(session: Session, refresh_token: str, seal: Seal) -> Session:
+    """Encrypted with the newest secret, for this session alone."""
+    sealed = seal.encrypt("refresh token", refresh_token.encode(), bound_to=session.id)
+    return msgspec.structs.replace(session, refresh_token=sealed)
+
+
+def session_cookie(session: Session, site: Site) -> Cookie:
+    """Raises `ServerMisbehaved` where what the server says of the agent does not fit a cookie."""
+    name = cookie_name(site.settings)
+    left = session.created_at + site.settings.session_lifetime - int(site.clock())
+    if session.tokens is not None:
+        return Cookie(name, session.id, left, site.settings.secure)
+    for content in (session, _without_claims(session)):
+        value = site.seal.sign(msgspec.json.encode(content))
+        if len(name) + len(value) <= MAX_COOKIE:
+            return Cookie(name, value, left, site.settings.secure)
+    raise ServerMisbehaved(
+        "What the server says of this agent does not fit into a cookie of 4 KB.",
+        code="agent_too_large",
+    )
+
+
+def cleared_cookie(settings: Settings) -> Cookie:
+    return Cookie(cookie_name(settings), "", 0, settings.secure)
+
+
+def tombstone(session: Session, settings: Settings) -> Cookie:
+    """Keeps a session ended that a request in flight writes anew after its logout."""
+    return Cookie(tombstone_name(settings), session.id, TOMBSTONE_SECONDS, settings.secure)
+
+
+def tombstone_name(settings: Settings) -> str:
+    return f"{cookie_name(settings)}_out"
+
+
+def cookie_name(settings: Settings) -> str:
+    """`__Host-` keeps other hosts out; on loopback, where cookies ignore ports, the port does."""
+    if settings.secure:
+        return "__Host-auth_agent"
+    return f"auth_agent_{urlsplit(settings.base_url).port or 80}"
+
+
+def _without_claims(session: Session) -> Session:
+    agent = msgspec.structs.replace(session.agent, claims={})
+    return msgspec.structs.replace(session, agent=agent)
+
+
+def _agent(claims: Mapping[str, Any], tokens: Tokens, settings: Settings, now: float) -> Agent:
+    asked = tuple(settings.scope.split())
+    email = _text(claims, "email")
+    permissions = claims.get("permissions")
+    signed_in_at = past(claims.get("auth_time"), now)
+    return Agent(
+        id=claims["sub"],
+        issuer=settings.issuer,
+        client_id=settings.client_id,
+        authenticated_at=int(now) if signed_in_at is None else signed_in_at,
+        expires_at=int(now) + settings.session_lifetime,
+        model=_text(claims, "model") or _text(claims, "model_name"),
+        email=email,
+        email_verified=email is not None and claims.get("email_verified") is True,
+        name=_text(claims, "name"),
+        scopes=asked if tokens.scopes is None else tokens.scopes,
+        permissions=_texts(permissions),
+        claims={name: value for name, value in claims.items() if name not in _NOT_KEPT},
+    )
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str | None:
+    value = claims.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    items = value if isinstance(value, list) else ()
+    return tuple(item for item in items if isinstance(item, str))

@@ -1,0 +1,195 @@
+"""Sessions kept in Redis: an opaque id in the browser, everything else here, encrypted.
+
+Flows over Redis commands, so that threads and tasks share them. A record is written only over the
+one that was read: what has gone stays gone, so that a logout wins against every write in flight,
+and no write undoes another. Sorted sets remember which sessions an agent, an owner and the
+server's own session have, each until it would expire; marks keep out sign-ins that were under way
+when those were ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import msgspec
+
+from auth_agent.flow.effects import Command, Flow, ask
+from auth_agent.protocol.jose.base64url import encode
+from auth_agent.secret import Discreet
+from auth_agent.website.config.site import Site
+from auth_agent.website.recognition.session import Session, is_alive
+
+LOCK_SECONDS = 25  # one exchange and some; whoever dies with the lock blocks nobody for longer
+MARK_SECONDS = 300  # longer than a callback takes to open its session
+
+_CREATE = """
+for i = 2, #KEYS, 2 do
+  if tonumber(redis.call('GET', KEYS[i + 1]) or 0) > tonumber(ARGV[1]) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+for i = 2, #KEYS, 2 do
+  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', ARGV[4])
+  redis.call('ZADD', KEYS[i], ARGV[5], ARGV[6])
+  redis.call('EXPIRE', KEYS[i], ARGV[7])
+end
+return 1
+"""
+_UPDATE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1
+"""
+_END = """
+if KEYS[4] and not redis.call('SET', KEYS[4], 1, 'NX', 'EX', ARGV[3]) then return -1 end
+redis.call('SET', KEYS[2], redis.call('INCR', KEYS[3]), 'EX', ARGV[2])
+local ended = 0
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  ended = ended + redis.call('DEL', ARGV[1] .. id)
+end
+redis.call('DEL', KEYS[1])
+return ended
+"""
+_LOCK = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return 1 end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+_UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+
+_decode = msgspec.json.Decoder(Session).decode
+
+
+class Stored(Discreet, frozen=True):
+    """A session as it lies in the store; `box` is what it is written over."""
+
+    session: Session
+    box: bytes
+
+    def __repr__(self) -> str:
+        return f"Stored({self.session!r})"
+
+
+class Store:
+    """The sessions of one website."""
+
+    def __init__(self, url: str, site: Site) -> None:
+        self._url = url
+        self._site = site
+        settings = site.settings
+        owner = _digest(settings.issuer, settings.client_id, settings.base_url)
+        # In braces, so that a Redis cluster keeps all of one website's keys together.
+        self._prefix = f"auth_agent:{{{owner}}}:"
+        self._counter = f"{self._prefix}ends"
+
+    def load(self, session_id: str) -> Flow[Session | None]:
+        """The session, if it is there and alive; raises `ServerUnavailable`."""
+        stored = yield from self.fetch(session_id)
+        return stored.session if stored is not None else None
+
+    def fetch(self, session_id: str) -> Flow[Stored | None]:
+        """The same, to be written anew."""
+        key = self._key(session_id)
+        (box,) = yield from ask(self._url, ("GET", key))
+        sealed = box and self._site.seal.decrypt(
+            "stored session", box.decode("ascii", "replace"), bound_to=key
+        )
+        if not sealed:
+            return None
+        try:
+            session = _decode(sealed.data)
+        except msgspec.MsgspecError:  # written by an older or newer release
+            return None
+        alive = session.id == session_id and is_alive(session, self._site, self._site.clock())
+        return Stored(session, box) if alive else None
+
+    def count_ends(self) -> Flow[int]:
+        """How often sessions were ended so far; `create` wants to know it from before."""
+        (count,) = yield from ask(self._url, ("GET", self._counter))
+        return int(count or 0)
+
+    def create(self, session: Session, *, since: int) -> Flow[bool]:
+        """False where the session's agent was ended after `count_ends` said `since`."""
+        now, lifetime = int(self._site.clock()), self._site.settings.session_lifetime
+        keys = [self._key(session.id)]
+        for index in self._indexes(session):
+            keys += (index, _mark(index))
+        member = (now, now + lifetime, _digest(session.id), lifetime + 60)
+        command: Command = (
+            "EVAL",
+            _CREATE,
+            len(keys),
+            *keys,
+            since,
+            *self._record(session),
+            *member,
+        )
+        (created,) = yield from ask(self._url, command)
+        return bool(created)
+
+    def update(self, session: Session, over: Stored) -> Flow[bool]:
+        """Whether the record was still the one that is written over."""
+        key = self._key(session.id)
+        (written,) = yield from ask(
+            self._url, ("EVAL", _UPDATE, 1, key, over.box, *self._record(session))
+        )
+        return bool(written)
+
+    def delete(self, session: Session) -> Flow[None]:
+        member = _digest(session.id)
+        commands = [("ZREM", index, member) for index in self._indexes(session)]
+        yield from ask(self._url, ("DEL", self._key(session.id)), *commands)
+
+    def end(self, kind: str, value: str = "", *, jti: str = "", seconds: int = 0) -> Flow[int]:
+        """Ends every session of an `agent`, an `email`, a server's `sid`, or `all`: how many.
+
+        With a `jti` once only: -1 where it was seen within so many seconds.
+        """
+        index = self._index(kind, value)
+        keys = [index, _mark(index), self._counter]
+        if jti:
+            keys.append(f"{self._prefix}jti:{_digest(jti)}")
+        arguments = (f"{self._prefix}session:", MARK_SECONDS, seconds)
+        (ended,) = yield from ask(self._url, ("EVAL", _END, len(keys), *keys, *arguments))
+        return int(ended)
+
+    def lock(self, session: Session, token: str) -> Flow[bool]:
+        """Whether `token` holds the lock now, for another `LOCK_SECONDS`."""
+        key = f"{self._prefix}lock:{_digest(session.id)}"
+        (held,) = yield from ask(self._url, ("EVAL", _LOCK, 1, key, token, LOCK_SECONDS))
+        return bool(held)
+
+    def unlock(self, session: Session, token: str) -> Flow[None]:
+        key = f"{self._prefix}lock:{_digest(session.id)}"
+        yield from ask(self._url, ("EVAL", _UNLOCK, 1, key, token))
+
+    def _record(self, session: Session) -> tuple[str, int]:
+        """What is written, and for how many seconds."""
+        settings = self._site.settings
+        data = msgspec.json.encode(session)
+        box = self._site.seal.encrypt("stored session", data, bound_to=self._key(session.id))
+        left = session.created_at + settings.session_lifetime - int(self._site.clock())
+        return box, max(1, min(left, settings.session_idle))
+
+    def _key(self, session_id: str) -> str:
+        """The id itself is nowhere in Redis: who reads its keys cannot become anybody."""
+        return f"{self._prefix}session:{_digest(session_id)}"
+
+    def _indexes(self, session: Session) -> Iterator[str]:
+        yield self._index("all")
+        yield self._index("agent", session.agent.id)
+        if session.agent.email is not None:
+            yield self._index("email", session.agent.email.casefold())
+        if session.sid is not None:
+            yield self._index("sid", session.sid)
+
+    def _index(self, kind: str, value: str = "") -> str:
+        return f"{self._prefix}{kind}:{_digest(value)}"
+
+
+def _mark(index: str) -> str:
+    return f"{index}:ended"
+
+
+def _digest(*parts: str) -> str:
+    return encode(hashlib.sha256(msgspec.json.encode(parts)).digest())

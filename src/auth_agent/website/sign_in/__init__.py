@@ -1,0 +1,1 @@
+"""The routes that the website answers by itself: signing in and out."""

@@ -1,0 +1,202 @@
+"""Signing in: the redirect to the server, and the callback that ends it.
+
+The codes of a refused callback: `query_too_large`, `duplicate_parameter`, `state_missing`,
+`state_unknown`, `state_expired`, `state_reused`, `issuer_missing`, `issuer_mismatch`,
+`code_missing`, `access_denied` and the other errors of RFC 6749 4.1.2.1, `invalid_grant`,
+`agent_refused`, `session_ended`, and those of the ID token (`auth_agent.id_token`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from auth_agent.errors import ServerMisbehaved, SignInRefused, TokenRefused
+from auth_agent.flow.effects import Flow, send
+from auth_agent.protocol.introspection import introspection_request, parse_introspection
+from auth_agent.protocol.jose.id_token import Expected, read_id_token, verify_id_token
+from auth_agent.protocol.jose.jws import check_subject
+from auth_agent.protocol.metadata import Metadata
+from auth_agent.protocol.token import Tokens, code_request, parse_tokens
+from auth_agent.protocol.userinfo import parse_userinfo, userinfo_request
+from auth_agent.secret import Discreet
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.config.site import Site
+from auth_agent.website.recognition.session import Session, open_session
+from auth_agent.website.sign_in.transaction import SpentStates, Transaction
+from auth_agent.website.web.visit import Visit
+
+MAX_QUERY = 8_192
+_CALLBACK_PARAMETERS = ("code", "state", "iss", "error", "error_description", "error_uri")
+_ERROR_CODE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 4.1.2.1
+
+
+class Callback(Discreet, frozen=True):
+    """The parameters that the server sent the browser back with (RFC 6749 4.1.2, RFC 9207)."""
+
+    code: str | None
+    state: str | None
+    iss: str | None
+    error: str | None
+
+    def __repr__(self) -> str:
+        return "Callback(**********)"
+
+
+def read_next(visit: Visit) -> str | None:
+    """The page that a login was asked for; judged by `url.safe_next`, not here."""
+    if len(visit.query) > MAX_QUERY:
+        return None
+    found = [value for name, value in parse_qsl(visit.query) if name == "next"]
+    return found[0] if len(found) == 1 else None
+
+
+def authorization_url(transaction: Transaction, settings: Settings, metadata: Metadata) -> str:
+    """RFC 6749 4.1.1 with PKCE S256 (RFC 7636 4.3) and a nonce."""
+    from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415
+    from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415
+
+    try:
+        url: str = prepare_grant_uri(
+            metadata.authorization_endpoint,
+            client_id=settings.client_id,
+            response_type="code",
+            redirect_uri=settings.redirect_uri,
+            scope=settings.scope,
+            state=transaction.state,
+            nonce=transaction.nonce,
+            code_challenge=create_s256_code_challenge(transaction.verifier),
+            code_challenge_method="S256",
+            resource=settings.audience,
+        )
+    except ValueError:
+        raise ServerMisbehaved(
+            "authorization_endpoint in the server's metadata has a malformed query.",
+            code="metadata_invalid",
+        ) from None
+    return url
+
+
+def read_callback(visit: Visit) -> Callback:
+    """Raises `SignInRefused` where a parameter stands twice (RFC 6749 3.1)."""
+    if len(visit.query) > MAX_QUERY:
+        raise SignInRefused("The answer is too large.", code="query_too_large")
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(visit.query, keep_blank_values=True):
+        if name not in _CALLBACK_PARAMETERS:
+            continue
+        if name in found:
+            raise SignInRefused(
+                f"The answer carries {name} more than once.", code="duplicate_parameter"
+            )
+        found[name] = value
+    return Callback(*(found.get(name) for name in _CALLBACK_PARAMETERS[:4]))
+
+
+def finish(
+    callback: Callback, transaction: Transaction, spent: SpentStates, site: Site
+) -> Flow[Session]:
+    """The new session; raises an `AuthError` of the tree where anything is not as it must be."""
+    metadata = yield from site.provider.metadata()
+    _check_issuer(callback, metadata)
+    spent.spend(transaction, site.clock())
+    code = _read_code(callback)
+    request = code_request(
+        code,
+        transaction.verifier,
+        site.credentials(metadata),
+        redirect_uri=site.settings.redirect_uri,
+        resource=site.settings.audience,
+    )
+    response = yield from send(request)
+    if site.settings.identity == "introspection":
+        tokens = parse_tokens(response, needs_id_token=False)
+        claims = yield from _ask_identity(tokens, metadata, site)
+    else:
+        tokens = parse_tokens(response)
+        claims = yield from _identify(tokens, transaction, metadata, site)
+    return open_session(claims, tokens, site)
+
+
+def _check_issuer(callback: Callback, metadata: Metadata) -> None:
+    """RFC 9207 2.4: simple string comparison; missing only where the server does not promise it."""
+    if callback.iss is None and metadata.sends_iss:
+        raise SignInRefused(
+            "The answer does not say which server it comes from.", code="issuer_missing"
+        )
+    if callback.iss is not None and callback.iss != metadata.issuer:
+        raise SignInRefused("The answer comes from another server.", code="issuer_mismatch")
+
+
+def _read_code(callback: Callback) -> str:
+    if callback.error is not None:
+        known = _ERROR_CODE.fullmatch(callback.error)
+        code = callback.error if known else "unknown_error"
+        if code == "access_denied":
+            raise SignInRefused("The agent declined to sign in.", code=code, status_code=403)
+        raise SignInRefused(f"The Auth Agent server answered: {code}.", code=code)
+    if not callback.code:
+        raise SignInRefused("The answer carries no code.", code="code_missing")
+    return callback.code
+
+
+def _identify(
+    tokens: Tokens, transaction: Transaction, metadata: Metadata, site: Site
+) -> Flow[Mapping[str, Any]]:
+    settings, id_token = site.settings, tokens.id_token or ""
+    header = read_id_token(
+        id_token, allowed=settings.algorithms, advertised=metadata.id_token_algorithms
+    )
+    key = yield from site.provider.key(header)
+    expected = Expected(
+        issuer=settings.issuer,
+        client_id=settings.client_id,
+        nonce=transaction.nonce,
+        access_token=tokens.access_token,
+        max_age=settings.session_lifetime,
+        now=site.clock(),
+    )
+    claims = verify_id_token(id_token, header, key, expected)
+    endpoint = metadata.userinfo_endpoint
+    if endpoint is None or not _wants_userinfo(claims, tokens, settings):
+        return claims
+    response = yield from send(userinfo_request(endpoint, tokens.access_token))
+    return _merge(claims, parse_userinfo(response, subject=claims["sub"]))
+
+
+def _ask_identity(tokens: Tokens, metadata: Metadata, site: Site) -> Flow[Mapping[str, Any]]:
+    """For a server of the original kind, which signs nothing that a website could verify: the
+    agent is who the server names over TLS, asked about the very token that it just gave us."""
+    credentials = site.credentials(metadata)
+    request = introspection_request(tokens.access_token, "access_token", credentials)
+    if request is None:
+        raise ServerMisbehaved(
+            "The server's metadata names no introspection_endpoint, which "
+            "AUTH_AGENT_IDENTITY=introspection needs.",
+            code="metadata_invalid",
+        )
+    claims = parse_introspection((yield from send(request)))
+    if claims is None:
+        raise TokenRefused("The server does not call its own token active.", code="token_inactive")
+    if claims.get("client_id") != site.settings.client_id:
+        raise TokenRefused("The token was given to another website.", code="audience_mismatch")
+    check_subject(claims)
+    if metadata.userinfo_endpoint is None:
+        return claims
+    response = yield from send(userinfo_request(metadata.userinfo_endpoint, tokens.access_token))
+    return _merge(claims, parse_userinfo(response, subject=claims["sub"]))
+
+
+def _merge(signed: Mapping[str, Any], userinfo: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is signed wins; whether an e-mail is verified is only said by whoever names it."""
+    kept = {name: value for name, value in signed.items() if name != "email_verified"}
+    return {**userinfo, **(signed if "email" in signed else kept)}
+
+
+def _wants_userinfo(claims: Mapping[str, Any], tokens: Tokens, settings: Settings) -> bool:
+    if settings.userinfo != "auto":
+        return settings.userinfo == "always"
+    granted = settings.scopes if tokens.scopes is None else tokens.scopes
+    return "email" in granted and "email" not in claims

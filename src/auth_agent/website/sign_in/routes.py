@@ -1,0 +1,198 @@
+"""The routes that the relying party answers by itself, below `AUTH_AGENT_PREFIX`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from auth_agent.errors import AuthError, SignInRefused
+from auth_agent.flow.effects import Flow, call
+from auth_agent.url import safe_next
+from auth_agent.website.agent import copied
+from auth_agent.website.config.site import Site
+from auth_agent.website.events import log_event, logger
+from auth_agent.website.policy.challenge import RESOURCE_METADATA_PATH, refuse, resource_metadata
+from auth_agent.website.policy.requirement import judge_site
+from auth_agent.website.recognition.reader import SessionReader
+from auth_agent.website.recognition.session import (
+    Session,
+    cleared_cookie,
+    read_session_id,
+    session_cookie,
+    tombstone,
+)
+from auth_agent.website.recognition.store import Store
+from auth_agent.website.sign_in import backchannel, login, transaction
+from auth_agent.website.sign_in.logout import revoke
+from auth_agent.website.sign_in.transaction import SpentStates, Transaction
+from auth_agent.website.web.origin import is_own_request, may_start_login
+from auth_agent.website.web.outcome import Outcome, Reply
+from auth_agent.website.web.replies import json_reply, page, post_button, redirect
+from auth_agent.website.web.visit import Cookie, Visit
+
+Route = Callable[[Visit], Outcome | Flow[Outcome]]
+
+
+class Routes:
+    """Each handler answers at once or with a flow."""
+
+    def __init__(self, site: Site, sessions: SessionReader, store: Store | None) -> None:
+        self._site = site
+        self._sessions = sessions
+        self._settings = site.settings
+        self._store = store
+        self._spent = SpentStates()
+
+    def table(self) -> Mapping[str, Route]:
+        """Path to handler."""
+        prefix = self._settings.prefix
+        return {
+            f"{prefix}/login": self._login,
+            f"{prefix}/callback": self._callback,
+            f"{prefix}/logout": self._logout,
+            f"{prefix}/backchannel-logout": self._backchannel_logout,
+            RESOURCE_METADATA_PATH: self._resource_metadata,
+        }
+
+    def _login(self, visit: Visit) -> Outcome | Flow[Outcome]:
+        if visit.method not in ("GET", "HEAD"):
+            return _method_not_allowed("GET, HEAD")
+        if not may_start_login(visit):
+            description = (
+                "A sign-in starts when a page is opened, not by a prefetch, an image or a script."
+            )
+            content = {"error": "not_a_navigation", "error_description": description}
+            return json_reply(403, content)
+        return self._start(visit)
+
+    def _start(self, visit: Visit) -> Flow[Outcome]:
+        next_path = safe_next(login.read_next(visit), prefix=self._settings.prefix)
+        try:
+            metadata = yield from self._site.provider.metadata()
+            begun, cookies = transaction.begin(visit, next_path, self._site)
+            location = login.authorization_url(begun, self._settings, metadata)
+        except AuthError as error:
+            return (yield from self._refuse(visit, error, next_path))
+        return redirect(location, cookies=cookies)
+
+    def _callback(self, visit: Visit) -> Outcome | Flow[Outcome]:
+        if visit.method != "GET":
+            return _method_not_allowed("GET")
+        try:
+            callback = login.read_callback(visit)
+            begun = transaction.recall(visit, callback.state, self._site)
+        except SignInRefused as error:
+            return self._refuse(visit, error, "/")
+        return self._finish(visit, callback, begun)
+
+    def _finish(self, visit: Visit, callback: login.Callback, begun: Transaction) -> Flow[Outcome]:
+        cleared = transaction.clear(begun.cookie_name, self._settings)
+        try:
+            since = 0 if self._store is None else (yield from self._store.count_ends())
+            session = yield from login.finish(callback, begun, self._spent, self._site)
+            refusal = judge_site(session.agent, self._settings)
+            if refusal is not None and not self._settings.report_only:
+                raise SignInRefused(refusal.description, code="agent_refused", status_code=403)
+            session = yield from self._tell_sign_in(session)
+            cookie = session_cookie(session, self._site)
+            if self._store is not None:
+                yield from self._open(session, since, self._store)
+        except AuthError as error:
+            return (yield from self._refuse(visit, error, begun.next, (cleared,)))
+        log_event("signed_in", agent=session.agent.id, client=session.agent.client_id)
+        return redirect(begun.next, cookies=(cleared, cookie))
+
+    def _open(self, session: Session, since: int, store: Store) -> Flow[None]:
+        if not (yield from store.create(session, since=since)):
+            raise SignInRefused(
+                "The agent's sessions were ended while it signed in.", code="session_ended"
+            )
+
+    def _tell_sign_in(self, session: Session) -> Flow[Session]:
+        hook = self._site.hooks.on_sign_in
+        account_id = None if hook is None else (yield from call(hook, session.agent))
+        if account_id is None:
+            return session
+        agent = msgspec.structs.replace(session.agent, account_id=str(account_id))
+        return msgspec.structs.replace(session, agent=agent)
+
+    def _tell(self, hook: Callable[[Any], Any] | None, subject: object) -> Flow[None]:
+        """Whoever listens and fails changes nothing: what happened has happened."""
+        if hook is None:
+            return
+        try:
+            yield from call(hook, subject)
+        except Exception:  # noqa: BLE001  # the website's own mistake, which its log shows
+            logger.exception("A hook of this website has failed.")
+
+    def _logout(self, visit: Visit) -> Outcome | Flow[Outcome]:
+        if visit.method in ("GET", "HEAD"):
+            return page(
+                200,
+                "Sign out?",
+                "The agent will be signed out of this website.",
+                action=post_button(f"{self._settings.prefix}/logout", "Sign out"),
+            )
+        if visit.method != "POST":
+            return _method_not_allowed("GET, HEAD, POST")
+        if not is_own_request(visit, self._settings.base_url):
+            description = "Only a page of this website can sign an agent out."
+            content = {"error": "cross_site_request", "error_description": description}
+            return json_reply(403, content)
+        return self._sign_out(visit)
+
+    def _sign_out(self, visit: Visit) -> Flow[Outcome]:
+        try:
+            session = yield from self._current(visit)
+            if session is not None and self._store is not None:
+                yield from self._store.delete(session)
+        except AuthError as error:  # the store is away: nobody may believe to be signed out
+            return (yield from self._refuse(visit, error, "/"))
+        cookies: tuple[Cookie, ...] = (cleared_cookie(self._settings),)
+        if session is not None:
+            revoked = yield from revoke(session, self._site)
+            log_event(
+                "signed_out",
+                agent=session.agent.id,
+                client=session.agent.client_id,
+                revoked=revoked,
+            )
+            yield from self._tell(self._site.hooks.on_sign_out, copied(session.agent))
+            if self._store is None:
+                self._sessions.forget()
+                cookies += (tombstone(session, self._settings),)
+        return redirect("/", cookies=cookies)
+
+    def _current(self, visit: Visit) -> Flow[Session | None]:
+        if self._store is None:
+            known = self._sessions.read(visit, self._site.clock())
+            return known.session if known is not None else None
+        session_id = read_session_id(visit, self._settings)
+        return (yield from self._store.load(session_id)) if session_id else None
+
+    def _backchannel_logout(self, visit: Visit) -> Outcome | Flow[Outcome]:
+        if visit.method != "POST":
+            return _method_not_allowed("POST")
+        if self._store is None:
+            return backchannel.refuse_without_store()
+        return backchannel.end_sessions(visit, self._store, self._site)
+
+    def _resource_metadata(self, visit: Visit) -> Outcome:
+        if visit.method not in ("GET", "HEAD"):
+            return _method_not_allowed("GET, HEAD")
+        return resource_metadata(self._settings)
+
+    def _refuse(
+        self, visit: Visit, error: AuthError, next_path: str, cookies: tuple[Cookie, ...] = ()
+    ) -> Flow[Outcome]:
+        log_event("refused", level=logging.WARNING, cause=error.code, status=error.status_code)
+        yield from self._tell(self._site.hooks.on_refused, error)
+        return refuse(visit, self._settings, error, next_path=next_path, cookies=cookies)
+
+
+def _method_not_allowed(allowed: str) -> Reply:
+    content = {"error": "method_not_allowed", "error_description": f"Use {allowed}."}
+    return json_reply(405, content, headers=(("Allow", allowed),))

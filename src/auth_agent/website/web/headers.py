@@ -1,0 +1,63 @@
+"""What belongs to the headers of a response for which an agent was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from auth_agent.website.web.replies import NO_STORE
+from auth_agent.website.web.visit import Cookie
+
+# What a content delivery network obeys instead of Cache-Control (RFC 9213 2.2).
+FOR_SHARED_CACHES = frozenset(
+    {"cdn-cache-control", "surrogate-control"}
+    | {f"{name}-cdn-cache-control" for name in ("cloudflare", "netlify", "vercel")}
+)
+
+
+def is_page(headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether a response is HTML."""
+    return any(
+        name.lower() == "content-type" and value.lower().startswith("text/html")
+        for name, value in headers
+    )
+
+
+def link_headers(headers: Iterable[tuple[str, str]], link: str) -> list[tuple[str, str]]:
+    """One more `Link`, in one header with those that are there (RFC 8288 3)."""
+    pairs = list(headers)
+    links = [value for name, value in pairs if name.lower() == "link"]
+    kept = [pair for pair in pairs if pair[0].lower() != "link"]
+    return [*kept, ("Link", ", ".join([*links, link]))]
+
+
+def private_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """For a response for which the agent was read: no shared cache may give it to another."""
+    kept, vary, control = [], [], []
+    for name, value in headers:
+        lower = name.lower()
+        if lower == "vary":
+            vary += _parts(value)
+        elif lower == "cache-control":
+            control += _parts(value)
+        elif lower not in FOR_SHARED_CACHES:
+            kept.append((name, value))
+    named = {part.lower() for part in vary}
+    if "*" not in named:
+        vary += [name for name in ("Cookie", "Authorization") if name.lower() not in named]
+    control = [part for part in control if not part.lower().startswith(("public", "s-maxage"))]
+    if not {"private", "no-store"} & {part.lower() for part in control}:
+        control.append("private")
+    return [*kept, ("Vary", ", ".join(vary)), ("Cache-Control", ", ".join(control))]
+
+
+def cookie_headers(
+    headers: Iterable[tuple[str, str]], cookies: Iterable[Cookie]
+) -> list[tuple[str, str]]:
+    """For a response that also sets cookies of ours: it must be stored nowhere."""
+    replaced = FOR_SHARED_CACHES | {"cache-control"}
+    kept = [pair for pair in headers if pair[0].lower() not in replaced]
+    return [*kept, NO_STORE, *(("Set-Cookie", cookie.header()) for cookie in cookies)]
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]

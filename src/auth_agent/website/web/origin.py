@@ -1,0 +1,63 @@
+"""Where a visit comes from and what it is for, as its headers tell."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from auth_agent.url import normal_origin
+from auth_agent.website.web.visit import Visit
+
+
+def is_navigation(visit: Visit) -> bool:
+    """Whether a browser will show the answer as a page."""
+    mode = visit.header("sec-fetch-mode")
+    if mode is not None:
+        return mode == "navigate"
+    accepts_html = "text/html" in (visit.header("accept") or "").lower()
+    by_script = (visit.header("x-requested-with") or "").lower() == "xmlhttprequest"
+    return accepts_html and not by_script
+
+
+def may_start_login(visit: Visit) -> bool:
+    """No login for a prefetch, an image or a script; an agent or curl says none of this."""
+    purposes = (visit.header(name) or "" for name in ("sec-purpose", "purpose", "x-moz"))
+    if any("prefetch" in purpose.lower() for purpose in purposes):
+        return False
+    return visit.header("sec-fetch-mode") in (None, "navigate")
+
+
+def is_preflight(visit: Visit) -> bool:
+    """A CORS preflight never carries a cookie, so it proves nothing and asks for nothing."""
+    return (
+        visit.method == "OPTIONS"
+        and visit.header("origin") is not None
+        and visit.header("access-control-request-method") is not None
+    )
+
+
+def own_referer(visit: Visit, base_url: str) -> str | None:
+    """The page of this site that the request was sent from."""
+    try:
+        parts = urlsplit(visit.header("referer") or "")
+        if normal_origin(f"{parts.scheme}://{parts.netloc}") != base_url:
+            return None
+    except ValueError:
+        return None
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def is_own_request(visit: Visit, base_url: str) -> bool:
+    """Whether this came from our own pages, or from no page at all (an agent, curl).
+
+    Sec-Fetch-Site decides where it is present, because no page can forge it; else Origin.
+    """
+    site = visit.header("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = visit.header("origin")
+    if origin is None:
+        return True
+    try:
+        return normal_origin(origin) == base_url
+    except ValueError:
+        return False

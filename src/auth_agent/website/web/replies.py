@@ -1,0 +1,105 @@
+"""Answers that the relying party gives by itself: redirects, JSON, and small pages."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import msgspec
+
+from auth_agent.flow.exchange import Headers
+from auth_agent.website.web.outcome import Reply
+from auth_agent.website.web.visit import Cookie
+
+NO_STORE = ("Cache-Control", "no-store")
+
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1c2330;--soft:#5b6472;--paper:#fff;--back:#f3f5f9;
+--line:#dfe3ea;--act:#2b50d8;--on-act:#fff}
+@media(prefers-color-scheme:dark){:root{--ink:#e8ebf1;--soft:#a5adba;--paper:#1a1f29;--back:#11151c;
+--line:#2e3542;--act:#8fa8ff;--on-act:#10131a}}
+*{box-sizing:border-box}
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--back);
+color:var(--ink);font:1rem/1.6 system-ui,sans-serif}
+main{width:100%;max-width:30rem;padding:2rem;background:var(--paper);border:1px solid var(--line);
+border-radius:1rem}
+h1{margin:0 0 .5rem;font-size:1.35rem;line-height:1.3}
+p{margin:0 0 1.25rem;overflow-wrap:anywhere}
+small{color:var(--soft)}
+a.act,button{display:inline-block;padding:.65rem 1.2rem;border:0;border-radius:.6rem;font:inherit;
+font-weight:600;text-decoration:none;cursor:pointer;background:var(--act);color:var(--on-act)}
+a.act:focus-visible,button:focus-visible{outline:3px solid var(--act);outline-offset:3px}
+"""
+
+
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
+
+
+_PAGE_HEADERS = (
+    ("Content-Type", "text/html; charset=utf-8"),
+    NO_STORE,
+    (
+        "Content-Security-Policy",
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("Referrer-Policy", "same-origin"),  # none at all would make a form's Origin "null"
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+
+def redirect(location: str, *, cookies: tuple[Cookie, ...] = ()) -> Reply:
+    """303, so that the next request is a GET whatever this one was (RFC 9110 15.4.4)."""
+    headers = (
+        ("Location", location),
+        ("Content-Type", "text/plain; charset=utf-8"),
+        NO_STORE,
+        ("Referrer-Policy", "no-referrer"),
+    )
+    return Reply(303, headers, cookies=cookies)
+
+
+def json_reply(
+    status: int,
+    content: Mapping[str, Any],
+    *,
+    headers: Headers = (),
+    cookies: tuple[Cookie, ...] = (),
+) -> Reply:
+    body = msgspec.json.encode(content)
+    return Reply(status, (("Content-Type", "application/json"), NO_STORE, *headers), body, cookies)
+
+
+def page(
+    status: int,
+    title: str,
+    message: str,
+    *,
+    action: str,
+    note: str = "",
+    headers: Headers = (),
+    cookies: tuple[Cookie, ...] = (),
+) -> Reply:
+    """A page of ours; `action` is HTML (see `link`, `post_button`), all else is escaped."""
+    small = f"<p><small>{escape(note)}</small></p>" if note else ""
+    body = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<link rel="icon" href="data:,"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body><main><h1>{escape(title)}</h1>"
+        f"<p>{escape(message)}</p>{small}{action}</main></body></html>"
+    )
+    return Reply(status, (*_PAGE_HEADERS, *headers), body.encode(), cookies)
+
+
+def link(href: str, text: str) -> str:
+    return f'<a class="act" href="{escape(href)}">{escape(text)}</a>'
+
+
+def post_button(target: str, text: str) -> str:
+    button = f"<button>{escape(text)}</button>"
+    return f'<form method="post" action="{escape(target)}">{button}</form>'

@@ -1,0 +1,101 @@
+"""A request to the website, and the cookies that it brings and takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auth_agent.errors import AuthError
+from auth_agent.secret import Discreet
+
+MAX_COOKIE_HEADER = 16_384
+
+
+class Cookie(Discreet, frozen=True):
+    """One `Set-Cookie`; `max_age` is in seconds, 0 removes the cookie."""
+
+    name: str
+    value: str
+    max_age: int
+    secure: bool
+
+    def __repr__(self) -> str:
+        return f"Cookie({self.name}, max_age={self.max_age})"
+
+    def header(self) -> str:
+        """The header's value; SameSite=Lax, because the callback is a cross-site navigation."""
+        secure = "; Secure" if self.secure else ""
+        return (
+            f"{self.name}={self.value}; Path=/; Max-Age={self.max_age}; HttpOnly; SameSite=Lax"
+            + secure
+        )
+
+
+class Visit:
+    """A request to the website without its body; each adapter says how to read a header.
+
+    `path` is decoded, as the application routes it; `raw_path` is percent-encoded.
+    """
+
+    __slots__ = ("judged", "method", "path", "problem")
+
+    def __init__(self, method: str, path: str) -> None:
+        self.problem: AuthError | None = None
+        """Why the credentials of this visit are worth nothing; said where an agent is needed."""
+        self.judged = False
+        """Whether the answer depends on the agent, although the application never looks."""
+        self.method = method
+        self.path = path
+
+    def header(self, name: str) -> str | None:
+        """A header's value, repeated ones joined (RFC 9110 5.3); `name` is in lower case."""
+        raise NotImplementedError
+
+    @property
+    def authorization(self) -> str | None:
+        return self.header("authorization")
+
+    @property
+    def cookie_header(self) -> str | None:
+        return self.header("cookie")
+
+    @property
+    def cookie_key(self) -> str | bytes | None:
+        """The cookies as the web server hands them over, by which they are known again."""
+        return self.cookie_header
+
+    @property
+    def raw_path(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def query(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def target(self) -> str:
+        return f"{self.raw_path}?{self.query}" if self.query else self.raw_path
+
+    def cookies(self) -> Iterator[tuple[str, str]]:
+        """Every cookie of the request, in the browser's order, at most 16 KiB of them."""
+        return split_cookies(self.cookie_header or "")
+
+    def cookie(self, name: str) -> str | None:
+        """The first cookie of this name."""
+        return find_cookie(self.cookie_header or "", name)
+
+
+def split_cookies(header: str) -> Iterator[tuple[str, str]]:
+    if len(header) > MAX_COOKIE_HEADER:
+        return
+    for pair in header.split(";"):
+        name, equals, value = pair.partition("=")
+        if equals:
+            # RFC 6265 5.2 knows two kinds of whitespace. `strip()` knows many more, so that another
+            # host's cookie called "\x85__Host-…" would count as ours.
+            yield name.strip(" \t"), value.strip(" \t")
+
+
+def find_cookie(header: str, name: str) -> str | None:
+    if name not in header or len(header) > MAX_COOKIE_HEADER:
+        return None
+    return next((value for given, value in split_cookies(header) if given == name), None)
