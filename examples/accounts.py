@@ -27,8 +27,7 @@ from sqlalchemy.orm import (
     sessionmaker,
 )
 
-from auth_agent import Agent, SignInRefused
-from auth_agent.website.policy.accounts import may_link
+from auth_agent import Agent, SignInRefused, may_link
 
 
 class Base(DeclarativeBase):

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from auth_agent import Agent, RelyingParty, Requirement
 from auth_agent import asgi as for_asgi
 from auth_agent import wsgi as for_wsgi
-from auth_agent.website.entry import Entry
-from auth_agent.website.web.outcome import Reply
+from auth_agent.asgi import Entry, Reply
 from examples import pages
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from auth_agent.errors import (
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.gate import RelyingParty
+from auth_agent.website.policy.accounts import may_link
 from auth_agent.website.policy.requirement import Requirement
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "SettingsError",
     "SignInRefused",
     "TokenRefused",
+    "may_link",
 ]

@@ -22,7 +22,15 @@ from auth_agent.website.web.headers import FOR_SHARED_CACHES
 from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.website.web.visit import Visit
 
-__all__ = ["AsgiVisit", "AuthAgentMiddleware", "Entry", "agent_of", "body_reader", "send_reply"]
+__all__ = [
+    "AsgiVisit",
+    "AuthAgentMiddleware",
+    "Entry",
+    "Reply",
+    "agent_of",
+    "body_reader",
+    "send_reply",
+]
 
 BODY_SECONDS = 10.0
 

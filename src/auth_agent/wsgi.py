@@ -25,7 +25,15 @@ from auth_agent.website.web.visit import Visit
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["AuthAgentMiddleware", "Entry", "WsgiVisit", "agent_of", "body_reader", "send_reply"]
+__all__ = [
+    "AuthAgentMiddleware",
+    "Entry",
+    "Reply",
+    "WsgiVisit",
+    "agent_of",
+    "body_reader",
+    "send_reply",
+]
 
 _NO_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")  # PEP 3333
 

@@ -17,7 +17,7 @@ from auth_agent.website.recognition.session import session_cookie
 from tests.adapters.conftest import Visitor, settings_of
 from tests.adapters.network import free_port, serve_provider
 from tests.adapters.stacks import STACKS
-from tests.core.browser import ValueVisit
+from tests.website.browser import ValueVisit
 
 PAGE = {"accept": "text/html"}
 JSON = {"accept": "application/json"}

@@ -31,7 +31,7 @@ from auth_agent_django import (
 from tests.adapters.conftest import settings_of
 from tests.adapters.django_site import MIDDLEWARE
 from tests.adapters.django_world import BASE_URL, JSON, PAGE
-from tests.core.browser import Browser, Clock
+from tests.website.browser import Browser, Clock
 
 OURS = "auth_agent_django.AuthAgentMiddleware"
 READS = Requirement(scopes=["reports:read"])

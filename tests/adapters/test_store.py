@@ -17,8 +17,8 @@ from auth_agent.flow.exchange import HttpResponse
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
 from auth_agent.website.recognition import store
-from tests.core.browser import Browser, Clock, ValueVisit, cause
 from tests.services import redis_server
+from tests.website.browser import Browser, Clock, ValueVisit, cause
 
 JSON = {"accept": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}

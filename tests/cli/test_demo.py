@@ -148,4 +148,4 @@ def test_what_is_missing_is_named(monkeypatch):
     result = CliRunner().invoke(app, ["demo", "--once"])
     assert result.exit_code == 1
     assert "uvicorn" in result.stderr
-    assert "pip install 'auth-agent[all]'" in result.stderr
+    assert "pip install 'auth-agent-kit[all]'" in result.stderr

@@ -35,13 +35,13 @@ def mcp(
     (chmod 600), or from the keyring; a key instead of it from AUTH_AGENT_AGENT_PRIVATE_KEY.
     """
     from auth_agent.errors import SettingsError  # noqa: PLC0415
+    from auth_agent.extras import install_hint  # noqa: PLC0415
 
     try:
         from auth_agent.sdk.tools import build_server  # noqa: PLC0415
     except ModuleNotFoundError as error:
         typer.echo(
-            f"This command needs the package {error.name}; install it with: "
-            "pip install 'auth-agent[mcp]'",
+            f"This command needs the package {error.name}; install it with: {install_hint('mcp')}",
             err=True,
         )
         raise typer.Exit(MISSING) from None

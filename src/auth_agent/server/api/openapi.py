@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
+from auth_agent.extras import DISTRIBUTION
 from auth_agent.server.context import Context
 from auth_agent.server.web.call import Answer, Call, json_answer
 
@@ -157,7 +158,7 @@ def document(issuer: str) -> dict[str, Any]:
     schemes = {_scheme(name): scheme for name, scheme in _SCHEMES.items()}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Auth Agent server", "version": version("auth-agent")},
+        "info": {"title": "Auth Agent server", "version": version(DISTRIBUTION)},
         "servers": [{"url": issuer}],
         "paths": paths,
         "components": {"schemas": {"Error": error}, "securitySchemes": schemes},

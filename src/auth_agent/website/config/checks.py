@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
+from auth_agent.extras import install_hint
 from auth_agent.protocol.client_auth import METHODS
 from auth_agent.protocol.jose.private_key import key_problem
 from auth_agent.url import url_problem
@@ -112,7 +113,7 @@ def _check_session_store(fields: Fields) -> Iterator[str]:
     if not url.startswith(("redis://", "rediss://")):
         yield "must be cookie, or a URL that begins with redis:// or rediss://"
     elif find_spec("redis") is None:
-        yield 'needs the package redis: pip install "auth-agent[redis]"'
+        yield f"needs the package redis: {install_hint('redis')}"
     elif not _is_redis_url(url):
         yield "is not a URL of Redis, such as redis://user:password@host:6379/0"
 

@@ -11,7 +11,7 @@ from auth_agent.flow.exchange import HttpResponse, cache_seconds
 from auth_agent.testing import FakeServer
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
-from tests.core.browser import ValueVisit, cause, drive
+from tests.website.browser import ValueVisit, cause, drive
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"

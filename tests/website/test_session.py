@@ -19,7 +19,7 @@ from auth_agent.website.recognition.reader import REMEMBERED
 from auth_agent.website.recognition.session import open_session, session_cookie
 from auth_agent.website.web.headers import cookie_headers, private_headers
 from auth_agent.website.web.visit import Cookie
-from tests.core.browser import Browser, ValueVisit, cause, entry, location
+from tests.website.browser import Browser, ValueVisit, cause, entry, location
 
 NAME = "__Host-auth_agent"
 OLD, NEW = "the old secret of this website is kept", "n" * 40

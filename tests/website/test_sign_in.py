@@ -15,7 +15,7 @@ from auth_agent.testing.provider import json_response
 from auth_agent.website.config.seal import Seal
 from auth_agent.website.sign_in import transaction
 from auth_agent.website.sign_in.transaction import SpentStates
-from tests.core.browser import NAVIGATION, ValueVisit, cause, location, relative
+from tests.website.browser import NAVIGATION, ValueVisit, cause, location, relative
 
 
 def query(url):

@@ -13,7 +13,7 @@ from auth_agent import RelyingParty, Settings
 from auth_agent.testing import FakeServer
 from auth_agent.website.sign_in.transaction import LIFETIME, MAX_COUNT
 from auth_agent.website.web.outcome import Pass
-from tests.core.browser import Browser, Clock, location, relative
+from tests.website.browser import Browser, Clock, location, relative
 
 SITE = {"secret": "a secret of the website that is long enough", "base_url": "https://shop.example"}
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 
 from auth_agent import RelyingParty, Settings
 from auth_agent.testing import FakeServer
-from tests.core.browser import Browser, Clock
+from tests.website.browser import Browser, Clock
 
+ROOT = Path(__file__).parent
 SECRET = "a secret of the website that is long enough"
 
 
@@ -40,3 +44,20 @@ def make_site(clock, server):
 @pytest.fixture
 def browser(make_site):
     return make_site()
+
+
+@pytest.fixture(autouse=True)
+def _no_socket(request, monkeypatch):
+    """Holds what is marked `no_socket` to it: decisions are tested without I/O."""
+    if request.node.get_closest_marker("no_socket"):
+
+        def refuse(*_):
+            pytest.fail("a decision has opened a connection")
+
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if {"website", "protocol"} & set(item.path.relative_to(ROOT).parts[:1]):
+            item.add_marker(pytest.mark.no_socket)

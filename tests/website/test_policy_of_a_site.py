@@ -9,7 +9,7 @@ import pytest
 from auth_agent import RelyingParty, Requirement, SignInRefused
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.website.web.outcome import Pass
-from tests.core.browser import Browser, ValueVisit, cause, entry
+from tests.website.browser import Browser, ValueVisit, cause, entry
 
 JSON = {"accept": "application/json"}
 

@@ -23,7 +23,7 @@ from auth_agent.server.registry import registrations as registry
 from tests.server.conftest import NewDatabase
 from tests.server.world import CHALLENGE, REDIRECT, UPSTREAM_PATTERN, VERIFIER
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FORM = {"grant_type": "authorization_code", "redirect_uri": REDIRECT, "code_verifier": VERIFIER}
 
 

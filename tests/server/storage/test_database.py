@@ -63,7 +63,7 @@ def test_a_database_in_use_is_migrated_with_everything_in_it(empty_database: str
 
 def test_machines_that_migrate_at_once_do_it_once(empty_database: str) -> None:
     words = [sys.executable, "-c", "from auth_agent.cli import main; main()", "migrate"]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     several = [
         subprocess.Popen([*words, "--database", empty_database], cwd=root, stdout=subprocess.PIPE)
         for _ in range(4)

@@ -10,7 +10,7 @@ from auth_agent import Requirement, ServerUnavailable
 from auth_agent.testing.issuer import ABSENT, encode
 from auth_agent.testing.provider import json_response
 from auth_agent.website.web.outcome import Pass
-from tests.core.browser import ValueVisit, cause, drive, entry
+from tests.website.browser import ValueVisit, cause, drive, entry
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from auth_agent.website.policy import requirement as policy
 from auth_agent.website.policy.requirement import is_protected
 from auth_agent.website.web.outcome import Pass
-from tests.core.browser import NAVIGATION, ValueVisit, location, relative
+from tests.website.browser import NAVIGATION, ValueVisit, location, relative
 
 HTML = {"accept": "text/html,application/xhtml+xml"}
 JSON = {"accept": "application/json"}

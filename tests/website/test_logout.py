@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auth_agent import ServerUnavailable
-from tests.core.browser import location
+from tests.website.browser import location
 
 SAME = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "navigate"}
 LOGOUT = "/auth-agent/logout"

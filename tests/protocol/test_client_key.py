@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from auth_agent import SettingsError
 from auth_agent.protocol.jose.private_key import thumbprint
-from tests.core.browser import cause
+from tests.website.browser import cause
 
 KEYS = {
     "ES256": ec.generate_private_key(ec.SECP256R1()),

@@ -17,7 +17,7 @@ from authlib.oidc.core import CodeIDToken
 from requests_oauthlib import OAuth2Session as RequestsSession
 
 from auth_agent.server import Database
-from tests.server.test_workers import _serving, _site
+from tests.server.storage.test_workers import _serving, _site
 from tests.server.world import REDIRECT, UPSTREAM_PATTERN
 
 PLAIN_REDIRECT = "https://plain.example/callback"

@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import auth_agent
+
+ROOT = Path(__file__).parent.parent
+
+# What users type; every other module may move.
+PUBLIC = {
+    "auth_agent",
+    "auth_agent.asgi",
+    "auth_agent.cli",
+    "auth_agent.errors",
+    "auth_agent.sdk",
+    "auth_agent.secret",
+    "auth_agent.server",
+    "auth_agent.testing",
+    "auth_agent.url",
+    "auth_agent.wsgi",
+    "auth_agent_django",
+    "auth_agent_django.accounts",
+    "auth_agent_django.accounts.models",
+    "auth_agent_django.rest_framework",
+    "auth_agent_flask",
+    "auth_agent_starlette",
+    "auth_agent_starlette.fastapi",
+}
+FACES = {
+    "auth_agent",
+    "auth_agent.doctor",
+    "auth_agent.sdk",
+    "auth_agent.server",
+    "auth_agent.testing",
+}
+IMPORT = re.compile(r"^\s*(?:from|import)\s+(auth_agent[\w.]*)", re.MULTILINE)
 
 HEAVY = ("asyncio", "anyio", "httpx2", "starlette", "jwt", "authlib", "rich", "typer", "sqlalchemy")
 
@@ -39,7 +76,7 @@ def test_nothing_secret_has_a_repr(browser, server):
     from auth_agent.protocol.token import parse_tokens
     from auth_agent.website.recognition.reader import SessionReader
     from auth_agent.website.sign_in import login
-    from tests.core.browser import ValueVisit
+    from tests.website.browser import ValueVisit
 
     url = browser.begin()
     browser.end(url)
@@ -64,3 +101,47 @@ def test_nothing_secret_has_a_repr(browser, server):
     for value in (token, answer, parse_tokens(answer), session, known, login.read_callback(visit)):
         shown = "".join(str(part) for part in value.__rich_repr__())
         assert shown == repr(value), "Rich shows no more than repr does"
+
+
+def _documents():
+    for folder in ("examples", "docs"):
+        for suffix in ("*.py", "*.md"):
+            yield from (ROOT / folder).rglob(suffix)
+    yield ROOT / "README.md"
+
+
+def test_documents_and_examples_import_nothing_but_public_modules():
+    found = {
+        (str(path.relative_to(ROOT)), module)
+        for path in _documents()
+        for module in IMPORT.findall(path.read_text())
+    }
+    assert {entry for entry in found if entry[1] not in PUBLIC} == set()
+    assert len(found) > 20
+
+
+@pytest.mark.parametrize("module", sorted(PUBLIC - {"auth_agent_django.accounts.models"}))
+def test_a_public_module_keeps_its_path_and_its_names(module):
+    loaded = importlib.import_module(module)
+    for name in getattr(loaded, "__all__", ()):
+        assert hasattr(loaded, name)
+
+
+def test_names_that_users_type_stay_where_they_are():
+    from auth_agent import asgi, may_link, testing, wsgi  # noqa: F401
+
+    assert {"AuthAgentMiddleware", "Entry", "Reply", "agent_of"} <= set(asgi.__all__)
+    assert {"AuthAgentMiddleware", "Entry", "Reply", "agent_of"} <= set(wsgi.__all__)
+    assert {"ABSENT", "FakeServer", "json_response"} <= set(testing.__all__)
+
+
+def test_a_room_has_one_sentence_on_its_door_and_imports_nothing():
+    source = ROOT / "src"
+    for path in (source / "auth_agent").rglob("__init__.py"):
+        module = ".".join(path.parent.relative_to(source).parts)
+        tree = ast.parse(path.read_text())
+        sentence = ast.get_docstring(tree)
+        assert sentence, f"{module} has no sentence"
+        if module not in FACES and module != "auth_agent.cli":
+            assert len(tree.body) == 1, f"{module} does more than name itself"
+            assert "\n" not in sentence

@@ -13,8 +13,8 @@ from auth_agent.server.registry import changes as console_changes
 from auth_agent.server.storage.people_tables import second_step
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
+from tests.server.console.test_owners import Postbox, owner, with_postbox
 from tests.server.people import administrator, signed_in
-from tests.server.test_owners import Postbox, owner, with_postbox
 from tests.server.world import ORIGIN, World
 
 

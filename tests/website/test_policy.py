@@ -7,7 +7,7 @@ import json
 import pytest
 
 from auth_agent import Requirement
-from tests.core.browser import ValueVisit, cause, location
+from tests.website.browser import ValueVisit, cause, location
 
 JSON = {"accept": "application/json"}
 

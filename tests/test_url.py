@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth_agent.url import is_loopback, normal_origin, safe_next, url_problem
-from tests.core.browser import location
+from tests.website.browser import location
 
 BASE = "https://shop.example/auth-agent/callback"
 

@@ -15,8 +15,8 @@ from auth_agent.doctor.server import judge_clock
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
-from tests.core.browser import ValueVisit, drive
-from tests.core.conftest import SECRET
+from tests.conftest import SECRET
+from tests.website.browser import ValueVisit, drive
 
 CALLBACK = "https://shop.example/auth-agent/callback"
 METADATA = "/.well-known/oauth-authorization-server"

@@ -10,7 +10,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
-from tests.core.browser import cause
+from tests.website.browser import cause
 
 DAY = 86_400
 

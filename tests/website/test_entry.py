@@ -8,7 +8,7 @@ from auth_agent import SettingsError
 from auth_agent.website.entry import Entry, agent_of
 from auth_agent.website.web.outcome import Pass
 from auth_agent.website.web.visit import Cookie
-from tests.core.browser import entry
+from tests.website.browser import entry
 
 JSON = [("content-type", "application/json")]
 PAGE = [("content-type", "text/html")]
