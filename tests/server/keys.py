@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import OKPAlgorithm
 
 from tests.server.world import ISSUER
 
@@ -69,4 +70,8 @@ class Pair:
         claims = {name: value for name, value in claims.items() if value is not None}
         headers = {"kid": self.kid, **(header or {})}
         headers = {name: value for name, value in headers.items() if value is not None}
-        return jwt.encode(claims, self.private, self.algorithm, headers=headers)
+        signer = jwt.PyJWS()
+        signer.register_algorithm("Ed25519", OKPAlgorithm())
+        algorithm = headers.get("alg", self.algorithm)
+        payload = json.dumps(claims).encode()
+        return signer.encode(payload, self.private, algorithm, headers=headers)

@@ -30,12 +30,18 @@ PAIR, STRANGER = Pair(), Pair()
 WRONG: list[tuple[dict[str, Any], dict[str, Any]]] = [
     *(({name: None}, {}) for name in ("iss", "sub", "aud", "jti", "exp")),
     ({"iss": "client_other"}, {}),
-    ({"aud": ISSUER + "/token"}, {}),
     ({"aud": ISSUER + "/"}, {}),
+    ({"aud": ISSUER + "/tokens"}, {}),
+    ({"aud": ISSUER + "/introspect"}, {}),
+    ({"aud": [ISSUER + "/token", "https://other.example"]}, {}),
+    ({"aud": [5]}, {}),
+    ({"aud": {ISSUER: 1}}, {}),
     ({"aud": [ISSUER, "https://other.example"]}, {}),
     ({"aud": []}, {}),
     ({"exp": 0}, {}),
-    ({"exp": 66}, {}),
+    ({"exp": 301}, {}),
+    ({"exp": 301, "iat": None}, {}),
+    ({"exp": 305, "iat": -10}, {}),
     ({"exp": "soon"}, {}),
     ({"exp": True}, {}),
     ({"iat": 6}, {}),
@@ -43,7 +49,6 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"jti": 5}, {}),
     ({"jti": ""}, {}),
     ({"jti": "x" * 257}, {}),
-    ({}, {"kid": "k-2"}),
     ({}, {"typ": "at+jwt"}),
     ({}, {"crit": ["exp"]}),
 ]
@@ -95,6 +100,73 @@ def test_a_worthless_assertion_is_refused(
     assert "www-authenticate" in answer.headers
     good = _redeem(keyed, client_id, PAIR.assertion(client_id, now))
     assert good.json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": ISSUER + "/token"},
+        {"aud": [ISSUER + "/token"]},
+        {"aud": ISSUER + "/oauth2/token"},
+        {"aud": [ISSUER, ISSUER + "/token"]},
+        {"exp": 300},
+        {"exp": 300, "iat": None},
+        {"exp": 305, "iat": 5},
+        {"iat": None, "nbf": 0},
+    ],
+)
+def test_an_assertion_as_the_libraries_make_it_is_good_once(
+    keyed: World, claims: dict[str, Any]
+) -> None:
+    """RFC 7523 section 3; OpenID Connect Core section 9."""
+    client_id = keyed.shop.client_id
+    assertion = PAIR.assertion(client_id, keyed.clock(), **claims)
+    assert _redeem(keyed, client_id, assertion).json()["error"] == "invalid_grant"
+    again = _redeem(keyed, client_id, assertion).json()
+    assert (again["error"], "used before" in again["error_description"]) == ("invalid_client", True)
+
+
+def test_a_used_assertion_is_remembered_until_it_expires(keyed: World) -> None:
+    client_id = keyed.shop.client_id
+    assertion = PAIR.assertion(client_id, keyed.clock(), exp=300)
+    assert _redeem(keyed, client_id, assertion).json()["error"] == "invalid_grant"
+    keyed.clock.forward(299)
+    keyed.context.sweeper.sweep(keyed.context.now())
+    assert "used before" in _redeem(keyed, client_id, assertion).json()["error_description"]
+    keyed.clock.forward(1)
+    assert "expired" in _redeem(keyed, client_id, assertion).json()["error_description"]
+
+
+@pytest.mark.parametrize("kid", [None, "k-1", "foreign"])
+def test_a_key_id_is_a_hint_where_one_key_is_registered(own_world: World, kid: Any) -> None:
+    for registered in (PAIR.pem, PAIR.jwks):
+        site = registry.add_client(own_world.database, "Keyed", [REDIRECT], jwks=registered)
+        now, header = own_world.clock(), {"kid": kid}
+        good = PAIR.assertion(site.client_id, now, header=header)
+        assert _redeem(own_world, site.client_id, good).json()["error"] == "invalid_grant"
+        wrong = STRANGER.assertion(site.client_id, now, header=header)
+        assert _redeem(own_world, site.client_id, wrong).json()["error"] == "invalid_client"
+    two = json.dumps({"keys": [PAIR.jwk, {**STRANGER.jwk, "kid": "k-2"}]})
+    site = registry.add_client(own_world.database, "Keyed", [REDIRECT], jwks=two)
+    answer = _redeem(
+        own_world, site.client_id, PAIR.assertion(site.client_id, own_world.clock(), header=header)
+    )
+    expected = "invalid_grant" if kid == "k-1" else "invalid_client"
+    assert answer.json()["error"] == expected
+
+
+@pytest.mark.parametrize("declared", [None, "EdDSA", "Ed25519"])
+@pytest.mark.parametrize("used", ["EdDSA", "Ed25519"])
+def test_both_names_of_ed25519_are_one_algorithm(
+    own_world: World, declared: str | None, used: str
+) -> None:
+    """RFC 9864 section 2.2."""
+    pair = Pair("EdDSA")
+    jwk = {name: value for name, value in pair.jwk.items() if name != "alg"}
+    registered = json.dumps(jwk if declared is None else {**jwk, "alg": declared})
+    site = registry.add_client(own_world.database, "Keyed", [REDIRECT], jwks=registered)
+    good = pair.assertion(site.client_id, own_world.clock(), header={"alg": used})
+    assert _redeem(own_world, site.client_id, good).json()["error"] == "invalid_grant"
 
 
 def test_nothing_but_the_key_signs(keyed: World) -> None:
@@ -186,16 +258,18 @@ def test_an_agent_signs_instead_of_sending_a_secret(signer: World) -> None:
 
 @pytest.mark.parametrize(
     ("claims", "header"),
-    [*WRONG, ({"request_id": "req_other"}, {}), ({"sub": "agent_other"}, {})],
+    [
+        *WRONG,
+        ({"aud": ISSUER + "/token"}, {}),
+        ({"request_id": "req_other"}, {}),
+        ({"sub": "agent_other"}, {}),
+    ],
 )
 def test_a_worthless_approval_is_refused(
     signer: World, claims: dict[str, Any], header: dict[str, Any]
 ) -> None:
     request_id = signer.open(signer.browser())
     answer = _approve(signer, request_id, header={"kid": None, **header}, **claims)
-    if header == {"kid": "k-2"}:
-        # The PEM file has no key id, so that a named one fits nothing.
-        assert answer.status_code == 401
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_credentials")
     assert answer.json()["success"] is False
     assert _approve(signer, request_id).status_code == 200

@@ -76,12 +76,17 @@ class ClientProof:
         try:
             kid = header_of(assertion).get("kid")
             keys = [] if client is None else self._keys.of(client, kid)
-            context.assertions.check(assertion, keys, subject or "")
+            context.assertions.check(assertion, keys, subject or "", self._also_for(client))
         except BadAssertion as error:
             # Without the key nothing can be guessed: who proves himself is never stopped.
             context.limits.take("client_failures", subject or "", request.party)
             raise invalid_client(str(error)) from None
         return client
+
+    def _also_for(self, client: Client | None) -> tuple[str, ...]:
+        """Returns the token endpoint's addresses, which most libraries name as the audience."""
+        issuer = self._server.context.settings.issuer
+        return () if client is None else (f"{issuer}/token", f"{issuer}/oauth2/token")
 
     def none(self, query_client: QueryClient, request: Any) -> Client | None:
         """A public client, which PKCE protects instead of a secret."""

@@ -1,31 +1,35 @@
 """Assertions: a JWT that proves the possession of a key (RFC 7521, RFC 7523).
 
-Stricter than the RFC: `aud` is the issuer and nothing else (an assertion for another address of
-ours is none), it lives a minute at most, and its `jti` is good once.
+`aud` names this server and nothing else: the issuer, or another address that the caller admits. An
+assertion lives five minutes at most, as the libraries in use make them, and its `jti` is good once
+until it expires.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jwt
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from auth_agent.server.security.public_keys import Jwk, choose_key
+from auth_agent.server.security.public_keys import Jwk, choose_key, verifier
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import used_assertion
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-LIFETIME = 60  # seconds
+LIFETIME = 300  # seconds
 SKEW = 5  # seconds
 LONGEST = 8_192
 LONGEST_NAME = 255  # no client or agent has a longer id
 # The same for a wrong signature and for somebody unknown, who has no key.
 _NOT_SIGNED = "No registered key fits the assertion, or its form is wrong"
 _TYPES = (None, "JWT", "client-authentication+jwt")
+_REQUIRED = ("exp", "aud", "iss", "sub", "jti")
+_VERIFIER = verifier()
 
 
 class BadAssertion(Exception):
@@ -54,10 +58,17 @@ class Assertions:
         self._database = database
         self._clock = clock
 
-    def check(self, assertion: str, keys: list[Jwk], subject: str) -> dict[str, Any]:
-        """The claims of a good assertion of this subject; it is used up by this call."""
+    def check(
+        self, assertion: str, keys: list[Jwk], subject: str, also_for: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Returns the claims of a good assertion of this subject, which is used up by this call.
+
+        `also_for` holds addresses that may be its audience beside the issuer. Raises
+        `BadAssertion` if the assertion proves nothing.
+        """
         claims = _signed_claims(assertion, keys)
-        _check_claims(claims, subject, self._issuer, self._clock())
+        _check_audience(claims["aud"], (self._issuer, *also_for))
+        _check_claims(claims, subject, self._clock())
         self._use_once(subject, claims)
         return claims
 
@@ -79,22 +90,14 @@ def _signed_claims(assertion: str, keys: list[Jwk]) -> dict[str, Any]:
     if chosen is None:
         raise BadAssertion(_NOT_SIGNED)
     try:
-        claims: dict[str, Any] = jwt.decode(
-            assertion,
-            chosen[0],
-            algorithms=[chosen[1]],
-            # The clock is ours, and `aud` is compared more strictly below.
-            options={
-                "require": ["exp", "aud", "iss", "sub", "jti"],
-                "verify_exp": False,
-                "verify_iat": False,
-                "verify_nbf": False,
-                "verify_aud": False,
-            },
-        )
-    except (jwt.PyJWTError, ValueError):
+        payload = _VERIFIER.decode(assertion, chosen[0], algorithms=[chosen[1]])
+        claims = json.loads(payload)
+    except (jwt.PyJWTError, ValueError, RecursionError):
         raise BadAssertion(_NOT_SIGNED) from None
-    return claims
+    for name in _REQUIRED:
+        if not isinstance(claims, dict) or claims.get(name) is None:
+            raise BadAssertion(f"The assertion has no {name}")
+    return dict(claims)
 
 
 def _unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -107,18 +110,24 @@ def _unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return whole["header"], whole["payload"]
 
 
-def _check_claims(claims: dict[str, Any], subject: str, issuer: str, now: float) -> None:
+def _check_audience(audience: object, known: Collection[str]) -> None:
+    """Refuses an audience that is not ours alone: another server could present the assertion."""
+    named = audience if isinstance(audience, list) else [audience]
+    if not named or not all(isinstance(one, str) and one in known for one in named):
+        raise BadAssertion("aud has to be the issuer of this server and nothing else")
+
+
+def _check_claims(claims: dict[str, Any], subject: str, now: float) -> None:
     if claims["iss"] != subject or claims["sub"] != subject:
         raise BadAssertion("iss and sub have to be the one who authenticates")
-    if claims["aud"] not in (issuer, [issuer]):
-        raise BadAssertion("aud has to be the issuer of this server and nothing else")
     for name in ("exp", "iat", "nbf"):
         value = claims.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BadAssertion(f"{name} is not a number")
-    if not now < claims["exp"] <= now + LIFETIME + SKEW:
-        raise BadAssertion("The assertion has expired or lives longer than a minute")
     if max(claims.get("iat", 0), claims.get("nbf", 0)) > now + SKEW:
         raise BadAssertion("The assertion is from the future")
+    # Five minutes count from `iat` if the sender's clock is a little ahead of ours.
+    if not now < claims["exp"] <= max(now, claims.get("iat", 0)) + LIFETIME:
+        raise BadAssertion("The assertion has expired or lives longer than five minutes")
     if not isinstance(claims["jti"], str) or not 1 <= len(claims["jti"]) <= 256:
         raise BadAssertion("jti has to be a string of at most 256 characters")

@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import OKPAlgorithm
 
 from auth_agent.protocol.jose.private_key import thumbprint
 
@@ -19,7 +20,8 @@ _ALGORITHMS: dict[tuple[str, str | None], tuple[str, ...]] = {
     ("EC", "P-256"): ("ES256",),
     ("EC", "P-384"): ("ES384",),
     ("EC", "P-521"): ("ES512",),
-    ("OKP", "Ed25519"): ("EdDSA",),
+    # RFC 9864 calls the same algorithm by the name of its curve.
+    ("OKP", "Ed25519"): ("EdDSA", "Ed25519"),
 }
 ASSERTION_ALGORITHMS = tuple(name for names in _ALGORITHMS.values() for name in names)
 _USABLE = "use a key of type RSA, EC (P-256, P-384, P-521) or Ed25519"
@@ -57,17 +59,39 @@ def usable_keys(data: Any) -> list[Jwk]:
 
 
 def choose_key(keys: list[Jwk], kid: object, algorithm: object) -> tuple[Any, str] | None:
-    """The one key that fits a token's header, with its algorithm; None if there is not just one."""
+    """Returns the one key that fits a token's header, with its algorithm; None if there is none.
+
+    If there is a single key, `kid` is a hint: a client that registered one PEM key cannot know
+    what it is called here.
+    """
     fitting = [
         key
         for key in keys
-        if kid in (None, name_of(key))
-        and algorithm in algorithms_of(key)
-        and key.get("alg", algorithm) == algorithm
+        if (len(keys) == 1 or kid in (None, name_of(key))) and _may_use(key, algorithm)
     ]
     if len(fitting) != 1 or not isinstance(algorithm, str):
         return None
-    return jwt.PyJWK(fitting[0], algorithm).key, algorithm
+    return _loaded(fitting[0], algorithm), algorithm
+
+
+def verifier() -> jwt.PyJWS:
+    """Returns a verifier of compact signatures that knows the names of RFC 9864, too."""
+    made = jwt.PyJWS()
+    made.register_algorithm("Ed25519", OKPAlgorithm())
+    return made
+
+
+def _may_use(key: Jwk, algorithm: object) -> bool:
+    if algorithm not in algorithms_of(key):
+        return False
+    declared = key.get("alg", algorithm)
+    return declared == algorithm or {declared, algorithm} == {"EdDSA", "Ed25519"}
+
+
+def _loaded(key: Jwk, algorithm: str) -> Any:
+    """Reads the key; its own `alg` stays outside, as PyJWT does not know every name."""
+    bare = {name: value for name, value in key.items() if name != "alg"}
+    return jwt.PyJWK(bare, "EdDSA" if algorithm == "Ed25519" else algorithm).key
 
 
 def name_of(key: Jwk) -> str:
@@ -94,7 +118,7 @@ def _checked(key: Any) -> Jwk:
         raise ValueError("an entry of the key set is not a JWK")
     public = {name: key[name] for name in _PUBLIC_PARTS if name in key}
     try:
-        loaded = jwt.PyJWK(public, algorithms_of(key)[0]).key
+        loaded = _loaded(public, algorithms_of(key)[0])
     except (jwt.PyJWTError, ValueError, TypeError):
         raise ValueError("the key cannot be read") from None
     if isinstance(loaded, rsa.RSAPublicKey) and loaded.key_size < MIN_RSA_BITS:
