@@ -214,7 +214,7 @@ def test_the_website_says_where_tokens_come_from(api, server):
     url = "https://shop.example/.well-known/oauth-protected-resource"
     assert f'resource_metadata="{url}"' in dict(refused.headers)["WWW-Authenticate"]
     posted = api.request("/.well-known/oauth-protected-resource", method="POST")
-    assert (posted.status, dict(posted.headers)["Allow"]) == (405, "GET, HEAD")
+    assert (posted.status, dict(posted.headers)["Allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 class TestMemory:

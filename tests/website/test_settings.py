@@ -151,3 +151,37 @@ def key_file(tmp_path):
     path = tmp_path / "key.pem"
     path.write_bytes(pem)
     return path
+
+
+API = {"AUTH_AGENT_SIGN_IN": "false", **{name: GOOD[name] for name in
+       ("AUTH_AGENT_ISSUER", "AUTH_AGENT_BASE_URL")}}  # fmt: skip
+
+
+def test_two_variables_and_a_switch_are_enough_for_an_api():
+    settings = Settings.from_env(API)
+    assert (settings.sign_in, settings.has_client, settings.secret) == (False, False, ())
+    assert Settings.from_env({**API, "AUTH_AGENT_API_SCOPES": "a b,c"}).api_scopes == (
+        "a",
+        "b",
+        "c",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"AUTH_AGENT_CLIENT_SECRET": "cs_secret"}, "AUTH_AGENT_CLIENT_ID is missing"),
+        ({"AUTH_AGENT_CLIENT_ID": "client_api"}, "AUTH_AGENT_CLIENT_SECRET is missing"),
+        ({"AUTH_AGENT_ISSUER": ""}, "AUTH_AGENT_ISSUER is missing"),
+        ({"AUTH_AGENT_BASE_URL": ""}, "AUTH_AGENT_BASE_URL is missing"),
+        ({"AUTH_AGENT_IDENTITY": "introspection"}, "AUTH_AGENT_SIGN_IN is false without"),
+        ({"AUTH_AGENT_SECRET": "short"}, "AUTH_AGENT_SECRET holds a secret of fewer"),
+        ({"AUTH_AGENT_API_SCOPES": "openid a"}, "AUTH_AGENT_API_SCOPES may not hold openid"),
+        ({"AUTH_AGENT_API_SCOPES": 'a "'}, "AUTH_AGENT_API_SCOPES holds a character"),
+    ],
+)
+def test_an_api_that_lacks_something_is_told(changes, problem):
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({**API, **changes})
+    (found,) = caught.value.problems
+    assert found.startswith(problem)

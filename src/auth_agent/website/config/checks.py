@@ -20,6 +20,7 @@ MAX_LIFETIME = 30 * 86_400
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 
 
+_IDENTITY_SCOPES = ("openid", "profile", "email", "offline_access")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
 
 
@@ -30,12 +31,22 @@ def _check_issuer(fields: Fields) -> Iterator[str]:
         yield problem
 
 
+def _check_sign_in(fields: Fields) -> Iterator[str]:
+    if not fields.sign_in and fields.identity == "introspection" and not fields.client_id:
+        yield "is false without AUTH_AGENT_CLIENT_ID, which AUTH_AGENT_IDENTITY=introspection needs"
+
+
 def _check_client_id(fields: Fields) -> Iterator[str]:
-    if not fields.client_id:
+    if not fields.client_id and not fields.sign_in:
+        if fields.client_secret is not None or fields.client_key is not None:
+            yield "is missing: AUTH_AGENT_CLIENT_SECRET or AUTH_AGENT_CLIENT_KEY belongs to it"
+    elif not fields.client_id:
         yield "is missing: register this site with `auth-agent client add` and set what it prints"
 
 
 def _check_client_secret(fields: Fields) -> Iterator[str]:
+    if not fields.client_id and not fields.sign_in:
+        return
     by_secret = fields.client_auth in ("client_secret_basic", "client_secret_post")
     needless = fields.client_auth is not None or fields.client_key is not None
     if fields.client_secret is None and (by_secret or not needless):
@@ -47,7 +58,7 @@ def _check_client_secret(fields: Fields) -> Iterator[str]:
 
 def _check_secret(fields: Fields) -> Iterator[str]:
     make = 'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
-    if not fields.secret:
+    if not fields.secret and fields.sign_in:
         yield f"is missing: it protects the cookies; {make}"
     if any(len(secret.reveal()) < 32 for secret in fields.secret):
         yield f"holds a secret of fewer than 32 characters (a comma begins the next one); {make}"
@@ -61,9 +72,17 @@ def _check_base_url(fields: Fields) -> Iterator[str]:
 
 
 def _check_scope(fields: Fields) -> Iterator[str]:
-    if "openid" not in fields.scopes and fields.identity == "id_token":
+    if fields.sign_in and "openid" not in fields.scopes and fields.identity == "id_token":
         yield "must contain openid: without it the server sends no ID token"
     if not all(_SCOPE.fullmatch(scope) for scope in fields.scopes):
+        yield "holds a character that a scope cannot hold; separate scopes by spaces"
+
+
+def _check_api_scopes(fields: Fields) -> Iterator[str]:
+    identity = [scope for scope in fields.api_scopes if scope in _IDENTITY_SCOPES]
+    if identity:
+        yield f"may not hold {', '.join(identity)}: it names the scopes of this website's API"
+    if not all(_SCOPE.fullmatch(scope) for scope in fields.api_scopes):
         yield "holds a character that a scope cannot hold; separate scopes by spaces"
 
 
@@ -162,7 +181,9 @@ CHECKS: dict[str, Callable[[Fields], Iterator[str]]] = {
     "client_secret": _check_client_secret,
     "secret": _check_secret,
     "base_url": _check_base_url,
+    "sign_in": _check_sign_in,
     "scope": _check_scope,
+    "api_scopes": _check_api_scopes,
     "protect": _check_protect,
     "prefix": _check_prefix,
     "audience": _check_audience,

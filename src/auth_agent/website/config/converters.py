@@ -25,6 +25,13 @@ def _as_list(value: Any) -> tuple[str, ...]:
     return tuple(item.strip() for item in items if item.strip())
 
 
+def _as_scopes(value: Any) -> tuple[str, ...]:
+    """Separated by spaces, as OAuth does, or by commas, as the lists of this configuration are."""
+    if isinstance(value, str):
+        value = value.replace(",", " ").split()
+    return tuple(dict.fromkeys(_as_list(value)))
+
+
 def _as_secret(value: Any) -> Secret | None:
     if value is None or isinstance(value, Secret):
         return value
@@ -80,6 +87,8 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "client_secret": _as_secret,
     "secret": _as_secrets,
     "base_url": _as_base_url,
+    "sign_in": _as_boolean,
+    "api_scopes": _as_scopes,
     "protect": _as_list,
     "algorithms": _as_list,
     "allow_models": _as_list,

@@ -24,7 +24,9 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     client_secret: Secret | None = None
     secret: tuple[Secret, ...] = ()
     base_url: str = ""
+    sign_in: bool = True
     scope: str = "openid profile email"
+    api_scopes: tuple[str, ...] = ()
     protect: tuple[str, ...] = ()
     prefix: str = "/auth-agent"
     audience: str | None = None
@@ -54,6 +56,11 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     def expected_audience(self) -> str:
         """What a bearer token for this site must say."""
         return self.audience or self.base_url
+
+    @property
+    def has_client(self) -> bool:
+        """Whether the website can prove itself to its server, and so introspect tokens."""
+        return bool(self.client_id)
 
     @property
     def secure(self) -> bool:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from auth_agent.errors import AuthError, ServerUnavailable, TokenRefused
 from auth_agent.flow.exchange import Headers
 from auth_agent.url import safe_next
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.policy.requirement import Refusal
+from auth_agent.website.policy.resource import metadata_url
 from auth_agent.website.web.origin import is_navigation, own_referer
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.replies import json_reply, link, page, redirect
 from auth_agent.website.web.visit import Cookie, Visit
-
-RESOURCE_METADATA_PATH = "/.well-known/oauth-protected-resource"
 
 
 def challenge(visit: Visit, settings: Settings, *, refusal: Refusal | None = None) -> Reply:
@@ -122,22 +119,6 @@ def reject(visit: Visit, settings: Settings, problem: AuthError) -> Reply:
     return json_reply(problem.status_code, content, headers=headers)
 
 
-def resource_metadata(settings: Settings) -> Reply:
-    """Where an agent gets tokens for this website (RFC 9728 2)."""
-    content = {
-        "resource": settings.expected_audience,
-        "authorization_servers": [settings.issuer],
-        "bearer_methods_supported": ["header"],
-        "scopes_supported": settings.scope.split(),
-    }
-    headers = (
-        ("Content-Type", "application/json"),
-        ("Cache-Control", "public, max-age=3600"),
-        ("Access-Control-Allow-Origin", "*"),
-    )
-    return Reply(200, headers, msgspec.json.encode(content))
-
-
 def _bearer(settings: Settings, refusal: Refusal | None) -> str:
     """RFC 6750 3.1: no error code where no token was sent."""
     if refusal is None:
@@ -148,6 +129,5 @@ def _bearer(settings: Settings, refusal: Refusal | None) -> str:
 
 def _challenge(settings: Settings, values: Mapping[str, str]) -> str:
     """RFC 9728 5.1 adds where to learn which server to go to."""
-    metadata = f"{settings.base_url}{RESOURCE_METADATA_PATH}"
-    parts = {**values, "resource_metadata": metadata}
+    parts = {**values, "resource_metadata": metadata_url(settings)}
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parts.items())

@@ -14,8 +14,9 @@ from auth_agent.url import safe_next
 from auth_agent.website.agent import copied
 from auth_agent.website.config.site import Site
 from auth_agent.website.events import log_event, logger
-from auth_agent.website.policy.challenge import RESOURCE_METADATA_PATH, refuse, resource_metadata
+from auth_agent.website.policy.challenge import refuse
 from auth_agent.website.policy.requirement import judge_site
+from auth_agent.website.policy.resource import answer_metadata, metadata_paths
 from auth_agent.website.recognition.reader import SessionReader
 from auth_agent.website.recognition.session import (
     Session,
@@ -47,14 +48,17 @@ class Routes:
         self._spent = SpentStates()
 
     def table(self) -> Mapping[str, Route]:
-        """Path to handler."""
+        """Path to handler; an API where no browser signs in has the metadata alone."""
         prefix = self._settings.prefix
+        metadata = dict.fromkeys(metadata_paths(self._settings), self._resource_metadata)
+        if not self._settings.sign_in:
+            return metadata
         return {
+            **metadata,
             f"{prefix}/login": self._login,
             f"{prefix}/callback": self._callback,
             f"{prefix}/logout": self._logout,
             f"{prefix}/backchannel-logout": self._backchannel_logout,
-            RESOURCE_METADATA_PATH: self._resource_metadata,
         }
 
     def _login(self, visit: Visit) -> Outcome | Flow[Outcome]:
@@ -181,9 +185,7 @@ class Routes:
         return backchannel.end_sessions(visit, self._store, self._site)
 
     def _resource_metadata(self, visit: Visit) -> Outcome:
-        if visit.method not in ("GET", "HEAD"):
-            return _method_not_allowed("GET, HEAD")
-        return resource_metadata(self._settings)
+        return answer_metadata(visit, self._settings)
 
     def _refuse(
         self, visit: Visit, error: AuthError, next_path: str, cookies: tuple[Cookie, ...] = ()
