@@ -13,7 +13,8 @@ import httpx2
 import pytest
 
 from auth_agent.server import Database, ServerSettings, create_app
-from auth_agent.server.registry.registrations import add_agent, add_client
+from auth_agent.server.registry.agents import add_agent
+from auth_agent.server.registry.clients import add_client
 from tests.adapters.network import free_port, serve_asgi
 
 SCOPES = ("openid", "profile", "email", "refunds:write")
@@ -48,7 +49,11 @@ class AuthServer(NamedTuple):
     def register(self, site, scopes=SCOPES):
         """The environment of a website that is now a client of this server."""
         client = add_client(
-            self.database, "Example shop", [f"{site}/auth-agent/callback"], scopes=scopes
+            self.database,
+            "Example shop",
+            [f"{site}/auth-agent/callback"],
+            scopes=scopes,
+            now=int(time.time()),
         )
         return {
             "AUTH_AGENT_ISSUER": self.issuer,
@@ -70,7 +75,9 @@ def serve_auth_server(directory, email="owner@example.com", verified=True):
         ServerSettings(issuer=issuer, database=f"sqlite:///{directory}/auth.db", scopes=scopes)
     )
     database = app.state.context.database
-    agent = add_agent(database, email, name="Shopper", model=MODEL, verified=verified)
+    agent = add_agent(
+        database, email, name="Shopper", model=MODEL, verified=verified, now=int(time.time())
+    )
     with serve_asgi(app, port):
         yield AuthServer(issuer, database, agent.agent_id, agent.agent_secret.reveal())
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from auth_agent.server import Database
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents, clients
 from benchmarks.peers.client import REDIRECT, People, Wire, waiting_page_sign_in
 from benchmarks.peers.peer import Command
 
@@ -18,8 +19,8 @@ class AuthAgentServer:
     def command(self, folder: Path, port: int) -> Command:
         url = f"sqlite:///{folder}/auth-agent.db"
         database = Database.open(url)
-        client = registry.add_client(database, "Shop", [REDIRECT])
-        agent = registry.add_agent(database, "ann@owner.example", model="m")
+        client = clients.add_client(database, "Shop", [REDIRECT], now=int(time.time()))
+        agent = agents.add_agent(database, "ann@owner.example", model="m", now=int(time.time()))
         database.close()
         assert client.client_secret
         self.people = People(

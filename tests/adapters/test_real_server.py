@@ -20,7 +20,7 @@ from auth_agent import Settings
 from auth_agent.flow import drive
 from auth_agent.protocol.jose.private_key import public_jwk
 from auth_agent.sdk import AgentSDK
-from auth_agent.server.registry.registrations import add_client
+from auth_agent.server.registry.clients import add_client
 from auth_agent.server.tokens.endings import disable_agent
 from tests.adapters.network import free_port
 from tests.adapters.stacks import STACKS
@@ -44,7 +44,11 @@ def open_site(auth_server):
             port = free_port()
             site = f"http://127.0.0.1:{port}"
             credentials = add_client(
-                auth_server.database, "Shop", [f"{site}/auth-agent/callback"], **client(site)
+                auth_server.database,
+                "Shop",
+                [f"{site}/auth-agent/callback"],
+                **client(site),
+                now=int(time.time()),
             )
             known = Settings(
                 issuer=auth_server.issuer,
@@ -90,7 +94,7 @@ def test_a_disabled_agent_is_out_of_its_websites_at_once(auth_server, open_site)
         )
         with agent_of(auth_server) as sdk, sdk.sign_in(f"{site}/me") as visit:
             assert visit.client.get("/me").status_code == 200
-            disable_agent(auth_server.database, auth_server.agent_id)
+            disable_agent(auth_server.database, auth_server.agent_id, int(time.time()))
             deadline = time.monotonic() + 15
             while visit.client.get("/me").status_code == 200:
                 assert time.monotonic() < deadline, "the website never heard of it"

@@ -14,7 +14,8 @@ import pytest
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
 from auth_agent.server.registry import administrators as console_accounts
-from auth_agent.server.registry.registrations import add_agent, add_client
+from auth_agent.server.registry.agents import add_agent
+from auth_agent.server.registry.clients import add_client
 from tests.adapters.network import free_port, serve_asgi
 from tests.server.world import CHALLENGE, VERIFIER
 
@@ -42,10 +43,21 @@ def office(tmp_path_factory):
     context, mails = app.state.context, []
     database = context.database
     context.outbox._deliver = _deliver_to(mails)
-    client = add_client(database, "Example shop", ["https://shop.example/auth-agent/callback"])
-    add_client(database, "A library", ["https://books.example/callback"], public=True)
-    agent = add_agent(database, "ann@owner.example", name="Shopper", model="claude-opus-4")
-    add_agent(database, "a.very.long.address.of.bob@owners-department.example", verified=False)
+    client = add_client(
+        database, "Example shop", ["https://shop.example/auth-agent/callback"], now=int(time.time())
+    )
+    add_client(
+        database, "A library", ["https://books.example/callback"], public=True, now=int(time.time())
+    )
+    agent = add_agent(
+        database, "ann@owner.example", name="Shopper", model="claude-opus-4", now=int(time.time())
+    )
+    add_agent(
+        database,
+        "a.very.long.address.of.bob@owners-department.example",
+        verified=False,
+        now=int(time.time()),
+    )
     console_accounts.create_account(database, "ada", Secret(PASSWORD), context.now())
     token = console_accounts.make_setup_link(database, None, context.now()).reveal()
     with serve_asgi(app, port):

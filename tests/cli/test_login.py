@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from typer.testing import CliRunner
 
 from auth_agent.cli import app
-from auth_agent.server.registry.registrations import add_agent
+from auth_agent.server.registry.agents import add_agent
 from tests.adapters.network import free_port
 from tests.sdk.conftest import World, _world, agent_key, world  # noqa: F401  # fixtures
 
@@ -71,7 +72,9 @@ def test_the_secret_may_lie_in_a_private_file(login, world, tmp_path):  # noqa: 
 
 
 def test_a_key_instead_of_a_secret(login, world, agent_key, tmp_path):  # noqa: F811
-    agent = add_agent(world.database, "ada@example.com", public_key=agent_key.public_pem)
+    agent = add_agent(
+        world.database, "ada@example.com", public_key=agent_key.public_pem, now=int(time.time())
+    )
     path = tmp_path / "agent.pem"
     path.write_text(agent_key.pem.reveal())
     given = {"AUTH_AGENT_AGENT_SECRET": "", "AUTH_AGENT_AGENT_PRIVATE_KEY": str(path)}

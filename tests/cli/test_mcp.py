@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import anyio
 import pytest
@@ -11,7 +12,7 @@ from mcp import Client, StdioServerParameters
 from typer.testing import CliRunner
 
 from auth_agent.cli import app
-from auth_agent.server.registry.registrations import add_agent
+from auth_agent.server.registry.agents import add_agent
 from tests.sdk.conftest import World, _world, agent_key, world  # noqa: F401  # fixtures
 
 MAIN = "from auth_agent.cli import main; main()"
@@ -110,7 +111,9 @@ def test_the_secret_may_come_from_a_private_file(talk, world, tmp_path):  # noqa
 
 
 def test_a_key_needs_no_secret(talk, world, agent_key, tmp_path):  # noqa: F811
-    agent = add_agent(world.database, "ada@example.com", public_key=agent_key.public_pem)
+    agent = add_agent(
+        world.database, "ada@example.com", public_key=agent_key.public_pem, now=int(time.time())
+    )
     path = tmp_path / "agent.pem"
     path.write_text(agent_key.pem.reveal())
     _, answers = talk(

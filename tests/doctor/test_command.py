@@ -25,7 +25,7 @@ from auth_agent.doctor import examine
 from auth_agent.flow import drive, transport
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.protocol.jose.private_key import public_jwk
-from auth_agent.server.registry.registrations import add_client
+from auth_agent.server.registry.clients import add_client
 from auth_agent.server.security import credentials
 from auth_agent.server.storage import tables
 from auth_agent.testing import FakeServer
@@ -177,7 +177,9 @@ def count_rows(database):
 def register(auth_server, shop, **client):
     callback = f"{shop.environ['AUTH_AGENT_BASE_URL']}/auth-agent/callback"
     scopes = shop.environ["AUTH_AGENT_SCOPE"].split()
-    return add_client(auth_server.database, "Shop", [callback], scopes=scopes, **client)
+    return add_client(
+        auth_server.database, "Shop", [callback], scopes=scopes, **client, now=int(time.time())
+    )
 
 
 def with_key(auth_server, shop, *, registered, used):

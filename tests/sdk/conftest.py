@@ -26,7 +26,8 @@ from auth_agent.flow import drive
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK, Step
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
-from auth_agent.server.registry.registrations import add_agent, add_client
+from auth_agent.server.registry.agents import add_agent
+from auth_agent.server.registry.clients import add_client
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent
 from tests.adapters.network import free_port, serve_asgi
 
@@ -110,8 +111,8 @@ def _world(tmp_path_factory) -> Iterator[World]:
         clock=lambda: time.time() + ahead[0],
     )
     database = app.state.context.database
-    client = add_client(database, "Shop", [f"{website}/auth-agent/callback"])
-    agent = add_agent(database, "ada@example.com")
+    client = add_client(database, "Shop", [f"{website}/auth-agent/callback"], now=int(time.time()))
+    agent = add_agent(database, "ada@example.com", now=int(time.time()))
     settings = {
         "issuer": issuer,
         "client_id": client.client_id,

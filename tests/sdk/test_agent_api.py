@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import httpx2
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import select
 from starlette.responses import Response
 
 from auth_agent import AuthError, ServerUnavailable
-from auth_agent.server.registry.registrations import add_agent
+from auth_agent.server.registry.agents import add_agent
 from auth_agent.server.storage import tables
 from tests.sdk.test_agent_client import CALLBACK, SEVENTEEN, approve
 
@@ -20,7 +21,9 @@ SITE = "shop.example"
 @pytest.fixture
 def signed_in(world, make_sdk):
     """An agent of its own for each test, in one colour, with its access token."""
-    agent = add_agent(world.database, "ada@example.com", name="Ada", model="gpt-4")
+    agent = add_agent(
+        world.database, "ada@example.com", name="Ada", model="gpt-4", now=int(time.time())
+    )
     sdk = make_sdk(
         **world.options(agent_id=agent.agent_id, agent_secret=agent.agent_secret.reveal())
     )

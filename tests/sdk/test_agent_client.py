@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,7 +15,7 @@ import pytest
 
 from auth_agent import AuthError
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
-from auth_agent.server.registry.registrations import add_agent
+from auth_agent.server.registry.agents import add_agent
 from tests.sdk.conftest import run_async
 
 SEVENTEEN = """get_authorization_url exchange_code refresh_access_token register_agent
@@ -131,7 +132,9 @@ def test_wrong_credentials_have_a_name_each(world, make_sdk):
 
 
 def test_a_key_is_all_that_an_agent_needs(world, make_sdk, agent_key):
-    agent = add_agent(world.database, "ada@example.com", public_key=agent_key.public_pem)
+    agent = add_agent(
+        world.database, "ada@example.com", public_key=agent_key.public_pem, now=int(time.time())
+    )
     sdk = make_sdk(
         agent_id=agent.agent_id, private_key=agent_key.pem, server_url=world.issuer, model="m"
     )
@@ -143,7 +146,9 @@ def test_a_key_is_all_that_an_agent_needs(world, make_sdk, agent_key):
 
 
 def test_sign_in_by_key(world, sign_in, agent_key, tmp_path):
-    agent = add_agent(world.database, "ada@example.com", public_key=agent_key.public_pem)
+    agent = add_agent(
+        world.database, "ada@example.com", public_key=agent_key.public_pem, now=int(time.time())
+    )
     path = tmp_path / "agent.pem"
     path.write_text(agent_key.pem.reveal())
     options = {"agent_id": agent.agent_id, "private_key": path, "server_url": world.issuer}

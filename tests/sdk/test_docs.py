@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from auth_agent.cli import app
 from auth_agent.sdk import AgentSDK, TokenManager
-from auth_agent.server.registry.registrations import add_agent
+from auth_agent.server.registry.agents import add_agent
 from tests.sdk.test_agent_client import SEVENTEEN, approve
 
 PAGE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
@@ -20,7 +21,9 @@ EXAMPLES = dict(re.findall(r"<!-- run: ([a-z-]+) -->\n```python\n(.*?)```", PAGE
 
 @pytest.fixture
 def agent(world, agent_key, tmp_path, monkeypatch):
-    made = add_agent(world.database, "ada@example.com", public_key=agent_key.public_pem)
+    made = add_agent(
+        world.database, "ada@example.com", public_key=agent_key.public_pem, now=int(time.time())
+    )
     (tmp_path / "agent.pem").write_text(agent_key.pem.reveal())
     monkeypatch.chdir(tmp_path)
     return made.agent_id

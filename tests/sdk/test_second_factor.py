@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import re
+import time
 
 import anyio
 import pytest
@@ -11,8 +12,7 @@ import pytest
 from auth_agent import AuthError
 from auth_agent.sdk import AsyncAgentSDK
 from auth_agent.server.outbound.mail import Outbox
-from auth_agent.server.registry.changes import set_second_factor
-from auth_agent.server.registry.registrations import add_agent
+from auth_agent.server.registry.agents import add_agent, set_second_factor
 from tests.sdk.conftest import run_async
 
 
@@ -33,7 +33,7 @@ def read_code(mails):
 
 @pytest.fixture
 def options(world):
-    agent = add_agent(world.database, "ada@example.com")
+    agent = add_agent(world.database, "ada@example.com", now=int(time.time()))
     set_second_factor(world.database, agent.agent_id, 1, needed=True)
     secret = agent.agent_secret.reveal()
     return world.options(agent_id=agent.agent_id, agent_secret=secret)

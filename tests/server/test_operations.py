@@ -27,14 +27,14 @@ from sqlalchemy.exc import DBAPIError
 from auth_agent.secret import Secret
 from auth_agent.server import Database
 from auth_agent.server.registry import administrators as console_accounts
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import clients
 from auth_agent.server.storage import people_tables
 from auth_agent.server.storage.tables import audit
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.logs import JsonFormatter, log_config
 from tests.server.conftest import Build
 from tests.server.people import Person, administrator, signed_in
-from tests.server.world import World
+from tests.server.world import NOW, World
 
 ROOT = Path(__file__).parents[2]
 
@@ -274,7 +274,7 @@ def _wait_for(server: Any) -> None:
 
 def test_a_stop_finishes_the_request_in_flight_and_the_first_start_prints_a_link(url: str) -> None:
     database = Database.open(url)
-    client = registry.add_client(database, "Shop", ["https://shop.example/cb"])
+    client = clients.add_client(database, "Shop", ["https://shop.example/cb"], now=NOW)
     database.close()
     assert client.client_secret
     body = f"token=x&client_id={client.client_id}&client_secret={client.client_secret.reveal()}"
@@ -384,7 +384,7 @@ def test_a_backup_made_while_the_server_runs_is_restored(
     environ |= {"DATABASE_FILE": url.removeprefix("sqlite:///"), "DATABASE_URL": url}
     tokens = world.tokens()
     run_documented(f"{kind} backup", **environ)
-    endings.disable_agent(world.database, world.agent.agent_id)
+    endings.disable_agent(world.database, world.agent.agent_id, world.context.now())
     assert world.introspect(tokens["access_token"]) == {"active": False}
     world.context.close()
     run_documented(f"{kind} restore", **environ)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents, clients, rules
 from auth_agent.server.security.credentials import SecretVerifier, hash_secret
 from auth_agent.server.security.secret_file import server_secrets
 from auth_agent.server.storage.tables import metadata
@@ -113,8 +113,8 @@ def test_a_loopback_server_keeps_its_secret_beside_the_database(tmp_path: Path) 
     ],
 )
 def test_a_bad_redirect_uri_is_not_registered(own_world: World, uri: str) -> None:
-    with pytest.raises(registry.RegistrationError):
-        registry.add_client(own_world.database, "X", [uri])
+    with pytest.raises(rules.RegistrationError):
+        clients.add_client(own_world.database, "X", [uri], now=own_world.context.now())
 
 
 @pytest.mark.parametrize(
@@ -131,33 +131,45 @@ def test_a_bad_website_is_not_registered(
     own_world: World, change: dict[str, Any], named: str
 ) -> None:
     values = {"name": "X", "redirect_uris": ["https://x.example/"], **change}
-    with pytest.raises(registry.RegistrationError, match=named):
-        registry.add_client(own_world.database, **values)
+    with pytest.raises(rules.RegistrationError, match=named):
+        clients.add_client(own_world.database, **values, now=own_world.context.now())
 
 
 @pytest.mark.parametrize("email", ["", "ann", "a@b@c", "a b@c", "a@b\n"])
 def test_a_bad_address_is_not_registered(own_world: World, email: str) -> None:
-    with pytest.raises(registry.RegistrationError):
-        registry.add_agent(own_world.database, email)
+    with pytest.raises(rules.RegistrationError):
+        agents.add_agent(own_world.database, email, now=own_world.context.now())
 
 
 def test_lists_hold_no_secrets(own_world: World) -> None:
-    shown = repr(
-        registry.list_clients(own_world.database) + registry.list_agents(own_world.database)
-    )
+    shown = repr(clients.list_clients(own_world.database) + agents.list_agents(own_world.database))
     assert "secret" not in shown
     assert "$2b$" not in shown
-    assert endings.remove_client(own_world.database, own_world.other.client_id)
-    assert not endings.remove_client(own_world.database, own_world.other.client_id)
-    assert len(registry.list_clients(own_world.database)) == 2
-    assert registry.rotate_client_secret(own_world.database, own_world.phone.client_id) is None
-    assert registry.rotate_agent_secret(own_world.database, "agent_none") is None
-    assert not endings.disable_agent(own_world.database, "agent_none")
+    assert endings.remove_client(
+        own_world.database, own_world.other.client_id, own_world.context.now()
+    )
+    assert not endings.remove_client(
+        own_world.database, own_world.other.client_id, own_world.context.now()
+    )
+    assert len(clients.list_clients(own_world.database)) == 2
+    assert (
+        clients.rotate_client_secret(
+            own_world.database, own_world.phone.client_id, own_world.context.now()
+        )
+        is None
+    )
+    assert (
+        agents.rotate_agent_secret(own_world.database, "agent_none", own_world.context.now())
+        is None
+    )
+    assert not endings.disable_agent(own_world.database, "agent_none", own_world.context.now())
 
 
 def test_a_rotated_client_secret_counts_at_once(own_world: World) -> None:
     assert own_world.tokens()
-    fresh = registry.rotate_client_secret(own_world.database, own_world.shop.client_id)
+    fresh = clients.rotate_client_secret(
+        own_world.database, own_world.shop.client_id, own_world.context.now()
+    )
     assert fresh
     code = own_world.code()
     assert own_world.redeem(code).status_code == 401

@@ -14,13 +14,15 @@ from starlette.testclient import TestClient
 
 from auth_agent.secret import Secret
 from auth_agent.server import Database, ServerSettings, create_app
-from auth_agent.server.registry import registrations as registry
-from auth_agent.server.registry.registrations import AgentCredentials, ClientCredentials
+from auth_agent.server.registry import agents, clients
+from auth_agent.server.registry.agents import AgentCredentials
+from auth_agent.server.registry.clients import ClientCredentials
 from auth_agent.server.security import credentials
 
 # Every test hashes secrets; at ten rounds that would be most of its time.
 REAL_ROUNDS, credentials.ROUNDS = credentials.ROUNDS, 4
 
+NOW = 1_800_000_000  # where every clock starts
 ISSUER = "http://127.0.0.1:8420"
 REDIRECT = "https://shop.example/callback?keep=a%20b"
 ORIGIN = "https://shop.example"
@@ -36,7 +38,7 @@ class Clock:
     """A clock that moves when it is told to."""
 
     def __init__(self) -> None:
-        self.now = 1_800_000_000.0
+        self.now = float(NOW)
 
     def __call__(self) -> float:
         return self.now
@@ -179,23 +181,30 @@ class World:
 def register(database: Database) -> dict[str, Any]:
     """A shop, another shop, a public client and three agents."""
     return {
-        "shop": registry.add_client(
-            database, "The Shop", [REDIRECT], resources=["https://api.shop.example"]
+        "shop": clients.add_client(
+            database, "The Shop", [REDIRECT], resources=["https://api.shop.example"], now=NOW
         ),
-        "other": registry.add_client(
-            database, "Other", ["https://other.example/"], resources=["https://api.other.example"]
+        "other": clients.add_client(
+            database,
+            "Other",
+            ["https://other.example/"],
+            resources=["https://api.other.example"],
+            now=NOW,
         ),
-        "phone": registry.add_client(database, "Phone", ["http://127.0.0.1/cb"], public=True),
-        "agent": registry.add_agent(
+        "phone": clients.add_client(
+            database, "Phone", ["http://127.0.0.1/cb"], public=True, now=NOW
+        ),
+        "agent": agents.add_agent(
             database,
             "ann@owner.example",
             name="Ann",
             model="registered-model",
             permissions=["read"],
+            now=NOW,
         ),
-        "rival": registry.add_agent(database, "bob@owner.example", verified=False),
-        "careful": registry.add_agent(
-            database, "eve@owner.example", model="m", require_origin=True
+        "rival": agents.add_agent(database, "bob@owner.example", verified=False, now=NOW),
+        "careful": agents.add_agent(
+            database, "eve@owner.example", model="m", require_origin=True, now=NOW
         ),
     }
 

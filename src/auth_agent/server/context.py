@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from auth_agent.errors import SettingsError
 from auth_agent.server.outbound.fetcher import Fetcher
 from auth_agent.server.outbound.mail import Outbox, build_outbox
-from auth_agent.server.registry.client import Clients, Origins
+from auth_agent.server.registry.client_cache import Clients, Origins
 from auth_agent.server.registry.client_documents import ClientDocuments
 from auth_agent.server.security.assertions import Assertions
 from auth_agent.server.security.credentials import CodeMaker, SecretVerifier

@@ -19,7 +19,7 @@ from auth_agent.server.security.keyring import Keyring
 from auth_agent.server.storage.tables import metadata
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
-from tests.server.world import ISSUER, REDIRECT, UPSTREAM_PATTERN, VERIFIER, World
+from tests.server.world import ISSUER, NOW, REDIRECT, UPSTREAM_PATTERN, VERIFIER, World
 
 
 def test_both_documents_say_the_same(world: World) -> None:
@@ -111,7 +111,7 @@ def test_a_removed_websites_origin_may_call_no_more(build: Build) -> None:
     before, headers = build(), {"origin": "https://shop.example"}
     answer = before.browser().post("/token", headers=headers)
     assert answer.headers["access-control-allow-origin"] == "https://shop.example"
-    endings.remove_client(before.database, before.shop.client_id)
+    endings.remove_client(before.database, before.shop.client_id, NOW)
     answer = build().browser().post("/token", headers=headers)
     assert "access-control-allow-origin" not in answer.headers
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents, clients
 from auth_agent.server.storage.tables import event
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
@@ -67,9 +67,9 @@ def test_an_agent_registers_itself_and_signs_in(own_world: World) -> None:
     assert answer.json()["success"] is True
     assert answer.json()["agent_id"] == "my-ai-agent"
     assert answer.headers["x-ratelimit-remaining"] == "4"
-    (row,) = [r for r in registry.list_agents(own_world.database) if r["agent_id"] == "my-ai-agent"]
+    (row,) = [r for r in agents.list_agents(own_world.database) if r["agent_id"] == "my-ai-agent"]
     assert row["email_verified"] is False
-    agent = registry.AgentCredentials("my-ai-agent", Secret(NEW["agent_secret"]))
+    agent = agents.AgentCredentials("my-ai-agent", Secret(NEW["agent_secret"]))
     assert "email" not in own_world.userinfo(_own_tokens(own_world, agent)["access_token"]).json()
 
 
@@ -77,9 +77,9 @@ def test_an_agent_registers_itself_and_signs_in(own_world: World) -> None:
 def test_an_id_is_taken_for_ever(own_world: World, taken: str) -> None:
     taken_id = own_world.agent.agent_id if taken == "agent" else own_world.shop.client_id
     if taken == "agent":
-        endings.disable_agent(own_world.database, taken_id)
+        endings.disable_agent(own_world.database, taken_id, own_world.context.now())
     else:
-        endings.remove_client(own_world.database, taken_id)
+        endings.remove_client(own_world.database, taken_id, own_world.context.now())
     answer = own_world.browser().post("/api/register-agent", json={**NEW, "agent_id": taken_id})
     assert (answer.status_code, answer.json()["error"]) == (409, "agent_exists")
 
@@ -200,7 +200,7 @@ def test_an_agent_as_client_gets_no_websites_resource(world: World) -> None:
 
 
 def test_a_disabled_agent_is_no_client_either(own_world: World) -> None:
-    endings.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
     request = own_world.request(client_id=own_world.agent.agent_id, redirect_uri=LOOPBACK)
     assert own_world.browser().get("/authorize", params=request).status_code == 400
 
@@ -286,7 +286,7 @@ def test_agent_auth_for_another_agent_or_a_website(world: World) -> None:
 
 
 def test_agent_auth_is_for_agents_that_may_sign_in(own_world: World) -> None:
-    endings.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
     assert _agent_auth(own_world).status_code == 401
 
 
@@ -322,10 +322,10 @@ def test_the_profile_is_read_and_changed(own_world: World) -> None:
     changed = own_world.browser().put("/api/agents/profile", json=changes, headers=headers)
     assert changed.json()["owner_name"] == "Jane Doe"
     assert changed.json()["model_name"] == "gpt-4-turbo"
-    agents = {row["agent_id"]: row for row in registry.list_agents(own_world.database)}
-    assert agents[own_world.agent.agent_id]["model"] == "gpt-4-turbo"
-    assert agents[own_world.rival.agent_id]["model"] == ""
-    assert agents[own_world.careful.agent_id]["name"] == ""
+    found = {row["agent_id"]: row for row in agents.list_agents(own_world.database)}
+    assert found[own_world.agent.agent_id]["model"] == "gpt-4-turbo"
+    assert found[own_world.rival.agent_id]["model"] == ""
+    assert found[own_world.careful.agent_id]["name"] == ""
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,9 @@ def test_an_apis_token_opens_nothing_of_the_agents(world: World) -> None:
 
 
 def test_a_websites_token_for_this_server_opens_nothing_either(own_world: World) -> None:
-    odd = registry.add_client(own_world.database, "Odd", [REDIRECT], resources=[ISSUER])
+    odd = clients.add_client(
+        own_world.database, "Odd", [REDIRECT], resources=[ISSUER], now=own_world.context.now()
+    )
     code = own_world.code(client_id=odd.client_id, resource=ISSUER)
     token = own_world.redeem(code, auth=own_world.basic(odd)).json()["access_token"]
     answer = own_world.browser().get("/api/agents/profile", headers=_bearer(token))
@@ -543,7 +545,7 @@ def test_what_was_never_asked_is_not_known(own_world: World) -> None:
 
 
 def test_a_disabled_agent_is_not_asked(own_world: World) -> None:
-    endings.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
     body = {"agent_id": own_world.agent.agent_id}
     answer = own_world.browser().post("/api/verify/challenge", json=body, auth=own_world.basic())
     assert (answer.status_code, answer.json()["error"]) == (404, "agent_not_found")

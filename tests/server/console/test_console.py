@@ -17,7 +17,7 @@ from auth_agent.secret import Secret
 from auth_agent.server.console import queries as console_data
 from auth_agent.server.console.routes import CONSOLE
 from auth_agent.server.registry import administrators as console_accounts
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents
 from auth_agent.server.storage.people_tables import administrator as administrator_table
 from auth_agent.server.storage.people_tables import browser_session, setup_link
 from auth_agent.server.storage.tables import agent, audit, logout_delivery
@@ -720,6 +720,8 @@ def test_what_the_command_line_does_is_under_its_name(own_world: World) -> None:
     from auth_agent.server.storage.audit import acting
 
     with acting("command line"):
-        registry.rotate_agent_secret(own_world.database, own_world.agent.agent_id)
+        agents.rotate_agent_secret(
+            own_world.database, own_world.agent.agent_id, own_world.context.now()
+        )
     row = rows_of(own_world, select(audit).order_by(audit.c.id.desc()).limit(1))[0]
     assert (row.kind, row.actor) == ("agent", "command line")

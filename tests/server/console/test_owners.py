@@ -11,7 +11,7 @@ from sqlalchemy import select
 from auth_agent.secret import Secret
 from auth_agent.server.console.owners.pages import OWNERS
 from auth_agent.server.outbound.mail import Mail
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents
 from auth_agent.server.storage.people_tables import browser_session, mailed_proof
 from auth_agent.server.storage.tables import agent, audit
 from tests.server.conftest import Build
@@ -213,7 +213,7 @@ def test_the_code_of_nobody_is_never_right(
 def test_the_mail_goes_to_the_address_that_was_registered(own_world: World, box: Postbox) -> None:
     ask(Person(own_world), "ANN@Owner.Example")
     assert box.mails[-1].to == ANN
-    registry.add_agent(own_world.database, "ANN@Owner.Example")
+    agents.add_agent(own_world.database, "ANN@Owner.Example", now=own_world.context.now())
     ask(Person(own_world), "ANN@Owner.Example")
     assert box.mails[-1].to == "ANN@Owner.Example"
 
@@ -237,7 +237,9 @@ def test_what_is_no_address_is_refused(own_world: World, box: Postbox, email: st
 def test_an_owner_whose_address_is_not_ascii(
     own_world: World, box: Postbox, registered: str, typed: str
 ) -> None:
-    agent_id = registry.add_agent(own_world.database, registered, verified=False).agent_id
+    agent_id = agents.add_agent(
+        own_world.database, registered, verified=False, now=own_world.context.now()
+    ).agent_id
     assert agent_id in owner(own_world, box, typed).get("/owner").text
     assert agent_row(own_world, agent_id).email_verified is True
     assert box.mails[-1].to in ("ann@xn--bcher-kva.example", "jürgen@owner.example")
@@ -252,7 +254,9 @@ def test_an_address_that_looks_alike_is_another(own_world: World, box: Postbox) 
 def test_what_the_mail_server_cannot_reach_is_said_to_owners_and_strangers_alike(
     own_world: World, box: Postbox
 ) -> None:
-    agent_id = registry.add_agent(own_world.database, "jürgen@owner.example").agent_id
+    agent_id = agents.add_agent(
+        own_world.database, "jürgen@owner.example", now=own_world.context.now()
+    ).agent_id
     box.takes_all = False
     pages = []
     for email in ("jürgen@owner.example", "jörgen@owner.example"):

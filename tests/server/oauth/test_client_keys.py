@@ -15,8 +15,8 @@ from auth_agent.secret import Secret
 from auth_agent.server.oauth import client_keys
 from auth_agent.server.oauth.client_keys import FRESH_FOR, PATIENCE, ClientKeys
 from auth_agent.server.outbound.fetcher import Fetched, FetchRefused
-from auth_agent.server.registry import registrations as registry
-from auth_agent.server.registry.client import Client
+from auth_agent.server.registry import agents, clients, rules
+from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.public_keys import choose_key, parse_keys, usable_keys
 from auth_agent.server.storage.tables import audit, token_family
 from auth_agent.server.tokens import endings
@@ -69,7 +69,9 @@ def _failures_are_forgotten(world: World) -> None:
 @pytest.fixture(scope="module")
 def keyed(world: World) -> World:
     """The shared world with a shop that signs."""
-    shop = registry.add_client(world.database, "Keyed", [REDIRECT], jwks=PAIR.jwks)
+    shop = clients.add_client(
+        world.database, "Keyed", [REDIRECT], jwks=PAIR.jwks, now=world.context.now()
+    )
     assert shop.client_secret is None
     return replace(world, shop=shop)
 
@@ -77,7 +79,9 @@ def keyed(world: World) -> World:
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
 def test_a_website_signs_instead_of_sending_a_secret(own_world: World, algorithm: str) -> None:
     pair = Pair(algorithm)
-    site = registry.add_client(own_world.database, "Keyed", [REDIRECT], jwks=pair.jwks)
+    site = clients.add_client(
+        own_world.database, "Keyed", [REDIRECT], jwks=pair.jwks, now=own_world.context.now()
+    )
     code = own_world.code(client_id=site.client_id)
     now = own_world.clock()
     first = _redeem(own_world, site.client_id, pair.assertion(site.client_id, now), code=code)
@@ -227,7 +231,9 @@ def test_a_website_proves_itself_in_its_own_way_only(keyed: World) -> None:
 @pytest.fixture(scope="module")
 def signer(world: World) -> World:
     """The shared world with an agent that signs."""
-    agent = registry.add_agent(world.database, "key@owner.example", model="m", public_key=PAIR.pem)
+    agent = agents.add_agent(
+        world.database, "key@owner.example", model="m", public_key=PAIR.pem, now=world.context.now()
+    )
     assert not agent.agent_secret
     return replace(world, agent=agent)
 
@@ -299,17 +305,21 @@ def test_an_approval_is_good_once_and_needs_the_key(signer: World) -> None:
 
 
 def test_a_disabled_agents_key_is_void(own_world: World) -> None:
-    own_world.agent = registry.add_agent(
-        own_world.database, "key@owner.example", model="m", public_key=PAIR.pem
+    own_world.agent = agents.add_agent(
+        own_world.database,
+        "key@owner.example",
+        model="m",
+        public_key=PAIR.pem,
+        now=own_world.context.now(),
     )
     request_id = own_world.open(own_world.browser())
-    endings.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
     assert _approve(own_world, request_id).status_code == 401
 
 
 def test_a_stranger_is_not_told_which_agents_have_keys(signer: World) -> None:
     request_id = signer.open(signer.browser())
-    nobody = replace(signer, agent=registry.AgentCredentials("agent_unknown", Secret("")))
+    nobody = replace(signer, agent=agents.AgentCredentials("agent_unknown", Secret("")))
     known, unknown = (_approve(world, request_id, STRANGER) for world in (signer, nobody))
     assert known.status_code == unknown.status_code == 401
     assert known.content == unknown.content
@@ -317,13 +327,17 @@ def test_a_stranger_is_not_told_which_agents_have_keys(signer: World) -> None:
 
 def test_worthless_signatures_are_counted_and_stop_nobody_who_has_the_key(build: Build) -> None:
     world = build(limit_agent_failures=2, limit_client_failures=2)
-    agent = registry.add_agent(world.database, "k@owner.example", model="m", public_key=PAIR.pem)
+    agent = agents.add_agent(
+        world.database, "k@owner.example", model="m", public_key=PAIR.pem, now=world.context.now()
+    )
     signer = replace(world, agent=agent)
     request_id = signer.open(signer.browser())
     statuses = [_approve(signer, request_id, STRANGER).status_code for _ in range(3)]
     assert statuses == [401, 401, 429]
     assert _approve(signer, request_id).status_code == 200
-    site = registry.add_client(world.database, "Keyed", [REDIRECT], jwks=PAIR.jwks)
+    site = clients.add_client(
+        world.database, "Keyed", [REDIRECT], jwks=PAIR.jwks, now=world.context.now()
+    )
     wrong = [STRANGER.assertion(site.client_id, world.clock()) for _ in range(3)]
     assert [_redeem(world, site.client_id, one).status_code for one in wrong] == [401, 401, 429]
     good = _redeem(world, site.client_id, PAIR.assertion(site.client_id, world.clock()))
@@ -361,7 +375,7 @@ def test_an_agent_gets_a_token_for_an_api(own_world: World) -> None:
     both = _api_token(own_world, resource=two, scope="agent email", model="m-2").json()
     claims = own_world.verified(both["access_token"], two[0])
     assert (claims["aud"], claims["model"], claims["scope"]) == (two, "m-2", "agent email")
-    endings.disable_agent(own_world.database, agent_id)
+    endings.disable_agent(own_world.database, agent_id, own_world.context.now())
     assert own_world.userinfo(tokens["access_token"]).status_code == 401
     assert _api_token(own_world).status_code == 401
 
@@ -537,5 +551,7 @@ def test_fetched_keys_are_bounded_and_the_latest_stay(monkeypatch: pytest.Monkey
 def test_a_website_with_bad_keys_is_not_registered(
     own_world: World, change: dict[str, Any], named: str
 ) -> None:
-    with pytest.raises(registry.RegistrationError, match=named):
-        registry.add_client(own_world.database, "X", [REDIRECT], **change)
+    with pytest.raises(rules.RegistrationError, match=named):
+        clients.add_client(
+            own_world.database, "X", [REDIRECT], **change, now=own_world.context.now()
+        )

@@ -13,7 +13,7 @@ import jwt
 import pytest
 from sqlalchemy import select
 
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import clients
 from auth_agent.server.storage.tables import audit
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.at_once import or_wait
@@ -123,7 +123,9 @@ def test_a_website_may_name_itself_but_no_other(world: World) -> None:
 
 def test_a_token_request_may_narrow_the_audience_but_not_change_it(own_world: World) -> None:
     two = ["https://api.a.example", "https://api.b.example"]
-    site = registry.add_client(own_world.database, "Two", [REDIRECT], resources=two)
+    site = clients.add_client(
+        own_world.database, "Two", [REDIRECT], resources=two, now=own_world.context.now()
+    )
     code = own_world.code(client_id=site.client_id, resource=two)
     auth = own_world.basic(site)
     _refused(own_world.redeem(code, auth=auth, resource="https://x.example"), "invalid_target")
@@ -182,7 +184,7 @@ def test_a_replayed_code_ends_what_came_from_it(world: World) -> None:
 
 def test_a_disabled_agent_gets_nothing_more(own_world: World) -> None:
     code, tokens = own_world.code(), own_world.tokens()
-    endings.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
     _refused(own_world.redeem(code), "invalid_grant")
     _refused(own_world.refresh(tokens["refresh_token"]), "invalid_grant")
     assert own_world.introspect(tokens["access_token"]) == {"active": False}
@@ -191,7 +193,9 @@ def test_a_disabled_agent_gets_nothing_more(own_world: World) -> None:
 
 def test_a_removed_website_gets_nothing_more(own_world: World) -> None:
     code = own_world.code()
-    assert endings.remove_client(own_world.database, own_world.shop.client_id)
+    assert endings.remove_client(
+        own_world.database, own_world.shop.client_id, own_world.context.now()
+    )
     _refused(own_world.redeem(code), "invalid_client", 401)
     answer = own_world.browser().get("/authorize", params=own_world.request())
     assert answer.status_code == 400
@@ -201,7 +205,7 @@ def test_a_removed_websites_requests_are_gone(own_world: World) -> None:
     browser = own_world.browser()
     answered, pending = own_world.open(browser), own_world.open(browser)
     own_world.answer(answered)
-    endings.remove_client(own_world.database, own_world.shop.client_id)
+    endings.remove_client(own_world.database, own_world.shop.client_id, own_world.context.now())
     assert own_world.poll(browser, answered)["error"] == "request_not_found"
     assert own_world.answer(pending).status_code == 404
     assert browser.get(f"/api/auth-requests/{pending}").status_code == 404

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auth_agent.server.outbound.fetcher import AT_ONCE, Fetched, FetchRefused
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import clients
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.world import World
@@ -174,14 +174,14 @@ def test_a_document_that_has_changed_changes_its_own_client_only(build: Build) -
         web.document = {**GOOD, "client_id": other, "redirect_uris": [callback]}
         request = world.request(client_id=other, redirect_uri=callback)
         assert world.browser().get("/authorize", params=request).status_code == 200
-    uris = {one["client_id"]: one["redirect_uris"] for one in registry.list_clients(world.database)}
+    uris = {one["client_id"]: one["redirect_uris"] for one in clients.list_clients(world.database)}
     assert (uris[ID], uris[other]) == ([CALLBACK], [moved])
 
 
 def test_whoever_was_removed_stays_removed(web: tuple[World, _Web]) -> None:
     world, _fetcher = web
     assert _ask(world).status_code == 200
-    assert endings.remove_client(world.database, ID)
+    assert endings.remove_client(world.database, ID, world.context.now())
     assert _ask(world).status_code == 400
 
 

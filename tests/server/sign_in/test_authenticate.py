@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents
 from auth_agent.server.sign_in import agent as agent_endpoints
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.at_once import or_wait
@@ -110,7 +110,9 @@ def test_a_secret_longer_than_bcrypt_sees_is_refused(world: World) -> None:
 
 def test_a_new_secret_counts_at_once_and_the_old_one_no_more(own_world: World) -> None:
     assert own_world.answer(own_world.open(own_world.browser())).status_code == 200
-    fresh = registry.rotate_agent_secret(own_world.database, own_world.agent.agent_id)
+    fresh = agents.rotate_agent_secret(
+        own_world.database, own_world.agent.agent_id, own_world.context.now()
+    )
     assert fresh
     request_id = own_world.open(own_world.browser())
     assert own_world.answer(request_id).status_code == 401
@@ -120,7 +122,7 @@ def test_a_new_secret_counts_at_once_and_the_old_one_no_more(own_world: World) -
 def test_a_disabled_agent_is_refused_like_a_wrong_secret(own_world: World) -> None:
     request_id = own_world.open(own_world.browser())
     wrong = own_world.answer(request_id, agent_secret="ags_wrong")
-    endings.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
     answer = own_world.answer(request_id)
     assert answer.status_code == 401
     assert answer.content == wrong.content
@@ -165,8 +167,12 @@ def test_a_careful_agent_has_to_name_the_website(world: World) -> None:
 
 
 def test_an_agent_gives_only_its_own_scopes(own_world: World) -> None:
-    narrow = registry.add_agent(
-        own_world.database, "n@owner.example", model="m", scopes=["profile"]
+    narrow = agents.add_agent(
+        own_world.database,
+        "n@owner.example",
+        model="m",
+        scopes=["profile"],
+        now=own_world.context.now(),
     )
     browser = own_world.browser()
     request_id = own_world.open(browser)

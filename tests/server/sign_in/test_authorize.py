@@ -192,9 +192,11 @@ def test_a_malformed_cookie_is_replaced(world: World, planted: str) -> None:
 
 
 def test_markup_in_names_is_shown_as_text(own_world: World) -> None:
-    from auth_agent.server.registry import registrations as registry
+    from auth_agent.server.registry import clients
 
-    nasty = registry.add_client(own_world.database, "<b>}'\"</b>", ["https://x.example/"])
+    nasty = clients.add_client(
+        own_world.database, "<b>}'\"</b>", ["https://x.example/"], now=own_world.context.now()
+    )
     params = own_world.request(client_id=nasty.client_id, redirect_uri="https://x.example/")
     page = own_world.browser().get("/authorize", params=params).text
     assert "<b>" not in page

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import clients
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, REDIRECT, World
 
@@ -64,8 +64,12 @@ def test_a_missing_request_id_is_400(world: World) -> None:
 
 
 def test_a_client_of_the_original_kind_is_told_without_a_cookie(own_world: World) -> None:
-    old = registry.add_client(
-        own_world.database, "Old", ["https://old.example/cb"], upstream_compat=True
+    old = clients.add_client(
+        own_world.database,
+        "Old",
+        ["https://old.example/cb"],
+        upstream_compat=True,
+        now=own_world.context.now(),
     )
     request_id = own_world.open(
         own_world.browser(), client_id=old.client_id, redirect_uri="https://old.example/cb"

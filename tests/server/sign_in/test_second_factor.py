@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from auth_agent.secret import Secret
-from auth_agent.server.registry import changes as console_changes
+from auth_agent.server.registry import agents
 from auth_agent.server.storage.people_tables import second_step
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
@@ -27,7 +27,7 @@ def box(own_world: World) -> Postbox:
 
 def switch(world: World, agent_id: str | None = None, *, needed: bool = True) -> bool:
     agent_id = agent_id or world.agent.agent_id
-    return console_changes.set_second_factor(world.database, agent_id, 1, needed=needed)
+    return agents.set_second_factor(world.database, agent_id, 1, needed=needed)
 
 
 def verify(world: World, request_id: str, code: str, **changes: Any) -> Any:
@@ -184,7 +184,7 @@ def test_a_disabled_agent_does_not_finish(own_world: World, box: Postbox) -> Non
 
     request_id = own_world.open(own_world.browser())
     own_world.answer(request_id)
-    endings.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
     assert verify(own_world, request_id, box.code).status_code == 401
 
 

@@ -127,5 +127,5 @@ def test_a_denied_request_has_no_code(one: _SignIn) -> None:
 def test_a_disabled_agents_code_is_void(own_world: World) -> None:
     one = _SignIn(own_world)
     assert one.approve()
-    endings.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
     assert not one.redeem()

@@ -13,12 +13,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from auth_agent.server import Database
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents, clients
 from auth_agent.server.storage.database import HEAD
 from auth_agent.server.storage.schema import alembic_config
 from auth_agent.server.storage.tables import metadata
 from tests.server.conftest import Build
-from tests.server.world import World
+from tests.server.world import NOW, World
 
 
 def test_models_and_migrations_agree(own_world: World) -> None:
@@ -42,8 +42,8 @@ def test_migrations_run_twice_and_back(empty_database: str) -> None:
 def test_a_database_in_use_is_migrated_with_everything_in_it(empty_database: str) -> None:
     database = Database.open(empty_database)
     database.migrate()
-    registry.add_client(database, "Shop", ["https://shop.example/"])
-    agent = registry.add_agent(database, "ann@owner.example")
+    clients.add_client(database, "Shop", ["https://shop.example/"], now=NOW)
+    agent = agents.add_agent(database, "ann@owner.example", now=NOW)
     with database.engine.connect() as connection:
         if database.is_sqlite:
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
@@ -52,12 +52,12 @@ def test_a_database_in_use_is_migrated_with_everything_in_it(empty_database: str
         command.downgrade(alembic_config(connection), "0001")
         connection.commit()
     assert database.migrate() is True
-    assert [row["agent_id"] for row in registry.list_agents(database)] == [agent.agent_id]
+    assert [row["agent_id"] for row in agents.list_agents(database)] == [agent.agent_id]
     with database.read() as connection:
-        clients = connection.exec_driver_sql("SELECT agent_id FROM client").all()
+        found = connection.exec_driver_sql("SELECT agent_id FROM client").all()
         if database.is_sqlite:
             assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
-    assert set(clients) == {(None,), (agent.agent_id,)}
+    assert set(found) == {(None,), (agent.agent_id,)}
     database.close()
 
 

@@ -19,9 +19,9 @@ import httpx2
 import pytest
 
 from auth_agent.server import Database
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents, clients
 from tests.server.conftest import NewDatabase
-from tests.server.world import CHALLENGE, REDIRECT, UPSTREAM_PATTERN, VERIFIER
+from tests.server.world import CHALLENGE, NOW, REDIRECT, UPSTREAM_PATTERN, VERIFIER
 
 ROOT = Path(__file__).parents[3]
 FORM = {"grant_type": "authorization_code", "redirect_uri": REDIRECT, "code_verifier": VERIFIER}
@@ -58,8 +58,10 @@ def _wait_for(base: str, server: subprocess.Popen[bytes]) -> None:
 
 def _site(url: str) -> dict[str, Any]:
     database = Database.open(url)
-    shop = registry.add_client(database, "Shop", [REDIRECT, "https://plain.example/callback"])
-    agent = registry.add_agent(database, "ann@owner.example", model="m")
+    shop = clients.add_client(
+        database, "Shop", [REDIRECT, "https://plain.example/callback"], now=NOW
+    )
+    agent = agents.add_agent(database, "ann@owner.example", model="m", now=NOW)
     database.close()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import clients
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, World
 
@@ -138,8 +138,12 @@ def test_a_stranger_learns_nothing(world: World) -> None:
 
 
 def test_the_owner_of_the_resource_may_ask(own_world: World) -> None:
-    api = registry.add_client(
-        own_world.database, "API", ["https://x.example/"], resources=["https://api.shop.example"]
+    api = clients.add_client(
+        own_world.database,
+        "API",
+        ["https://x.example/"],
+        resources=["https://api.shop.example"],
+        now=own_world.context.now(),
     )
     tokens = own_world.tokens(resource="https://api.shop.example")
     assert own_world.introspect(tokens["access_token"], api)["active"] is True

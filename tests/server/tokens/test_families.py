@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from auth_agent.server.registry.changes import enable_agent
+from auth_agent.server.registry.agents import enable_agent
 from auth_agent.server.security.credentials import digest
 from auth_agent.server.storage.tables import agent, client, token_family
 from auth_agent.server.tokens import endings, families
@@ -83,7 +83,7 @@ def test_an_agent_that_comes_back_gets_no_old_tokens_back(own_world: World) -> N
     own_world.answer(rival_request, own_world.rival)
     others = own_world.redeem(own_world.poll(browser, rival_request)["code"]).json()
     agent_id = own_world.agent.agent_id
-    endings.disable_agent(own_world.database, agent_id)
+    endings.disable_agent(own_world.database, agent_id, own_world.context.now())
     assert enable_agent(own_world.database, agent_id, own_world.context.now())
     assert own_world.introspect(tokens["access_token"]) == {"active": False}
     assert own_world.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"

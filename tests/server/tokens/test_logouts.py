@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from auth_agent.server import background
 from auth_agent.server.outbound.fetcher import Fetched, FetchRefused
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import clients
 from auth_agent.server.storage.tables import logout_delivery
 from auth_agent.server.tokens import endings, logouts
 from tests.server.world import ISSUER, REDIRECT, World
@@ -40,8 +40,12 @@ class _Websites:
 
 @pytest.fixture
 def told(own_world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[World, _Websites]:
-    own_world.shop = registry.add_client(
-        own_world.database, "Told", [REDIRECT], backchannel_logout_uri=OUT
+    own_world.shop = clients.add_client(
+        own_world.database,
+        "Told",
+        [REDIRECT],
+        backchannel_logout_uri=OUT,
+        now=own_world.context.now(),
     )
     websites = _Websites()
     object.__setattr__(own_world.context, "fetcher", websites)
@@ -63,7 +67,7 @@ def test_disabling_an_agent_tells_each_website_once(told: tuple[World, _Websites
     world, websites = told
     world.tokens()
     tokens = world.tokens()
-    endings.disable_agent(world.database, world.agent.agent_id)
+    endings.disable_agent(world.database, world.agent.agent_id, world.context.now())
     assert logouts.deliver_due(world.context) == 1
     ((url, token),) = websites.posted
     assert url == OUT
@@ -105,7 +109,7 @@ def _claims_of(token: str) -> dict[str, Any]:
 
 def test_a_website_without_an_address_is_not_told(own_world: World) -> None:
     own_world.tokens()
-    endings.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
     assert _queue(own_world) == []
 
 
@@ -116,7 +120,7 @@ def test_a_website_that_does_not_listen_is_told_again_and_not_for_ever(
     world, websites = told
     websites.status, websites.is_away = 500, is_away
     world.tokens()
-    endings.disable_agent(world.database, world.agent.agent_id)
+    endings.disable_agent(world.database, world.agent.agent_id, world.context.now())
     for wait in logouts.WAITS:
         assert logouts.deliver_due(world.context) == 0
         attempts = len(websites.posted)
@@ -137,7 +141,7 @@ def test_a_website_that_comes_back_is_told(told: tuple[World, _Websites]) -> Non
     world, websites = told
     websites.is_away = True
     world.tokens()
-    endings.disable_agent(world.database, world.agent.agent_id)
+    endings.disable_agent(world.database, world.agent.agent_id, world.context.now())
     logouts.deliver_due(world.context)
     websites.is_away = False
     world.clock.forward(logouts.WAITS[0])
@@ -150,7 +154,7 @@ def test_a_website_that_comes_back_is_told(told: tuple[World, _Websites]) -> Non
 def test_two_workers_deliver_once(told: tuple[World, _Websites]) -> None:
     world, websites = told
     world.tokens()
-    endings.disable_agent(world.database, world.agent.agent_id)
+    endings.disable_agent(world.database, world.agent.agent_id, world.context.now())
     (row,) = _queue(world)
     assert logouts._deliver(world.context, row) is True
     assert logouts._deliver(world.context, row) is False
@@ -166,7 +170,7 @@ def test_a_running_server_delivers(
     world, websites = told
     world.tokens()
     with TestClient(world.app, base_url=ISSUER):
-        endings.disable_agent(world.database, world.agent.agent_id)
+        endings.disable_agent(world.database, world.agent.agent_id, world.context.now())
         end = time.monotonic() + 10
         while not websites.posted:
             assert time.monotonic() < end
@@ -193,11 +197,15 @@ def test_a_real_website_on_a_loopback_address_is_reached(own_world: World) -> No
     thread = threading.Thread(target=server.handle_request, daemon=True)
     thread.start()
     uri = f"http://127.0.0.1:{server.server_port}/out"
-    own_world.shop = registry.add_client(
-        own_world.database, "Told", [REDIRECT], backchannel_logout_uri=uri
+    own_world.shop = clients.add_client(
+        own_world.database,
+        "Told",
+        [REDIRECT],
+        backchannel_logout_uri=uri,
+        now=own_world.context.now(),
     )
     own_world.tokens()
-    endings.disable_agent(own_world.database, own_world.agent.agent_id)
+    endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
     assert logouts.deliver_due(own_world.context) == 1
     thread.join(10)
     server.server_close()

@@ -13,13 +13,13 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from auth_agent.server import Database
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import clients
 from auth_agent.server.storage.tables import audit, client, signing_key, spent_refresh_token
 from auth_agent.server.storage.writes import Write
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.at_once import WouldWait, happened, is_trying, or_wait
 from tests.server.conftest import Build
-from tests.server.world import World
+from tests.server.world import NOW, World
 
 
 @pytest.fixture
@@ -129,12 +129,12 @@ def test_a_website_changed_elsewhere_is_seen_at_once(own_world: World) -> None:
     assert own_world.tokens()
     code = own_world.code()
     other = Database.open(own_world.database.engine.url.render_as_string(hide_password=False))
-    fresh = registry.rotate_client_secret(other, own_world.shop.client_id)
+    fresh = clients.rotate_client_secret(other, own_world.shop.client_id, NOW)
     assert fresh
     assert own_world.redeem(code).status_code == 401
     auth = (own_world.shop.client_id, fresh.reveal())
     assert own_world.redeem(code, auth=auth).status_code == 200
-    endings.remove_client(other, own_world.shop.client_id)
+    endings.remove_client(other, own_world.shop.client_id, NOW)
     assert own_world.redeem(code, auth=auth).status_code == 401
     other.close()
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auth_agent.server.registry.registrations import RegistrationError, check_website
-from auth_agent.server.settings import DEFAULT_SCOPES
+from auth_agent.server.registry.rules import RegistrationError, website_columns
 from auth_agent.server.web.urls import is_loopback_uri
 
 
@@ -31,7 +30,7 @@ from auth_agent.server.web.urls import is_loopback_uri
 )
 def test_an_address_that_is_not_what_it_seems_is_not_registered(uri: str) -> None:
     with pytest.raises(RegistrationError):
-        check_website("Shop", [uri], DEFAULT_SCOPES, [])
+        website_columns({"redirect_uris": [uri]})
     assert not is_loopback_uri(uri)
 
 
@@ -45,4 +44,4 @@ def test_an_address_that_is_not_what_it_seems_is_not_registered(uri: str) -> Non
     ],
 )
 def test_an_address_that_browsers_take_as_it_is_is_registered(uri: str) -> None:
-    assert check_website("Shop", [uri], DEFAULT_SCOPES, [])["redirect_uris"] == uri
+    assert website_columns({"redirect_uris": [uri]}) == {"redirect_uris": uri}

@@ -22,7 +22,8 @@ from starlette.types import ASGIApp
 from auth_agent.cli.demo.watch import Watch
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
-from auth_agent.server.registry.registrations import AgentCredentials, add_agent, add_client
+from auth_agent.server.registry.agents import AgentCredentials, add_agent
+from auth_agent.server.registry.clients import add_client
 
 START_SECONDS = 20.0
 OWNER = "ada@example.com"
@@ -55,8 +56,10 @@ def set_up() -> Iterator[Stage]:
         app = create_app(settings)
         database = app.state.context.database
         callback = f"{website}/auth-agent/callback"
-        client = add_client(database, SHOP, [callback])
-        agent = add_agent(database, OWNER, name="Ada's assistant", model=MODEL)
+        client = add_client(database, SHOP, [callback], now=int(time.time()))
+        agent = add_agent(
+            database, OWNER, name="Ada's assistant", model=MODEL, now=int(time.time())
+        )
         environment = {
             "AUTH_AGENT_ISSUER": server,
             "AUTH_AGENT_CLIENT_ID": client.client_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -44,10 +45,10 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Register an agent; its secret is shown once."""
-    from auth_agent.server.registry import registrations as registry  # noqa: PLC0415
+    from auth_agent.server.registry import agents  # noqa: PLC0415
 
     with opened(database) as db:
-        made = registry.add_agent(
+        made = agents.add_agent(
             db,
             email,
             name=name,
@@ -57,6 +58,7 @@ def add(
             require_origin=require_origin,
             verified=not unverified,
             public_key=public_key.read_text() if public_key else None,
+            now=int(time.time()),
         )
     secret = made.agent_secret.reveal() or None
     values = {"agent_id": made.agent_id, "agent_secret": secret}
@@ -66,10 +68,10 @@ def add(
 @app.command("list", epilog=EXIT_CODES)
 def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = False) -> None:
     """List the registered agents."""
-    from auth_agent.server.registry import registrations as registry  # noqa: PLC0415
+    from auth_agent.server.registry import agents  # noqa: PLC0415
 
     with opened(database) as db:
-        found = registry.list_agents(db)
+        found = agents.list_agents(db)
     if as_json:
         print_json(found)
         return
@@ -96,7 +98,7 @@ def disable(
     from auth_agent.server.tokens import endings  # noqa: PLC0415
 
     with opened(database) as db:
-        disabled = endings.disable_agent(db, agent_id)
+        disabled = endings.disable_agent(db, agent_id, int(time.time()))
     if not disabled:
         raise fail(f"There is no active agent {agent_id}")
     typer.echo(f"{agent_id} is disabled and its tokens are revoked.")
@@ -109,10 +111,10 @@ def rotate_secret(
     as_json: JsonOption = False,
 ) -> None:
     """Replace an agent's secret; the old one is void at once."""
-    from auth_agent.server.registry import registrations as registry  # noqa: PLC0415
+    from auth_agent.server.registry import agents  # noqa: PLC0415
 
     with opened(database) as db:
-        secret = registry.rotate_agent_secret(db, agent_id)
+        secret = agents.rotate_agent_secret(db, agent_id, int(time.time()))
     if secret is None:
         raise fail(f"There is no active agent {agent_id} that has a secret")
     values = {"agent_id": agent_id, "agent_secret": secret.reveal()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -55,11 +56,11 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Register a website; its secret is shown once."""
-    from auth_agent.server.registry import registrations as registry  # noqa: PLC0415
+    from auth_agent.server.registry import clients  # noqa: PLC0415
     from auth_agent.server.settings import DEFAULT_SCOPES  # noqa: PLC0415
 
     with opened(database) as db:
-        made = registry.add_client(
+        made = clients.add_client(
             db,
             name,
             redirect_uri,
@@ -70,6 +71,7 @@ def add(
             jwks=jwks.read_text() if jwks else None,
             jwks_uri=jwks_uri,
             backchannel_logout_uri=backchannel_logout_uri,
+            now=int(time.time()),
         )
     secret = made.client_secret.reveal() if made.client_secret else None
     print_credentials({"client_id": made.client_id, "client_secret": secret}, as_json=as_json)
@@ -78,10 +80,10 @@ def add(
 @app.command("list", epilog=EXIT_CODES)
 def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = False) -> None:
     """List the registered websites."""
-    from auth_agent.server.registry import registrations as registry  # noqa: PLC0415
+    from auth_agent.server.registry import clients  # noqa: PLC0415
 
     with opened(database) as db:
-        found = registry.list_clients(db)
+        found = clients.list_clients(db)
     if as_json:
         print_json(found)
         return
@@ -108,7 +110,7 @@ def remove(
     from auth_agent.server.tokens import endings  # noqa: PLC0415
 
     with opened(database) as db:
-        removed = endings.remove_client(db, client_id)
+        removed = endings.remove_client(db, client_id, int(time.time()))
     if not removed:
         raise fail(f"There is no website {client_id}")
     typer.echo(f"{client_id} is removed and its tokens are revoked.")
@@ -121,10 +123,10 @@ def rotate_secret(
     as_json: JsonOption = False,
 ) -> None:
     """Replace a website's secret; the old one is void at once."""
-    from auth_agent.server.registry import registrations as registry  # noqa: PLC0415
+    from auth_agent.server.registry import clients  # noqa: PLC0415
 
     with opened(database) as db:
-        secret = registry.rotate_client_secret(db, client_id)
+        secret = clients.rotate_client_secret(db, client_id, int(time.time()))
     if secret is None:
         raise fail(f"There is no website {client_id} that has a secret")
     values = {"client_id": client_id, "client_secret": secret.reveal()}

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import update
-
 from auth_agent.server.api.administrators import need_admin
 from auth_agent.server.context import Context
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents as agent_registry
+from auth_agent.server.registry import clients as client_registry
 from auth_agent.server.registry.client_metadata import client_metadata
-from auth_agent.server.registry.registrations import IdTaken, RegistrationError
-from auth_agent.server.storage import tables
-from auth_agent.server.storage.audit import acting, record
+from auth_agent.server.registry.rules import IdTaken, RegistrationError
+from auth_agent.server.storage.audit import acting
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import json_body
@@ -24,14 +22,15 @@ def agents(context: Context, call: Call) -> Answer:
     """/api/admin/agents: GET lists, POST adds."""
     admin = need_admin(context, call)
     if call.method == "GET":
-        return json_answer({"agents": registry.list_agents(context.database)})
+        return json_answer({"agents": agent_registry.list_agents(context.database)})
     body = _body(call, {*_AGENT_FIELDS, "email_verified", "public_key", "agent_id"})
     values = {name: body[name] for name in _AGENT_FIELDS - {"email"} if name in body}
     with acting(admin.name, call.address):
         made = _register(
-            registry.add_agent,
+            agent_registry.add_agent,
             context.database,
             str(body.get("email", "")),
+            now=context.now(),
             **values,
             verified=body.get("email_verified", True),
             public_key=body.get("public_key"),
@@ -46,26 +45,33 @@ def agent(context: Context, call: Call) -> Answer:
     admin, agent_id = need_admin(context, call), call.path_params["id"]
     with acting(admin.name, call.address):
         if call.method == "DELETE":
-            if not endings.disable_agent(context.database, agent_id):
+            if not endings.disable_agent(context.database, agent_id, context.now()):
                 raise _not_found()
             return Answer(204)
         if call.method == "PATCH":
-            _patch_agent(context, agent_id, _body(call, {*_AGENT_FIELDS, "email_verified"}))
-    return json_answer(_one(registry.list_agents(context.database), "agent_id", agent_id))
+            body = _body(call, {*_AGENT_FIELDS, "email_verified"})
+            _change(agent_registry.change_agent, context, agent_id, body)
+    return json_answer(_one(agent_registry.list_agents(context.database), "agent_id", agent_id))
 
 
 def clients(context: Context, call: Call) -> Answer:
     """/api/admin/clients: GET lists, POST adds, in the words of RFC 7591."""
     admin = need_admin(context, call)
     if call.method == "GET":
-        return json_answer({"clients": registry.list_clients(context.database)})
+        return json_answer({"clients": client_registry.list_clients(context.database)})
     body = json_body(call.content_type, call.body)
     columns = client_metadata(body, context.settings.scopes)
     resources = body.get("resources", [])
     if not isinstance(resources, list) or not all(isinstance(one, str) for one in resources):
         raise Refusal(400, "invalid_request", "resources is not a list of strings")
     with acting(admin.name, call.address):
-        made = _register(registry.add_client, context.database, **columns, resources=resources)
+        made = _register(
+            client_registry.add_client,
+            context.database,
+            now=context.now(),
+            **columns,
+            resources=resources,
+        )
     secret = made.client_secret.reveal() if made.client_secret else None
     return json_answer({"client_id": made.client_id, "client_secret": secret}, 201)
 
@@ -75,36 +81,13 @@ def client(context: Context, call: Call) -> Answer:
     admin, client_id = need_admin(context, call), call.path_params["id"]
     with acting(admin.name, call.address):
         if call.method == "DELETE":
-            if not endings.remove_client(context.database, client_id):
+            if not endings.remove_client(context.database, client_id, context.now()):
                 raise _not_found()
             return Answer(204)
         if call.method == "PATCH":
-            fields = {"name", "redirect_uris", "scopes", "resources"}
-            _patch_client(context, client_id, _body(call, fields))
-    return json_answer(_one(registry.list_clients(context.database), "client_id", client_id))
-
-
-def _patch_agent(context: Context, agent_id: str, body: dict[str, Any]) -> None:
-    found = _one(registry.list_agents(context.database), "agent_id", agent_id)
-    values = _register(registry.check_agent, **{n: body.get(n, found[n]) for n in _AGENT_FIELDS})
-    if "email_verified" in body:
-        values["email_verified"] = bool(body["email_verified"])
-    elif values["email"] != found["email"]:
-        values["email_verified"] = False  # nobody vouched for the new address
-    statement = update(tables.agent).where(tables.agent.c.id == agent_id)
-    with context.database.begin() as connection:
-        connection.execute(statement.values(**values, updated_at=context.now()))
-        record(connection, at=context.now(), kind="agent", outcome="changed", agent_id=agent_id)
-
-
-def _patch_client(context: Context, client_id: str, body: dict[str, Any]) -> None:
-    found = _one(registry.list_clients(context.database), "client_id", client_id)
-    fields = ("name", "redirect_uris", "scopes", "resources")
-    values = _register(registry.check_website, *(body.get(name, found[name]) for name in fields))
-    statement = update(tables.client).where(tables.client.c.id == client_id)
-    with context.database.begin() as connection:
-        connection.execute(statement.values(**values))
-        record(connection, at=context.now(), kind="client", outcome="changed", client_id=client_id)
+            body = _body(call, {"name", "redirect_uris", "scopes", "resources"})
+            _change(client_registry.change_client, context, client_id, body)
+    return json_answer(_one(client_registry.list_clients(context.database), "client_id", client_id))
 
 
 def _body(call: Call, known: set[str]) -> dict[str, Any]:
@@ -129,6 +112,11 @@ def _fits(value: Any, kind: type) -> bool:
     if isinstance(value, list):
         return kind is list and all(isinstance(one, str) for one in value)
     return isinstance(value, kind)
+
+
+def _change(change: Any, context: Context, entry_id: str, body: dict[str, Any]) -> None:
+    if not _register(change, context.database, entry_id, context.now(), **body):
+        raise _not_found()
 
 
 def _register(add: Any, *arguments: Any, **values: Any) -> Any:

@@ -7,15 +7,15 @@ import time
 from typing import Any
 
 from authlib.oauth2.rfc6749.errors import OAuth2Error
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 
 from auth_agent.server.context import Context
+from auth_agent.server.registry.agents import change_agent
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long, new_token
 from auth_agent.server.sign_in.proofs import check_secret, wrong_credentials
 from auth_agent.server.sign_in.request import audience_of, check_payload, validated_client
 from auth_agent.server.sign_in.sign_ins import open_sign_in
 from auth_agent.server.storage import tables
-from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.events import keep_events
 from auth_agent.server.tokens.bearer import need_agent
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
@@ -153,12 +153,7 @@ def _update_profile(context: Context, agent_id: str, body: dict[str, Any]) -> No
         if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
             raise Refusal(400, "invalid_request", f"{name} has to be a line of 200 characters")
     values = {columns[name]: value for name, value in body.items()}
-    statement = update(tables.agent).where(tables.agent.c.id == agent_id)
-    with context.database.begin() as connection:
-        connection.execute(statement.values(**values, updated_at=context.now()))
-        record(
-            connection, at=context.now(), kind="agent", outcome="profile changed", agent_id=agent_id
-        )
+    change_agent(context.database, agent_id, context.now(), outcome="profile changed", **values)
 
 
 def _event(each: Any) -> dict[str, Any]:

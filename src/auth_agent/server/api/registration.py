@@ -6,9 +6,9 @@ from typing import Any
 
 from auth_agent.secret import Secret
 from auth_agent.server.context import Context
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents, clients
 from auth_agent.server.registry.client_metadata import client_metadata
-from auth_agent.server.registry.registrations import IdTaken, RegistrationError
+from auth_agent.server.registry.rules import IdTaken, RegistrationError
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
@@ -34,7 +34,7 @@ def register_agent(context: Context, call: Call) -> Answer:
     headers = context.limits.take("registrations", call.party)
     try:
         with acting(_BY_REQUEST, call.address):
-            made = registry.add_agent(
+            made = agents.add_agent(
                 context.database,
                 values["owner_email"],
                 name=_optional(body, "owner_name"),
@@ -42,6 +42,7 @@ def register_agent(context: Context, call: Call) -> Answer:
                 verified=False,
                 agent_id=values["agent_id"],
                 agent_secret=Secret(secret),
+                now=context.now(),
             )
     except IdTaken as error:
         raise Refusal(409, "agent_exists", str(error).capitalize()) from None
@@ -63,7 +64,9 @@ def register_client(context: Context, call: Call) -> Answer:
     columns = client_metadata(body, context.settings.scopes)
     try:
         with acting(_BY_REQUEST, call.address):
-            made = registry.add_client(context.database, **columns, origin="registered")
+            made = clients.add_client(
+                context.database, now=context.now(), **columns, origin="registered"
+            )
     except RegistrationError as error:
         code = "invalid_redirect_uri" if "redirect" in str(error) else "invalid_client_metadata"
         raise Refusal(400, code, _ascii(error)) from None

@@ -6,9 +6,8 @@ from typing import Any
 
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.visit import PAGE_SIZE, Visit, filters_of, not_found, pages_of
-from auth_agent.server.registry import changes
-from auth_agent.server.registry import registrations as registry
-from auth_agent.server.registry.registrations import RegistrationError
+from auth_agent.server.registry import agents
+from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
 
@@ -33,7 +32,7 @@ def add_agent(visit: Visit) -> Answer:
     form = visit.form
     values = {name: form.get(name, "").strip() for name in _FIELDS}
     try:
-        made = registry.add_agent(
+        made = agents.add_agent(
             visit.context.database,
             values["email"],
             name=values["name"],
@@ -42,11 +41,10 @@ def add_agent(visit: Visit) -> Answer:
             permissions=values["permissions"].split(),
             require_origin=bool(values["require_origin"]),
             verified=bool(values["verified"]),
+            now=visit.now,
         )
     except RegistrationError as error:
         return _new_agent(visit, values, f"{error}.")
-    if made.agent_secret is None:
-        return visit.go("/agent", id=made.agent_id, done="added")
     return _show_secret(visit, made.agent_id, made.agent_secret.reveal(), "Agent added")
 
 
@@ -68,19 +66,19 @@ def agent_page(visit: Visit) -> Answer:
 def disable_agent(visit: Visit) -> Answer:
     """POST: ends the agent, its tokens and its sessions at websites."""
     row = _agent(visit, visit.form.get("id", ""))
-    endings.disable_agent(visit.context.database, row.id)
+    endings.disable_agent(visit.context.database, row.id, visit.now)
     return visit.go("/agent", id=row.id, done="disabled")
 
 
 def enable_agent(visit: Visit) -> Answer:
     row = _agent(visit, visit.form.get("id", ""))
-    changes.enable_agent(visit.context.database, row.id, visit.now)
+    agents.enable_agent(visit.context.database, row.id, visit.now)
     return visit.go("/agent", id=row.id, done="enabled")
 
 
 def vouch_for_agent(visit: Visit) -> Answer:
     row = _agent(visit, visit.form.get("id", ""))
-    changes.vouch_for_owner(visit.context.database, row.id, visit.now)
+    agents.vouch_for_owner(visit.context.database, row.id, visit.now)
     return visit.go("/agent", id=row.id, done="vouched")
 
 
@@ -90,7 +88,7 @@ def switch_second_factor(visit: Visit) -> Answer:
     needed = visit.form.get("needed") == "yes"
     if needed and not (row.email_verified and visit.context.outbox.can_reach(row.email)):
         raise Refusal(409, "invalid_request", "The owner cannot be sent mail, or is not verified")
-    changes.set_second_factor(visit.context.database, row.id, visit.now, needed=needed)
+    agents.set_second_factor(visit.context.database, row.id, visit.now, needed=needed)
     done = "second-factor-on" if needed else "second-factor-off"
     return visit.go("/agent", id=row.id, done=done)
 
@@ -98,7 +96,7 @@ def switch_second_factor(visit: Visit) -> Answer:
 def rotate_agent_secret(visit: Visit) -> Answer:
     """POST: the new secret is shown on the page that answers, and never again."""
     row = _agent(visit, visit.form.get("id", ""))
-    secret = registry.rotate_agent_secret(visit.context.database, row.id)
+    secret = agents.rotate_agent_secret(visit.context.database, row.id, visit.now)
     if secret is None:
         raise Refusal(
             409, "invalid_request", "This agent is disabled or signs with a key; it gets no secret"

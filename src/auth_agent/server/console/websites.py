@@ -7,9 +7,8 @@ from urllib.parse import quote
 
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.visit import PAGE_SIZE, Visit, filters_of, not_found, pages_of
-from auth_agent.server.registry import changes
-from auth_agent.server.registry import registrations as registry
-from auth_agent.server.registry.registrations import RegistrationError
+from auth_agent.server.registry import clients
+from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
 from auth_agent.server.web.parameters import Parameters
@@ -35,7 +34,7 @@ def add_website(visit: Visit) -> Answer:
     """POST /console/websites/new: the secret is shown on the page that answers, and never again."""
     values = _values(visit.form)
     try:
-        made = registry.add_client(
+        made = clients.add_client(
             visit.context.database,
             values["name"],
             values["redirect_uris"].split(),
@@ -43,6 +42,7 @@ def add_website(visit: Visit) -> Answer:
             resources=values["resources"].split(),
             backchannel_logout_uri=values["logout_uri"] or None,
             public=bool(values["public"]),
+            now=visit.now,
         )
     except RegistrationError as error:
         return _new_website(visit, values, _sentence(error))
@@ -64,7 +64,7 @@ def edit_website(visit: Visit) -> Answer:
     """POST /console/website."""
     row, values = _website(visit, visit.form.get("id", "")), _values(visit.form)
     try:
-        changes.edit_website(
+        clients.change_client(
             visit.context.database,
             row.id,
             visit.now,
@@ -72,7 +72,7 @@ def edit_website(visit: Visit) -> Answer:
             redirect_uris=values["redirect_uris"].split(),
             scopes=_scopes(visit, values),
             resources=values["resources"].split(),
-            logout_uri=values["logout_uri"],
+            backchannel_logout_uri=values["logout_uri"],
         )
     except RegistrationError as error:
         return _one_website(visit, row, values, _sentence(error))
@@ -82,7 +82,7 @@ def edit_website(visit: Visit) -> Answer:
 def rotate_website_secret(visit: Visit) -> Answer:
     """POST: the new secret is shown on the page that answers, and never again."""
     row = _website(visit, visit.form.get("id", ""))
-    secret = registry.rotate_client_secret(visit.context.database, row.id)
+    secret = clients.rotate_client_secret(visit.context.database, row.id, visit.now)
     if secret is None:
         raise Refusal(409, "invalid_request", "This website has no secret")
     return _show_secret(visit, row.id, secret.reveal(), "Secret replaced")
@@ -91,7 +91,7 @@ def rotate_website_secret(visit: Visit) -> Answer:
 def remove_website(visit: Visit) -> Answer:
     """POST: ends the website and all its tokens."""
     row = _website(visit, visit.form.get("id", ""))
-    endings.remove_client(visit.context.database, row.id)
+    endings.remove_client(visit.context.database, row.id, visit.now)
     return visit.go("/websites", done="removed")
 
 

@@ -10,7 +10,7 @@ from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from auth_agent.secret import Secret
 from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.oauth.grants import Issuing
-from auth_agent.server.registry.agent import LONGEST_MODEL, find_agent
+from auth_agent.server.registry.agents import LONGEST_MODEL, find_agent
 from auth_agent.server.security.credentials import new_token
 from auth_agent.server.tokens.signed import Issue, sign_access_token
 from auth_agent.server.web.urls import url_problem

@@ -12,7 +12,7 @@ from auth_agent.server.oauth.extensions import IdTokenExtension, S256Verifier
 from auth_agent.server.oauth.grants import CodeGrant, RefreshGrant
 from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.oauth.token_endpoints import Introspection, Revocation
-from auth_agent.server.registry.client import Client
+from auth_agent.server.registry.clients import Client
 from auth_agent.server.tokens.signed import Issue, sign_access_token
 
 

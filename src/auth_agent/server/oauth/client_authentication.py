@@ -16,7 +16,7 @@ from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestErro
 
 from auth_agent.server.oauth.client_keys import ClientKeys
 from auth_agent.server.oauth.server import OAuthServer
-from auth_agent.server.registry.client import Client
+from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.assertions import (
     JWT_BEARER,
     BadAssertion,

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from auth_agent.server.outbound.fetcher import Fetcher, FetchRefused
-from auth_agent.server.registry.client import Client
+from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.public_keys import Jwk, name_of, usable_keys
 
 FRESH_FOR = 300.0  # seconds

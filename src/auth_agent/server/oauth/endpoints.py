@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
-from auth_agent.server.registry.agent import claims_about
+from auth_agent.server.registry.claims import claims_about
 from auth_agent.server.tokens.bearer import need_bearer, token_anywhere
 from auth_agent.server.web.call import Answer, Call, json_answer
 from auth_agent.server.web.parameters import from_body

@@ -19,7 +19,7 @@ from auth_agent.secret import Secret
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
-from auth_agent.server.registry.client import Client
+from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.sign_in import sign_ins
 from auth_agent.server.sign_in.sign_ins import AuthorizationCode

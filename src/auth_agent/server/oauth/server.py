@@ -10,7 +10,7 @@ from authlib.oauth2.rfc6749.errors import OAuth2Error
 from sqlalchemy import Connection
 
 from auth_agent.server.context import Context
-from auth_agent.server.registry.client import Client
+from auth_agent.server.registry.clients import Client
 from auth_agent.server.tokens.signed import Issue
 from auth_agent.server.web.call import NO_STORE, Answer, Call, json_answer
 from auth_agent.server.web.parameters import Parameters

@@ -11,8 +11,8 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.oauth.server import OAuthRequest
-from auth_agent.server.registry.agent import claims_about
-from auth_agent.server.registry.client import Client
+from auth_agent.server.registry.claims import claims_about
+from auth_agent.server.registry.clients import Client
 from auth_agent.server.storage.audit import record
 from auth_agent.server.tokens import families
 from auth_agent.server.tokens.presented import Presented, find_presented

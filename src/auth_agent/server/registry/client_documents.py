@@ -18,8 +18,8 @@ from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
 from auth_agent.server.outbound.fetcher import AT_ONCE, Fetcher, FetchRefused
-from auth_agent.server.registry import registrations as registry
 from auth_agent.server.registry.client_metadata import client_metadata
+from auth_agent.server.registry.rules import RegistrationError, client_columns
 from auth_agent.server.security.limits import Limits
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.storage import tables
@@ -112,8 +112,8 @@ class ClientDocuments:
 
     def _keep(self, client_id: str, columns: dict[str, Any]) -> None:
         try:
-            row = registry.client_columns(**columns, origin="document")
-        except registry.RegistrationError:
+            row = client_columns(**columns, origin="document")
+        except RegistrationError:
             raise _refused("The client's document is not acceptable") from None
         table, now = tables.client, int(self._clock())
         known = update(table).where(table.c.id == client_id, table.c.origin == "document")

@@ -1,10 +1,10 @@
-"""What may be registered: the columns of websites and agents, checked; messages name the remedy."""
+"""What may be registered: checks each column of an agent or website; messages name the remedy."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from auth_agent.server.outbound.addresses import checked_address
@@ -16,11 +16,21 @@ _AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
 
 
 class RegistrationError(ValueError):
-    """What was to be registered is not acceptable; the message names cause and remedy."""
+    """A value is not acceptable; the message names cause and remedy."""
 
 
 class IdTaken(RegistrationError):
-    """The id belongs to somebody, or did once."""
+    """An agent or a client has this id, or had it once."""
+
+
+def agent_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the given columns of an agent as they are stored; raises RegistrationError."""
+    return {name: _AGENT[name](value) for name, value in values.items()}
+
+
+def website_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the given columns of a website as they are stored; raises RegistrationError."""
+    return {name: _WEBSITE[name](value) for name, value in values.items()}
 
 
 def client_columns(
@@ -35,11 +45,18 @@ def client_columns(
     backchannel_logout_uri: str | None,
     origin: str,
 ) -> dict[str, Any]:
-    """What is stored of a client's description; RegistrationError if it is not acceptable."""
-    columns = check_website(name, redirect_uris, scopes, resources)
-    for what, uri in (("jwks_uri", jwks_uri), ("back-channel logout URI", backchannel_logout_uri)):
-        if uri is not None:
-            _check_url(what, uri)
+    """Returns what is stored of a client's description; raises RegistrationError."""
+    columns = website_columns(
+        {
+            "name": name,
+            "redirect_uris": redirect_uris,
+            "scopes": scopes,
+            "resources": resources,
+            "backchannel_logout_uri": backchannel_logout_uri,
+        }
+    )
+    if jwks_uri is not None:
+        _check_url("jwks_uri", jwks_uri)
     has_keys = bool(jwks or jwks_uri)
     if has_keys and public:
         raise RegistrationError("a public client has no keys; leave out one of the two")
@@ -49,63 +66,48 @@ def client_columns(
         "origin": origin,
         "jwks": None if jwks is None else checked_keys(jwks),
         "jwks_uri": jwks_uri,
-        "backchannel_logout_uri": backchannel_logout_uri,
-    }
-
-
-def check_agent(
-    email: str,
-    *,
-    name: str,
-    model: str,
-    scopes: Sequence[str] | None,
-    permissions: Sequence[str],
-    require_origin: bool,
-) -> dict[str, Any]:
-    """The columns of an agent that may be edited; RegistrationError if one is not acceptable."""
-    try:
-        email = checked_address(email)
-    except ValueError:
-        raise RegistrationError(f"{email[:300]!r} is not an e-mail address") from None
-    return {
-        "email": email,
-        "name": _line("name", name, needed=False),
-        "model": _line("model", model, needed=False),
-        "scopes": None if scopes is None else _words("scope", scopes),
-        "permissions": _words("permission", permissions),
-        "require_origin": require_origin,
-    }
-
-
-def check_website(
-    name: str, redirect_uris: Sequence[str], scopes: Sequence[str], resources: Sequence[str]
-) -> dict[str, str]:
-    """The columns of a website that may be edited; RegistrationError if one is not acceptable."""
-    if not redirect_uris:
-        raise RegistrationError("a website needs at least one redirect URI")
-    for uri in redirect_uris:
-        _check_url("redirect URI", uri)
-    for resource in resources:
-        _check_url("resource", resource)
-    return {
-        "name": _line("name", name),
-        "redirect_uris": " ".join(dict.fromkeys(redirect_uris)),
-        "scopes": _words("scope", scopes),
-        "resources": " ".join(dict.fromkeys(resources)),
     }
 
 
 def checked_id(text: str) -> str:
+    """Returns the id of an agent; raises RegistrationError."""
     if not _AGENT_ID.fullmatch(text):
         raise RegistrationError("an agent's id has 3 to 64 letters, digits, dots, dashes or _")
     return text
 
 
 def checked_keys(text: str) -> str:
+    """Returns public keys (PEM, JWK or JWKS) as a JWKS; raises RegistrationError."""
     try:
         return json.dumps({"keys": parse_keys(text)})
     except ValueError as error:
         raise RegistrationError(str(error)) from None
+
+
+def _address(email: str) -> str:
+    try:
+        return checked_address(email)
+    except ValueError:
+        raise RegistrationError(f"{email[:300]!r} is not an e-mail address") from None
+
+
+def _redirect_uris(uris: Sequence[str]) -> str:
+    if not uris:
+        raise RegistrationError("a website needs at least one redirect URI")
+    return _urls("redirect URI", uris)
+
+
+def _urls(kind: str, urls: Sequence[str]) -> str:
+    for url in urls:
+        _check_url(kind, url)
+    return " ".join(dict.fromkeys(urls))
+
+
+def _logout_uri(uri: str | None) -> str | None:
+    if not uri:
+        return None
+    _check_url("back-channel logout URI", uri)
+    return uri
 
 
 def _check_url(kind: str, url: str) -> None:
@@ -124,3 +126,20 @@ def _words(what: str, words: Sequence[str]) -> str:
         if not SCOPE_TOKEN.fullmatch(word):
             raise RegistrationError(f"the {what} {word!r} has to be one word of plain ASCII")
     return " ".join(dict.fromkeys(words))
+
+
+_AGENT: dict[str, Callable[[Any], Any]] = {
+    "email": _address,
+    "name": lambda text: _line("name", text, needed=False),
+    "model": lambda text: _line("model", text, needed=False),
+    "scopes": lambda words: None if words is None else _words("scope", words),
+    "permissions": lambda words: _words("permission", words),
+    "require_origin": bool,
+}
+_WEBSITE: dict[str, Callable[[Any], Any]] = {
+    "name": lambda text: _line("name", text),
+    "redirect_uris": _redirect_uris,
+    "scopes": lambda words: _words("scope", words),
+    "resources": lambda urls: _urls("resource", urls),
+    "backchannel_logout_uri": _logout_uri,
+}

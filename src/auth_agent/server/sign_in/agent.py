@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from auth_agent.server.context import Context, Handler
-from auth_agent.server.registry.agent import LONGEST_MODEL
+from auth_agent.server.registry.agents import LONGEST_MODEL
 from auth_agent.server.security.credentials import digest
 from auth_agent.server.sign_in.proofs import KEY, PASSWORD, prove, read_proof, wrong_credentials
 from auth_agent.server.sign_in.second_factor import (

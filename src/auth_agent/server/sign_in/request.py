@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from authlib.oauth2.rfc6749.errors import InvalidRequestError, InvalidScopeError, OAuth2Error
 
-from auth_agent.server.registry.client import Client
+from auth_agent.server.registry.clients import Client
 from auth_agent.server.web.parameters import Parameters
 from auth_agent.server.web.urls import origin_of
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
-from auth_agent.server.registry.agent import AGENT_COLUMNS, AgentRecord
+from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord
 from auth_agent.server.storage.tables import agent, client, sign_in
 from auth_agent.server.storage.writes import Write
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, literal, select, update
@@ -73,23 +72,21 @@ _QUEUE_FAMILY = insert(logout_delivery).from_select(
 )
 
 
-def end_agent_sessions(connection: Connection, agent_id: str, now: int | None = None) -> int:
+def end_agent_sessions(connection: Connection, agent_id: str, now: int) -> int:
     """Revokes all tokens of an agent and tells the websites; says how many families ended."""
-    now = int(time.time()) if now is None else now
     connection.execute(_QUEUE_AGENT, {"agent": agent_id, "now": now})
     return families.revoke_all(connection, agent_id, now)
 
 
-def end_family(connection: Connection, family_id: str, now: int | None = None) -> bool:
+def end_family(connection: Connection, family_id: str, now: int) -> bool:
     """Revokes one family and tells its website; False if there was nothing left to revoke."""
-    now = int(time.time()) if now is None else now
     connection.execute(_QUEUE_FAMILY, {"family": family_id, "now": now})
     return families.revoke(connection, family_id, now)
 
 
-def remove_client(database: Database, client_id: str) -> bool:
+def remove_client(database: Database, client_id: str, now: int) -> bool:
     """Ends a website and all its tokens; its id is never used again. False if there is none."""
-    table, now = tables.client, int(time.time())
+    table = tables.client
     statement = update(table).where(
         table.c.id == client_id, table.c.removed_at.is_(None), table.c.agent_id.is_(None)
     )
@@ -101,9 +98,9 @@ def remove_client(database: Database, client_id: str) -> bool:
     return True
 
 
-def disable_agent(database: Database, agent_id: str) -> bool:
+def disable_agent(database: Database, agent_id: str, now: int) -> bool:
     """Ends an agent and all its tokens. False if there is none or it is disabled already."""
-    table, now = tables.agent, int(time.time())
+    table = tables.agent
     statement = update(table).where(table.c.id == agent_id, table.c.disabled_at.is_(None))
     with database.begin() as connection:
         values = {"disabled_at": now, "updated_at": now}

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
-from auth_agent.server.registry.agent import AGENT_COLUMNS, AgentRecord
+from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord
 from auth_agent.server.storage.tables import agent, client, spent_refresh_token, token_family
 from auth_agent.server.storage.writes import Write
 

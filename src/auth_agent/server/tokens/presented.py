@@ -11,7 +11,7 @@ from auth_agent.server.tokens.signed import read_access_token
 
 if TYPE_CHECKING:
     from auth_agent.server.context import Context
-    from auth_agent.server.registry.client import Client
+    from auth_agent.server.registry.clients import Client
 
 
 class Presented:

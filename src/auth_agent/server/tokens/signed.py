@@ -11,7 +11,7 @@ import jwt
 from msgspec import Struct
 
 from auth_agent.secret import Secret
-from auth_agent.server.registry.agent import AgentRecord, claims_about
+from auth_agent.server.registry.claims import AgentRecord, claims_about
 from auth_agent.server.security.keyring import SigningKey, Snapshot
 
 LONGEST_TOKEN = 16_384

@@ -19,8 +19,7 @@ from auth_agent.server.console.sessions import (
 )
 from auth_agent.server.console.visit import NOTICES, PAGE_SIZE, PageRoute, not_found
 from auth_agent.server.context import Context, Handler
-from auth_agent.server.registry import changes
-from auth_agent.server.registry import registrations as registry
+from auth_agent.server.registry import agents
 from auth_agent.server.registry.browser_sessions import OWNER
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.tokens import endings
@@ -131,14 +130,14 @@ def end_all(visit: OwnerVisit) -> Answer:
 
 def disable(visit: OwnerVisit) -> Answer:
     row = visit.agent(visit.form.get("id", ""))
-    endings.disable_agent(visit.context.database, row.id)
+    endings.disable_agent(visit.context.database, row.id, visit.now)
     return visit.go("/agent", id=row.id, done="disabled")
 
 
 def switch_second_factor(visit: OwnerVisit) -> Answer:
     row = visit.agent(visit.form.get("id", ""))
     needed = visit.form.get("needed") == "yes"
-    changes.set_second_factor(visit.context.database, row.id, visit.now, needed=needed)
+    agents.set_second_factor(visit.context.database, row.id, visit.now, needed=needed)
     done = "second-factor-on" if needed else "second-factor-off"
     return visit.go("/agent", id=row.id, done=done)
 
@@ -146,7 +145,7 @@ def switch_second_factor(visit: OwnerVisit) -> Answer:
 def rotate_secret(visit: OwnerVisit) -> Answer:
     """POST: the new secret is shown on the page that answers, and never again."""
     row = visit.agent(visit.form.get("id", ""))
-    secret = registry.rotate_agent_secret(visit.context.database, row.id)
+    secret = agents.rotate_agent_secret(visit.context.database, row.id, visit.now)
     if secret is None:
         raise Refusal(409, "invalid_request", "This agent gets no new secret")
     return visit.page(

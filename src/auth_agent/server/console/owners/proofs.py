@@ -17,8 +17,8 @@ from auth_agent.server.console.sessions import start_session
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.addresses import checked_address, needs_smtputf8
 from auth_agent.server.outbound.mail import Mail
+from auth_agent.server.registry.agents import prove_address
 from auth_agent.server.registry.browser_sessions import OWNER
-from auth_agent.server.registry.changes import prove_address
 from auth_agent.server.security.attempts import Limit, attempt
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.security.mailed_codes import MOST_GUESSES, new_code

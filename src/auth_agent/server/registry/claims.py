@@ -1,4 +1,4 @@
-"""AI agents, and what this server says about them."""
+"""What tokens and answers say about an agent."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, select
 
 from auth_agent.server.storage import tables
-
-LONGEST_MODEL = 200
 
 
 class AgentRecord(Struct, frozen=True):
@@ -36,14 +33,6 @@ class AgentRecord(Struct, frozen=True):
         )
 
 
-class AgentLimits(Struct, frozen=True):
-    """What an agent may ask for; without scopes everything that the server knows."""
-
-    model: str
-    scopes: frozenset[str] | None
-    second_factor: bool
-
-
 AGENT_COLUMNS = (
     tables.agent.c.email.label("agent_email"),
     tables.agent.c.email_verified.label("agent_email_verified"),
@@ -51,20 +40,6 @@ AGENT_COLUMNS = (
     tables.agent.c.permissions.label("agent_permissions"),
     tables.agent.c.disabled_at.label("agent_disabled_at"),
 )
-_FIND = select(
-    tables.agent.c.id.label("agent_id"),
-    tables.agent.c.model,
-    tables.agent.c.scopes,
-    tables.agent.c.second_factor,
-    *AGENT_COLUMNS,
-).where(tables.agent.c.id == bindparam("id"))
-
-
-def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, AgentLimits]:
-    """An agent that is known to exist, and what it may ask for."""
-    row = connection.execute(_FIND, {"id": agent_id}).one()
-    scopes = None if row.scopes is None else frozenset(row.scopes.split())
-    return AgentRecord.from_row(row), AgentLimits(row.model, scopes, row.second_factor)
 
 
 def claims_about(agent: AgentRecord, model: str, scope: Collection[str]) -> dict[str, Any]:

@@ -1,0 +1,213 @@
+"""AI agents: added, listed, changed, found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, Update, and_, bindparam, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from auth_agent.secret import Secret
+from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord
+from auth_agent.server.registry.rules import IdTaken, agent_columns, checked_id, checked_keys
+from auth_agent.server.security.credentials import hash_secret, new_token
+from auth_agent.server.settings import DEFAULT_SCOPES
+from auth_agent.server.storage import tables
+from auth_agent.server.storage.audit import record
+from auth_agent.server.storage.database import Database
+
+LONGEST_MODEL = 200
+_FIND = select(
+    tables.agent.c.id.label("agent_id"),
+    tables.agent.c.model,
+    tables.agent.c.scopes,
+    tables.agent.c.second_factor,
+    *AGENT_COLUMNS,
+).where(tables.agent.c.id == bindparam("id"))
+
+
+class AgentLimits(Struct, frozen=True):
+    """What an agent may ask for; without scopes everything that the server knows."""
+
+    model: str
+    scopes: frozenset[str] | None
+    second_factor: bool
+
+
+def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, AgentLimits]:
+    """An agent that is known to exist, and what it may ask for."""
+    row = connection.execute(_FIND, {"id": agent_id}).one()
+    scopes = None if row.scopes is None else frozenset(row.scopes.split())
+    return AgentRecord.from_row(row), AgentLimits(row.model, scopes, row.second_factor)
+
+
+class AgentCredentials(Struct, frozen=True):
+    """Shown once; the secret of an agent that signs is empty."""
+
+    agent_id: str
+    agent_secret: Secret
+
+
+def add_agent(
+    database: Database,
+    email: str,
+    *,
+    now: int,
+    name: str = "",
+    model: str = "",
+    scopes: Sequence[str] | None = None,
+    permissions: Sequence[str] = (),
+    require_origin: bool = False,
+    verified: bool = True,
+    public_key: str | None = None,
+    agent_id: str | None = None,
+    agent_secret: Secret | None = None,
+) -> AgentCredentials:
+    """Registers an agent under its owner's address; with `verified` the caller vouches for it.
+
+    Without `scopes` it may give every scope that a website asks for. With `public_key` (PEM, JWK
+    or JWKS) it signs instead of sending a secret, and always says which website it means.
+    Raises IdTaken if an agent or a client has, or ever had, the id that was asked for.
+    """
+    given = {"email": email, "name": name, "model": model, "scopes": scopes}
+    columns = agent_columns({**given, "permissions": permissions})
+    agent_id = new_token("agent_", 12) if agent_id is None else checked_id(agent_id)
+    secret = Secret("") if public_key else agent_secret or Secret(new_token("ags_"))
+    row = {
+        **columns,
+        "id": agent_id,
+        "email_verified": verified,
+        "secret_hash": hash_secret(secret.reveal()) if secret else None,
+        "require_origin": require_origin or public_key is not None,
+        "jwks": None if public_key is None else checked_keys(public_key),
+        "created_at": now,
+        "updated_at": now,
+    }
+    try:
+        with database.begin() as connection:
+            connection.execute(insert(tables.agent), row)
+            # Agents and clients share one namespace: the agent's id is a client's from now on.
+            connection.execute(insert(tables.client), _as_client(agent_id, now))
+            record(connection, at=now, kind="agent", outcome="added", agent_id=agent_id)
+    except IntegrityError:
+        raise IdTaken("this id is taken; choose another one") from None
+    return AgentCredentials(agent_id, secret)
+
+
+def list_agents(database: Database) -> list[dict[str, Any]]:
+    """Returns all agents, oldest first; no secrets."""
+    with database.read() as connection:
+        rows = connection.execute(select(tables.agent).order_by(tables.agent.c.created_at)).all()
+    return [
+        {
+            "agent_id": row.id,
+            "email": row.email,
+            "email_verified": row.email_verified,
+            "name": row.name,
+            "model": row.model,
+            "scopes": None if row.scopes is None else row.scopes.split(),
+            "permissions": row.permissions.split(),
+            "require_origin": row.require_origin,
+            "has_key": row.jwks is not None,
+            "disabled": row.disabled_at is not None,
+            "created_at": row.created_at,
+        }
+        for row in rows
+    ]
+
+
+def change_agent(
+    database: Database, agent_id: str, now: int, *, outcome: str = "changed", **changes: Any
+) -> bool:
+    """Changes the given columns (and `email_verified`); False if there is no such agent.
+
+    A new address counts as unverified unless the caller vouches for it in the same call.
+    """
+    table = tables.agent
+    verified = changes.pop("email_verified", None)
+    values: dict[str, Any] = agent_columns(changes)
+    if "require_origin" in values:
+        # An agent with a key says which website it means, whatever is asked for here.
+        values["require_origin"] = or_(values["require_origin"], table.c.jwks.is_not(None))
+    if verified is not None:
+        values["email_verified"] = verified
+    elif "email" in values:
+        values["email_verified"] = and_(table.c.email_verified, table.c.email == values["email"])
+    return _update(database, update(table).values(values), agent_id, outcome, now)
+
+
+def enable_agent(database: Database, agent_id: str, now: int) -> bool:
+    """Lets a disabled agent sign in again; False if there is none. Its old tokens stay dead."""
+    statement = update(tables.agent).where(tables.agent.c.disabled_at.is_not(None))
+    return _update(database, statement.values(disabled_at=None), agent_id, "enabled", now)
+
+
+def vouch_for_owner(database: Database, agent_id: str, now: int) -> bool:
+    """Counts the owner's address as verified; False if it was verified already."""
+    statement = update(tables.agent).where(tables.agent.c.email_verified.is_(False))
+    statement = statement.values(email_verified=True)
+    return _update(database, statement, agent_id, "address vouched for", now)
+
+
+def set_second_factor(database: Database, agent_id: str, now: int, *, needed: bool) -> bool:
+    """Turns the second factor on or off.
+
+    False if nothing changed, or if the owner's address is unverified.
+    """
+    table = tables.agent
+    statement = update(table).where(table.c.second_factor.is_(not needed))
+    if needed:
+        statement = statement.where(table.c.email_verified.is_(True))
+    outcome = "second factor on" if needed else "second factor off"
+    return _update(database, statement.values(second_factor=needed), agent_id, outcome, now)
+
+
+def prove_address(connection: Connection, email: str, now: int) -> int:
+    """Marks the owner's address in all its agents as proved; says how many there were."""
+    table = tables.agent
+    unproved = select(table.c.id).where(table.c.email == email, table.c.email_verified.is_(False))
+    found = list(connection.execute(unproved).scalars())
+    for agent_id in found:
+        values = {"email_verified": True, "updated_at": now}
+        connection.execute(update(table).where(table.c.id == agent_id).values(values))
+        record(connection, at=now, kind="agent", outcome="address proved", agent_id=agent_id)
+    return len(found)
+
+
+def rotate_agent_secret(database: Database, agent_id: str, now: int) -> Secret | None:
+    """Replaces the secret, effective at once; None if no active agent with a secret has this id."""
+    table, secret = tables.agent, Secret(new_token("ags_"))
+    statement = (
+        update(table)
+        .where(table.c.disabled_at.is_(None), table.c.secret_hash.is_not(None))
+        .values(secret_hash=hash_secret(secret.reveal()))
+    )
+    return secret if _update(database, statement, agent_id, "secret rotated", now) else None
+
+
+def _update(database: Database, statement: Update, agent_id: str, outcome: str, now: int) -> bool:
+    """Writes a change of one agent and its audit line in one transaction."""
+    statement = statement.where(tables.agent.c.id == agent_id).values(updated_at=now)
+    with database.begin() as connection:
+        if connection.execute(statement).rowcount != 1:
+            return False
+        record(connection, at=now, kind="agent", outcome=outcome, agent_id=agent_id)
+    return True
+
+
+def _as_client(agent_id: str, now: int) -> dict[str, Any]:
+    """Returns the agent in its second role: an older-generation client under its own id."""
+    return {
+        "id": agent_id,
+        "name": agent_id,
+        "auth_method": "agent",
+        "redirect_uris": "",
+        "scopes": " ".join(DEFAULT_SCOPES),
+        "resources": "",
+        "upstream_compat": False,
+        "created_at": now,
+        "origin": "agent",
+        "agent_id": agent_id,
+    }

@@ -1,0 +1,65 @@
+"""Websites and their origins, remembered between requests."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import Connection, select
+
+from auth_agent.server.registry.clients import Client, find_client
+from auth_agent.server.storage import tables
+from auth_agent.server.storage.database import Database
+from auth_agent.server.web.urls import origin_of
+
+_ORIGINS = select(tables.client.c.redirect_uris).where(tables.client.c.removed_at.is_(None))
+
+MOST_REMEMBERED = 1_000
+ORIGINS_SECONDS = 10
+
+
+def registered_origins(connection: Connection) -> frozenset[str]:
+    """The origins of all websites, for CORS."""
+    rows = connection.execute(_ORIGINS).scalars()
+    return frozenset(origin_of(uri) for uris in rows for uri in uris.split())
+
+
+class Clients:
+    """Finds clients; remembers them only until anything is written by another connection.
+
+    Calls done at once never write clients or agents themselves, so that what is remembered is
+    what the database holds.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, Client | None] = {}
+        self._version: int | None = None
+
+    def find(self, client_id: str) -> Client | None:
+        version = self._database.version()
+        if version is not None:
+            if version != self._version or len(self._known) > MOST_REMEMBERED:
+                self._known, self._version = {}, version
+            if client_id in self._known:
+                return self._known[client_id]
+        with self._database.read() as connection:
+            client = find_client(connection, client_id)
+        if version is not None:
+            self._known[client_id] = client
+        return client
+
+
+class Origins:
+    """The origins of the registered websites, read again when ten seconds old."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
+
+    def __contains__(self, origin: object) -> bool:
+        read_at, origins = self._known
+        if time.monotonic() - read_at > ORIGINS_SECONDS:
+            with self._database.read() as connection:
+                origins = registered_origins(connection)
+            self._known = (time.monotonic(), origins)
+        return origin in origins
