@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from auth_agent.server.console import queries as data
-from auth_agent.server.console.visit import PAGE_SIZE, Visit, filters_of, not_found, pages_of
+from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.tokens import endings
@@ -14,7 +14,7 @@ from auth_agent.server.web.call import Answer, Refusal
 _FIELDS = ("email", "name", "model", "scopes", "permissions", "require_origin", "verified")
 
 
-def agents_page(visit: Visit) -> Answer:
+def agents_page(visit: ConsoleVisit) -> Answer:
     """GET /console/agents."""
     filters = filters_of(visit.query, "q", "state")
     with visit.context.database.read() as connection:
@@ -22,12 +22,12 @@ def agents_page(visit: Visit) -> Answer:
     return visit.page("console_agents.html", **pages_of(visit, "/console/agents", rows, filters))
 
 
-def new_agent_page(visit: Visit) -> Answer:
+def new_agent_page(visit: ConsoleVisit) -> Answer:
     """GET /console/agents/new."""
     return _new_agent(visit, {"verified": ""})
 
 
-def add_agent(visit: Visit) -> Answer:
+def add_agent(visit: ConsoleVisit) -> Answer:
     """POST /console/agents/new: the secret is shown on the page that answers, and never again."""
     form = visit.form
     values = {name: form.get(name, "").strip() for name in _FIELDS}
@@ -48,7 +48,7 @@ def add_agent(visit: Visit) -> Answer:
     return _show_secret(visit, made.agent_id, made.agent_secret.reveal(), "Agent added")
 
 
-def agent_page(visit: Visit) -> Answer:
+def agent_page(visit: ConsoleVisit) -> Answer:
     """GET /console/agent?id=…: one agent, where it is signed in, and what can be done about it."""
     row = _agent(visit, visit.query.get("id", ""))
     with visit.context.database.read() as connection:
@@ -63,26 +63,26 @@ def agent_page(visit: Visit) -> Answer:
     )
 
 
-def disable_agent(visit: Visit) -> Answer:
+def disable_agent(visit: ConsoleVisit) -> Answer:
     """POST: ends the agent, its tokens and its sessions at websites."""
     row = _agent(visit, visit.form.get("id", ""))
     endings.disable_agent(visit.context.database, row.id, visit.now)
     return visit.go("/agent", id=row.id, done="disabled")
 
 
-def enable_agent(visit: Visit) -> Answer:
+def enable_agent(visit: ConsoleVisit) -> Answer:
     row = _agent(visit, visit.form.get("id", ""))
     agents.enable_agent(visit.context.database, row.id, visit.now)
     return visit.go("/agent", id=row.id, done="enabled")
 
 
-def vouch_for_agent(visit: Visit) -> Answer:
+def vouch_for_agent(visit: ConsoleVisit) -> Answer:
     row = _agent(visit, visit.form.get("id", ""))
     agents.vouch_for_owner(visit.context.database, row.id, visit.now)
     return visit.go("/agent", id=row.id, done="vouched")
 
 
-def switch_second_factor(visit: Visit) -> Answer:
+def switch_second_factor(visit: ConsoleVisit) -> Answer:
     """POST with `needed=yes` or without."""
     row = _agent(visit, visit.form.get("id", ""))
     needed = visit.form.get("needed") == "yes"
@@ -93,7 +93,7 @@ def switch_second_factor(visit: Visit) -> Answer:
     return visit.go("/agent", id=row.id, done=done)
 
 
-def rotate_agent_secret(visit: Visit) -> Answer:
+def rotate_agent_secret(visit: ConsoleVisit) -> Answer:
     """POST: the new secret is shown on the page that answers, and never again."""
     row = _agent(visit, visit.form.get("id", ""))
     secret = agents.rotate_agent_secret(visit.context.database, row.id, visit.now)
@@ -104,13 +104,13 @@ def rotate_agent_secret(visit: Visit) -> Answer:
     return _show_secret(visit, row.id, secret.reveal(), "Secret replaced")
 
 
-def end_agent_grants(visit: Visit) -> Answer:
+def end_agent_grants(visit: ConsoleVisit) -> Answer:
     row = _agent(visit, visit.form.get("id", ""))
     endings.end_all_grants(visit.context.database, row.id, visit.now)
     return visit.go("/agent", id=row.id, done="all-ended")
 
 
-def _agent(visit: Visit, agent_id: str) -> Any:
+def _agent(visit: ConsoleVisit, agent_id: str) -> Any:
     with visit.context.database.read() as connection:
         row = data.find_agent(connection, agent_id)
     if row is None:
@@ -118,13 +118,13 @@ def _agent(visit: Visit, agent_id: str) -> Any:
     return row
 
 
-def _new_agent(visit: Visit, values: dict[str, str], problem: str = "") -> Answer:
+def _new_agent(visit: ConsoleVisit, values: dict[str, str], problem: str = "") -> Answer:
     shown = {name: values.get(name, "") for name in _FIELDS}
     status = 400 if problem else 200
     return visit.page("console_agent_new.html", status, values=shown, problem=problem)
 
 
-def _show_secret(visit: Visit, agent_id: str, secret: str, title: str) -> Answer:
+def _show_secret(visit: ConsoleVisit, agent_id: str, secret: str, title: str) -> Answer:
     return visit.page(
         "console_secret.html",
         title=title,

@@ -11,7 +11,7 @@ from auth_agent.server.console.sessions import (
     start_session,
     visitor_mark,
 )
-from auth_agent.server.console.visit import Visit
+from auth_agent.server.console.visit import ConsoleVisit
 from auth_agent.server.context import Context
 from auth_agent.server.registry.administrators import (
     SHORTEST_PASSWORD,
@@ -63,7 +63,7 @@ def sign_in(context: Context, call: Call) -> Answer:
         return _signed_in(context, call, account.id)
 
 
-def sign_out(visit: Visit) -> Answer:
+def sign_out(visit: ConsoleVisit) -> Answer:
     """POST /console/sign-out."""
     with visit.context.database.begin() as connection:
         cookie = end_session(visit.context, connection, visit.call, ADMINISTRATOR)
@@ -103,12 +103,12 @@ def setup(context: Context, call: Call) -> Answer:
         return refusal_page(context, refusal, _TO_SIGN_IN)
 
 
-def account_page(visit: Visit) -> Answer:
+def account_page(visit: ConsoleVisit) -> Answer:
     """GET /console/account: the administrator's own password."""
     return visit.page("console_account.html", problem="", shortest=SHORTEST_PASSWORD)
 
 
-def change_password(visit: Visit) -> Answer:
+def change_password(visit: ConsoleVisit) -> Answer:
     """POST /console/account: needs the old password, and signs other browsers out."""
     context, form = visit.context, visit.form
     try:

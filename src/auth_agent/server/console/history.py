@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from auth_agent.server.console import queries as data
-from auth_agent.server.console.visit import Visit, filters_of, not_found, pages_of
+from auth_agent.server.console.visit import ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.security.keyring import list_keys, rotate_key
 from auth_agent.server.storage.audit import record
 from auth_agent.server.tokens import endings
@@ -24,7 +24,7 @@ AUDIT_COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def overview(visit: Visit) -> Answer:
+def overview(visit: ConsoleVisit) -> Answer:
     """GET /console."""
     with visit.context.database.read() as connection:
         numbers = data.counts(connection, visit.now)
@@ -38,7 +38,7 @@ def overview(visit: Visit) -> Answer:
     return visit.page("console_overview.html", numbers=numbers, recent=recent, warnings=warnings)
 
 
-def sign_ins_page(visit: Visit) -> Answer:
+def sign_ins_page(visit: ConsoleVisit) -> Answer:
     """GET /console/sign-ins: what agents answered, to which website."""
     filters = filters_of(visit.query, "agent", "website", "outcome", "address", "from", "to")
     with visit.context.database.read() as connection:
@@ -47,7 +47,7 @@ def sign_ins_page(visit: Visit) -> Answer:
     return visit.page("console_sign_ins.html", **found)
 
 
-def grants_page(visit: Visit) -> Answer:
+def grants_page(visit: ConsoleVisit) -> Answer:
     """GET /console/grants: sign-ins that still hold."""
     filters = filters_of(visit.query, "agent", "website")
     with visit.context.database.read() as connection:
@@ -55,7 +55,7 @@ def grants_page(visit: Visit) -> Answer:
     return visit.page("console_grants.html", **pages_of(visit, "/console/grants", rows, filters))
 
 
-def end_grant(visit: Visit) -> Answer:
+def end_grant(visit: ConsoleVisit) -> Answer:
     """POST /console/grants/end; goes back to the page that has the button."""
     endings.end_grant(visit.context.database, visit.form.get("id", ""), visit.now)
     for name, path in (("agent", "/agent"), ("website", "/website")):
@@ -64,20 +64,20 @@ def end_grant(visit: Visit) -> Answer:
     return visit.go("/grants", done="ended")
 
 
-def keys_page(visit: Visit) -> Answer:
+def keys_page(visit: ConsoleVisit) -> Answer:
     """GET /console/keys."""
     visit.context.keyring.current()
     keys = list_keys(visit.context.database, visit.now)
     return visit.page("console_keys.html", keys=keys, now=visit.now)
 
 
-def rotate_keys(visit: Visit) -> Answer:
+def rotate_keys(visit: ConsoleVisit) -> Answer:
     """POST /console/keys/rotate."""
     rotate_key(visit.context.database, visit.context.keyring, visit.now)
     return visit.go("/keys", done="rotated")
 
 
-def audit_page(visit: Visit) -> Answer:
+def audit_page(visit: ConsoleVisit) -> Answer:
     """GET /console/audit."""
     filters = filters_of(visit.query, *AUDIT_FILTERS)
     with visit.context.database.read() as connection:
@@ -87,7 +87,7 @@ def audit_page(visit: Visit) -> Answer:
     return visit.page("console_audit.html", kinds=kinds, outcomes=outcomes, **found)
 
 
-def export_audit(visit: Visit) -> Answer:
+def export_audit(visit: ConsoleVisit) -> Answer:
     """GET /console/audit/export.{csv,json}: the filtered log, at most a hundred thousand rows."""
     suffix = visit.call.path_params["suffix"]
     if suffix not in ("csv", "json"):

@@ -55,7 +55,7 @@ _TOUCH = (
 _END = delete(browser_session).where(browser_session.c.token_hash == bindparam("hash"))
 
 
-class Session(Struct, frozen=True):
+class BrowserSession(Struct, frozen=True):
     """A signed-in browser; `holder` is an administrator's id or an owner's address."""
 
     token: Secret
@@ -63,7 +63,7 @@ class Session(Struct, frozen=True):
     holder: str
 
 
-def find_session(context: Context, call: Call, kind: str) -> Session | None:
+def find_session(context: Context, call: Call, kind: str) -> BrowserSession | None:
     """The session of this browser, unless it is too old or was idle for too long."""
     token = call.cookie(cookie_name(context, kind))
     if token is None or not _TOKEN.fullmatch(token):
@@ -82,7 +82,7 @@ def find_session(context: Context, call: Call, kind: str) -> Session | None:
     if now - row.seen_at >= TOUCH_EVERY:
         with context.database.begin() as connection:
             connection.execute(_TOUCH, {"hash": digest(token), "now": now})
-    return Session(Secret(token), kind, row.holder)
+    return BrowserSession(Secret(token), kind, row.holder)
 
 
 def start_session(

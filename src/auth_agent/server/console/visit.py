@@ -1,4 +1,4 @@
-"""The administrators' console: no page and no button of it answers anybody else."""
+"""Visits of signed-in people; the console answers administrators only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from auth_agent.server.console.sessions import Session, find_session, form_token, read_form
+from auth_agent.server.console.sessions import BrowserSession, find_session, form_token, read_form
 from auth_agent.server.context import Context, Handler
 from auth_agent.server.registry.administrators import Account, find_account
 from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
@@ -47,50 +47,63 @@ class PageRoute(NamedTuple):
 TO_CONSOLE = WayOn("/console", "Back to the console")
 
 
-class Visit:
-    """A request of a signed-in administrator; `form` was checked to come from our own page."""
+class PersonVisit:
+    """A request of a signed-in person; the form of a POST was checked to come from our own page."""
 
     def __init__(
-        self, context: Context, call: Call, session: Session, account: Account, form: Parameters
+        self, context: Context, call: Call, session: BrowserSession, root: str, **shown: Any
     ) -> None:
         self.context = context
         self.call = call
         self.session = session
-        self.account = account
-        self.form = form
+        self.root = f"{context.settings.path}{root}"
         self.query = from_query(call.query)
+        self.form = Parameters()
+        if call.method == "POST":
+            self.form = read_form(context, call, session.token.reveal())
+        self._shown = shown
 
     @property
     def now(self) -> int:
         return self.context.now()
 
     def page(self, name: str, status: int = 200, /, **values: Any) -> Answer:
-        """A page with the console's frame around it."""
+        """Returns a page inside the frame that names the person."""
         return self.context.pages.page(
             name,
             status,
             form_token=form_token(self.session.token.reveal()),
-            account=self.account,
             notice=NOTICES.get(self.query.get("done", ""), ""),
+            **self._shown,
             **values,
         )
 
     def go(self, path: str, **query: str) -> Answer:
-        """On to another page of the console, as after every form."""
+        """Redirects to another page of the same person, as after every form."""
         tail = f"?{urlencode(query)}" if query else ""
-        return redirect(f"{self.context.settings.path}/console{path}{tail}")
+        return redirect(f"{self.root}{path}{tail}")
 
     def page_number(self) -> int:
-        """Which page of a list is asked for, from 1."""
+        """Returns which page of a list is asked for, from 1."""
         text = self.query.get("page", "1")
         return min(int(text), LAST_PAGE) if text.isascii() and text.isdigit() and int(text) else 1
 
 
-Guarded = Callable[[Visit], Answer]
+class ConsoleVisit(PersonVisit):
+    """A request of a signed-in administrator."""
+
+    def __init__(
+        self, context: Context, call: Call, session: BrowserSession, account: Account
+    ) -> None:
+        super().__init__(context, call, session, "/console", account=account)
+        self.account = account
+
+
+Guarded = Callable[[ConsoleVisit], Answer]
 
 
 def guarded(handler: Guarded) -> Handler:
-    """The handler behind the console's door: an administrator's session, and our own form."""
+    """Puts the handler behind an administrator's session and the check of our own form."""
 
     @functools.wraps(handler)
     def answer(context: Context, call: Call) -> Answer:
@@ -99,10 +112,7 @@ def guarded(handler: Guarded) -> Handler:
         if session is None or account is None:
             return redirect(f"{context.settings.path}/console/sign-in")
         try:
-            form = Parameters()
-            if call.method == "POST":
-                form = read_form(context, call, session.token.reveal())
-            visit = Visit(context, call, session, account, form)
+            visit = ConsoleVisit(context, call, session, account)
             with acting(f"administrator {account.name}", call.address):
                 return handler(visit)
         except Refusal as refusal:
@@ -115,7 +125,9 @@ def not_found(what: str) -> Refusal:
     return Refusal(404, "not_found", f"There is no such {what}")
 
 
-def pages_of(visit: Visit, path: str, rows: list[Any], filters: dict[str, str]) -> dict[str, Any]:
+def pages_of(
+    visit: PersonVisit, path: str, rows: list[Any], filters: dict[str, str]
+) -> dict[str, Any]:
     """The rows of one page and the addresses of its neighbours; `rows` has one more if it can."""
     number = visit.page_number()
     root = f"{visit.context.settings.path}{path}"
@@ -138,6 +150,6 @@ def filters_of(query: Parameters, *names: str) -> dict[str, str]:
     return {name: query[name].strip() for name in names if query.get(name, "").strip()}
 
 
-def _account(context: Context, session: Session) -> Account | None:
+def _account(context: Context, session: BrowserSession) -> Account | None:
     with context.database.read() as connection:
         return find_account(connection, session.holder)

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from auth_agent.server.console import queries as data
-from auth_agent.server.console.visit import PAGE_SIZE, Visit, filters_of, not_found, pages_of
+from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.registry import clients
 from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.tokens import endings
@@ -16,7 +16,7 @@ from auth_agent.server.web.parameters import Parameters
 _FIELDS = ("name", "redirect_uris", "scopes", "resources", "logout_uri", "public")
 
 
-def websites_page(visit: Visit) -> Answer:
+def websites_page(visit: ConsoleVisit) -> Answer:
     """GET /console/websites."""
     filters = filters_of(visit.query, "q")
     with visit.context.database.read() as connection:
@@ -25,12 +25,12 @@ def websites_page(visit: Visit) -> Answer:
     return visit.page("console_websites.html", **found)
 
 
-def new_website_page(visit: Visit) -> Answer:
+def new_website_page(visit: ConsoleVisit) -> Answer:
     """GET /console/websites/new."""
     return _new_website(visit, {"scopes": " ".join(visit.context.settings.scopes)})
 
 
-def add_website(visit: Visit) -> Answer:
+def add_website(visit: ConsoleVisit) -> Answer:
     """POST /console/websites/new: the secret is shown on the page that answers, and never again."""
     values = _values(visit.form)
     try:
@@ -51,7 +51,7 @@ def add_website(visit: Visit) -> Answer:
     return _show_secret(visit, made.client_id, made.client_secret.reveal(), "Website added")
 
 
-def website_page(visit: Visit) -> Answer:
+def website_page(visit: ConsoleVisit) -> Answer:
     """GET /console/website?id=…."""
     row = _website(visit, visit.query.get("id", ""))
     values = {name: getattr(row, name, "") for name in _FIELDS}
@@ -60,7 +60,7 @@ def website_page(visit: Visit) -> Answer:
     return _one_website(visit, row, {**values, **lines})
 
 
-def edit_website(visit: Visit) -> Answer:
+def edit_website(visit: ConsoleVisit) -> Answer:
     """POST /console/website."""
     row, values = _website(visit, visit.form.get("id", "")), _values(visit.form)
     try:
@@ -79,7 +79,7 @@ def edit_website(visit: Visit) -> Answer:
     return visit.go("/website", id=row.id, done="saved")
 
 
-def rotate_website_secret(visit: Visit) -> Answer:
+def rotate_website_secret(visit: ConsoleVisit) -> Answer:
     """POST: the new secret is shown on the page that answers, and never again."""
     row = _website(visit, visit.form.get("id", ""))
     secret = clients.rotate_client_secret(visit.context.database, row.id, visit.now)
@@ -88,14 +88,14 @@ def rotate_website_secret(visit: Visit) -> Answer:
     return _show_secret(visit, row.id, secret.reveal(), "Secret replaced")
 
 
-def remove_website(visit: Visit) -> Answer:
+def remove_website(visit: ConsoleVisit) -> Answer:
     """POST: ends the website and all its tokens."""
     row = _website(visit, visit.form.get("id", ""))
     endings.remove_client(visit.context.database, row.id, visit.now)
     return visit.go("/websites", done="removed")
 
 
-def _website(visit: Visit, client_id: str) -> Any:
+def _website(visit: ConsoleVisit, client_id: str) -> Any:
     with visit.context.database.read() as connection:
         row = data.find_website(connection, client_id)
     if row is None:
@@ -107,7 +107,7 @@ def _values(form: Parameters) -> dict[str, str]:
     return {name: form.get(name, "").strip() for name in _FIELDS}
 
 
-def _scopes(visit: Visit, values: dict[str, str]) -> list[str]:
+def _scopes(visit: ConsoleVisit, values: dict[str, str]) -> list[str]:
     scopes = values["scopes"].split()
     if unknown := sorted(set(scopes) - set(visit.context.settings.scopes)):
         raise RegistrationError(
@@ -116,13 +116,15 @@ def _scopes(visit: Visit, values: dict[str, str]) -> list[str]:
     return scopes
 
 
-def _new_website(visit: Visit, values: dict[str, str], problem: str = "") -> Answer:
+def _new_website(visit: ConsoleVisit, values: dict[str, str], problem: str = "") -> Answer:
     shown = {name: values.get(name, "") for name in _FIELDS}
     status = 400 if problem else 200
     return visit.page("console_website_new.html", status, values=shown, problem=problem)
 
 
-def _one_website(visit: Visit, row: Any, values: dict[str, str], problem: str = "") -> Answer:
+def _one_website(
+    visit: ConsoleVisit, row: Any, values: dict[str, str], problem: str = ""
+) -> Answer:
     with visit.context.database.read() as connection:
         grants = data.list_grants(connection, visit.now, {"website": row.id}, 1)
     return visit.page(
@@ -135,7 +137,7 @@ def _one_website(visit: Visit, row: Any, values: dict[str, str], problem: str = 
     )
 
 
-def _show_secret(visit: Visit, client_id: str, secret: str, title: str) -> Answer:
+def _show_secret(visit: ConsoleVisit, client_id: str, secret: str, title: str) -> Answer:
     return visit.page(
         "console_secret.html",
         title=title,

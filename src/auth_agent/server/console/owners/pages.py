@@ -10,14 +10,8 @@ from urllib.parse import urlencode
 
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.owners import entrance
-from auth_agent.server.console.sessions import (
-    Session,
-    end_session,
-    find_session,
-    form_token,
-    read_form,
-)
-from auth_agent.server.console.visit import NOTICES, PAGE_SIZE, PageRoute, not_found
+from auth_agent.server.console.sessions import BrowserSession, end_session, find_session
+from auth_agent.server.console.visit import PAGE_SIZE, PageRoute, PersonVisit, not_found
 from auth_agent.server.context import Context, Handler
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.browser_sessions import OWNER
@@ -25,39 +19,16 @@ from auth_agent.server.storage.audit import acting
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect
 from auth_agent.server.web.pages.refusals import WayOn, readable, refusal_page
-from auth_agent.server.web.parameters import Parameters, from_query
 
 _TO_AGENTS = WayOn("/owner", "Back to your agents")
 
 
-class OwnerVisit:
-    """A request of a signed-in owner; `form` was checked to come from our own page."""
+class OwnerVisit(PersonVisit):
+    """A request of a signed-in owner."""
 
-    def __init__(self, context: Context, call: Call, session: Session, form: Parameters) -> None:
-        self.context = context
-        self.call = call
-        self.session = session
+    def __init__(self, context: Context, call: Call, session: BrowserSession) -> None:
+        super().__init__(context, call, session, "/owner", email=session.holder)
         self.email = session.holder
-        self.form = form
-        self.query = from_query(call.query)
-
-    @property
-    def now(self) -> int:
-        return self.context.now()
-
-    def page(self, name: str, status: int = 200, /, **values: Any) -> Answer:
-        return self.context.pages.page(
-            name,
-            status,
-            form_token=form_token(self.session.token.reveal()),
-            email=self.email,
-            notice=NOTICES.get(self.query.get("done", ""), ""),
-            **values,
-        )
-
-    def go(self, path: str, **query: str) -> Answer:
-        tail = f"?{urlencode(query)}" if query else ""
-        return redirect(f"{self.context.settings.path}/owner{path}{tail}")
 
     def agent(self, agent_id: str) -> Any:
         """An agent of this owner; anybody else's is not found."""
@@ -80,11 +51,9 @@ def owned(handler: OwnerPage) -> Handler:
         if session is None:
             return redirect(f"{context.settings.path}/owner/sign-in")
         try:
-            form = Parameters()
-            if call.method == "POST":
-                form = read_form(context, call, session.token.reveal())
-            with acting(f"owner {session.holder}", call.address):
-                return handler(OwnerVisit(context, call, session, form))
+            visit = OwnerVisit(context, call, session)
+            with acting(f"owner {visit.email}", call.address):
+                return handler(visit)
         except Refusal as refusal:
             return refusal_page(context, refusal, _TO_AGENTS)
 
