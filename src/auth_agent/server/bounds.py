@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DAY = 86_400
+MINUTE, HOUR, DAY = 60, 3_600, 86_400  # seconds
 _MANY = 1_000_000
 
 NUMBERS = {

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
+from auth_agent.server.bounds import DAY
 from auth_agent.server.console.visit import PAGE_SIZE
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import agent, audit, client, token_family
@@ -16,7 +17,6 @@ from auth_agent.server.storage.tables import agent, audit, client, token_family
 BATCH = 1_000
 MOST_EXPORTED = 100_000
 HISTORY = "approval"
-DAY = 86_400
 
 
 def list_agents(connection: Connection, filters: Mapping[str, str], page: int) -> list[Any]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from auth_agent.secret import Secret
+from auth_agent.server.bounds import HOUR
 from auth_agent.server.registry.browser_sessions import ADMINISTRATOR, end_sessions
 from auth_agent.server.security.credentials import (
     LONGEST_SECRET,
@@ -23,7 +24,7 @@ from auth_agent.server.storage.people_tables import administrator, setup_link
 from auth_agent.server.storage.tables import admin_token
 
 SHORTEST_PASSWORD = 12
-LINK_LIFETIME = 3_600
+LINK_LIFETIME = HOUR
 
 _HERE = administrator.c.removed_at.is_(None)
 _BY_NAME = select(administrator).where(administrator.c.name == bindparam("name"), _HERE)

@@ -23,7 +23,9 @@ from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from auth_agent.errors import SettingsError
+from auth_agent.protocol.jose.jwks import MIN_RSA_BITS
 from auth_agent.secret import Secret
+from auth_agent.server.bounds import DAY
 from auth_agent.server.security.credentials import derive_key
 from auth_agent.server.settings import ALGORITHMS
 from auth_agent.server.storage.audit import record
@@ -95,7 +97,7 @@ class Keyring:
         server_secrets: tuple[Secret, ...],
         algorithm: str,
         clock: Callable[[], float],
-        token_lifetime: int = 86_400,
+        token_lifetime: int = DAY,
     ) -> None:
         self._token_lifetime = token_lifetime
         self._database = database
@@ -228,7 +230,7 @@ def _generate(algorithm: str) -> PrivateKey:
             [f"{algorithm} is not supported; choose one of {', '.join(ALGORITHMS)}"]
         )
     if algorithm == "RS256":
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        return rsa.generate_private_key(public_exponent=65537, key_size=MIN_RSA_BITS)
     if algorithm == "EdDSA":
         return ed25519.Ed25519PrivateKey.generate()
     return ec.generate_private_key(ec.SECP256R1())

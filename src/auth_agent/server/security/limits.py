@@ -19,12 +19,12 @@ from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
+from auth_agent.server.bounds import HOUR, MINUTE
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.web.at_once import happened, or_wait
 from auth_agent.server.web.call import Headers, Refusal
 
 MOST_COUNTERS = 100_000
-MINUTE, HOUR = 60, 3_600
 # Counter by name: the setting that bounds it, and the window in seconds.
 WINDOWS = {
     "agent_failures": MINUTE,  # per agent and address
@@ -108,28 +108,39 @@ class Limits:
             self._clock = time.time  # Redis has its own clock
 
     def is_spent(self, name: str, *who: str) -> bool:
-        """True once as many were counted as may be."""
-        return not self._ask("test", name, who)
+        """True if no further attempt is allowed; counts nothing."""
+        item, key, limiter = self._items[name], _key(who), self._limiter(name)
+        try:
+            return not limiter.test(item, key)
+        except StorageError:
+            return not self._alone().test(item, key)
 
     def count(self, name: str, *who: str) -> bool:
-        """Counts one; False if that was one too many."""
-        return self._ask("hit", name, who)
+        """Counts one attempt; False if that was one too many."""
+        item, key, limiter = self._items[name], _key(who), self._limiter(name)
+        happened()
+        try:
+            return limiter.hit(item, key)
+        except StorageError:
+            return self._alone().hit(item, key)
 
     def take(self, name: str, *who: str) -> Headers:
-        """Counts one and says in headers how many are left; Refusal 429 if none was."""
+        """Counts one attempt and returns headers that say how many are left; else refuses (429)."""
         if not self.count(name, *who):
             raise self.refusal(name, *who)
-        return self._headers(name, who)[1:]
+        return self._headers(name, who, retry=False)
 
     def refuse_if_spent(self, name: str, *who: str) -> None:
+        """Raises the refusal (429) if no further attempt is allowed; counts nothing."""
         if self.is_spent(name, *who):
             raise self.refusal(name, *who)
 
     def refusal(self, name: str, *who: str) -> Refusal:
+        """Returns 429 with the time to wait."""
         text = "Too many requests of this kind; wait as long as Retry-After says"
-        return Refusal(429, "too_many_requests", text, self._headers(name, who))
+        return Refusal(429, "too_many_requests", text, self._headers(name, who, retry=True))
 
-    def _headers(self, name: str, who: tuple[str, ...]) -> Headers:
+    def _headers(self, name: str, who: tuple[str, ...], *, retry: bool) -> Headers:
         item, key = self._items[name], _key(who)
         try:
             reset, remaining = self._limiter(name).get_window_stats(item, key)
@@ -137,26 +148,22 @@ class Limits:
             reset, remaining = self._own.get_window_stats(item, key)
         wait = max(1, int(reset - self._clock()) + 1)
         return (
-            ("retry-after", str(wait)),
+            *((("retry-after", str(wait)),) if retry else ()),
             ("x-ratelimit-limit", str(item.amount)),
             ("x-ratelimit-remaining", str(max(0, remaining))),
             ("x-ratelimit-reset", str(wait)),
         )
 
     def _limiter(self, name: str) -> FixedWindowRateLimiter:
-        return self._own if self._shared is None or name == "refusal_records" else self._shared
+        """Returns the counters for this name; Redis must not be asked on the event loop."""
+        if self._shared is None or name == "refusal_records":
+            return self._own
+        or_wait()
+        return self._shared
 
-    def _ask(self, verb: str, name: str, who: tuple[str, ...]) -> bool:
-        item, key, limiter = self._items[name], _key(who), self._limiter(name)
-        if limiter is not self._own:
-            or_wait()
-        if verb == "hit":
-            happened()
-        try:
-            return bool(getattr(limiter, verb)(item, key))
-        except StorageError:
-            log.warning("Redis does not answer; this process counts alone")
-            return bool(getattr(self._own, verb)(item, key))
+    def _alone(self) -> FixedWindowRateLimiter:
+        log.warning("Redis does not answer; this process counts alone")
+        return self._own
 
 
 def _key(who: tuple[str, ...]) -> str:

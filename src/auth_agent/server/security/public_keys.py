@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import OKPAlgorithm
 
+from auth_agent.protocol.jose.jwks import MIN_RSA_BITS
 from auth_agent.protocol.jose.private_key import thumbprint
 
 MOST_KEYS = 20
-MIN_RSA_BITS = 2_048
 # Algorithms by type of key, and by curve where that matters.
 _ALGORITHMS: dict[tuple[str, str | None], tuple[str, ...]] = {
     ("RSA", None): ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from auth_agent.server.bounds import HOUR
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.security.attempts import Attempt, Limit, attempt, too_many
@@ -19,7 +20,6 @@ from auth_agent.server.storage.people_tables import second_step
 from auth_agent.server.web.call import Answer, Refusal, json_answer
 from auth_agent.server.web.urls import host_of
 
-HOUR = 3_600
 MOST_MAILS = 3
 MAIL_AGAIN_AFTER = 30  # seconds
 METHODS = "otp mfa"  # RFC 8176; added to how the agent proved itself first

@@ -7,6 +7,7 @@ import time
 
 from sqlalchemy import Delete, and_, bindparam, delete, or_, select
 
+from auth_agent.server.bounds import DAY, HOUR
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.storage.audit import REFUSALS
 from auth_agent.server.storage.database import Database
@@ -32,7 +33,7 @@ from auth_agent.server.storage.tables import (
 
 EVERY = 60.0  # seconds
 # A redeemed code is kept for a day, so that seeing it again still ends what came from it.
-KEPT = 86_400
+KEPT = DAY
 
 _SIGN_INS = delete(sign_in).where(
     or_(
@@ -98,7 +99,7 @@ class Sweeper:
         kept = self._settings
         values = {
             "now": now,
-            "hour_ago": now - 3_600,
+            "hour_ago": now - HOUR,
             "day_ago": now - KEPT,
             "refusals_before": now - kept.refusal_retention,
             "audit_before": now - kept.audit_retention,

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from auth_agent.server.bounds import HOUR
 from auth_agent.server.console.sessions import start_session
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.addresses import checked_address, needs_smtputf8
@@ -27,7 +28,6 @@ from auth_agent.server.storage.audit import acting, record
 from auth_agent.server.storage.people_tables import mailed_proof
 from auth_agent.server.web.call import Call, Headers, Refusal
 
-HOUR = 3_600
 _OPEN = (
     mailed_proof.c.used_at.is_(None),
     mailed_proof.c.expires_at > bindparam("now"),
