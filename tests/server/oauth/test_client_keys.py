@@ -144,14 +144,18 @@ def test_a_used_assertion_is_remembered_until_it_expires(keyed: World) -> None:
 @pytest.mark.parametrize("kid", [None, "k-1", "foreign"])
 def test_a_key_id_is_a_hint_where_one_key_is_registered(own_world: World, kid: Any) -> None:
     for registered in (PAIR.pem, PAIR.jwks):
-        site = registry.add_client(own_world.database, "Keyed", [REDIRECT], jwks=registered)
+        site = clients.add_client(
+            own_world.database, "Keyed", [REDIRECT], jwks=registered, now=own_world.context.now()
+        )
         now, header = own_world.clock(), {"kid": kid}
         good = PAIR.assertion(site.client_id, now, header=header)
         assert _redeem(own_world, site.client_id, good).json()["error"] == "invalid_grant"
         wrong = STRANGER.assertion(site.client_id, now, header=header)
         assert _redeem(own_world, site.client_id, wrong).json()["error"] == "invalid_client"
     two = json.dumps({"keys": [PAIR.jwk, {**STRANGER.jwk, "kid": "k-2"}]})
-    site = registry.add_client(own_world.database, "Keyed", [REDIRECT], jwks=two)
+    site = clients.add_client(
+        own_world.database, "Keyed", [REDIRECT], jwks=two, now=own_world.context.now()
+    )
     answer = _redeem(
         own_world, site.client_id, PAIR.assertion(site.client_id, own_world.clock(), header=header)
     )
@@ -168,7 +172,9 @@ def test_both_names_of_ed25519_are_one_algorithm(
     pair = Pair("EdDSA")
     jwk = {name: value for name, value in pair.jwk.items() if name != "alg"}
     registered = json.dumps(jwk if declared is None else {**jwk, "alg": declared})
-    site = registry.add_client(own_world.database, "Keyed", [REDIRECT], jwks=registered)
+    site = clients.add_client(
+        own_world.database, "Keyed", [REDIRECT], jwks=registered, now=own_world.context.now()
+    )
     good = pair.assertion(site.client_id, own_world.clock(), header={"alg": used})
     assert _redeem(own_world, site.client_id, good).json()["error"] == "invalid_grant"
 
