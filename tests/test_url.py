@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auth_agent import Settings, SettingsError
+from auth_agent.sdk import AgentSDK
+from auth_agent.server.registry.rules import RegistrationError, website_columns
 from auth_agent.url import is_loopback, normal_origin, safe_next, url_problem
 from tests.website.browser import location
+from tests.website.test_settings import GOOD
 
 BASE = "https://shop.example/auth-agent/callback"
 
@@ -135,3 +139,59 @@ def test_loopback_is_not_a_name_that_only_begins_so():
 )
 def test_origins_are_written_as_browsers_write_them(url, origin):
     assert normal_origin(url) == origin
+
+
+GOOD_ORIGINS = [
+    "https://shop.example", "https://shop.example:8443", "https://xn--shp-una.example",
+    "https://a_b.example", "https://shop.example.", "https://192.0.2.1", "https://1.2.3.4.example",
+    "https://[2001:db8::1]:8443", "http://localhost", "http://localhost:8000",
+    "http://shop.localhost:8000", "http://a.b.localhost", "http://127.0.0.1:8000",
+    "http://127.9.9.9", "http://[::1]:8000", "http://[0:0:0:0:0:0:0:1]:8000",
+]  # fmt: skip
+BAD_ORIGINS = [
+    "https://sh%6fp.example", "https://shop%2eexample", "http://shop.example", "http://0.0.0.0",
+    "http://localhost.", "http://localhost.evil.example", "http://evil-localhost",
+    "http://127.0.0.1.evil.example", "http://127.1", "http://2130706433", "http://0x7f.0.0.1",
+    "http://0x7f000001", "http://127.0.0.01", "http://127.0.0.999", "https://1.2.3", "https://9",
+    "https://shop.example.0x", "https://1.2.3.4.", "http://[::ffff:127.0.0.1]",
+    "http://[::ffff:7f00:1]", "https://[fe80::1%25eth0]", "https://[::1", "https://[1.2.3.4]",
+    "https://[v1.x]", "https://shop..example", "https://.example", "http://.localhost",
+    "https://" + "a" * 64 + ".example", "https://" + "a." * 126 + "aa",
+    "https://shop.example;script-src", "https://shop'example", "https://*.shop.example",
+    "https://user@shop.example", "https://@shop.example", "https://shop.example:x",
+    "https://shop.example:99999", "https://shop.example\\@evil.example", "https://shöp.example",
+    "https://shop.example#", "https://shop\t.example", "https:shop.example", "//shop.example",
+]  # fmt: skip
+
+
+def website_takes(origin: str) -> bool:
+    return _is_fine(lambda: Settings.from_env({**GOOD, "AUTH_AGENT_BASE_URL": origin}))
+
+
+def server_takes(origin: str) -> bool:
+    return _is_fine(lambda: website_columns({"redirect_uris": [f"{origin}/cb"]}))
+
+
+def sdk_takes(origin: str) -> bool:
+    return _is_fine(lambda: AgentSDK(agent_id="a", agent_secret="ags_x", server_url=origin))
+
+
+def _is_fine(make) -> bool:
+    try:
+        make()
+    except (SettingsError, RegistrationError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("door", [website_takes, server_takes, sdk_takes])
+@pytest.mark.parametrize(
+    ("origin", "fine"), [(o, True) for o in GOOD_ORIGINS] + [(o, False) for o in BAD_ORIGINS]
+)
+def test_every_door_judges_an_origin_alike(door, origin, fine):
+    assert door(origin) is fine
+
+
+def test_an_address_in_ipv6_is_written_short():
+    assert normal_origin("http://[0:0:0:0:0:0:0:1]:8000") == "http://[::1]:8000"
+    assert normal_origin("https://[2001:DB8:0::1]") == "https://[2001:db8::1]"

@@ -1,69 +1,118 @@
-"""URLs, judged as browsers judge them."""
+"""URLs and hosts, judged as browsers judge them. Website, server and SDK all ask here."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 MAX_NEXT = 1_024
+DEFAULT_PORTS = {"http": 80, "https": 443}
 # Everything that RFC 3986 lets stand in a path, a query or a fragment; the rest is percent-encoded.
 _URL_CHARACTERS = "/:?#[]@!$&'()*+,;=%~-._"
 _ENCODED_SLASH = re.compile(r"/(%2f|%5c)", re.IGNORECASE)
+# RFC 3986 2 has no place for these; readers that are lenient about them disagree.
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\<>\"^`{|}]")
+_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_IPV4_LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
+_IPV6_LOOPBACK = ipaddress.IPv6Address("::1")
 
 
 def is_loopback(host: str | None) -> bool:
-    if host is None:
-        return False
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 6.3
+    """True for localhost, names below it (RFC 6761 6.3), 127.0.0.0/8 and ::1: http is allowed."""
+    host = (host or "").lower()
+    if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return address in _IPV4_LOOPBACK
+    return address == _IPV6_LOOPBACK
 
 
 def url_problem(url: str, *, origin: bool = False, query: bool = False) -> str | None:
-    """Why this is not an https URL (or http on a loopback host), or None.
+    """Returns why this is not an https URL (or http on a loopback host), or None.
 
-    `origin` allows no path, `query` allows a query.
+    `origin` allows no path, `query` allows a query. No fragment is ever allowed.
     """
+    if _FORBIDDEN.search(url):
+        return "has characters that no URL holds unescaped; percent-encode them"
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  # raises ValueError where the port is not a number
+        host, _port = parts.hostname, parts.port
     except ValueError:
-        return "is not a URL"
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        return "is not an https URL"
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        return "uses http, which is only allowed on a loopback host; use https"
+        return "is not a URL; write it like https://shop.example"
+    if parts.scheme not in DEFAULT_PORTS or not host:
+        return "is not an https URL; write it like https://shop.example"
     if parts.username is not None or parts.password is not None:
-        return "holds a user name or password; remove it"
-    strange = any(letter in url for letter in "# \\") or not url.isascii() or not url.isprintable()
-    if strange or ("?" in url and not query):
-        return "holds a query, a fragment or a character that a URL cannot hold; remove it"
+        return "holds a user name or password; remove everything before the @"
+    if not _is_plain_host(host, parts):
+        return "has a host that browsers read differently; write letters, digits, dots and dashes"
+    if parts.scheme == "http" and not is_loopback(host):
+        return "uses http, which is only allowed on a loopback host; use https"
+    if "#" in url:
+        return "has a fragment; remove the # and what follows"
+    if "?" in url and not query:
+        return "has a query; remove the ? and what follows"
     if origin and parts.path not in ("", "/"):
         return f"has a path; give only the origin, {parts.scheme}://{parts.netloc}"
     return None
 
 
 def normal_origin(url: str) -> str:
-    """The origin as browsers write it: lower case, no default port (RFC 6454 4)."""
+    """Returns the origin as browsers write it: lower case, no default port (RFC 6454 4)."""
     parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    host = f"[{host}]" if ":" in host else host
-    default = {"https": 443, "http": 80}.get(parts.scheme)
-    port = "" if parts.port in (None, default) else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}"
+    host = parts.hostname or ""
+    port = "" if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{_written(host)}{port}"
+
+
+def _is_plain_host(host: str, parts: SplitResult) -> bool:
+    """True if browsers and resolvers read the host as it is written (WHATWG URL 3.5).
+
+    Browsers decode percent signs, read 127.1 and 0x7f.1 as IPv4 addresses, and refuse others; a
+    policy (CSP) that names the host ends at a semicolon.
+    """
+    if ":" in host or "[" in parts.netloc:
+        return _is_ipv6(host)
+    if _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]):
+        return _is_ipv4(host)
+    return len(host) <= 253 and _NAME.fullmatch(host) is not None
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        return str(ipaddress.IPv4Address(host)) == host
+    except ValueError:
+        return False
+
+
+def _is_ipv6(host: str) -> bool:
+    """True without a zone and without dotted numbers, which browsers write otherwise."""
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return "%" not in host and "." not in host
+
+
+def _written(host: str) -> str:
+    """Returns an IPv6 address in brackets and compressed, any other host as it is."""
+    if ":" not in host:
+        return host
+    return f"[{ipaddress.IPv6Address(host).compressed}]" if _is_ipv6(host) else f"[{host}]"
 
 
 def quote_path(path: str | bytes) -> str:
-    """Percent-encode a decoded path, so that it can stand in a header."""
+    """Percent-encodes a decoded path, so that it can stand in a header."""
     return quote(path, safe="/:@!$&'()*+,;=~-._%")
 
 
 def safe_next(value: str | None, *, prefix: str) -> str:
-    """A path on this site to return to after signing in; anything doubtful becomes `/`.
+    """Returns a path on this site to go to after signing in; anything doubtful becomes `/`.
 
     Browsers read `//`, `/\\` and `\\` as the start of a host, and drop tabs and line breaks before
     they look (WHATWG URL 4.4), so none of these may stand in what goes into `Location`.

@@ -12,7 +12,8 @@ from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
 from auth_agent.server.bounds import DAY, NUMBERS
 from auth_agent.server.web.proxies import proxy_problem
-from auth_agent.server.web.urls import is_loopback, issuer_problem, smtp_problem
+from auth_agent.server.web.urls import issuer_problem, smtp_problem
+from auth_agent.url import is_loopback
 
 PREFIX = "AUTH_AGENT_SERVER_"
 DEFAULT_DATABASE = "sqlite:///auth-agent.db"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auth_agent.server.registry.rules import RegistrationError, website_columns
-from auth_agent.server.web.urls import is_loopback_uri
+from auth_agent.server.web.urls import is_loopback_uri, redirect_matches
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,22 @@ def test_an_address_that_is_not_what_it_seems_is_not_registered(uri: str) -> Non
 )
 def test_an_address_that_browsers_take_as_it_is_is_registered(uri: str) -> None:
     assert website_columns({"redirect_uris": [uri]}) == {"redirect_uris": uri}
+
+
+@pytest.mark.parametrize(
+    ("registered", "requested", "same"),
+    [
+        ("http://shop.localhost:8000/cb", "http://shop.localhost:9000/cb", True),
+        ("http://127.0.0.1/cb?a=b", "http://127.0.0.1:5000/cb?a=b", True),
+        ("http://[::1]/cb", "http://[::1]:5000/cb", True),
+        ("http://shop.localhost/cb", "http://blog.localhost/cb", False),
+        ("http://localhost/cb", "http://localhost:5000/other", False),
+        ("http://localhost/cb", "http://localhost:5000@evil.example/cb", False),
+        ("https://shop.example/cb", "https://shop.example:8443/cb", False),
+        ("https://shop.localhost/cb", "https://shop.localhost:8443/cb", False),
+    ],
+)
+def test_only_the_port_of_a_loopback_address_may_differ(
+    registered: str, requested: str, same: bool
+) -> None:
+    assert redirect_matches(registered, requested) is same

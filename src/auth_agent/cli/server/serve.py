@@ -52,7 +52,7 @@ def serve(
 
 
 def _loopback_issuer(host: str, port: int) -> str | None:
-    from auth_agent.server.web.urls import is_loopback  # noqa: PLC0415
+    from auth_agent.url import is_loopback  # noqa: PLC0415
 
     if not is_loopback(host):
         return None
@@ -161,7 +161,7 @@ def _mail(settings: ServerSettings) -> str:
 
 
 def _warnings(settings: ServerSettings, host: str, workers: int) -> list[str]:
-    from auth_agent.server.web.urls import is_loopback  # noqa: PLC0415
+    from auth_agent.url import is_loopback  # noqa: PLC0415
 
     found = []
     if not settings.is_https:

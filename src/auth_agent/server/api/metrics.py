@@ -7,7 +7,7 @@ import hmac
 from auth_agent.server.context import Context
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal
 from auth_agent.server.web.counters import exposition
-from auth_agent.server.web.urls import is_loopback
+from auth_agent.url import is_loopback
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -21,7 +21,8 @@ import httpx2
 from auth_agent.flow.deadline import deadline, held, seconds_left
 from auth_agent.flow.transport import tls_context
 from auth_agent.server.web.at_once import or_wait
-from auth_agent.server.web.urls import is_loopback, url_problem
+from auth_agent.server.web.urls import url_problem
+from auth_agent.url import is_loopback
 
 LARGEST = 65_536  # bytes
 DEADLINE = 10.0  # seconds, for everything together

@@ -20,7 +20,7 @@ from msgspec import Struct
 from auth_agent.secret import Secret
 from auth_agent.server.outbound.addresses import needs_smtputf8
 from auth_agent.server.settings import ServerSettings
-from auth_agent.server.web.urls import is_loopback
+from auth_agent.url import is_loopback
 
 log = logging.getLogger("auth_agent.server.mail")
 

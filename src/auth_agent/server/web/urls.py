@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import urlencode, urlsplit
 
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\<>\"^`{|}]")
-# What browsers leave as it is; they would decode a percent sign, and a policy (CSP) in which the
-# host is named would end at a semicolon.
-_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f.:]*:[0-9a-f.:]*")
-_LOOPBACK_URI = re.compile(
-    r"(http://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]))(?::\d{1,5})?([/?].*)?"
-)
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+from auth_agent import url as url_rules
+from auth_agent.url import DEFAULT_PORTS, is_loopback, normal_origin
 
-
-def is_loopback(host: str) -> bool:
-    """True for localhost, 127.0.0.0/8 and ::1, the hosts where http is allowed."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+_LOOPBACK_URI = re.compile(r"(http://(\[[^]]*\]|[^/?#:\[\]]+))(?::\d{1,5})?([/?].*)?")
 
 
 @lru_cache(maxsize=1_024)
 def origin_of(url: str) -> str:
-    """Scheme, host and port as a browser writes them; ValueError if there are none."""
-    parts = urlsplit(url)
-    host, port = parts.hostname, parts.port
-    if parts.scheme not in _DEFAULT_PORTS or not host:
+    """Returns scheme, host and port as a browser writes them; ValueError if there are none."""
+    origin = normal_origin(url)
+    if origin.partition("://")[0] not in DEFAULT_PORTS or origin.endswith("//"):
         raise ValueError("not an http or https URL")
-    shown = f"[{host}]" if ":" in host else host
-    if port is None or port == _DEFAULT_PORTS[parts.scheme]:
-        return f"{parts.scheme}://{shown}"
-    return f"{parts.scheme}://{shown}:{port}"
+    return origin
 
 
 def host_of(url: str) -> str:
@@ -47,25 +28,8 @@ def host_of(url: str) -> str:
 
 
 def url_problem(url: str) -> str | None:
-    """What is wrong with a URL that has to be https, or http on a loopback host."""
-    if _FORBIDDEN.search(url):
-        return "has characters that no URL holds unescaped; percent-encode them"
-    try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        return "is not a URL; write it like https://shop.example/callback"
-    if parts.scheme not in _DEFAULT_PORTS or not host:
-        return "is not an absolute URL; write it like https://shop.example/callback"
-    if not _HOST.fullmatch(host):
-        return "has a host that no browser takes as it is; write letters, digits, dots and dashes"
-    if parts.username is not None or parts.password is not None:
-        return "holds a user name; remove everything before the @"
-    if "#" in url:
-        return "has a fragment; remove the # and what follows"
-    if parts.scheme == "http" and not is_loopback(host):
-        return "is http on a host that is not a loopback one; use https"
-    return None
+    """Returns why this is not an https URL (or http on a loopback host); queries are allowed."""
+    return url_rules.url_problem(url, query=True)
 
 
 def issuer_problem(issuer: str) -> str | None:
@@ -100,18 +64,24 @@ def smtp_problem(url: str) -> str | None:
 
 
 def redirect_matches(registered: str, requested: str) -> bool:
-    """Exact string match; a loopback http address may come with any port (RFC 8252 section 7.3)."""
+    """Compares as strings; a loopback http address may come with any port (RFC 8252 7.3)."""
     if registered == requested:
         return True
-    ours, theirs = _LOOPBACK_URI.fullmatch(registered), _LOOPBACK_URI.fullmatch(requested)
-    if ours is None or theirs is None or url_problem(requested):
-        return False
-    return ours.groups() == theirs.groups()
+    ours, theirs = _loopback_parts(registered), _loopback_parts(requested)
+    return ours is not None and ours == theirs
 
 
 def is_loopback_uri(uri: str) -> bool:
-    """True for http on 127.0.0.0/8, ::1 or localhost, with any port and path."""
-    return bool(_LOOPBACK_URI.fullmatch(uri)) and url_problem(uri) is None
+    """True for http on a loopback host, with any port and path."""
+    return _loopback_parts(uri) is not None
+
+
+def _loopback_parts(uri: str) -> tuple[str, str] | None:
+    """Returns what stands before and after the port of a loopback http URL, or None."""
+    found = _LOOPBACK_URI.fullmatch(uri)
+    if found is None or url_problem(uri) or not is_loopback(urlsplit(uri).hostname):
+        return None
+    return found[1], found[3] or ""
 
 
 def with_parameters(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
