@@ -12,11 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from auth_agent.errors import ServerMisbehaved, TokenRefused
+from auth_agent.protocol.jose.algorithms import ALGORITHMS, library_name
 from auth_agent.protocol.jose.id_token import Expected, read_id_token, verify_id_token
 from auth_agent.protocol.jose.jwks import Key, parse_jwks
 from auth_agent.protocol.jose.jws import verify_signature
 from auth_agent.testing.provider import json_response
-from auth_agent.website.config.fields import ALGORITHMS
 
 NOW = 1_800_000_000
 ACCESS_TOKEN = "at_whatever"
@@ -31,6 +31,7 @@ FITTING = {
     "ES384": ("P-384", "sha384"),
     "ES512": ("P-521", "sha512"),
     "EdDSA": ("Ed25519", "sha512"),
+    "Ed25519": ("Ed25519", "sha512"),
 }
 
 
@@ -66,10 +67,18 @@ def half(digest):
     return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
 
 
+def encode(claims, key, alg, kid):
+    """PyJWT's own encoder knows no Ed25519 (RFC 9864), only EdDSA."""
+    jws = jwt.PyJWS()
+    if alg not in jws.get_algorithms():
+        jws.register_algorithm(alg, jwt.get_algorithm_by_name(library_name(alg)))
+    return jws.encode(json.dumps(claims).encode(), key, alg, headers={"kid": kid, "typ": "JWT"})
+
+
 def verify(kind, alg, at_hash):
     claims = {"iss": "https://auth.example", "aud": "shop", "sub": "agent_7", "nonce": "n",
               "iat": NOW, "exp": NOW + 60, "at_hash": at_hash}  # fmt: skip
-    token = jwt.encode(claims, private_key(kind), alg, headers={"kid": kind})
+    token = encode(claims, private_key(kind), alg, kind)
     header = read_id_token(token, allowed=ALGORITHMS, advertised=None)
     expected = Expected(
         issuer="https://auth.example", client_id="shop", nonce="n",
@@ -215,3 +224,17 @@ def test_what_is_no_key_set_is_said(document):
     answer = json_response(200, {})
     with pytest.raises(ServerMisbehaved):
         parse_jwks(type(answer)(200, {}, json.dumps(document).encode()), now=NOW)
+
+
+@pytest.mark.parametrize("alg", ["EdDSA", "Ed25519"])
+@pytest.mark.parametrize("named", [None, "EdDSA", "Ed25519"])
+def test_a_key_on_ed25519_may_carry_either_name(alg, named):
+    changes = {} if named is None else {"alg": named}
+    keys = published(public_jwk("Ed25519", **changes), public_jwk("RSA"))
+    assert keys.find(alg, "Ed25519") is not None
+
+
+def test_ed25519_is_never_another_curve():
+    keys = published(public_jwk("Ed448"), public_jwk("P-256"))
+    assert keys.find("Ed25519", "Ed448") is None
+    assert keys.find("Ed25519", "P-256") is None

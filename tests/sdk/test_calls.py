@@ -11,8 +11,8 @@ import rich.pretty
 
 from auth_agent import AuthError, ServerMisbehaved, ServerUnavailable, SettingsError
 from auth_agent.flow.exchange import HttpResponse
+from auth_agent.protocol.pkce import challenge_of
 from auth_agent.sdk import ChallengeResponse, TokenManager
-from auth_agent.sdk.calls import oauth
 from auth_agent.sdk.calls.methods import Calls
 from auth_agent.sdk.calls.token_calls import Listeners
 from auth_agent.sdk.identity.options import Options
@@ -91,7 +91,7 @@ def test_the_authorization_url():
         "redirect_uri": [CALLBACK],
         "scope": ["openid profile email agent"],
         "state": [found.state],
-        "code_challenge": [oauth.challenge_of(found.code_verifier)],
+        "code_challenge": [challenge_of(found.code_verifier)],
         "code_challenge_method": ["S256"],
     }
     assert len(found.code_verifier) >= 43
@@ -101,7 +101,7 @@ def test_the_authorization_url():
 
 def test_pkce_as_the_specification_computes_it():
     verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"  # RFC 7636 appendix B
-    assert oauth.challenge_of(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    assert challenge_of(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
 def test_a_code_for_tokens():
@@ -319,7 +319,7 @@ def test_an_open_request():
         "redirect_uri": CALLBACK,
         "state": found.state,
         "scope": "openid profile email agent",
-        "code_challenge": oauth.challenge_of(found.code_verifier),
+        "code_challenge": challenge_of(found.code_verifier),
         "code_challenge_method": "S256",
     }
     assert (found.session_id, found.expires_in) == ("req_1", 600)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from auth_agent import AuthError, RelyingParty
-from auth_agent.flow.effects import Call, Join, Send, Spawn
+from auth_agent.flow.effects import Invoke, Join, Send, Spawn
 from auth_agent.testing import FakeServer
 from auth_agent.website.entry import Entry
 from auth_agent.website.web.outcome import Pass, Reply
@@ -62,7 +62,7 @@ def drive(flow, server: FakeServer):
         try:
             if isinstance(effect, Send):
                 result = server.answer(effect.request)
-            elif isinstance(effect, Call):
+            elif isinstance(effect, Invoke):
                 result = effect.function(*effect.arguments)
             elif isinstance(effect, Join):
                 result = drive(effect.start(), server)

@@ -21,11 +21,11 @@ from auth_agent.doctor.finding import (
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.effects import Flow
 from auth_agent.flow.exchange import HttpResponse
+from auth_agent.protocol.jose.algorithms import ALGORITHMS
 from auth_agent.protocol.jose.jwks import KeySet, parse_jwks
 from auth_agent.protocol.metadata import Metadata, parse_metadata
 from auth_agent.protocol.provider import fetch_keys, fetch_metadata
 from auth_agent.url import url_problem
-from auth_agent.website.config.fields import ALGORITHMS
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Site
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow import redis_exchange, transport
-from auth_agent.flow.effects import Ask, Call, Effect, Flow, Join, Running, Send, Sleep, Spawn
+from auth_agent.flow.effects import Ask, Effect, Flow, Invoke, Join, Running, Send, Sleep, Spawn
 from auth_agent.flow.flights import Flight, Flights, Landing, loop_flights, threads
 from auth_agent.flow.transport import exchange, exchange_async
 
@@ -79,7 +79,7 @@ def _perform(effect: Effect, read_body: BodyReader | None) -> Any:
         return redis_exchange.ask(effect)
     if isinstance(effect, Sleep):
         return time.sleep(effect.seconds)
-    if isinstance(effect, Call):
+    if isinstance(effect, Invoke):
         result = effect.function(*effect.arguments)
         if inspect.isawaitable(result):
             raise TypeError(f"{effect.function!r} is async, but this website runs in threads")
@@ -100,8 +100,8 @@ async def _perform_async(effect: Effect, read_body: AsyncBodyReader | None) -> A
         return await redis_exchange.ask_async(effect)
     if isinstance(effect, Sleep):
         return await _sleep_async(effect.seconds)
-    if isinstance(effect, Call):
-        return await _call_async(effect)
+    if isinstance(effect, Invoke):
+        return await _invoke_async(effect)
     if read_body is None:
         raise TypeError("this adapter cannot read a body")
     return await read_body(effect.limit)
@@ -113,7 +113,7 @@ async def _sleep_async(seconds: float) -> None:
     await anyio.sleep(seconds)
 
 
-async def _call_async(effect: Call) -> Any:
+async def _invoke_async(effect: Invoke) -> Any:
     """A plain function may block, so it runs in a thread."""
     if inspect.iscoroutinefunction(effect.function):
         return await effect.function(*effect.arguments)

@@ -45,7 +45,7 @@ class ReadBody(msgspec.Struct, frozen=True):
     limit: int
 
 
-class Call(msgspec.Struct, frozen=True):
+class Invoke(msgspec.Struct, frozen=True):
     """Call a function of the website, which may be async; the result is what it returns."""
 
     function: Callable[..., Any]
@@ -68,7 +68,7 @@ class Ask(Discreet, frozen=True):
         return f"Ask({', '.join(str(command[0]) for command in self.commands)})"
 
 
-Effect = Send | Join | Spawn | ReadBody | Call | Sleep | Ask
+Effect = Send | Join | Spawn | ReadBody | Invoke | Sleep | Ask
 
 
 Flow = Generator[Effect, Any, T]
@@ -93,8 +93,8 @@ def read_body(limit: int) -> Flow[bytes | None]:
     return body
 
 
-def call(function: Callable[..., Any], *arguments: Any) -> Flow[Any]:
-    result: Any = yield Call(function, arguments)
+def invoke(function: Callable[..., Any], *arguments: Any) -> Flow[Any]:
+    result: Any = yield Invoke(function, arguments)
     return result
 
 

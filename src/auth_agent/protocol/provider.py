@@ -11,6 +11,7 @@ from collections.abc import Callable
 from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable, TokenRefused
 from auth_agent.flow.effects import Flow, join, send, spawn
 from auth_agent.flow.exchange import HttpResponse, is_trouble
+from auth_agent.protocol.jose.bounds import STALE_SECONDS
 from auth_agent.protocol.jose.jwks import Key, KeySet, jwks_request, parse_jwks
 from auth_agent.protocol.jose.jws import Header
 from auth_agent.protocol.metadata import Metadata, is_metadata, metadata_requests, parse_metadata
@@ -18,7 +19,6 @@ from auth_agent.protocol.metadata import Metadata, is_metadata, metadata_request
 UNKNOWN_KEY_SECONDS = 10
 RETRY_SECONDS = 30
 EARLY_SECONDS = 60  # this long before its end a snapshot is fetched anew in the background
-STALE_SECONDS = 86_400
 
 
 class Provider:

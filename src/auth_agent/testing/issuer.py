@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import secrets
 from collections.abc import Callable
@@ -11,6 +9,9 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from auth_agent.protocol.jose.algorithms import half_hash
+from auth_agent.protocol.jose.base64url import encode
 
 ABSENT = object()
 """A claim, header field or metadata field with this value is left out."""
@@ -83,7 +84,6 @@ class Issuer:
         self, begun: dict[str, str], agent: dict[str, Any], access_token: str
     ) -> dict[str, Any]:
         now = int(self.clock())
-        digest = hashlib.sha256(access_token.encode()).digest()
         return {
             "iss": self.issuer,
             "aud": self.client_id,
@@ -91,7 +91,7 @@ class Issuer:
             "iat": now,
             "auth_time": now,
             "nonce": begun["nonce"],
-            "at_hash": encode(digest[:16]),
+            "at_hash": half_hash(access_token, "ES256"),
             **agent,
             **self.claims,
         }
@@ -100,7 +100,3 @@ class Issuer:
 def present(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields without those that are `ABSENT`."""
     return {name: value for name, value in fields.items() if value is not ABSENT}
-
-
-def encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -12,7 +12,6 @@ a relying party that passes with it has done its part. What it says can be bent 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import secrets
 import time
@@ -24,7 +23,8 @@ import jwt
 from jwt.algorithms import ECAlgorithm
 
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
-from auth_agent.testing.issuer import ABSENT, Issuer, encode, present
+from auth_agent.protocol.pkce import challenge_of
+from auth_agent.testing.issuer import ABSENT, Issuer, present
 
 
 class FakeServer(Issuer):
@@ -136,7 +136,7 @@ class FakeServer(Issuer):
         if form.get("grant_type") == "refresh_token":
             return self._refresh(form)
         begun, agent = self._codes.pop(form.get("code", ""), ({}, {}))
-        challenge = encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
+        challenge = challenge_of(form.get("code_verifier", ""))
         if (
             not begun
             or form.get("redirect_uri") != begun["redirect_uri"]

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from itsdangerous.encoding import base64_encode
+from itsdangerous import BadData
+from itsdangerous.encoding import base64_decode, base64_encode
 
 
 def encode(data: bytes) -> str:
-    """Base64url without padding (RFC 7515 2)."""
+    """Returns the data as text."""
     return base64_encode(data).decode("ascii")
+
+
+def decode(text: str | bytes) -> bytes:
+    """Returns the data; raises `ValueError` if the text is not base64url."""
+    try:
+        return base64_decode(text)
+    except BadData:
+        raise ValueError("not base64url") from None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auth_agent.errors import TokenRefused
-from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.jose.algorithms import half_hash
+from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.protocol.jose.jwks import Key
 from auth_agent.protocol.jose.jws import (
-    SKEW,
     Header,
     check_algorithm,
     check_issuer,
@@ -23,8 +22,6 @@ from auth_agent.protocol.jose.jws import (
     verify_signature,
 )
 from auth_agent.secret import Discreet
-
-_HASHES = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
 
 
 class Expected(Discreet, frozen=True, kw_only=True):
@@ -58,7 +55,7 @@ def verify_id_token(token: str, header: Header, key: Key, expected: Expected) ->
     check_issuer(claims, expected.issuer)
     _check_audience(claims, expected.client_id)
     check_times(claims, now=expected.now)
-    if number(claims, "iat") < expected.now - expected.max_age - SKEW:
+    if number(claims, "iat") < expected.now - expected.max_age - CLOCK_SKEW:
         raise TokenRefused("The token is older than a session may be.", code="iat_too_old")
     check_subject(claims)
     _check_nonce(claims, expected.nonce)
@@ -83,13 +80,5 @@ def _check_nonce(claims: Mapping[str, Any], nonce: str) -> None:
 def _check_access_token_hash(
     claims: Mapping[str, Any], alg: str, key: Key, access_token: str
 ) -> None:
-    """3.1.3.6: the left half of the hash that the signature uses."""
-    if "at_hash" not in claims:
-        return
-    data = access_token.encode()
-    if key.crv == "Ed448":  # RFC 8032 5.2: SHAKE256, 114 bytes
-        digest = hashlib.shake_256(data).digest(114)
-    else:
-        digest = _HASHES.get(alg[2:], hashlib.sha512)(data).digest()  # Ed25519: SHA-512
-    if claims["at_hash"] != encode(digest[: len(digest) // 2]):
+    if "at_hash" in claims and claims["at_hash"] != half_hash(access_token, alg, key.crv):
         raise TokenRefused("The access token is not the ID token's.", code="at_hash_mismatch")

@@ -9,19 +9,10 @@ import msgspec
 
 from auth_agent.errors import ServerMisbehaved
 from auth_agent.flow.exchange import HttpRequest, HttpResponse, cache_seconds, json_object
+from auth_agent.protocol.jose.algorithms import algorithms_of, fits, library_name
+from auth_agent.protocol.jose.bounds import MIN_RSA_BITS, STALE_SECONDS
 
 MAX_KEYS = 100
-STALE_SECONDS = 86_400
-MIN_RSA_BITS = 2_048
-
-# JWA algorithm -> the key types and curves that fit it (RFC 7518 3.1, RFC 8037 3.1).
-_FITTING: dict[str, set[tuple[str, str | None]]] = {
-    **{f"{name}{bits}": {("RSA", None)} for name in ("RS", "PS") for bits in (256, 384, 512)},
-    "ES256": {("EC", "P-256")},
-    "ES384": {("EC", "P-384")},
-    "ES512": {("EC", "P-521")},
-    "EdDSA": {("OKP", "Ed25519"), ("OKP", "Ed448")},
-}
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -34,7 +25,8 @@ class Key(msgspec.Struct, frozen=True):
     public: Any
 
     def fits(self, alg: str) -> bool:
-        return self.alg in (None, alg) and (self.kty, self.crv) in _FITTING.get(alg, ())
+        """True if the algorithm is one of this key's."""
+        return fits(alg, self.kty, self.crv, self.alg)
 
 
 class KeySet(msgspec.Struct, frozen=True):
@@ -104,5 +96,6 @@ def _may_verify(entry: Mapping[str, Any]) -> bool:
 
 
 def _any_algorithm(entry: Mapping[str, Any]) -> str | None:
-    shape = (str(entry.get("kty")), None if "crv" not in entry else str(entry["crv"]))
-    return next((alg for alg, fitting in _FITTING.items() if shape in fitting), None)
+    curve = None if "crv" not in entry else str(entry["crv"])
+    fitting = algorithms_of(str(entry.get("kty")), curve)
+    return library_name(fitting[0]) if fitting else None

@@ -6,23 +6,19 @@ already allows what it says, and its signature is checked before any claim is re
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import msgspec
-from itsdangerous import BadData
-from itsdangerous.encoding import base64_decode
 
 from auth_agent.errors import TokenRefused
+from auth_agent.protocol.jose.algorithms import verifier
+from auth_agent.protocol.jose.base64url import decode
+from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.protocol.jose.jwks import Key
 
-if TYPE_CHECKING:
-    from jwt import PyJWS
-
 MAX_TOKEN = 32_768
-SKEW = 60
 _LAST_SECOND = 253_402_300_799  # of the year 9999, where the calendars of many systems end
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -46,8 +42,8 @@ def read_header(token: str) -> Header:
     if not _COMPACT.fullmatch(token):
         raise TokenRefused("This is not a signed token.", code="token_malformed")
     try:
-        header = base64_decode(token.partition(".")[0])
-    except BadData:
+        header = decode(token.partition(".")[0])
+    except ValueError:
         raise TokenRefused("The token's header cannot be read.", code="token_malformed") from None
     fields = _json_object(header)
     forbidden = [name for name in _FORBIDDEN if name in fields]
@@ -94,28 +90,20 @@ def verify_signature(token: str, key: Key, alg: str) -> dict[str, Any]:
     if not key.fits(alg):
         raise TokenRefused("The key does not fit the token's algorithm.", code="key_mismatch")
     try:
-        payload = _verifier(alg).decode(token, key.public, algorithms=[alg])
+        payload = verifier(alg).decode(token, key.public, algorithms=[alg])
     except (jwt.PyJWTError, ValueError, TypeError):
         raise TokenRefused("The token's signature is wrong.", code="signature_invalid") from None
     return _json_object(payload)
 
 
-@functools.cache
-def _verifier(alg: str) -> PyJWS:
-    """Knows this one algorithm; making one costs more than a signature check."""
-    import jwt  # noqa: PLC0415
-
-    return jwt.PyJWS([alg])
-
-
 def check_times(claims: Mapping[str, Any], *, now: float) -> None:
     """`exp` and `iat` must be there; none of `exp`, `iat`, `nbf` may be off by over a minute."""
     expires, issued = number(claims, "exp"), number(claims, "iat")
-    if now >= expires + SKEW:
+    if now >= expires + CLOCK_SKEW:
         raise TokenRefused("The token has expired; compare the clocks.", code="token_expired")
-    if issued > now + SKEW:
+    if issued > now + CLOCK_SKEW:
         raise TokenRefused("The token comes from the future; compare the clocks.", code="iat_ahead")
-    if "nbf" in claims and number(claims, "nbf") > now + SKEW:
+    if "nbf" in claims and number(claims, "nbf") > now + CLOCK_SKEW:
         raise TokenRefused("The token is not valid yet; compare the clocks.", code="nbf_ahead")
 
 

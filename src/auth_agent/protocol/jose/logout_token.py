@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from auth_agent.errors import TokenRefused
+from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.protocol.jose.jwks import Key
 from auth_agent.protocol.jose.jws import (
     Header,
@@ -22,7 +23,6 @@ from auth_agent.protocol.jose.jws import (
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 MAX_AGE = 600
-SKEW = 60
 
 
 class LogoutToken(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ def verify_logout_token(
     if claims.get("aud") not in (client_id, [client_id]):
         raise TokenRefused("The token was made for another website.", code="audience_mismatch")
     check_times(claims, now=now)
-    if number(claims, "iat") < now - MAX_AGE - SKEW:
+    if number(claims, "iat") < now - MAX_AGE - CLOCK_SKEW:
         raise TokenRefused("The token is too old.", code="iat_too_old")
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(EVENT), dict):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from typing import Any
 
 import msgspec
 
+from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.jose.bounds import MIN_RSA_BITS
 from auth_agent.secret import Discreet, Secret
 
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-MIN_RSA_BITS = 2_048
 
 
 class PrivateKey(Discreet, frozen=True):
@@ -66,14 +68,10 @@ def public_jwk(key: Any, alg: str) -> dict[str, Any]:
 
 def thumbprint(jwk: dict[str, Any]) -> str:
     """RFC 7638 3: the SHA-256 of the required members, in lexicographic order."""
-    import base64  # noqa: PLC0415
-    import hashlib  # noqa: PLC0415
-
     required = {
         "EC": ("crv", "kty", "x", "y"),
         "RSA": ("e", "kty", "n"),
         "OKP": ("crv", "kty", "x"),
     }
     canonical = msgspec.json.encode({name: jwk[name] for name in required[jwk["kty"]]})
-    digest = hashlib.sha256(canonical).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return encode(hashlib.sha256(canonical).digest())

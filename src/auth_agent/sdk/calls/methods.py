@@ -16,6 +16,7 @@ from typing import Any
 
 from auth_agent.errors import AuthError
 from auth_agent.flow.exchange import HttpRequest
+from auth_agent.protocol.pkce import challenge_of
 from auth_agent.sdk.calls import agent_api, oauth
 from auth_agent.sdk.calls.oauth import DEFAULT_SCOPE
 from auth_agent.sdk.calls.token_calls import TokenCalls
@@ -84,7 +85,7 @@ class Calls(TokenCalls):
         options = self._options
         verifier = None if code_challenge is not None else (yield from draw())
         if verifier is not None:
-            code_challenge, code_challenge_method = oauth.challenge_of(verifier), "S256"
+            code_challenge, code_challenge_method = challenge_of(verifier), "S256"
             state = oauth.state_of(verifier) if state is None else state
         own = options.agent_secret.reveal() if options.agent_secret else None
         content = {

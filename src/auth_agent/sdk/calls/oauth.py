@@ -5,14 +5,14 @@ Each exchange is a request and its reading. The sections are those of RFC 6749, 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 from typing import Any
 from urllib.parse import urlencode
 
 from auth_agent.errors import AuthError, ServerMisbehaved
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.pkce import challenge_of
 from auth_agent.sdk.exchange.answers import check_answer, read_object
 from auth_agent.sdk.flow.effects import Flow
 from auth_agent.sdk.identity.options import Options
@@ -26,16 +26,9 @@ def at(options: Options, path: str) -> str:
     return options.server_url.rstrip("/") + path
 
 
-def challenge_of(verifier: str) -> str:
-    """RFC 7636 4.2, S256."""
-    digest = hashlib.sha256(verifier.encode("ascii")).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
-
-
 def state_of(verifier: str) -> str:
     """A state that proves to belong to its verifier, and tells nothing of it."""
-    digest = hmac.digest(verifier.encode("ascii"), b"state", "sha256")
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return encode(hmac.digest(verifier.encode("ascii"), b"state", "sha256"))
 
 
 def authorization_url(

@@ -16,7 +16,8 @@ import jwt
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from auth_agent.server.security.public_keys import Jwk, choose_key, verifier
+from auth_agent.protocol.jose.algorithms import verifier
+from auth_agent.server.security.public_keys import Jwk, choose_key
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import used_assertion
 
@@ -29,7 +30,6 @@ LONGEST_NAME = 255  # no client or agent has a longer id
 _NOT_SIGNED = "No registered key fits the assertion, or its form is wrong"
 _TYPES = (None, "JWT", "client-authentication+jwt")
 _REQUIRED = ("exp", "aud", "iss", "sub", "jti")
-_VERIFIER = verifier()
 
 
 class BadAssertion(Exception):
@@ -90,7 +90,7 @@ def _signed_claims(assertion: str, keys: list[Jwk]) -> dict[str, Any]:
     if chosen is None:
         raise BadAssertion(_NOT_SIGNED)
     try:
-        payload = _VERIFIER.decode(assertion, chosen[0], algorithms=[chosen[1]])
+        payload = verifier(chosen[1]).decode(assertion, chosen[0], algorithms=[chosen[1]])
         claims = json.loads(payload)
     except (jwt.PyJWTError, ValueError, RecursionError):
         raise BadAssertion(_NOT_SIGNED) from None

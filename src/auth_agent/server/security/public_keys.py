@@ -8,22 +8,14 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from jwt.algorithms import OKPAlgorithm
 
-from auth_agent.protocol.jose.jwks import MIN_RSA_BITS
+from auth_agent.protocol.jose.algorithms import ALGORITHMS, fits, library_name
+from auth_agent.protocol.jose.algorithms import algorithms_of as algorithms_for
+from auth_agent.protocol.jose.bounds import MIN_RSA_BITS
 from auth_agent.protocol.jose.private_key import thumbprint
 
 MOST_KEYS = 20
-# Algorithms by type of key, and by curve where that matters.
-_ALGORITHMS: dict[tuple[str, str | None], tuple[str, ...]] = {
-    ("RSA", None): ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-    ("EC", "P-256"): ("ES256",),
-    ("EC", "P-384"): ("ES384",),
-    ("EC", "P-521"): ("ES512",),
-    # RFC 9864 calls the same algorithm by the name of its curve.
-    ("OKP", "Ed25519"): ("EdDSA", "Ed25519"),
-}
-ASSERTION_ALGORITHMS = tuple(name for names in _ALGORITHMS.values() for name in names)
+ASSERTION_ALGORITHMS = ALGORITHMS
 _USABLE = "use a key of type RSA, EC (P-256, P-384, P-521) or Ed25519"
 _PUBLIC_PARTS = ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use")
 Jwk = dict[str, Any]
@@ -74,24 +66,16 @@ def choose_key(keys: list[Jwk], kid: object, algorithm: object) -> tuple[Any, st
     return _loaded(fitting[0], algorithm), algorithm
 
 
-def verifier() -> jwt.PyJWS:
-    """Returns a verifier of compact signatures that knows the names of RFC 9864, too."""
-    made = jwt.PyJWS()
-    made.register_algorithm("Ed25519", OKPAlgorithm())
-    return made
-
-
 def _may_use(key: Jwk, algorithm: object) -> bool:
-    if algorithm not in algorithms_of(key):
-        return False
-    declared = key.get("alg", algorithm)
-    return declared == algorithm or {declared, algorithm} == {"EdDSA", "Ed25519"}
+    return algorithm in algorithms_of(key) and fits(
+        str(algorithm), key["kty"], key.get("crv"), key.get("alg")
+    )
 
 
 def _loaded(key: Jwk, algorithm: str) -> Any:
     """Reads the key; its own `alg` stays outside, as PyJWT does not know every name."""
     bare = {name: value for name, value in key.items() if name != "alg"}
-    return jwt.PyJWK(bare, "EdDSA" if algorithm == "Ed25519" else algorithm).key
+    return jwt.PyJWK(bare, library_name(algorithm)).key
 
 
 def name_of(key: Jwk) -> str:
@@ -101,7 +85,9 @@ def name_of(key: Jwk) -> str:
 
 
 def algorithms_of(key: Jwk) -> tuple[str, ...]:
-    return _ALGORITHMS.get((key["kty"], key.get("crv")), ())
+    """Returns the algorithms that the key may sign with; keys on Ed448 are not accepted."""
+    curve = key.get("crv")
+    return () if curve == "Ed448" else algorithms_for(key["kty"], curve)
 
 
 def _checked(key: Any) -> Jwk:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import secrets
 from typing import Any
 
 import jwt
 from msgspec import Struct
 
+from auth_agent.protocol.jose.algorithms import half_hash
 from auth_agent.secret import Secret
 from auth_agent.server.registry.claims import AgentRecord, claims_about
 from auth_agent.server.security.keyring import SigningKey, Snapshot
@@ -71,12 +70,6 @@ def sign_id_token(key: SigningKey, issue: Issue, scope: str, access_token: str) 
     if issue.nonce is not None:
         claims["nonce"] = issue.nonce
     return key.sign(claims, "JWT")
-
-
-def half_hash(token: str, algorithm: str) -> str:
-    """OpenID Connect Core section 3.1.3.6; Ed25519 hashes with SHA-512."""
-    hashed = (hashlib.sha512 if algorithm == "EdDSA" else hashlib.sha256)(token.encode()).digest()
-    return base64.urlsafe_b64encode(hashed[: len(hashed) // 2]).rstrip(b"=").decode()
 
 
 def read_access_token(token: str, keys: Snapshot, issuer: str, now: float) -> dict[str, Any] | None:

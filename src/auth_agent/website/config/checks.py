@@ -9,10 +9,11 @@ from typing import Any
 
 from auth_agent.extras import install_hint
 from auth_agent.protocol.client_auth import METHODS
+from auth_agent.protocol.jose.algorithms import ALGORITHMS
 from auth_agent.protocol.jose.private_key import key_problem
 from auth_agent.url import url_problem
 from auth_agent.website.config.converters import COOKIE_STORE
-from auth_agent.website.config.fields import ALGORITHMS, Fields
+from auth_agent.website.config.fields import Fields
 
 MAX_LIFETIME = 30 * 86_400
 

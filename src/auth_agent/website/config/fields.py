@@ -8,12 +8,9 @@ from urllib.parse import quote
 import msgspec
 
 from auth_agent.protocol.client_auth import Client, ClientAuth
+from auth_agent.protocol.jose.algorithms import ALGORITHMS
 from auth_agent.secret import Secret
 from auth_agent.website.config.converters import COOKIE_STORE
-
-ALGORITHMS = (
-    "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA",
-)  # fmt: skip
 
 
 class Fields(msgspec.Struct, frozen=True, kw_only=True):

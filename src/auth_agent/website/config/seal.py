@@ -17,10 +17,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from itsdangerous.encoding import base64_decode, base64_encode
 from itsdangerous.signer import SigningAlgorithm
 
-from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.jose.base64url import decode, encode
 from auth_agent.secret import Discreet, Secret
 
 _SALT = b"auth-agent/1"
@@ -70,15 +69,15 @@ class Seal:
         return itsdangerous.Signer(keys, key_derivation="none", algorithm=_HmacSha256())
 
     def sign(self, data: bytes) -> str:
-        signed: bytes = self._signer.sign(base64_encode(data))
+        signed: bytes = self._signer.sign(encode(data))
         return signed.decode("ascii")
 
     def unsign(self, text: str) -> bytes | None:
         if not self._secrets:  # an API where no browser signs in
             return None
         try:
-            return base64_decode(self._signer.unsign(text))
-        except (itsdangerous.BadData, UnicodeEncodeError):
+            return decode(self._signer.unsign(text))
+        except (itsdangerous.BadData, ValueError):
             return None
 
     def encrypt(self, purpose: str, data: bytes, *, bound_to: str = "") -> str:
@@ -89,8 +88,8 @@ class Seal:
 
     def decrypt(self, purpose: str, text: str, *, bound_to: str = "") -> Sealed | None:
         try:
-            sealed = base64_decode(text)
-        except (itsdangerous.BadData, UnicodeEncodeError):
+            sealed = decode(text)
+        except ValueError:
             return None
         nonce, box = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         if len(box) < 16:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auth_agent.errors import SignInRefused
-from auth_agent.flow.effects import Flow, call
+from auth_agent.flow.effects import Flow, invoke
 from auth_agent.website.agent import Agent, copied
 from auth_agent.website.config.site import Site
 from auth_agent.website.events import log_event
@@ -96,7 +96,7 @@ class Admission:
     def _ask(self, visit: Visit, agent: Agent, is_welcome: Callable[[Agent], Any]) -> Flow[Outcome]:
         """Whom the website's function does not call welcome is nobody here."""
         agent = copied(agent)  # what the function writes into the claims is for this request alone
-        welcome = yield from call(is_welcome, agent)
+        welcome = yield from invoke(is_welcome, agent)
         if welcome is True or self._refuse(visit, agent, NOT_WELCOME) is None:
             return self.decide(visit, agent)
         visit.problem = SignInRefused(

@@ -26,8 +26,9 @@ from auth_agent.protocol.jose.access_token import (
     read_access_token,
     verify_access_token,
 )
+from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.protocol.jose.jwks import Key
-from auth_agent.protocol.jose.jws import SKEW, past
+from auth_agent.protocol.jose.jws import past
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.site import Site
 
@@ -148,7 +149,7 @@ class Bearers:
         except AuthError:  # valid until its end; asked again in a minute
             revoked = False
         if revoked:
-            self._refuse(digest, until=known.expires_at + SKEW)
+            self._refuse(digest, until=known.expires_at + CLOCK_SKEW)
             raise _inactive()
         checked = msgspec.structs.replace(known, checked_at=self._site.clock())
         return self._remember(digest, checked)

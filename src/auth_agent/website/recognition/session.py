@@ -15,6 +15,7 @@ import msgspec
 
 from auth_agent.errors import ServerMisbehaved
 from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.protocol.jose.jws import past
 from auth_agent.protocol.token import Tokens
 from auth_agent.secret import Discreet
@@ -25,7 +26,6 @@ from auth_agent.website.config.site import Site
 from auth_agent.website.web.visit import Cookie, Visit
 
 MAX_COOKIE = 4_000  # name and value; browsers take 4,096 bytes with the name
-SKEW = 60
 TOMBSTONE_SECONDS = 60
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -104,7 +104,7 @@ def due_at(session: Session, settings: Settings) -> float:
 
 def lifetime(session: Session, settings: Settings) -> tuple[float, float]:
     """A longer setting does not lengthen what has begun: the store's lists know it no longer."""
-    return session.created_at - SKEW, min(
+    return session.created_at - CLOCK_SKEW, min(
         session.agent.expires_at,
         session.created_at + settings.session_lifetime,
         session.seen_at + settings.session_idle,

@@ -16,6 +16,7 @@ import msgspec
 
 from auth_agent.flow.effects import Command, Flow, ask
 from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.secret import Discreet
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.session import Session, is_alive
@@ -114,7 +115,7 @@ class Store:
         keys = [self._key(session.id)]
         for index in self._indexes(session):
             keys += (index, _mark(index))
-        member = (now, now + lifetime, _digest(session.id), lifetime + 60)
+        member = (now, now + lifetime, _digest(session.id), lifetime + CLOCK_SKEW)
         command: Command = (
             "EVAL",
             _CREATE,

@@ -6,9 +6,9 @@ from urllib.parse import parse_qsl
 
 from auth_agent.errors import AuthError, TokenRefused
 from auth_agent.flow.effects import Flow, read_body
+from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.protocol.jose.logout_token import (
     MAX_AGE,
-    SKEW,
     read_logout_token,
     verify_logout_token,
 )
@@ -62,7 +62,7 @@ def _end(visit: Visit, store: Store, site: Site) -> Flow[int]:
     )
     kind, value = ("sid", logout.sid) if logout.sid is not None else ("agent", logout.sub or "")
     # In one step: what a store that goes away leaves undone can be announced again.
-    ended = yield from store.end(kind, value, jti=logout.jti, seconds=MAX_AGE + 2 * SKEW)
+    ended = yield from store.end(kind, value, jti=logout.jti, seconds=MAX_AGE + 2 * CLOCK_SKEW)
     if ended < 0:
         raise TokenRefused("This logout has been announced before.", code="jti_replayed")
     return ended

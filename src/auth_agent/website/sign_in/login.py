@@ -19,6 +19,7 @@ from auth_agent.protocol.introspection import introspection_request, parse_intro
 from auth_agent.protocol.jose.id_token import Expected, read_id_token, verify_id_token
 from auth_agent.protocol.jose.jws import check_subject
 from auth_agent.protocol.metadata import Metadata
+from auth_agent.protocol.pkce import challenge_of
 from auth_agent.protocol.token import Tokens, code_request, parse_tokens
 from auth_agent.protocol.userinfo import parse_userinfo, userinfo_request
 from auth_agent.secret import Discreet
@@ -56,7 +57,6 @@ def read_next(visit: Visit) -> str | None:
 def authorization_url(transaction: Transaction, settings: Settings, metadata: Metadata) -> str:
     """RFC 6749 4.1.1 with PKCE S256 (RFC 7636 4.3) and a nonce."""
     from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415
-    from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415
 
     try:
         url: str = prepare_grant_uri(
@@ -67,7 +67,7 @@ def authorization_url(transaction: Transaction, settings: Settings, metadata: Me
             scope=settings.scope,
             state=transaction.state,
             nonce=transaction.nonce,
-            code_challenge=create_s256_code_challenge(transaction.verifier),
+            code_challenge=challenge_of(transaction.verifier),
             code_challenge_method="S256",
             resource=settings.audience,
         )

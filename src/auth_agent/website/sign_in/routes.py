@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from auth_agent.errors import AuthError, SignInRefused
-from auth_agent.flow.effects import Flow, call
+from auth_agent.flow.effects import Flow, invoke
 from auth_agent.url import safe_next
 from auth_agent.website.agent import copied
 from auth_agent.website.config.site import Site
@@ -117,7 +117,7 @@ class Routes:
 
     def _tell_sign_in(self, session: Session) -> Flow[Session]:
         hook = self._site.hooks.on_sign_in
-        account_id = None if hook is None else (yield from call(hook, session.agent))
+        account_id = None if hook is None else (yield from invoke(hook, session.agent))
         if account_id is None:
             return session
         agent = msgspec.structs.replace(session.agent, account_id=str(account_id))
@@ -128,7 +128,7 @@ class Routes:
         if hook is None:
             return
         try:
-            yield from call(hook, subject)
+            yield from invoke(hook, subject)
         except Exception:  # noqa: BLE001  # the website's own mistake, which its log shows
             logger.exception("A hook of this website has failed.")
 

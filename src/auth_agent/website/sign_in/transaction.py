@@ -16,6 +16,7 @@ import msgspec
 
 from auth_agent.errors import SignInRefused
 from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.secret import Discreet
 from auth_agent.website.config.seal import Seal
 from auth_agent.website.config.settings import Settings
@@ -77,7 +78,7 @@ def recall(visit: Visit, state: str | None, site: Site) -> Transaction:
         )
     content, generation = opened
     now = site.clock()
-    if not now - LIFETIME < content.started_at <= now + 60:
+    if not now - LIFETIME < content.started_at <= now + CLOCK_SKEW:
         raise SignInRefused(
             "This sign-in was started too long ago; it must end within 15 minutes.",
             code="state_expired",
@@ -105,7 +106,7 @@ class SpentStates:
         with self._lock:
             if self._until.get(transaction.cookie_name, 0) > now:
                 raise SignInRefused("This sign-in has ended already.", code="state_reused")
-            self._until[transaction.cookie_name] = now + LIFETIME + 60
+            self._until[transaction.cookie_name] = now + LIFETIME + CLOCK_SKEW
             while len(self._until) > self._limit:
                 self._until.popitem(last=False)
 

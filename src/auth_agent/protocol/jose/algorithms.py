@@ -1,0 +1,63 @@
+"""Signature algorithms (RFC 7518, RFC 8037, RFC 9864): which keys fit them, and their hashes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import TYPE_CHECKING
+
+from auth_agent.protocol.jose.base64url import encode
+
+if TYPE_CHECKING:
+    from jwt import PyJWS
+
+# JWA algorithm -> the key types and curves that fit it. All are asymmetric.
+FITTING: dict[str, tuple[tuple[str, str | None], ...]] = {
+    "ES256": (("EC", "P-256"),),
+    "ES384": (("EC", "P-384"),),
+    "ES512": (("EC", "P-521"),),
+    **{f"{name}{bits}": (("RSA", None),) for name in ("RS", "PS") for bits in (256, 384, 512)},
+    "EdDSA": (("OKP", "Ed25519"), ("OKP", "Ed448")),
+    "Ed25519": (("OKP", "Ed25519"),),
+}
+ALGORITHMS = tuple(FITTING)
+# RFC 9864 gives EdDSA on the curve Ed25519 a name of its own; keys may carry either.
+_SAME = ("EdDSA", "Ed25519")
+
+
+def fits(alg: str, kty: str, crv: str | None, named: str | None) -> bool:
+    """True if a key of this type and curve, whose own `alg` is `named`, fits the algorithm."""
+    same = named in (None, alg) or (alg in _SAME and named in _SAME)
+    return same and (kty, crv) in FITTING.get(alg, ())
+
+
+def algorithms_of(kty: str, crv: str | None) -> tuple[str, ...]:
+    """Returns every algorithm that a key of this type and curve fits."""
+    return tuple(alg for alg, fitting in FITTING.items() if (kty, crv) in fitting)
+
+
+def library_name(alg: str) -> str:
+    """Returns the name under which PyJWT has the algorithm."""
+    return "EdDSA" if alg == "Ed25519" else alg
+
+
+@functools.cache
+def verifier(alg: str) -> PyJWS:
+    """Returns a verifier of this one algorithm; making one costs more than a signature check."""
+    import jwt  # noqa: PLC0415  # 100 ms that the first request need not wait for
+
+    found = jwt.PyJWS([alg])
+    if library_name(alg) != alg:
+        found.register_algorithm(alg, jwt.get_algorithm_by_name(library_name(alg)))
+    return found
+
+
+def half_hash(token: str, alg: str, crv: str | None = None) -> str:
+    """Returns `at_hash` (OpenID Connect Core 3.1.3.6): half of the hash that the signature uses."""
+    data = token.encode()
+    if crv == "Ed448":  # RFC 8032 5.2: SHAKE256, 114 bytes
+        digest = hashlib.shake_256(data).digest(114)
+    else:
+        hashes = {"256": hashlib.sha256, "384": hashlib.sha384}
+        digest = hashes.get(alg[2:], hashlib.sha512)(data).digest()  # Ed25519: SHA-512
+    return encode(digest[: len(digest) // 2])

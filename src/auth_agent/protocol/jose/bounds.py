@@ -1,0 +1,12 @@
+"""What tokens, keys and clocks may be, the same for website, server and SDK."""
+
+from __future__ import annotations
+
+CLOCK_SKEW = 60
+"""Seconds by which the clocks of two machines may differ."""
+
+MIN_RSA_BITS = 2_048
+"""Shorter RSA keys neither sign nor verify (RFC 7518 3.3)."""
+
+STALE_SECONDS = 86_400
+"""How long an expired snapshot of the server's metadata or keys is used if no fetch succeeds."""
