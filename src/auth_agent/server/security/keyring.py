@@ -23,7 +23,7 @@ from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from auth_agent.errors import SettingsError
-from auth_agent.protocol.jose.jwks import MIN_RSA_BITS
+from auth_agent.protocol.jose.bounds import MIN_RSA_BITS
 from auth_agent.secret import Secret
 from auth_agent.server.bounds import DAY
 from auth_agent.server.security.credentials import derive_key
