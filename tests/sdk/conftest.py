@@ -229,15 +229,15 @@ class Result:
     text: str
 
 
-def _sign_in(options, url, **wishes):
-    with AgentSDK(**options).sign_in(url, **wishes) as site:
+def _sign_in(options, url, **wanted):
+    with AgentSDK(**options).sign_in(url, **wanted) as site:
         again = site.client.get("/me")
         return Result(site.url, site.response, site.steps, again, repr(site))
 
 
-def _sign_in_async(options, url, **wishes):
+def _sign_in_async(options, url, **wanted):
     async def main():
-        async with await AsyncAgentSDK(**options).sign_in(url, **wishes) as site:
+        async with await AsyncAgentSDK(**options).sign_in(url, **wanted) as site:
             again = await site.client.get("/me")
             return Result(site.url, site.response, site.steps, again, repr(site))
 

@@ -6,7 +6,7 @@ import json
 
 from auth_agent import AuthError, ServerUnavailable
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
-from auth_agent.sdk.flow.effects import Call, Draw, Fetch, Now, Tell, Today, Wait
+from auth_agent.sdk.flow.effects import Chance, Draw, Fetch, Invoke, Now, Report, Today, Wait
 
 
 def html(text, status=200):
@@ -53,12 +53,14 @@ class Internet:
             case Draw():
                 self.drawn += 1
                 return f"{self.drawn:0>43}"
-            case Call():
+            case Chance():
+                return 0.5
+            case Invoke():
                 return effect.function(*effect.arguments)
             case Wait():
                 self.waits.append(effect.seconds)
                 self.now += effect.seconds
-            case Tell():
+            case Report():
                 self.steps.append(effect.step)
             case Fetch():
                 return self.answer(effect.request)

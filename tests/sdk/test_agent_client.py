@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import httpx2
 import pytest
 
 from auth_agent import AuthError
-from auth_agent.sdk import AgentSDK, AsyncAgentSDK
+from auth_agent.sdk import AgentSDK, AsyncAgentSDK, TokenResponse
 from auth_agent.server.registry.agents import add_agent
 from tests.sdk.conftest import run_async
 
@@ -224,7 +225,15 @@ def test_both_colours_have_the_same_methods():
 def test_importing_the_sdk_loads_no_client_browser_or_protocol():
     program = (
         "import sys, auth_agent.sdk; print([name for name in "
-        "('httpx2', 'playwright', 'mcp', 'tenacity', 'jwt', 'keyring') if name in sys.modules])"
+        "('httpx2', 'playwright', 'mcp', 'jwt', 'keyring') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
+
+
+@pytest.mark.parametrize("kind", [AgentSDK, AsyncAgentSDK])
+def test_a_method_has_the_signature_of_what_it_does(kind):
+    signature = inspect.signature(kind.exchange_code)
+    assert list(signature.parameters)[:4] == ["self", "code", "state", "redirect_uri"]
+    assert signature.return_annotation is TokenResponse
+    assert inspect.signature(kind.revoke_token).return_annotation is type(None)

@@ -11,11 +11,11 @@ from auth_agent.flow.exchange import HttpRequest, HttpResponse
 from auth_agent.sdk.exchange.answers import asked_wait
 from auth_agent.sdk.exchange.html import excerpt, request_ids
 from auth_agent.sdk.exchange.journey import Journey
-from auth_agent.sdk.exchange.retry import insist
+from auth_agent.sdk.exchange.retry import send_with_retries
 from auth_agent.sdk.flow.effects import Wait
 from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.sign_in import approval
-from auth_agent.sdk.sign_in.consent import Wishes
+from auth_agent.sdk.sign_in.consent import SignInOptions
 from auth_agent.sdk.sign_in.website import sign_in
 from auth_agent.secret import Secret
 from tests.sdk.internet import Internet, as_json, html, to
@@ -61,7 +61,7 @@ def web(**changes):
 
 def play(internet, url=f"{SHOP}/me", *, scopes=None, factor=None, within=60.0, **options):
     made = Options(agent_id="agent_1", agent_secret=Secret("ags_1"), server_url=ISSUER, **options)
-    return internet.run(sign_in(url, made, wishes=Wishes(scopes, factor), within=within))
+    return internet.run(sign_in(url, made, wanted=SignInOptions(scopes, factor), within=within))
 
 
 def code_of(**changes):
@@ -353,6 +353,6 @@ def test_what_kept_failing_is_told_even_when_the_wait_took_too_long():
     internet = Sluggish({url: ServerUnavailable("no such name", code="dns_failed")})
     journey = Journey(ends_at=5.0, timeout=1.0)
     with pytest.raises(ServerUnavailable) as caught:
-        internet.run(insist(journey, HttpRequest("GET", url)))
+        internet.run(send_with_retries(journey, HttpRequest("GET", url)))
     assert caught.value.code == "dns_failed"
     assert len(internet.requests) == 1

@@ -37,9 +37,9 @@ def site(**answers):
     return Starlette(routes=[route(name, answer) for name, answer in answers.items()])
 
 
-def refused(sign_in, world, url, **wishes):
+def refused(sign_in, world, url, **wanted):
     with pytest.raises(AuthError) as caught:
-        sign_in(world.options(), url, **wishes)
+        sign_in(world.options(), url, **wanted)
     assert world.secret not in f"{caught.value!r} {caught.value}"
     assert ("POST", "/api/agent/authenticate") not in world.server.asked
     return caught.value.code

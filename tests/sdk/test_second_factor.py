@@ -40,8 +40,8 @@ def options(world):
 
 
 def test_the_owner_is_asked(world, sign_in, mails, options):
-    wishes = {"second_factor": lambda: read_code(mails)}
-    result = sign_in(options, f"{world.website}/me", **wishes)
+    wanted = {"second_factor": lambda: read_code(mails)}
+    result = sign_in(options, f"{world.website}/me", **wanted)
     assert result.again.json()["agent_id"] == options["agent_id"]
 
 

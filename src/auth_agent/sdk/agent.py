@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from auth_agent.sdk.calls.methods import Calls
 from auth_agent.sdk.calls.tokens import TokenManager
-from auth_agent.sdk.colours import SDK, SIGN_IN_SECONDS, Story, annotate, wishes_of
-from auth_agent.sdk.flow import drive
+from auth_agent.sdk.flow import drive, http
 from auth_agent.sdk.flow.effects import Flow, Step
+from auth_agent.sdk.shared import SDK, SIGN_IN_SECONDS, StepLog, annotate, sign_in_options
 from auth_agent.sdk.sign_in.page import PageSignIn, sign_in_page
-from auth_agent.sdk.sign_in.website import sign_in
 from auth_agent.sdk.signed_in import SignedIn
 
 if TYPE_CHECKING:
@@ -75,17 +74,10 @@ class AgentSDK(SDK["httpx2.Client"]):
         asked for the code that the owner was mailed; its time does not count. `on_step` hears of
         each step. Raises `AuthError`; the codes are listed in `auth_agent.sdk.sign_in.website`.
         """
-        story = Story(on_step)
-        wishes = wishes_of(allowed_scopes, second_factor)
-        flow = sign_in(url, self._options, wishes=wishes, within=within)
-        client = self._http_client or drive.new_client(self._options.timeout, url)
-        try:
-            landing = drive.run(flow, client, story.tell)
-        except BaseException:
-            if client is not self._http_client:
-                client.close()
-            raise
-        return SignedIn(client, *story.end(landing), owns_client=self._http_client is None)
+        log = StepLog(on_step)
+        wanted = sign_in_options(allowed_scopes, second_factor)
+        flow = self._signed_in(SignedIn, url, wanted, within, log)
+        return self._run(flow, log.add)
 
     def sign_in_page(
         self,
@@ -102,10 +94,10 @@ class AgentSDK(SDK["httpx2.Client"]):
         The page sees no secret. `website` is the origin that the agent means to sign in to; without
         it the result says which one it was. Raises as `sign_in` does, and `browser_failed`.
         """
-        story = Story(on_step)
-        wishes = wishes_of(allowed_scopes, second_factor)
-        flow = sign_in_page(self._options, website, wishes=wishes, within=within)
-        return self._perform(flow, story.tell, page)
+        log = StepLog(on_step)
+        wanted = sign_in_options(allowed_scopes, second_factor)
+        flow = sign_in_page(self._options, website, wanted=wanted, within=within)
+        return self._run(self._with_client(flow), log.add, page)
 
     def session(
         self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
@@ -121,17 +113,17 @@ class AgentSDK(SDK["httpx2.Client"]):
         auth = SyncTokenAuth(wanted, self._session_calls(tokens), self._perform)
         return new_session(auth, resource, self._options.timeout)
 
-    def _perform(
+    def _perform(self, flow: Flow[T]) -> T:
+        return self._run(self._with_client(flow))
+
+    def _run(
         self,
         flow: Flow[T],
-        teller: Callable[[Step], None] = drive.silent,
+        listener: Callable[[Step], None] = drive.ignore,
         page: SyncPage | None = None,
     ) -> T:
         client = self._http_client or self._kept
-        if client is not None:
-            return drive.run(flow, client, teller, page)
-        with drive.new_client(self._options.timeout) as client:
-            return drive.run(flow, client, teller, page)
+        return drive.run(flow, client, listener, page)
 
     def close(self) -> None:
         """Closes what the `with` statement keeps open."""
@@ -141,7 +133,7 @@ class AgentSDK(SDK["httpx2.Client"]):
 
     def __enter__(self) -> AgentSDK:
         if self._http_client is None and self._kept is None:
-            self._kept = drive.new_client(self._options.timeout)
+            self._kept = http.new_client(self._options.timeout)
         return self
 
     def __exit__(

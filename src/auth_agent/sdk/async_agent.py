@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from auth_agent.sdk.calls.methods import Calls
 from auth_agent.sdk.calls.tokens import TokenManager
-from auth_agent.sdk.colours import SDK, SIGN_IN_SECONDS, Story, annotate, wishes_of
-from auth_agent.sdk.flow import drive
+from auth_agent.sdk.flow import drive, http
 from auth_agent.sdk.flow.effects import Flow, Step
+from auth_agent.sdk.shared import SDK, SIGN_IN_SECONDS, StepLog, annotate, sign_in_options
 from auth_agent.sdk.sign_in.page import PageSignIn, sign_in_page
-from auth_agent.sdk.sign_in.website import sign_in
 from auth_agent.sdk.signed_in import AsyncSignedIn
 
 if TYPE_CHECKING:
@@ -70,17 +69,10 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         on_step: Callable[[Step], None] | None = None,
     ) -> AsyncSignedIn:
         """As `AgentSDK.sign_in`."""
-        story = Story(on_step)
-        wishes = wishes_of(allowed_scopes, second_factor)
-        flow = sign_in(url, self._options, wishes=wishes, within=within)
-        client = self._http_client or drive.new_async_client(self._options.timeout, url)
-        try:
-            landing = await drive.arun(flow, client, story.tell)
-        except BaseException:
-            if client is not self._http_client:
-                await client.aclose()
-            raise
-        return AsyncSignedIn(client, *story.end(landing), owns_client=self._http_client is None)
+        log = StepLog(on_step)
+        wanted = sign_in_options(allowed_scopes, second_factor)
+        flow = self._signed_in(AsyncSignedIn, url, wanted, within, log)
+        return await self._run(flow, log.add)
 
     async def sign_in_page(
         self,
@@ -93,10 +85,10 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         on_step: Callable[[Step], None] | None = None,
     ) -> PageSignIn:
         """As `AgentSDK.sign_in_page`."""
-        story = Story(on_step)
-        wishes = wishes_of(allowed_scopes, second_factor)
-        flow = sign_in_page(self._options, website, wishes=wishes, within=within)
-        return await self._perform(flow, story.tell, page)
+        log = StepLog(on_step)
+        wanted = sign_in_options(allowed_scopes, second_factor)
+        flow = sign_in_page(self._options, website, wanted=wanted, within=within)
+        return await self._run(self._with_client(flow), log.add, page)
 
     def session(
         self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
@@ -108,17 +100,17 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         auth = AsyncTokenAuth(wanted, self._session_calls(tokens), self._perform)
         return new_async_session(auth, resource, self._options.timeout)
 
-    async def _perform(
+    async def _perform(self, flow: Flow[T]) -> T:
+        return await self._run(self._with_client(flow))
+
+    async def _run(
         self,
         flow: Flow[T],
-        teller: Callable[[Step], None] = drive.silent,
+        listener: Callable[[Step], None] = drive.ignore,
         page: AsyncPage | None = None,
     ) -> T:
         client = self._http_client or self._kept
-        if client is not None:
-            return await drive.arun(flow, client, teller, page)
-        async with drive.new_async_client(self._options.timeout) as client:
-            return await drive.arun(flow, client, teller, page)
+        return await drive.arun(flow, client, listener, page)
 
     async def aclose(self) -> None:
         """Closes what the `async with` statement keeps open."""
@@ -128,7 +120,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
 
     async def __aenter__(self) -> AsyncAgentSDK:
         if self._http_client is None and self._kept is None:
-            self._kept = drive.new_async_client(self._options.timeout)
+            self._kept = http.new_async_client(self._options.timeout)
         return self
 
     async def __aexit__(

@@ -13,11 +13,11 @@ from auth_agent.sdk.calls import oauth
 from auth_agent.sdk.calls.oauth import DEFAULT_SCOPE
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.exchange.journey import Journey, readable
-from auth_agent.sdk.exchange.retry import insist
-from auth_agent.sdk.flow.effects import Flow, call, draw, now
+from auth_agent.sdk.exchange.retry import send_with_retries
+from auth_agent.sdk.flow.effects import Flow, draw, invoke, now
 from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.results import AuthorizationUrl, IntrospectionResponse, TokenResponse
-from auth_agent.sdk.sign_in.consent import Wishes, answer, await_code
+from auth_agent.sdk.sign_in.consent import SignInOptions, answer, await_code
 from auth_agent.sdk.sign_in.website import Gateway, open_request
 from auth_agent.url import normal_origin
 
@@ -101,8 +101,8 @@ class TokenCalls:
         issuer, website = self._options.server_url, normal_origin(redirect_uri)
         journey = yield from self._journey()
         request_id = yield from open_request(Gateway(begun.url, issuer), website, journey)
-        wishes = Wishes(frozenset(scope.split()), second_factor)
-        yield from answer(issuer, request_id, website, self._options, journey, wishes=wishes)
+        wanted = SignInOptions(frozenset(scope.split()), second_factor)
+        yield from answer(issuer, request_id, website, self._options, journey, wanted=wanted)
         found = yield from await_code(issuer, request_id, website, journey)
         return (yield from self.exchange_code(found.code, found.state or "", redirect_uri))
 
@@ -120,7 +120,7 @@ class TokenCalls:
         request = yield from oauth.refresh_request(self._options, refresh_token)
         response = yield from self._once(request)
         tokens = oauth.parse_tokens(response, failure="refresh_failed", refresh_token=refresh_token)
-        yield from call(self.tokens.set_tokens, tokens)
+        yield from invoke(self.tokens.set_tokens, tokens)
         yield from self._tell(self._listeners.refreshed, tokens)
         return tokens
 
@@ -136,9 +136,9 @@ class TokenCalls:
         response = yield from self._again(lambda: oauth.revoke_request(self._options, token))
         oauth.parse_revoked(response)
         if token in (self.tokens.access_token, self.tokens.refresh_token):
-            yield from call(self.tokens.clear)
+            yield from invoke(self.tokens.clear)
         if self._listeners.revoked is not None:
-            yield from call(self._listeners.revoked)
+            yield from invoke(self._listeners.revoked)
 
     def introspect_token(self, token: str) -> Flow[IntrospectionResponse]:
         """What the server knows of a token. Raises `introspection_failed`."""
@@ -146,7 +146,7 @@ class TokenCalls:
         return oauth.parse_introspection(response)
 
     def _received(self, tokens: TokenResponse) -> Flow[TokenResponse]:
-        yield from call(self.tokens.set_tokens, tokens)
+        yield from invoke(self.tokens.set_tokens, tokens)
         yield from self._tell(self._listeners.received, tokens)
         return tokens
 
@@ -154,7 +154,7 @@ class TokenCalls:
         self, listener: Callable[[TokenResponse], Any] | None, tokens: TokenResponse
     ) -> Flow[None]:
         if listener is not None:
-            yield from call(listener, tokens)
+            yield from invoke(listener, tokens)
 
     def _current_token(self) -> Flow[str | None]:
         token = self.tokens.get_access_token()
@@ -164,7 +164,7 @@ class TokenCalls:
         return token
 
     def _again(self, request: HttpRequest | Build) -> Flow[HttpResponse]:
-        return readable((yield from insist((yield from self._journey()), request)))
+        return readable((yield from send_with_retries((yield from self._journey()), request)))
 
     def _once(self, request: HttpRequest) -> Flow[HttpResponse]:
         journey = yield from self._journey()

@@ -1,43 +1,36 @@
-"""Performs the effects of the SDK's flows: the only place where its two colours differ.
+"""Performs the effects of the SDK's flows: the only place where threads and tasks differ.
 
-What a browser's page is asked is performed by `auth_agent.sdk.flow.browser`. Cookies live in the
-client's own jar, which keeps each host's apart. The client's own `auth` and default headers are
-left out: they belong to whoever made the client, not to these websites.
+The requests are in `auth_agent.sdk.flow.http`, a browser's page in `auth_agent.sdk.flow.browser`.
 """
 
 from __future__ import annotations
 
 import inspect
+import random
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import urldefrag
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from auth_agent.errors import AuthError, ServerMisbehaved
-from auth_agent.flow.deadline import deadline, held
+from auth_agent.errors import AuthError
 from auth_agent.flow.effects import Running
-from auth_agent.flow.exchange import HttpResponse
-from auth_agent.flow.transport import tls_context
-from auth_agent.sdk.flow import browser
+from auth_agent.sdk.flow import browser, http
 from auth_agent.sdk.flow.effects import (
-    AwaitUrl,
-    Call,
+    BrowserEffect,
+    Chance,
+    CloseClient,
     Draw,
     Effect,
     Fetch,
     Flow,
+    Invoke,
     Now,
-    ReadPage,
+    OpenClient,
+    PlainEffect,
     Step,
-    Tell,
     Today,
     Wait,
 )
-from auth_agent.sdk.flow.quiet import without_queries
-from auth_agent.sdk.flow.unreachable import unavailable
-from auth_agent.url import normal_origin, url_problem
 
 if TYPE_CHECKING:
     import httpx2
@@ -46,195 +39,134 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_BYTES = 1_048_576
-
-Teller = Callable[[Step], None]
+Listener = Callable[[Step], None]
 
 
-def silent(_step: Step) -> None:
-    pass
-
-
-class _Hands(NamedTuple):
-    client: Any
-    teller: Teller
-    page: Any
+def ignore(_step: Step) -> None:
+    """The listener of those who want no steps."""
 
 
 def run(
-    flow: Flow[T], client: httpx2.Client, teller: Teller = silent, page: SyncPage | None = None
+    flow: Flow[T],
+    client: httpx2.Client | None,
+    listener: Listener = ignore,
+    page: SyncPage | None = None,
 ) -> T:
-    """The flow's value; raises what the flow raises."""
-    hands = _Hands(client, teller, page)
+    """Returns the flow's value; raises what the flow raises."""
+    performer = _Performer(client, listener, page)
     running = Running(flow)
-    while (effect := running.advance()) is not None:
-        try:
-            running.result = _perform(effect, hands)
-        except AuthError as error:
-            running.error = error
+    try:
+        while (effect := running.advance()) is not None:
+            try:
+                running.result = performer.perform(effect)
+            except AuthError as error:
+                running.error = error
+    except BaseException:
+        performer.close_client()
+        raise
     return running.value
 
 
 async def arun(
     flow: Flow[T],
-    client: httpx2.AsyncClient,
-    teller: Teller = silent,
+    client: httpx2.AsyncClient | None,
+    listener: Listener = ignore,
     page: AsyncPage | None = None,
 ) -> T:
-    """The flow's value; raises what the flow raises."""
-    hands = _Hands(client, teller, page)
+    """Returns the flow's value; raises what the flow raises."""
+    performer = _AsyncPerformer(client, listener, page)
     running = Running(flow)
-    while (effect := running.advance()) is not None:
-        try:
-            running.result = await _perform_async(effect, hands)
-        except AuthError as error:
-            running.error = error
+    try:
+        while (effect := running.advance()) is not None:
+            try:
+                running.result = await performer.perform(effect)
+            except AuthError as error:
+                running.error = error
+    except BaseException:
+        await performer.close_client()
+        raise
     return running.value
 
 
-def new_client(timeout: float, url: str = "") -> httpx2.Client:
-    """A client for the website of `url`; every exchange has a deadline."""
-    import httpx2  # noqa: PLC0415
+class _Resources:
+    """What effects are performed with: a client, a listener and a browser's page."""
 
-    return held(httpx2.Client(verify=tls_context(), timeout=timeout, base_url=_base(url)))
+    def __init__(self, client: Any, listener: Listener, page: Any) -> None:
+        self.client = client
+        self.listener = listener
+        self.page = page
+        self.opened: Any = None
 
+    def take_opened(self) -> Any:
+        """Returns the client that the flow has opened, once."""
+        opened, self.opened = self.opened, None
+        return opened
 
-def new_async_client(timeout: float, url: str = "") -> httpx2.AsyncClient:
-    """The same for tasks."""
-    import httpx2  # noqa: PLC0415
-
-    return httpx2.AsyncClient(verify=tls_context(), timeout=timeout, base_url=_base(url))
-
-
-def _base(url: str) -> str:
-    url = urldefrag(url).url
-    return normal_origin(url) if url_problem(url, query=True) is None else ""
-
-
-def to_response(url: str, response: HttpResponse) -> httpx2.Response:
-    """What a sign-in ended with, in the client's own words."""
-    import httpx2  # noqa: PLC0415
-
-    return httpx2.Response(
-        response.status,
-        headers=dict(response.headers),
-        content=response.body,
-        request=httpx2.Request("GET", url),
-    )
+    def perform_at_once(self, effect: PlainEffect) -> float | str | None:
+        if isinstance(effect, Now):
+            return time.monotonic()
+        if isinstance(effect, Today):
+            return time.time()
+        if isinstance(effect, Draw):
+            return secrets.token_urlsafe(effect.size)
+        if isinstance(effect, Chance):
+            return random.random()  # noqa: S311  # jitter
+        return self.listener(effect.step)
 
 
-def _perform(effect: Effect, hands: _Hands) -> Any:
-    if isinstance(effect, Fetch):
-        return _fetch(effect, hands.client)
-    if isinstance(effect, Wait):
-        return time.sleep(effect.seconds)
-    if isinstance(effect, Call):
-        result = effect.function(*effect.arguments)
-        if inspect.isawaitable(result):
-            if inspect.iscoroutine(result):
-                result.close()
-            raise TypeError(f"{effect.function!r} is async; AsyncAgentSDK takes such functions")
-        return result
-    if isinstance(effect, AwaitUrl | ReadPage):
-        return browser.perform(effect, hands.page)
-    return _perform_at_once(effect, hands)
+class _Performer(_Resources):
+    def perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Fetch):
+            return http.fetch(effect, self.client)
+        if isinstance(effect, Wait):
+            return time.sleep(effect.seconds)
+        if isinstance(effect, Invoke):
+            return _only_blocking(effect, effect.function(*effect.arguments))
+        if isinstance(effect, BrowserEffect):
+            return browser.perform(effect, self.page)
+        if isinstance(effect, OpenClient):
+            self.client = self.opened = http.new_client(effect.timeout, effect.url)
+            return self.client
+        if isinstance(effect, CloseClient):
+            return self.close_client()
+        return self.perform_at_once(effect)
+
+    def close_client(self) -> None:
+        if (opened := self.take_opened()) is not None:
+            opened.close()
 
 
-async def _perform_async(effect: Effect, hands: _Hands) -> Any:
-    if isinstance(effect, Fetch):
-        return await _fetch_async(effect, hands.client)
-    if isinstance(effect, Wait):
+class _AsyncPerformer(_Resources):
+    async def perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Fetch):
+            return await http.fetch_async(effect, self.client)
+        if isinstance(effect, Wait):
+            import anyio  # noqa: PLC0415
+
+            return await anyio.sleep(effect.seconds)
+        if isinstance(effect, Invoke):
+            result = effect.function(*effect.arguments)
+            return await result if inspect.isawaitable(result) else result
+        if isinstance(effect, BrowserEffect):
+            return await browser.perform_async(effect, self.page)
+        if isinstance(effect, OpenClient):
+            self.client = self.opened = http.new_async_client(effect.timeout, effect.url)
+            return self.client
+        if isinstance(effect, CloseClient):
+            return await self.close_client()
+        return self.perform_at_once(effect)
+
+    async def close_client(self) -> None:
         import anyio  # noqa: PLC0415
 
-        return await anyio.sleep(effect.seconds)
-    if isinstance(effect, Call):
-        result = effect.function(*effect.arguments)
-        return await result if inspect.isawaitable(result) else result
-    if isinstance(effect, AwaitUrl | ReadPage):
-        return await browser.perform_async(effect, hands.page)
-    return _perform_at_once(effect, hands)
+        if (opened := self.take_opened()) is not None:
+            with anyio.CancelScope(shield=True):  # a cancelled task closes it, too
+                await opened.aclose()
 
 
-def _perform_at_once(effect: Now | Today | Draw | Tell, hands: _Hands) -> float | str | None:
-    if isinstance(effect, Now):
-        return time.monotonic()
-    if isinstance(effect, Today):
-        return time.time()
-    if isinstance(effect, Draw):
-        return secrets.token_urlsafe(effect.size)
-    return hands.teller(effect.step)
-
-
-def _fetch(effect: Fetch, client: httpx2.Client) -> HttpResponse:
-    import httpx2  # noqa: PLC0415
-
-    ends_at = time.monotonic() + effect.seconds
-    try:
-        with deadline(effect.seconds), without_queries():
-            response = client.send(_request(effect, client), **_AS_IT_IS)
-            with closing(response):
-                body = _Body(response)
-                for chunk in response.iter_raw():
-                    body.add(chunk)
-                    _check_deadline(ends_at)
-                return body.finish()
-    except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
-        raise unavailable(effect.request, error) from None
-
-
-async def _fetch_async(effect: Fetch, client: httpx2.AsyncClient) -> HttpResponse:
-    import anyio  # noqa: PLC0415
-    import httpx2  # noqa: PLC0415
-
-    try:
-        with anyio.fail_after(effect.seconds), without_queries():
-            response = await client.send(_request(effect, client), **_AS_IT_IS)
-            async with aclosing(response):
-                body = _Body(response)
-                async for chunk in response.aiter_raw():
-                    body.add(chunk)
-                return body.finish()
-    except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
-        raise unavailable(effect.request, error) from None
-
-
-def _check_deadline(ends_at: float) -> None:
-    """A client of the caller's knows only the time-out of each read."""
-    if time.monotonic() > ends_at:
-        raise TimeoutError
-
-
-_AS_IT_IS: dict[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
-
-
-def _request(effect: Fetch, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
-    import httpx2  # noqa: PLC0415
-
-    request = effect.request
-    return httpx2.Request(
-        request.method,
-        request.url,
-        headers=[*request.headers, ("Accept-Encoding", "identity"), ("User-Agent", "auth-agent")],
-        content=request.body or None,
-        cookies=client.cookies,
-        extensions={"timeout": httpx2.Timeout(effect.seconds).as_dict()},
-    )
-
-
-class _Body:
-    """Collects an answer of at most one mebibyte."""
-
-    def __init__(self, response: httpx2.Response) -> None:
-        self._response = response
-        self._chunks: list[bytes] = []
-        self._left = MAX_BYTES
-
-    def add(self, chunk: bytes) -> None:
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise ServerMisbehaved("An answer is larger than 1 MiB.", code="answer_too_large")
-        self._chunks.append(chunk)
-
-    def finish(self) -> HttpResponse:
-        headers = {name.lower(): value for name, value in self._response.headers.items()}
-        return HttpResponse(self._response.status_code, headers, b"".join(self._chunks))
+def _only_blocking(effect: Invoke, result: Any) -> Any:
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError(f"{effect.function!r} is async; AsyncAgentSDK takes such functions")
+    return result

@@ -1,4 +1,4 @@
-"""What the SDK's flows ask for, as values, and the steps that a sign-in tells.
+"""The effects of the SDK's flows, as values, and the steps that a sign-in reports.
 
 The flows of the SDK are generators that decide and do no I/O: they yield these effects, and
 `auth_agent.sdk.flow.drive` performs them for threads and for tasks. A failed effect is thrown into
@@ -24,7 +24,7 @@ Action = Literal[
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One thing that happened; `url` has no query, and no field ever holds a secret."""
+    """One event of a sign-in; `url` has no query, and no field ever holds a secret."""
 
     action: Action
     text: str
@@ -32,8 +32,22 @@ class Step(msgspec.Struct, frozen=True):
     status: int | None = None
 
 
+class OpenClient(msgspec.Struct, frozen=True):
+    """Open the HTTP client of the following fetches; the result is the client.
+
+    Its base URL is the origin of `url`. The driver closes it if the flow fails.
+    """
+
+    url: str
+    timeout: float
+
+
+class CloseClient(msgspec.Struct, frozen=True):
+    """Close the client that the flow has opened."""
+
+
 class Fetch(msgspec.Struct, frozen=True):
-    """Send a request, and never follow where it is redirected to; `seconds` bounds all of it."""
+    """Send a request without following redirects; `seconds` bounds the whole exchange."""
 
     request: HttpRequest
     seconds: float
@@ -54,48 +68,63 @@ class Today(msgspec.Struct, frozen=True):
 
 
 class Draw(msgspec.Struct, frozen=True):
-    """So many random bytes, as base64url text."""
+    """`size` random bytes, as base64url text."""
 
     size: int
 
 
-class Tell(msgspec.Struct, frozen=True):
-    """Say what has happened."""
+class Chance(msgspec.Struct, frozen=True):
+    """A random number from 0 to 1; for jitter, not for secrets."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Report a step to the caller's listener."""
 
     step: Step
 
 
-class Call(msgspec.Struct, frozen=True):
-    """Call a function of the caller's, which may be async under tasks; the result is its own."""
+class Invoke(msgspec.Struct, frozen=True):
+    """Invoke a function of the caller, which may be async under tasks; the result is its own."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Call({self.function!r})"
+        return f"Invoke({self.function!r})"
 
 
 class AwaitUrl(msgspec.Struct, frozen=True):
-    """Wait until the browser's page has loaded a URL that is accepted; whether it came."""
+    """Wait until the browser's page has loaded a URL that `accept` takes; the result is a bool."""
 
     accept: Callable[[str], bool]
     seconds: float
 
 
 class ReadPage(msgspec.Struct, frozen=True):
-    """What the browser's page shows: a `Shown`, or None while it is between two pages."""
+    """Read the browser's page: a `Shown`, or None while it is between two pages."""
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A page in a browser; `status` is None where the browser does not tell."""
+    """A page in a browser; `status` is None if the browser does not report it."""
 
     url: str
     html: str
     status: int | None = None
 
 
-Effect = Fetch | Wait | Now | Today | Draw | Tell | Call | AwaitUrl | ReadPage
+BrowserEffect = AwaitUrl | ReadPage
+PlainEffect = Now | Today | Draw | Chance | Report
+Effect = OpenClient | CloseClient | Fetch | Wait | Invoke | BrowserEffect | PlainEffect
 Flow = Generator[Effect, Any, T]
+
+
+def open_client(url: str, timeout: float) -> Flow[Any]:
+    client: Any = yield OpenClient(url, timeout)
+    return client
+
+
+def close_client() -> Flow[None]:
+    yield CloseClient()
 
 
 def fetch(request: HttpRequest, seconds: float) -> Flow[HttpResponse]:
@@ -122,12 +151,17 @@ def draw(size: int = 32) -> Flow[str]:
     return text
 
 
-def tell(action: Action, text: str, url: str, status: int | None = None) -> Flow[None]:
-    yield Tell(Step(action, text, url.partition("?")[0], status))
+def chance() -> Flow[float]:
+    number: float = yield Chance()
+    return number
 
 
-def call(function: Callable[..., Any], *arguments: Any) -> Flow[Any]:
-    result: Any = yield Call(function, arguments)
+def report(action: Action, text: str, url: str, status: int | None = None) -> Flow[None]:
+    yield Report(Step(action, text, url.partition("?")[0], status))
+
+
+def invoke(function: Callable[..., Any], *arguments: Any) -> Flow[Any]:
+    result: Any = yield Invoke(function, arguments)
     return result
 
 

@@ -8,22 +8,22 @@ from typing import Any, NamedTuple
 from auth_agent.errors import AuthError
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.sdk.exchange.journey import Journey, readable
-from auth_agent.sdk.exchange.retry import insist
-from auth_agent.sdk.flow.effects import Flow, call, now, tell
+from auth_agent.sdk.exchange.retry import send_with_retries
+from auth_agent.sdk.flow.effects import Flow, invoke, now, report
 from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.sign_in import approval
 
 MAX_CODES = 3  # the server takes five
 
 
-class Wishes(NamedTuple):
+class SignInOptions(NamedTuple):
     """What the caller expects of one sign-in; `second_factor` is asked for the mailed code."""
 
     allowed_scopes: frozenset[str] | None = None
     second_factor: Callable[[], Any] | None = None
 
 
-NO_WISHES = Wishes()
+NO_OPTIONS = SignInOptions()
 
 
 def answer(
@@ -33,27 +33,27 @@ def answer(
     options: Options,
     journey: Journey,
     *,
-    wishes: Wishes = NO_WISHES,
+    wanted: SignInOptions = NO_OPTIONS,
 ) -> Flow[approval.Request]:
     """Looks at a waiting request, and approves it where it is what was expected.
 
     Without a `website` the one that the request names is approved; the caller has to show it.
     """
     look = approval.look_request(issuer, request_id)
-    response = yield from insist(journey, look)
+    response = yield from send_with_retries(journey, look)
     request = approval.parse_look(readable(response))
     website = request.origin if website is None else website
-    approval.check_request(request, website, wishes.allowed_scopes)
+    approval.check_request(request, website, wanted.allowed_scopes)
     asked = " ".join(sorted(request.scopes))
     text = f"the request is {website}'s own ({request.client_name}) and asks for: {asked}"
-    yield from tell("request_checked", text, look.url, response.status)
-    response = yield from insist(
+    yield from report("request_checked", text, look.url, response.status)
+    response = yield from send_with_retries(
         journey, lambda: approval.answer_request(issuer, request_id, website, options)
     )
     if approval.parse_answer(readable(response)) is not None:
-        response = yield from _second_factor(issuer, request_id, options, journey, wishes)
+        response = yield from _second_factor(issuer, request_id, options, journey, wanted)
     text = f"{options.agent_id} proved itself to {issuer}, for {website} only"
-    yield from tell("agent_proved", text, approval.answer_url(issuer), response.status)
+    yield from report("agent_proved", text, approval.answer_url(issuer), response.status)
     return request
 
 
@@ -65,16 +65,16 @@ def await_code(issuer: str, request_id: str, website: str, journey: Journey) -> 
         found = approval.parse_poll(readable(response), issuer, website)
         if isinstance(found, approval.Code):
             text = "the code came to the browser that had asked, and to no other"
-            yield from tell("code_received", text, poll.url, response.status)
+            yield from report("code_received", text, poll.url, response.status)
             return found
         yield from journey.rest(found)
 
 
 def _second_factor(
-    issuer: str, request_id: str, options: Options, journey: Journey, wishes: Wishes
+    issuer: str, request_id: str, options: Options, journey: Journey, wanted: SignInOptions
 ) -> Flow[HttpResponse]:
     """The code from the owner's mail; asked again while it is wrong and another one comes."""
-    if wishes.second_factor is None:
+    if wanted.second_factor is None:
         raise AuthError(
             "This agent's owner has switched on a second factor: a code was mailed to them. Give "
             "sign_in a second_factor, a function that returns this code.",
@@ -84,13 +84,13 @@ def _second_factor(
     tried: set[str] = set()
     while len(tried) < MAX_CODES:
         asked_at = yield from now()
-        code = str((yield from call(wishes.second_factor))).strip()
+        code = str((yield from invoke(wanted.second_factor))).strip()
         journey.pause((yield from now()) - asked_at)
         if not code or code in tried:
             break
         tried.add(code)
         verify = approval.second_factor_request(issuer, request_id, code, options)
-        yield from tell("second_factor_asked", "the owner's code is given", verify.url)
+        yield from report("second_factor_asked", "the owner's code is given", verify.url)
         response = yield from journey.send(verify)
         if approval.parse_second_factor(readable(response)):
             return response

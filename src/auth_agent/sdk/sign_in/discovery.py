@@ -5,8 +5,8 @@ from __future__ import annotations
 from auth_agent.errors import ServerMisbehaved
 from auth_agent.protocol.metadata import Metadata, is_metadata, metadata_requests, parse_metadata
 from auth_agent.sdk.exchange.journey import Journey, readable
-from auth_agent.sdk.exchange.retry import insist
-from auth_agent.sdk.flow.effects import Flow, tell
+from auth_agent.sdk.exchange.retry import send_with_retries
+from auth_agent.sdk.flow.effects import Flow, report
 from auth_agent.url import normal_origin
 
 _EXPLAINED = {
@@ -54,7 +54,7 @@ def _endpoints(metadata: Metadata) -> tuple[str, ...]:
 
 def _discover(issuer: str, journey: Journey) -> Flow[Metadata]:
     for request in metadata_requests(issuer):
-        response = readable((yield from insist(journey, request)))
+        response = readable((yield from send_with_retries(journey, request)))
         if is_metadata(response):
             break
     try:
@@ -63,5 +63,5 @@ def _discover(issuer: str, journey: Journey) -> Flow[Metadata]:
         explained = _EXPLAINED.get(error.code, error.description).format(issuer=issuer)
         raise ServerMisbehaved(explained, code=error.code) from None
     text = f"{issuer} is the pinned issuer, and says so itself"
-    yield from tell("issuer_checked", text, request.url, response.status)
+    yield from report("issuer_checked", text, request.url, response.status)
     return metadata

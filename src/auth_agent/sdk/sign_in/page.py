@@ -14,9 +14,9 @@ from auth_agent.errors import AuthError, SettingsError
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.sdk.exchange.html import excerpt, is_request_id, request_ids
 from auth_agent.sdk.exchange.journey import Journey
-from auth_agent.sdk.flow.effects import Flow, Shown, await_url, now, read_page, tell, wait
+from auth_agent.sdk.flow.effects import Flow, Shown, await_url, now, read_page, report, wait
 from auth_agent.sdk.identity.options import Options
-from auth_agent.sdk.sign_in.consent import Wishes, answer
+from auth_agent.sdk.sign_in.consent import SignInOptions, answer
 from auth_agent.sdk.sign_in.discovery import PinnedIssuers
 from auth_agent.url import normal_origin, url_problem
 
@@ -34,7 +34,7 @@ class PageSignIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sign_in_page(
-    options: Options, website: str | None, *, wishes: Wishes, within: float
+    options: Options, website: str | None, *, wanted: SignInOptions, within: float
 ) -> Flow[PageSignIn]:
     """Until the browser is back on the website; raises as a sign-in does."""
     options.check_credential()
@@ -48,11 +48,11 @@ def sign_in_page(
     if len(found) != 1 or not is_request_id(next(iter(found))):
         said = excerpt(_as_answer(shown))
         raise AuthError(f"The server shows no waiting page, but: {said}", code="sign_in_failed")
-    yield from tell("waiting_page_found", "the server's page waits for the agent", shown.url)
+    yield from report("waiting_page_found", "the server's page waits for the agent", shown.url)
     request_id = next(iter(found))
-    request = yield from answer(issuer, request_id, website, options, journey, wishes=wishes)
+    request = yield from answer(issuer, request_id, website, options, journey, wanted=wanted)
     there = yield from _await_return(request.origin, journey)
-    yield from tell("signed_in", f"signed in to {request.origin}", there.url, there.status)
+    yield from report("signed_in", f"signed in to {request.origin}", there.url, there.status)
     return PageSignIn(
         website=request.origin,
         client_name=request.client_name,

@@ -23,10 +23,10 @@ from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.sdk.exchange.html import excerpt, is_request_id, request_ids
 from auth_agent.sdk.exchange.journey import Journey, check_hop, readable, redirect_target, resolve
-from auth_agent.sdk.flow.effects import Flow, now, tell
+from auth_agent.sdk.flow.effects import Flow, now, report
 from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.sign_in import approval
-from auth_agent.sdk.sign_in.consent import Wishes, answer, await_code
+from auth_agent.sdk.sign_in.consent import SignInOptions, answer, await_code
 from auth_agent.sdk.sign_in.discovery import PinnedIssuers
 from auth_agent.url import normal_origin
 
@@ -47,7 +47,7 @@ class Gateway(NamedTuple):
     issuer: str
 
 
-def sign_in(url: str, options: Options, *, wishes: Wishes, within: float) -> Flow[Landing]:
+def sign_in(url: str, options: Options, *, wanted: SignInOptions, within: float) -> Flow[Landing]:
     """The website's page as the signed-in agent sees it; raises the codes above."""
     options.check_credential()
     url = urldefrag(url).url
@@ -56,12 +56,12 @@ def sign_in(url: str, options: Options, *, wishes: Wishes, within: float) -> Flo
     journey = Journey(ends_at=(yield from now()) + within, timeout=options.timeout)
     gateway = yield from _find_gateway(url, website, options, journey)
     request_id = yield from open_request(gateway, website, journey)
-    yield from answer(gateway.issuer, request_id, website, options, journey, wishes=wishes)
+    yield from answer(gateway.issuer, request_id, website, options, journey, wanted=wanted)
     code = yield from await_code(gateway.issuer, request_id, website, journey)
     return_url = approval.callback_url(code, gateway.issuer)
     landing = yield from _return(return_url, website, journey)
     _check_landing(landing, website)
-    yield from tell("signed_in", f"signed in to {website}", landing.url, landing.response.status)
+    yield from report("signed_in", f"signed in to {website}", landing.url, landing.response.status)
     return landing
 
 
@@ -74,10 +74,10 @@ def _find_gateway(url: str, website: str, options: Options, journey: Journey) ->
         if target is None:
             target = _offered_login(Landing(url, response), website, pinned)
             text = f"{website} wants an agent to sign in first, and names the door"
-            yield from tell("login_offered", text, url, response.status)
+            yield from report("login_offered", text, url, response.status)
         else:
             text = _way_on(target)
-            yield from tell("redirected", text, url, response.status)
+            yield from report("redirected", text, url, response.status)
         check_hop(target, came_from=url)
         issuer = yield from pinned.recognise(target, website, journey)
         if issuer is not None:
@@ -136,7 +136,7 @@ def open_request(gateway: Gateway, website: str, journey: Journey) -> Flow[str]:
     if response.status != 200 or len(found) != 1 or not is_request_id(next(iter(found))):
         raise _failed(f"The server shows no waiting page, but: {excerpt(response)}")
     text = "the server's page waits for the agent"
-    yield from tell("waiting_page_found", text, gateway.url, response.status)
+    yield from report("waiting_page_found", text, gateway.url, response.status)
     return next(iter(found))
 
 
@@ -146,7 +146,7 @@ def _return(url: str, website: str, journey: Journey) -> Flow[Landing]:
         response = yield from _visit(url, website, journey)
         target = redirect_target(url, response)
         text = "the page that the sign-in was for" if target is None else _way_on(target)
-        yield from tell("returned", text, url, response.status)
+        yield from report("returned", text, url, response.status)
         if target is None:
             return Landing(url, readable(response))
         check_hop(target, came_from=url)

@@ -1,41 +1,43 @@
-"""What both colours of the SDK share: what they are told, and how a flow becomes a method."""
+"""What `AgentSDK` and `AsyncAgentSDK` share: their options, and how a flow becomes a method."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints
 
 from auth_agent.sdk.calls.methods import Calls
 from auth_agent.sdk.calls.token_calls import Listeners
 from auth_agent.sdk.calls.tokens import TokenManager
-from auth_agent.sdk.flow import drive
-from auth_agent.sdk.flow.effects import Step
+from auth_agent.sdk.flow import http
+from auth_agent.sdk.flow.effects import Flow, Step, close_client, open_client
 from auth_agent.sdk.identity.options import DEADLINE, TIMEOUT, Options, read_key
 from auth_agent.sdk.results import TokenResponse
-from auth_agent.sdk.sign_in.consent import Wishes
-from auth_agent.sdk.sign_in.website import Landing
+from auth_agent.sdk.sign_in.consent import SignInOptions
+from auth_agent.sdk.sign_in.website import sign_in
 from auth_agent.secret import Secret
 
 if TYPE_CHECKING:
-    import httpx2
+    pass
 
 C = TypeVar("C")
+S = TypeVar("S")
+T = TypeVar("T")
 
 SIGN_IN_SECONDS = 60.0
 
 
 class SDK(Generic[C]):
-    """What both colours are told.
+    """The options of both SDKs.
 
     `server_url` is the issuer of the agent's Auth Agent server. The agent proves itself with its
     `private_key` (PEM or the path of one; recommended) or its `agent_secret`, to the
     `allowed_issuers` alone (default: `server_url`), each written byte for byte as it names itself.
     `timeout` bounds each request, `deadline` a call with its repetitions, both in seconds.
-    `tokens` follows the agent's tokens; the callbacks hear of them, too.
-    A given `http_client` stays open, and its cookies are used and filled; else each call has a
-    connection of its own, unless the SDK is used in a `with` statement, which keeps it.
+    `tokens` stores the agent's tokens; the callbacks are called with them, too.
+    A given `http_client` stays open, and its cookies are used and filled. Otherwise each call opens
+    a connection of its own, unless the SDK is used in a `with` statement, which keeps it open.
     Raises `SettingsError` with every mistake at once.
     """
 
@@ -80,40 +82,59 @@ class SDK(Generic[C]):
 
     @property
     def options(self) -> Options:
-        """What this SDK was told; frozen."""
+        """The options that this SDK was made with; frozen."""
         return self._options
 
     def _session_calls(self, tokens: TokenManager | None) -> Calls:
-        """A session's own tokens are its own business; given ones are everybody's."""
+        """Returns calls that keep a session's own tokens apart, and that share given ones."""
         if tokens is None:
             return Calls(self._options, Listeners(), TokenManager())
         return Calls(self._options, self._listeners, tokens)
 
+    def _with_client(self, flow: Flow[T]) -> Flow[T]:
+        """Performs the flow with the client that is there, else with one of its own."""
+        if self._http_client is not None or self._kept is not None:
+            return (yield from flow)
+        yield from open_client("", self._options.timeout)
+        result = yield from flow
+        yield from close_client()
+        return result
 
-class Story:
-    """Keeps the steps of one sign-in, and tells whoever listens."""
+    def _signed_in(
+        self, kind: Callable[..., S], url: str, wanted: SignInOptions, within: float, log: StepLog
+    ) -> Flow[S]:
+        """Signs in with the caller's client, else with a new one that the result owns."""
+        client: Any = self._http_client
+        if client is None:
+            client = yield from open_client(url, self._options.timeout)
+        landing = yield from sign_in(url, self._options, wanted=wanted, within=within)
+        response = http.to_response(landing.url, landing.response)
+        is_ours = self._http_client is None
+        return kind(client, landing.url, response, tuple(log.steps), owns_client=is_ours)
+
+
+class StepLog:
+    """Keeps the steps of one sign-in, and passes each on to the caller's listener."""
 
     def __init__(self, listener: Callable[[Step], None] | None) -> None:
         self._listener = listener
-        self._steps: list[Step] = []
+        self.steps: list[Step] = []
 
-    def tell(self, step: Step) -> None:
-        self._steps.append(step)
+    def add(self, step: Step) -> None:
+        self.steps.append(step)
         if self._listener is not None:
             self._listener(step)
 
-    def end(self, landing: Landing) -> tuple[str, httpx2.Response, tuple[Step, ...]]:
-        response = drive.to_response(landing.url, landing.response)
-        return landing.url, response, tuple(self._steps)
 
-
-def wishes_of(scopes: Iterable[str] | None, second_factor: Callable[[], Any] | None) -> Wishes:
-    return Wishes(None if scopes is None else frozenset(scopes), second_factor)
+def sign_in_options(
+    scopes: Iterable[str] | None, second_factor: Callable[[], Any] | None
+) -> SignInOptions:
+    return SignInOptions(None if scopes is None else frozenset(scopes), second_factor)
 
 
 def annotate(method: Callable[..., Any], flow: Callable[..., Any]) -> None:
-    """`Flow[T]` is what a method is made of, T what it returns."""
-    returned = flow.__annotations__["return"].removeprefix("Flow[").removesuffix("]")
+    """Gives a method the signature of its flow, returning what the flow ends with."""
+    _, _, returned = get_args(get_type_hints(flow)["return"])  # Generator[Effect, Any, T]
     method.__annotations__ = {**flow.__annotations__, "return": returned}
     signature = inspect.signature(flow).replace(return_annotation=returned)
     method.__signature__ = signature  # type: ignore[attr-defined]

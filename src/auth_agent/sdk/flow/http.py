@@ -1,0 +1,132 @@
+"""HTTP for the SDK: its clients, and one exchange, for threads and for tasks.
+
+Cookies live in the client's own jar, which keeps each host's apart. A caller's client keeps its
+`auth` and default headers to itself: they are not meant for these websites.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urldefrag
+
+from auth_agent.errors import ServerMisbehaved
+from auth_agent.flow.deadline import deadline, held
+from auth_agent.flow.exchange import HttpResponse
+from auth_agent.flow.transport import tls_context
+from auth_agent.sdk.flow.effects import Fetch
+from auth_agent.sdk.flow.quiet import without_queries
+from auth_agent.sdk.flow.unreachable import unavailable
+from auth_agent.url import normal_origin, url_problem
+
+if TYPE_CHECKING:
+    import httpx2
+
+MAX_BYTES = 1_048_576
+_UNCHANGED: dict[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
+
+
+def new_client(timeout: float, url: str = "") -> httpx2.Client:
+    """Returns a client for the website of `url`; every exchange has a deadline."""
+    import httpx2  # noqa: PLC0415
+
+    return held(httpx2.Client(verify=tls_context(), timeout=timeout, base_url=_base(url)))
+
+
+def new_async_client(timeout: float, url: str = "") -> httpx2.AsyncClient:
+    """Returns the same for tasks."""
+    import httpx2  # noqa: PLC0415
+
+    return httpx2.AsyncClient(verify=tls_context(), timeout=timeout, base_url=_base(url))
+
+
+def to_response(url: str, response: HttpResponse) -> httpx2.Response:
+    """Returns the last answer of a sign-in as the client's own type."""
+    import httpx2  # noqa: PLC0415
+
+    return httpx2.Response(
+        response.status,
+        headers=dict(response.headers),
+        content=response.body,
+        request=httpx2.Request("GET", url),
+    )
+
+
+def fetch(effect: Fetch, client: httpx2.Client) -> HttpResponse:
+    """Sends one request within its deadline; raises `AuthError`."""
+    import httpx2  # noqa: PLC0415
+
+    ends_at = time.monotonic() + effect.seconds
+    try:
+        with deadline(effect.seconds), without_queries():
+            response = client.send(_request(effect, client), **_UNCHANGED)
+            with closing(response):
+                body = _Body(response)
+                for chunk in response.iter_raw():
+                    body.add(chunk)
+                    _check_deadline(ends_at)
+                return body.finish()
+    except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
+        raise unavailable(effect.request, error) from None
+
+
+async def fetch_async(effect: Fetch, client: httpx2.AsyncClient) -> HttpResponse:
+    """Sends one request within its deadline; raises `AuthError`."""
+    import anyio  # noqa: PLC0415
+    import httpx2  # noqa: PLC0415
+
+    try:
+        with anyio.fail_after(effect.seconds), without_queries():
+            response = await client.send(_request(effect, client), **_UNCHANGED)
+            async with aclosing(response):
+                body = _Body(response)
+                async for chunk in response.aiter_raw():
+                    body.add(chunk)
+                return body.finish()
+    except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
+        raise unavailable(effect.request, error) from None
+
+
+def _base(url: str) -> str:
+    url = urldefrag(url).url
+    return normal_origin(url) if url_problem(url, query=True) is None else ""
+
+
+def _check_deadline(ends_at: float) -> None:
+    """A caller's client has a time-out for each read only."""
+    if time.monotonic() > ends_at:
+        raise TimeoutError
+
+
+def _request(effect: Fetch, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
+    import httpx2  # noqa: PLC0415
+
+    request = effect.request
+    return httpx2.Request(
+        request.method,
+        request.url,
+        headers=[*request.headers, ("Accept-Encoding", "identity"), ("User-Agent", "auth-agent")],
+        content=request.body or None,
+        cookies=client.cookies,
+        extensions={"timeout": httpx2.Timeout(effect.seconds).as_dict()},
+    )
+
+
+class _Body:
+    """Collects an answer of at most one mebibyte."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+        self._chunks: list[bytes] = []
+        self._left = MAX_BYTES
+
+    def add(self, chunk: bytes) -> None:
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise ServerMisbehaved("An answer is larger than 1 MiB.", code="answer_too_large")
+        self._chunks.append(chunk)
+
+    def finish(self) -> HttpResponse:
+        headers = {name.lower(): value for name, value in self._response.headers.items()}
+        return HttpResponse(self._response.status_code, headers, b"".join(self._chunks))
