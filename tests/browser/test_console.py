@@ -13,6 +13,7 @@ import pytest
 
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
+from auth_agent.server.outbound.mail import Outbox
 from auth_agent.server.registry import administrators as console_accounts
 from auth_agent.server.registry.agents import add_agent
 from auth_agent.server.registry.clients import add_client
@@ -39,10 +40,10 @@ def office(tmp_path_factory):
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     url = f"sqlite:///{tmp_path_factory.mktemp('office')}/auth-agent.db"
-    app = create_app(ServerSettings(issuer=base, database=url))
-    context, mails = app.state.context, []
-    database = context.database
-    context.outbox._deliver = _deliver_to(mails)
+    mails = []
+    outbox = Outbox(_deliver_to(mails))
+    app = create_app(ServerSettings(issuer=base, database=url), outbox=outbox)
+    context, database = app.state.context, app.state.context.database
     client = add_client(
         database, "Example shop", ["https://shop.example/auth-agent/callback"], now=int(time.time())
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import queue
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from auth_agent.flow import drive
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK, Step
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
+from auth_agent.server.outbound.mail import Mail, Outbox
 from auth_agent.server.registry.agents import add_agent
 from auth_agent.server.registry.clients import add_client
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent
@@ -86,6 +88,7 @@ class World:
     settings: dict[str, Any]
     context: Any
     ahead: list[float] = field(default_factory=lambda: [0.0])
+    mails: queue.Queue[Mail] = field(default_factory=queue.Queue)
 
     @property
     def database(self):
@@ -106,9 +109,11 @@ def _world(tmp_path_factory) -> Iterator[World]:
     issuer, website = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     ahead = [0.0]
     folder = tmp_path_factory.mktemp("sdk")
+    mails: queue.Queue[Mail] = queue.Queue()
     app = create_app(
         ServerSettings(issuer=issuer, database=f"sqlite:///{folder}/auth-agent.db"),
         clock=lambda: time.time() + ahead[0],
+        outbox=Outbox(mails.put),
     )
     database = app.state.context.database
     client = add_client(database, "Shop", [f"{website}/auth-agent/callback"], now=int(time.time()))
@@ -134,6 +139,7 @@ def _world(tmp_path_factory) -> Iterator[World]:
             settings,
             app.state.context,
             ahead,
+            mails,
         )
     drive.close()
 

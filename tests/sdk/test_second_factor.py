@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import re
 import time
@@ -11,7 +12,6 @@ import pytest
 
 from auth_agent import AuthError
 from auth_agent.sdk import AsyncAgentSDK
-from auth_agent.server.outbound.mail import Outbox
 from auth_agent.server.registry.agents import add_agent, set_second_factor
 from tests.sdk.conftest import run_async
 
@@ -19,12 +19,10 @@ from tests.sdk.conftest import run_async
 @pytest.fixture
 def mails(world):
     """The owner's letter box: mail is delivered into it by the server's own outbox."""
-    box = queue.Queue()
-    outbox, before = Outbox(box.put), world.context.outbox
-    object.__setattr__(world.context, "outbox", outbox)
-    yield box
-    object.__setattr__(world.context, "outbox", before)
-    outbox.close()
+    with contextlib.suppress(queue.Empty):
+        while True:
+            world.mails.get_nowait()
+    return world.mails
 
 
 def read_code(mails):

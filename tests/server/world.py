@@ -210,10 +210,14 @@ def register(database: Database) -> dict[str, Any]:
 
 
 def make_world(url: str, people: dict[str, Any], portal: BlockingPortal, **settings: Any) -> World:
-    """A server on a database in which these people are registered."""
+    """Makes a server on a database in which these people are registered.
+
+    `settings` are those of the server, and the `fetcher` and `outbox` that it is to use.
+    """
     clock = Clock()
     if not url.startswith("sqlite"):
         settings.setdefault("secrets", (Secret("s" * 32),))
+    doors = {name: settings.pop(name) for name in ("fetcher", "outbox") if name in settings}
     given = ServerSettings(database=url, **{"issuer": ISSUER, **settings})
-    app = create_app(given, clock=clock)
+    app = create_app(given, clock=clock, **doors)
     return World(app=app, clock=clock, portal=portal, **people)

@@ -1,4 +1,4 @@
-"""What every handler needs, put together once."""
+"""What the handlers share, put together once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Context:
-    """One server: its settings, its database and what is derived from them."""
+    """One server: its settings, its database and what is made from them."""
 
     settings: ServerSettings
     database: Database
@@ -53,13 +53,13 @@ class Context:
     proxies: Proxies
 
     def now(self) -> int:
-        """Whole seconds since 1970."""
+        """Returns whole seconds since 1970."""
         return int(self.clock())
 
     def record_refusal(self, *, kind: str, outcome: str, **whom: str | None) -> None:
-        """Writes one line about a refusal into the audit, in a transaction of its own.
+        """Records a refusal in the audit, in its own transaction.
 
-        A flood of them is not written down line by line, and they are forgotten sooner.
+        Writes a bounded number per minute; refusals are deleted sooner than other records.
         """
         if self.limits.count("refusal_records"):
             with self.database.begin() as connection:
@@ -74,8 +74,14 @@ class Context:
 Handler = Callable[[Context, Call], Answer]
 
 
-def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context:
-    """Opens the database, makes the first signing key."""
+def build_context(
+    settings: ServerSettings,
+    clock: Clock = time.time,
+    *,
+    fetcher: Fetcher | None = None,
+    outbox: Outbox | None = None,
+) -> Context:
+    """Opens the database and makes the first signing key."""
     secrets = server_secrets(settings)
     database = Database.open(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
     try:
@@ -83,7 +89,7 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
         lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
         keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)
         limits = Limits(settings, clock)
-        fetcher = Fetcher(loopback_allowed=settings.is_loopback)
+        fetcher = fetcher or Fetcher(loopback_allowed=settings.is_loopback)
         context = Context(
             settings=settings,
             database=database,
@@ -94,7 +100,7 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
             sweeper=Sweeper(database, threading.Lock(), settings),
             pages=Pages(settings.path),
             clock=clock,
-            outbox=build_outbox(settings),
+            outbox=outbox or build_outbox(settings),
             mailed_codes=MailedCodes(secrets),
             limits=limits,
             fetcher=fetcher,
@@ -111,7 +117,7 @@ def build_context(settings: ServerSettings, clock: Clock = time.time) -> Context
 
 
 def _need_schema(database: Database) -> None:
-    """SettingsError unless the tables are those that this version knows."""
+    """Raises SettingsError unless the tables are those of this version."""
     with database.read() as connection:
         found = current_revision(connection)
     if found != HEAD:

@@ -53,15 +53,15 @@ class Postbox:
         return re.search(r"/owner/link\?token=\S+", self.mails[-1].text)[0]  # type: ignore[index]
 
 
-def with_postbox(world: World) -> Postbox:
-    box = Postbox()
-    object.__setattr__(world.context, "outbox", box)
-    return box
+@pytest.fixture
+def box() -> Postbox:
+    return Postbox()
 
 
 @pytest.fixture
-def box(own_world: World) -> Postbox:
-    return with_postbox(own_world)
+def own_world(build: Build, box: Postbox) -> World:
+    """A server of this test's own, whose mail goes into the box."""
+    return build(outbox=box)
 
 
 def ask(person: Person, email: str = ANN) -> str:

@@ -40,10 +40,8 @@ class _Web:
 
 @pytest.fixture
 def web(build: Build) -> tuple[World, _Web]:
-    world, web = build(client_documents=True), _Web()
-    object.__setattr__(world.context, "fetcher", web)
-    world.context.documents._fetcher = web
-    return world, web
+    web = _Web()
+    return build(client_documents=True, fetcher=web), web
 
 
 def _ask(world: World, client_id: str = ID) -> Any:
@@ -132,9 +130,8 @@ def test_other_addresses_are_no_documents(web: tuple[World, _Web], client_id: st
 
 
 def test_nobody_makes_the_server_fetch_without_end(build: Build) -> None:
-    world, web = build(client_documents=True, limit_unknown_requests=2), _Web()
-    object.__setattr__(world.context, "fetcher", web)
-    world.context.documents._fetcher = web
+    web = _Web()
+    world = build(client_documents=True, limit_unknown_requests=2, fetcher=web)
     web.document = None
     assert [_ask(world, f"{ID}/{number}").status_code for number in range(2)] == [400, 400]
     answer = _ask(world, f"{ID}/2")
@@ -167,9 +164,8 @@ def test_slow_documents_do_not_take_every_place(web: tuple[World, _Web]) -> None
 def test_a_document_that_has_changed_changes_its_own_client_only(build: Build) -> None:
     other, moved = "https://other.example/client.json", "https://other.example/new"
     for callback in ("https://other.example/old", moved):
-        world, web = build(client_documents=True), _Web()
-        object.__setattr__(world.context, "fetcher", web)
-        world.context.documents._fetcher = web
+        web = _Web()
+        world = build(client_documents=True, fetcher=web)
         assert _ask(world).status_code == 200
         web.document = {**GOOD, "client_id": other, "redirect_uris": [callback]}
         request = world.request(client_id=other, redirect_uri=callback)
@@ -185,9 +181,7 @@ def test_whoever_was_removed_stays_removed(web: tuple[World, _Web]) -> None:
     assert _ask(world).status_code == 400
 
 
-def test_it_is_off_unless_it_was_switched_on(own_world: World) -> None:
+def test_it_is_off_unless_it_was_switched_on(build: Build) -> None:
     web = _Web()
-    object.__setattr__(own_world.context, "fetcher", web)
-    own_world.context.documents._fetcher = web
-    assert _ask(own_world).status_code == 400
+    assert _ask(build(fetcher=web)).status_code == 400
     assert web.fetched == []

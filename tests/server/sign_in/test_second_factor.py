@@ -13,16 +13,22 @@ from auth_agent.server.registry import agents
 from auth_agent.server.storage.people_tables import second_step
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
-from tests.server.console.test_owners import Postbox, owner, with_postbox
+from tests.server.console.test_owners import Postbox, owner
 from tests.server.people import administrator, signed_in
 from tests.server.world import ORIGIN, World
 
 
 @pytest.fixture
-def box(own_world: World) -> Postbox:
-    """The agent Ann has a second factor, and her mail comes here."""
-    switch(own_world)
-    return with_postbox(own_world)
+def box() -> Postbox:
+    return Postbox()
+
+
+@pytest.fixture
+def own_world(build: Build, box: Postbox) -> World:
+    """A server on which Ann's agent has a second factor; its mail goes into the box."""
+    world = build(outbox=box)
+    switch(world)
+    return world
 
 
 def switch(world: World, agent_id: str | None = None, *, needed: bool = True) -> bool:
@@ -57,8 +63,8 @@ def test_a_sign_in_with_a_mailed_code(own_world: World, box: Postbox) -> None:
     assert claims["model"] == "claude-test"
 
 
-def test_without_it_amr_says_so(own_world: World) -> None:
-    claims = own_world.verified(own_world.tokens()["id_token"], own_world.shop.client_id)
+def test_without_it_amr_says_so(world: World) -> None:
+    claims = world.verified(world.tokens()["id_token"], world.shop.client_id)
     assert claims["amr"] == ["pwd"]
 
 
@@ -222,8 +228,9 @@ def test_a_server_without_mail_says_so(build: Build) -> None:
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
 
 
-def test_owner_and_administrator_switch_it(own_world: World) -> None:
-    box = with_postbox(own_world)
+def test_owner_and_administrator_switch_it(build: Build) -> None:
+    box = Postbox()
+    own_world = build(outbox=box)
     administrator(own_world)
     ada, ann = signed_in(own_world), owner(own_world, box)
     agent_id = own_world.agent.agent_id

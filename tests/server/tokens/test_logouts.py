@@ -15,6 +15,7 @@ from auth_agent.server.outbound.fetcher import Fetched, FetchRefused
 from auth_agent.server.registry import clients
 from auth_agent.server.storage.tables import logout_delivery
 from auth_agent.server.tokens import endings, logouts
+from tests.server.conftest import Build
 from tests.server.world import ISSUER, REDIRECT, World
 
 OUT = "https://shop.example/auth-agent/backchannel-logout"
@@ -39,18 +40,13 @@ class _Websites:
 
 
 @pytest.fixture
-def told(own_world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[World, _Websites]:
-    own_world.shop = clients.add_client(
-        own_world.database,
-        "Told",
-        [REDIRECT],
-        backchannel_logout_uri=OUT,
-        now=own_world.context.now(),
-    )
+def told(build: Build) -> tuple[World, _Websites]:
     websites = _Websites()
-    object.__setattr__(own_world.context, "fetcher", websites)
-    own_world.context.documents._fetcher = websites
-    return own_world, websites
+    world = build(fetcher=websites)
+    world.shop = clients.add_client(
+        world.database, "Told", [REDIRECT], backchannel_logout_uri=OUT, now=world.context.now()
+    )
+    return world, websites
 
 
 def _claims(world: World, token: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from auth_agent.server.registry.client_metadata import client_metadata
 from auth_agent.server.registry.rules import IdTaken, RegistrationError
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
 from auth_agent.server.storage.audit import acting
-from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
+from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import json_body, need_text
 
 SHORTEST_SECRET = 16
@@ -50,7 +50,7 @@ def register_agent(context: Context, call: Call) -> Answer:
         raise Refusal(400, "invalid_request", _ascii(error)) from None
     text = "The agent is registered; its owner's e-mail is not verified yet"
     return json_answer(
-        {"success": True, "agent_id": made.agent_id, "message": text}, 201, (*_NO_STORE, *headers)
+        {"success": True, "agent_id": made.agent_id, "message": text}, 201, (*NO_STORE, *headers)
     )
 
 
@@ -82,7 +82,7 @@ def register_client(context: Context, call: Call) -> Answer:
     }
     if made.client_secret:
         told |= {"client_secret": made.client_secret.reveal(), "client_secret_expires_at": 0}
-    return json_answer(told, 201, (*_NO_STORE, *headers))
+    return json_answer(told, 201, (*NO_STORE, *headers))
 
 
 def _need_token(context: Context, call: Call) -> None:
@@ -106,6 +106,3 @@ def _optional(body: dict[str, Any], name: str) -> str:
 def _ascii(error: Exception) -> str:
     """What was sent may be quoted in it."""
     return str(error).encode("ascii", "replace").decode()
-
-
-_NO_STORE = (("cache-control", "no-store"), ("pragma", "no-cache"))

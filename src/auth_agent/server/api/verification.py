@@ -10,13 +10,12 @@ import hmac
 import secrets
 from typing import Any
 
-from authlib.oauth2.rfc6749.errors import OAuth2Error
 from sqlalchemy import bindparam, insert, select, update
 
-from auth_agent.server.api.older import moment
+from auth_agent.server.api.agents import moment
 from auth_agent.server.context import Context
-from auth_agent.server.oauth.client_authentication import METHODS
-from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
+from auth_agent.server.oauth.client_authentication import need_website
+from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.security.credentials import new_token
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
@@ -68,8 +67,9 @@ def challenge(oauth: OAuthServer, call: Call) -> Answer:
     return json_answer({**told, "message": "Give verify_ctx_id to the agent, then ask for status"})
 
 
-def confirm(context: Context, call: Call) -> Answer:
-    """POST /api/verify/confirm: the challenge comes back, once."""
+def confirm(oauth: OAuthServer, call: Call) -> Answer:
+    """POST /api/verify/confirm: takes a challenge back, once."""
+    context = oauth.context
     bearer, headers = need_agent(context, call)
     body = json_body(call.content_type, call.body)
     said, context_id = need_text(body, "challenge"), need_text(body, "verify_ctx_id")
@@ -163,19 +163,12 @@ def _status(row: Any) -> dict[str, Any]:
 
 
 def _website(oauth: OAuthServer, call: Call, body: dict[str, Any]) -> str:
-    """The confidential client that calls, by the same proofs as at the token endpoint."""
-    context = oauth.context
+    """Returns the id of the website that calls, proved as at the token endpoint."""
     parameters = Parameters()
     for name in ("client_id", "client_secret", "client_assertion", "client_assertion_type"):
         if isinstance(body.get(name), str):
             parameters.add(name, body[name])
-    request = OAuthRequest(context.settings.issuer, call, parameters)
-    try:
-        client = oauth.authenticate_client(request, METHODS[:3])
-    except OAuth2Error as error:
-        challenge = (("www-authenticate", f'Basic realm="{context.settings.issuer}"'),)
-        raise Refusal(401, "invalid_client", error.description or "", challenge) from None
-    return str(client.id)
+    return need_website(oauth, call, parameters).id
 
 
 def _unknown() -> Refusal:

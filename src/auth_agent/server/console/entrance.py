@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from auth_agent.secret import Secret
 from auth_agent.server.console.sessions import (
     end_session,
@@ -29,8 +31,8 @@ from auth_agent.server.registry.administrators import (
 from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
 from auth_agent.server.security.attempts import Limit, attempt
 from auth_agent.server.storage.audit import acting, record
-from auth_agent.server.web.call import Answer, Call, Headers, Refusal, redirect
-from auth_agent.server.web.pages.refusals import WayOn, refusal_page
+from auth_agent.server.web.call import Answer, Call, Refusal, redirect
+from auth_agent.server.web.pages.refusals import WayOn, page
 from auth_agent.server.web.parameters import Parameters, from_query
 
 _WRONG = Refusal(401, "invalid_credentials", "The name or the password is wrong")
@@ -40,7 +42,7 @@ _LINK_IS_OVER = Refusal(
     "This link was used, replaced or is too old; whoever runs this server makes a new one with: "
     "auth-agent admin create, or auth-agent admin link for a name that exists",
 )
-_TO_SIGN_IN = WayOn("/console/sign-in", "Sign in")
+setup_refused = functools.partial(page, way_on=WayOn("/console/sign-in", "Sign in"))
 
 
 def sign_in_page(context: Context, call: Call) -> Answer:
@@ -67,16 +69,12 @@ def sign_out(visit: ConsoleVisit) -> Answer:
     """POST /console/sign-out."""
     with visit.context.database.begin() as connection:
         cookie = end_session(visit.context, connection, visit.call, ADMINISTRATOR)
-    gone = visit.go("/sign-in")
-    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+    return visit.go("/sign-in").with_headers(cookie)
 
 
 def setup_page(context: Context, call: Call) -> Answer:
     """GET /console/setup: the one-time link; looking at it does not use it up."""
-    try:
-        return _setup_form(context, call, from_query(call.query).get("token", ""))
-    except Refusal as refusal:
-        return refusal_page(context, refusal, _TO_SIGN_IN)
+    return _setup_form(context, call, from_query(call.query).get("token", ""))
 
 
 def setup(context: Context, call: Call) -> Answer:
@@ -99,8 +97,6 @@ def setup(context: Context, call: Call) -> Answer:
             return _signed_in(context, call, account_id)
     except AccountError as error:
         return _setup_form(context, call, token, f"{error}.", form.get("name", ""))
-    except Refusal as refusal:
-        return refusal_page(context, refusal, _TO_SIGN_IN)
 
 
 def account_page(visit: ConsoleVisit) -> Answer:
@@ -115,13 +111,12 @@ def change_password(visit: ConsoleVisit) -> Answer:
         proven = _authenticated(context, visit.call, visit.account.name, form.get("old", ""))
         password_hash = _new_password(form, proven=proven is not None)
     except AccountError as error:
-        page = "console_account.html"
-        return visit.page(page, 400, problem=f"{error}.", shortest=SHORTEST_PASSWORD)
+        name = "console_account.html"
+        return visit.page(name, 400, problem=f"{error}.", shortest=SHORTEST_PASSWORD)
     with context.database.begin() as connection:
         set_password(connection, visit.account.id, password_hash, context.now())
         cookie = start_session(context, connection, visit.call, ADMINISTRATOR, visit.account.id)
-    gone = visit.go("/account", done="password")
-    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+    return visit.go("/account", done="password").with_headers(cookie)
 
 
 def _new_password(form: Parameters, *, proven: bool = True) -> str:
@@ -176,8 +171,7 @@ def _signed_in(context: Context, call: Call, account_id: str) -> Answer:
             outcome="signed in",
             agent_id=account_id,
         )
-    gone = redirect(f"{context.settings.path}/console")
-    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+    return redirect(f"{context.settings.path}/console").with_headers(cookie)
 
 
 def _sign_in_form(
@@ -185,14 +179,14 @@ def _sign_in_form(
 ) -> Answer:
     status, more = (refusal.status, refusal.headers) if refusal else (200, ())
     mark, cookie = visitor_mark(context, call)
-    page = context.pages.page(
+    form = context.pages.page(
         "console_sign_in.html",
         status,
         form_token=form_token(mark),
         problem=f"{refusal.description}." if refusal else "",
         name=name,
     )
-    return _with_headers(page, cookie + more)
+    return form.with_headers(cookie + more)
 
 
 def _setup_form(
@@ -203,7 +197,7 @@ def _setup_form(
     if link is None:
         raise _LINK_IS_OVER
     mark, cookie = visitor_mark(context, call)
-    page = context.pages.page(
+    form = context.pages.page(
         "console_setup.html",
         400 if problem else 200,
         form_token=form_token(mark),
@@ -213,8 +207,4 @@ def _setup_form(
         is_named=bool(link.name),
         shortest=SHORTEST_PASSWORD,
     )
-    return _with_headers(page, cookie)
-
-
-def _with_headers(answer: Answer, headers: Headers) -> Answer:
-    return Answer(answer.status, answer.body, answer.headers + headers, answer.content_type)
+    return form.with_headers(cookie)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from auth_agent.server.console import agents, entrance, websites
 from auth_agent.server.console import history as records
-from auth_agent.server.console.visit import Guarded, PageRoute, guarded
-from auth_agent.server.context import Handler
-from auth_agent.server.web.pages.refusals import readable
+from auth_agent.server.console.visit import Guarded, console_page, guarded
+from auth_agent.server.context import Context
+from auth_agent.server.web.pages.refusals import page
+from auth_agent.server.web.route import Route
 
-_OPEN: tuple[tuple[str, str, Handler], ...] = (
-    ("GET", "/console/sign-in", entrance.sign_in_page),
-    ("POST", "/console/sign-in", entrance.sign_in),
-    ("GET", "/console/setup", entrance.setup_page),
-    ("POST", "/console/setup", entrance.setup),
+_OPEN: tuple[Route[Context], ...] = (
+    Route("GET", "/console/sign-in", entrance.sign_in_page, says_no=page),
+    Route("POST", "/console/sign-in", entrance.sign_in, says_no=page),
+    Route("GET", "/console/setup", entrance.setup_page, says_no=entrance.setup_refused),
+    Route("POST", "/console/setup", entrance.setup, says_no=entrance.setup_refused),
 )
 _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
     ("GET", "/console", records.overview),
@@ -45,7 +46,10 @@ _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
     ("GET", "/console/audit/export.{suffix}", records.export_audit),
 )
 
-CONSOLE = (
-    *(PageRoute(method, path, readable(page)) for method, path, page in _OPEN),
-    *(PageRoute(method, path, readable(guarded(page))) for method, path, page in _GUARDED),
+CONSOLE: tuple[Route[Context], ...] = (
+    *_OPEN,
+    *(
+        Route(method, path, guarded(handler), says_no=console_page)
+        for method, path, handler in _GUARDED
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
 from auth_agent.server.console.sessions import BrowserSession, find_session, form_token, read_form
@@ -13,7 +13,7 @@ from auth_agent.server.registry.administrators import Account, find_account
 from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect
-from auth_agent.server.web.pages.refusals import WayOn, refusal_page
+from auth_agent.server.web.pages.refusals import WayOn, page
 from auth_agent.server.web.parameters import Parameters, from_query
 
 PAGE_SIZE = 50
@@ -36,15 +36,7 @@ NOTICES = {
 }
 
 
-class PageRoute(NamedTuple):
-    """One address, one method, one page."""
-
-    method: str
-    path: str
-    handler: Handler
-
-
-TO_CONSOLE = WayOn("/console", "Back to the console")
+console_page = functools.partial(page, way_on=WayOn("/console", "Back to the console"))
 
 
 class PersonVisit:
@@ -111,12 +103,9 @@ def guarded(handler: Guarded) -> Handler:
         account = None if session is None else _account(context, session)
         if session is None or account is None:
             return redirect(f"{context.settings.path}/console/sign-in")
-        try:
-            visit = ConsoleVisit(context, call, session, account)
-            with acting(f"administrator {account.name}", call.address):
-                return handler(visit)
-        except Refusal as refusal:
-            return refusal_page(context, refusal, TO_CONSOLE)
+        visit = ConsoleVisit(context, call, session, account)
+        with acting(f"administrator {account.name}", call.address):
+            return handler(visit)
 
     return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from auth_agent.server.context import Context
@@ -10,13 +11,16 @@ from auth_agent.server.oauth.client_authentication import ClientProof
 from auth_agent.server.oauth.client_keys import ClientKeys
 from auth_agent.server.oauth.extensions import IdTokenExtension, S256Verifier
 from auth_agent.server.oauth.grants import CodeGrant, RefreshGrant
+from auth_agent.server.oauth.introspection import Introspection, Revocation
 from auth_agent.server.oauth.server import OAuthServer
-from auth_agent.server.oauth.token_endpoints import Introspection, Revocation
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.tokens.signed import Issue, sign_access_token
 
 
 def build_oauth(context: Context) -> OAuthServer:
+    """Returns Authlib's server with the grants and endpoints of this one."""
+    # Authlib logs whole token answers at DEBUG.
+    logging.getLogger("authlib").setLevel(logging.INFO)
     server = OAuthServer(context)
     ClientProof(server, ClientKeys(context.fetcher)).register()
     server.register_grant(CodeGrant, [S256Verifier(required=True), IdTokenExtension()])

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_plus
 
-from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
+from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError, OAuth2Error
 
 from auth_agent.server.oauth.client_keys import ClientKeys
-from auth_agent.server.oauth.server import OAuthServer
+from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.assertions import (
     JWT_BEARER,
@@ -24,6 +24,8 @@ from auth_agent.server.security.assertions import (
     header_of,
 )
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
+from auth_agent.server.web.call import Call, Refusal
+from auth_agent.server.web.parameters import Parameters
 
 METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 _PROOFS = ("client_secret", "client_assertion")
@@ -110,6 +112,18 @@ class ClientProof:
                 raise invalid_client("Unknown client or wrong secret")
         assert client is not None  # noqa: S101  (a missing hash is never verified)
         return client
+
+
+def need_website(server: OAuthServer, call: Call, parameters: Parameters) -> Client:
+    """Returns the confidential client that calls; Refusal 401 unless it proves itself."""
+    issuer = server.context.settings.issuer
+    request = OAuthRequest(issuer, call, parameters)
+    try:
+        client: Client = server.authenticate_client(request, METHODS[:3])
+    except OAuth2Error as error:
+        challenge = (("www-authenticate", f'Basic realm="{issuer}"'),)
+        raise Refusal(401, "invalid_client", error.description or "", challenge) from None
+    return client
 
 
 def invalid_client(description: str) -> Exception:

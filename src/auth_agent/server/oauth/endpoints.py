@@ -32,9 +32,9 @@ def revoke(oauth: OAuthServer, call: Call) -> Answer:
     return answer
 
 
-def userinfo(context: Context, call: Call) -> Answer:
+def userinfo(oauth: OAuthServer, call: Call) -> Answer:
     """GET or POST /userinfo (OpenID Connect Core section 5.3): what the access token allows."""
-    family, claims = need_bearer(context, token_anywhere(call))
+    family, claims = need_bearer(oauth.context, token_anywhere(call))
     scope = claims["scope"].split()
     return json_answer({"sub": family.agent.id, **claims_about(family.agent, family.model, scope)})
 

@@ -21,8 +21,8 @@ from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.credentials import digest, new_token
-from auth_agent.server.sign_in import sign_ins
-from auth_agent.server.sign_in.sign_ins import AuthorizationCode
+from auth_agent.server.sign_in import state
+from auth_agent.server.sign_in.state import AuthorizationCode
 from auth_agent.server.storage.audit import record
 from auth_agent.server.tokens import families
 from auth_agent.server.tokens.families import Family
@@ -137,7 +137,7 @@ class CodeGrant(Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
 
     def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
         with self.context.database.read() as connection:
-            found = sign_ins.find_by_code(connection, digest(code))
+            found = state.find_by_code(connection, digest(code))
         # A code in the wrong hands is refused and stays good for its owner.
         return found if found is not None and found.client_id == client.id else None
 
@@ -145,8 +145,8 @@ class CodeGrant(Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
         connection, settings = self.request.transaction, self.context.settings
         self._audience(code)  # before anything is redeemed
         family_id = new_token("sid_", 16)
-        if not sign_ins.redeem(connection, code.request_id, self.now, family_id):
-            if redeemed := sign_ins.family_of_redeemed(connection, code.request_id):
+        if not state.redeem(connection, code.request_id, self.now, family_id):
+            if redeemed := state.family_of_redeemed(connection, code.request_id):
                 raise Reused(redeemed)
             raise InvalidGrantError("The code has expired")
         lifetime = min(settings.access_token_lifetime, settings.family_lifetime)

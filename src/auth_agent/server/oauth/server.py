@@ -15,8 +15,6 @@ from auth_agent.server.tokens.signed import Issue
 from auth_agent.server.web.call import NO_STORE, Answer, Call, json_answer
 from auth_agent.server.web.parameters import Parameters
 
-GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
-
 
 class OAuthRequest(OAuth2Request):  # type: ignore[misc]
     """A request in Authlib's words; `transaction` and `issue` are filled in on the way."""
@@ -68,7 +66,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         """Nothing of the token itself is stored; grants write the family's row."""
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Nobody listens."""
+        """Does nothing: no code of this server listens to Authlib's signals."""
 
     def create_oauth2_request(self, request: Any) -> Any:
         return request

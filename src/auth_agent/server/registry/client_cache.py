@@ -56,7 +56,8 @@ class Origins:
         self._database = database
         self._known: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
 
-    def __contains__(self, origin: object) -> bool:
+    def has(self, origin: str) -> bool:
+        """True if a registered website has this origin."""
         read_at, origins = self._known
         if time.monotonic() - read_at > ORIGINS_SECONDS:
             with self._database.read() as connection:

@@ -1,4 +1,4 @@
-"""What an agent calls: it looks at a request, and proves itself to answer it."""
+"""The agent's endpoints: it looks at a sign-in request, and proves itself to answer it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from auth_agent.server.context import Context, Handler
+from auth_agent.server.context import Context
 from auth_agent.server.registry.agents import LONGEST_MODEL
 from auth_agent.server.security.credentials import digest
 from auth_agent.server.sign_in.proofs import KEY, PASSWORD, prove, read_proof, wrong_credentials
@@ -18,9 +18,10 @@ from auth_agent.server.sign_in.second_factor import (
     is_right,
     use_step,
 )
-from auth_agent.server.sign_in.sign_ins import approve, find_sign_in, find_with_claimant, status_of
+from auth_agent.server.sign_in.state import approve, find_sign_in, find_with_claimant, status_of
 from auth_agent.server.storage.audit import record
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
+from auth_agent.server.web.pages.render import Pages
 from auth_agent.server.web.parameters import json_body, need_text
 from auth_agent.server.web.urls import host_of, origin_of
 
@@ -28,7 +29,7 @@ _NOT_FOUND = (404, "request_not_found", "The request is unknown or has expired")
 
 
 class Answering(NamedTuple):
-    """A proven agent, the model it claims to be, how it proved itself, and where it calls from."""
+    """A proven agent: the model that it claims, how it proved itself, and its address."""
 
     agent_id: str
     model: str
@@ -36,31 +37,18 @@ class Answering(NamedTuple):
     address: str
 
 
-def authenticate(context: Context, call: Call) -> Answer:
-    """POST /api/agent/authenticate (wire contract 1.3): the agent answers a sign-in request."""
-    return _told(_authenticate, context, call)
-
-
-def verify_second_factor(context: Context, call: Call) -> Answer:
-    """POST /api/agent/verify-2fa (wire contract 1.3): the code that was mailed to the owner."""
-    return _told(_verify_second_factor, context, call)
-
-
-def _told(handler: Handler, context: Context, call: Call) -> Answer:
-    """Refusals in the words of the agent's endpoints."""
-    try:
-        return handler(context, call)
-    except Refusal as refusal:
-        body = {
-            "success": False,
-            "error": refusal.error,
-            "error_description": refusal.description,
-        }
-        return json_answer(body, refusal.status, (*NO_STORE, *refusal.headers))
+def agent_json(_pages: Pages, refusal: Refusal) -> Answer:
+    """Returns a refusal as published agents read it (wire contract 1.3)."""
+    body = {
+        "success": False,
+        "error": refusal.error,
+        "error_description": refusal.description,
+    }
+    return json_answer(body, refusal.status, (*NO_STORE, *refusal.headers))
 
 
 def describe_request(context: Context, call: Call) -> Answer:
-    """GET /api/auth-requests/{request_id}: what an agent is about to approve."""
+    """GET /api/auth-requests/{request_id}: describes what an agent is about to approve."""
     with context.database.read() as connection:
         row = find_sign_in(connection, call.path_params["request_id"])
     status = "expired" if row is None else status_of(row, context.clock())
@@ -80,7 +68,8 @@ def describe_request(context: Context, call: Call) -> Answer:
     return json_answer(found)
 
 
-def _authenticate(context: Context, call: Call) -> Answer:
+def authenticate(context: Context, call: Call) -> Answer:
+    """POST /api/agent/authenticate (wire contract 1.3): the agent answers a sign-in request."""
     body = json_body(call.content_type, call.body)
     request_id, agent_id = need_text(body, "request_id"), need_text(body, "agent_id")
     proof = read_proof(body)
@@ -103,7 +92,8 @@ def _authenticate(context: Context, call: Call) -> Answer:
     return _approved()
 
 
-def _verify_second_factor(context: Context, call: Call) -> Answer:
+def verify_second_factor(context: Context, call: Call) -> Answer:
+    """POST /api/agent/verify-2fa (wire contract 1.3): checks the code mailed to the owner."""
     body = json_body(call.content_type, call.body)
     request_id, code = need_text(body, "request_id"), need_text(body, "code")
     with context.database.read() as connection:
@@ -162,14 +152,14 @@ def _approve(context: Context, connection: Connection, row: Any, by: Answering) 
             address=by.address,
         )
         return
-    # Somebody was quicker; who, decides the answer.
+    # Another call was quicker. The answer depends on which agent made it.
     found = find_with_claimant(connection, row.id, by.agent_id)
     if found is None or not _is_answered(found, by.agent_id):
         raise Refusal(*_NOT_FOUND)
 
 
 def _is_answered(row: Any, agent_id: str) -> bool:
-    """True if this agent has answered before; refuses if anybody else has."""
+    """True if this agent has answered before; Refusal 409 if another one has."""
     if row.denied_at is not None:
         raise Refusal(409, "request_denied", "The request was cancelled in the browser")
     if row.approved_at is None:
@@ -180,7 +170,7 @@ def _is_answered(row: Any, agent_id: str) -> bool:
 
 
 def _granted_scope(row: Any) -> str:
-    """The website's scope, narrowed to what this agent may give; its identity it always gives."""
+    """Narrows the website's scope to what this agent may give; `openid` always stays."""
     if row.agent_scopes is None:
         return str(row.scope)
     allowed = {*row.agent_scopes.split(), "openid"}
@@ -188,7 +178,7 @@ def _granted_scope(row: Any) -> str:
 
 
 def _check_origin(body: dict[str, Any], row: Any) -> None:
-    """The agent says which website it means: an approval for another one is not given."""
+    """Refuses an approval that the agent meant for another website."""
     expected = body.get("expected_origin")
     if expected is None:
         if row.require_origin:
@@ -199,7 +189,10 @@ def _check_origin(body: dict[str, Any], row: Any) -> None:
 
 
 def not_found(context: Context, call: Call) -> Refusal:
-    """404, and 429 for whoever goes on guessing; requests that exist are answered all the same."""
+    """Returns 404, or 429 after too many guesses from one address.
+
+    Existing requests are never limited.
+    """
     if not context.limits.count("unknown_requests", call.party):
         return context.limits.refusal("unknown_requests", call.party)
     return Refusal(*_NOT_FOUND)

@@ -1,4 +1,4 @@
-"""What the browser sees: the waiting page, what it polls, and the ways back to the website."""
+"""The browser's endpoints: the waiting page, what it polls, and the ways back to the website."""
 
 from __future__ import annotations
 
@@ -6,17 +6,10 @@ import hmac
 import re
 from typing import Any
 
-from authlib.oauth2.rfc6749.errors import OAuth2Error
-
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import digest, new_token
-from auth_agent.server.sign_in.request import (
-    UnknownWebsite,
-    audience_of,
-    check_payload,
-    validated_client,
-)
-from auth_agent.server.sign_in.sign_ins import (
+from auth_agent.server.sign_in.request import check_request, validated_client
+from auth_agent.server.sign_in.state import (
     bind_browser,
     deny,
     find_sign_in,
@@ -33,56 +26,37 @@ from auth_agent.server.web.call import (
     json_answer,
     redirect,
 )
-from auth_agent.server.web.pages.refusals import readable
 from auth_agent.server.web.parameters import from_body, from_query
 from auth_agent.server.web.urls import host_of, origin_of, with_parameters
 
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-@readable
 def authorize(context: Context, call: Call) -> Answer:
     """GET /authorize: stores a pending sign-in and shows the page that waits for the agent."""
+    parameters = from_query(call.query)
+    context.documents.learn(parameters.get("client_id", ""), call.party)
+    client, redirect_uri = validated_client(context.clients.find, parameters)
     try:
-        parameters = from_query(call.query)
-        context.documents.learn(parameters.get("client_id", ""), call.party)
+        request = check_request(client, redirect_uri, parameters, context.settings.issuer)
     except Refusal as refusal:
-        return _refused(context, refusal.description, refusal.status, refusal.headers)
-    try:
-        client, redirect_uri = validated_client(context.clients.find, parameters)
-    except UnknownWebsite as error:
-        return _refused(context, error.description)
-    try:
-        scope = check_payload(client, parameters, context.settings.issuer)
-    except OAuth2Error as error:
         state = None if "state" in parameters.duplicates else parameters.get("state")
-        return _error_redirect(context, redirect_uri, error.error, error.description, state)
+        return _error_redirect(context, redirect_uri, refusal.error, refusal.description, state)
     browser, cookie = _browser(context, call)
-    now, request_id = context.now(), new_token("req_", 18)
-    row = {
-        "id": request_id,
-        "client_id": client.id,
-        "redirect_uri": redirect_uri,
-        "scope": scope,
-        "audience": " ".join(audience_of(client, parameters, context.settings.issuer)),
-        "state": parameters.get("state"),
-        "nonce": parameters.get("nonce"),
-        "code_challenge": parameters["code_challenge"],
-        "browser_hash": digest(browser),
-        "created_at": now,
-        "expires_at": now + context.settings.request_lifetime,
-        "address": call.party,
-        "only_agent": client.agent_id,
-    }
     with context.database.begin() as connection:
-        opened = open_sign_in(connection, row, context.settings.limit_pending)
-    if not opened:
-        return _too_many(context)
+        request_id = open_sign_in(
+            context,
+            connection,
+            request,
+            party=call.party,
+            browser=browser,
+            only_agent=client.agent_id,
+        )
     return _waiting_page(context, request_id, client.name, redirect_uri, cookie)
 
 
 def check_status(context: Context, call: Call) -> Answer:
-    """GET /api/check-status: the code goes to the browser that opened the request, to no other."""
+    """GET /api/check-status: gives the code only to the browser that opened the sign-in."""
     request_id = from_query(call.query).refuse_duplicates().need("request_id")
     with context.database.read() as connection:
         row = find_sign_in(connection, request_id)
@@ -112,13 +86,9 @@ def check_status(context: Context, call: Call) -> Answer:
     return json_answer(found)
 
 
-@readable
 def continue_sign_in(context: Context, call: Call) -> Answer:
     """GET /authorize/continue: the way on for a browser without JavaScript."""
-    try:
-        row = _own_sign_in(context, call, from_query(call.query).get("request_id", ""))
-    except Refusal as refusal:
-        return _refused(context, refusal.description)
+    row = _own_sign_in(context, call, from_query(call.query).get("request_id", ""), 400)
     status = status_of(row, context.clock())
     if status == "pending":
         return _waiting_page(context, row.id, row.client_name, row.redirect_uri, ())
@@ -131,34 +101,30 @@ def continue_sign_in(context: Context, call: Call) -> Answer:
     return redirect(_success(context, row, code))
 
 
-@readable
 def open_challenge(context: Context, call: Call) -> Answer:
-    """GET /authorize/challenge: a request that an agent opened belongs to its first browser."""
+    """GET /authorize/challenge: binds a sign-in that an agent opened to its first browser."""
     request_id = from_query(call.query).get("request_id", "")
     with context.database.read() as connection:
         row = find_sign_in(connection, request_id)
     if row is None or status_of(row, context.clock()) != "pending":
         if row is None and not context.limits.count("unknown_requests", call.party):
             raise context.limits.refusal("unknown_requests", call.party)
-        return _refused(context, "There is no such request, or it is over", 404)
+        raise Refusal(404, "request_not_found", "There is no such request, or it is over")
     browser, cookie = _browser(context, call)
     with context.database.begin() as connection:
         bound = bind_browser(connection, row.id, digest(browser), context.now())
     if not bound and not _is_bound(context, call, row):
-        return _refused(context, "Another browser has opened this request before", 409)
+        text = "Another browser has opened this request before"
+        raise Refusal(409, "invalid_request", text)
     return _waiting_page(context, row.id, row.client_name, row.redirect_uri, cookie)
 
 
-@readable
 def cancel(context: Context, call: Call) -> Answer:
-    """POST /authorize/cancel: the visitor denies; only in the browser that opened it."""
+    """POST /authorize/cancel: denies a sign-in, in the browser that opened it."""
     if call.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return _refused(context, "This form was sent from another website")
-    try:
-        parameters = from_body(call.content_type, call.body)
-        row = _own_sign_in(context, call, parameters.get("request_id", ""))
-    except Refusal as refusal:
-        return _refused(context, refusal.description, refusal.status)
+        raise Refusal(400, "invalid_request", "This form was sent from another website")
+    parameters = from_body(call.content_type, call.body)
+    row = _own_sign_in(context, call, parameters.get("request_id", ""), 404)
     with context.database.begin() as connection:
         denied = deny(connection, row.id, context.now())
         if denied:
@@ -190,11 +156,11 @@ def _waiting_page(
         website=website,
         host=host_of(redirect_uri),
     )
-    return _with(page, cookie)
+    return page.with_headers(cookie)
 
 
 def _browser(context: Context, call: Call) -> tuple[str, Headers]:
-    """The browser's mark, and the header that sets it if it had none."""
+    """Returns the browser's mark, and the header that sets it if it had none."""
     name, secure = _cookie_name(context), "; Secure" if context.settings.is_https else ""
     known = call.cookie(name)
     if known is not None and _BROWSER.fullmatch(known):
@@ -212,11 +178,11 @@ def _is_bound(context: Context, call: Call, row: Any) -> bool:
     return row.browser_hash is not None and hmac.compare_digest(digest(mark), row.browser_hash)
 
 
-def _own_sign_in(context: Context, call: Call, request_id: str) -> Any:
+def _own_sign_in(context: Context, call: Call, request_id: str, otherwise: int) -> Any:
     with context.database.read() as connection:
         row = find_sign_in(connection, request_id)
     if row is None or not _is_bound(context, call, row):
-        raise Refusal(404, "invalid_request", "This browser has not started such a sign-in")
+        raise Refusal(otherwise, "invalid_request", "This browser has not started such a sign-in")
     return row
 
 
@@ -234,29 +200,12 @@ def _denied(context: Context, row: Any) -> Answer:
 def _error_redirect(
     context: Context, redirect_uri: str, error: str, description: str, state: str | None
 ) -> Answer:
-    """An error that the website is told (RFC 6749 section 4.1.2.1, RFC 9207 section 2)."""
+    """Returns an error to the website (RFC 6749 section 4.1.2.1, RFC 9207 section 2)."""
     parameters = [("error", error), ("error_description", description)]
     if state is not None:
         parameters.append(("state", state))
     parameters.append(("iss", context.settings.issuer))
     return redirect(with_parameters(redirect_uri, parameters))
-
-
-def _refused(
-    context: Context, description: str, status: int = 400, headers: Headers = ()
-) -> Answer:
-    text = f"{description}. Go back to the website and start again, or tell its owner."
-    return _with(context.pages.error("This sign-in cannot go on", text, status), headers)
-
-
-def _too_many(context: Context) -> Answer:
-    text = "Too many sign-ins are waiting for an agent at your address. Try again in some minutes."
-    wait = (("retry-after", str(context.settings.request_lifetime)),)
-    return _with(context.pages.error("Please wait", text, 429), wait)
-
-
-def _with(answer: Answer, headers: Headers) -> Answer:
-    return Answer(answer.status, answer.body, answer.headers + headers, answer.content_type)
 
 
 def _status_error(error: str, description: str) -> Answer:

@@ -4,66 +4,85 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-
-from authlib.oauth2.rfc6749.errors import InvalidRequestError, InvalidScopeError, OAuth2Error
+from typing import NamedTuple
 
 from auth_agent.server.registry.clients import Client
+from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.parameters import Parameters
 from auth_agent.server.web.urls import origin_of
 
+# SHA-256 in base64url (RFC 7636 section 4.2).
+_CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
-class UnknownWebsite(OAuth2Error):  # type: ignore[misc]
-    """Client or redirect URI are not known together: shown to the visitor, never redirected."""
 
-    error = "invalid_request"
+class AuthorizationRequest(NamedTuple):
+    """A request that was checked: what a sign-in is opened with."""
+
+    client: Client
+    redirect_uri: str
+    scope: str
+    audience: tuple[str, ...]
+    state: str | None
+    nonce: str | None
+    code_challenge: str
 
 
 def validated_client(
-    query_client: Callable[[str], Client | None], parameters: Parameters
+    find_client: Callable[[str], Client | None], parameters: Parameters
 ) -> tuple[Client, str]:
-    """The website and the redirect URI that it has registered."""
+    """Returns the website and its redirect URI.
+
+    Refusal unless both are registered together: it is shown to the visitor, never redirected.
+    """
     client_id, redirect_uri = parameters.get("client_id"), parameters.get("redirect_uri")
     if parameters.duplicates & {"client_id", "redirect_uri"}:
-        raise UnknownWebsite("client_id or redirect_uri is given more than once")
+        raise _invalid("client_id or redirect_uri is given more than once")
     if not client_id:
-        raise UnknownWebsite("The website sent no client_id")
+        raise _invalid("The website sent no client_id")
     if not redirect_uri:
-        raise UnknownWebsite("The website sent no redirect_uri")
-    client = query_client(client_id)
+        raise _invalid("The website sent no redirect_uri")
+    client = find_client(client_id)
     if client is None:
-        raise UnknownWebsite("No website with this client_id is registered here")
+        raise _invalid("No website with this client_id is registered here")
     if not client.check_redirect_uri(redirect_uri):
-        raise UnknownWebsite("The website has not registered this redirect_uri")
+        raise _invalid("The website has not registered this redirect_uri")
     return client, redirect_uri
 
 
-def check_payload(client: Client, parameters: Parameters, issuer: str) -> str:
-    """Everything but client and redirect URI; returns the scope that is asked for."""
+def check_request(
+    client: Client, redirect_uri: str, parameters: Parameters, issuer: str
+) -> AuthorizationRequest:
+    """Checks all other parameters; a Refusal from here is for the website."""
     if parameters.duplicates:
-        raise InvalidRequestError("A parameter is given more than once")
+        raise _invalid("A parameter is given more than once")
     if "response_type" not in parameters:
-        raise InvalidRequestError("Missing required parameter: response_type")
+        raise _invalid("Missing required parameter: response_type")
     if parameters["response_type"] != "code":
-        raise OAuth2Error("Only response_type=code is supported", error="unsupported_response_type")
+        text = "Only response_type=code is supported"
+        raise Refusal(400, "unsupported_response_type", text)
     if parameters.get("response_mode", "query") != "query":
-        raise InvalidRequestError("Only response_mode=query is supported")
+        raise _invalid("Only response_mode=query is supported")
     for name in ("request", "request_uri"):
         if name in parameters:
-            raise OAuth2Error("Request objects are not supported", error=f"{name}_not_supported")
+            raise Refusal(400, f"{name}_not_supported", "Request objects are not supported")
+    # Any number will do: an agent proves itself again for each request.
     if not parameters.get("max_age", "0").isdecimal():
-        raise InvalidRequestError("max_age has to be a number of seconds")
-    # Whatever it is, it is kept: an agent proves itself anew for each request.
-    audience_of(client, parameters, issuer)
+        raise _invalid("max_age has to be a number of seconds")
+    audience = _audience(client, redirect_uri, parameters, issuer)
     scope = _scope(client, parameters.get("scope", "openid"))
     if "none" in parameters.get("prompt", "").split():
-        # There is no session to use silently; whatever else is wrong has been said before.
-        raise OAuth2Error("An agent has to answer this request", error="interaction_required")
-    check_challenge(parameters.get("code_challenge", ""), parameters.get("code_challenge_method"))
-    return scope
+        # No session could answer silently. Other mistakes have been reported before this one.
+        raise Refusal(400, "interaction_required", "An agent has to answer this request")
+    challenge = parameters.get("code_challenge", "")
+    _check_challenge(challenge, parameters.get("code_challenge_method"))
+    state, nonce = parameters.get("state"), parameters.get("nonce")
+    return AuthorizationRequest(client, redirect_uri, scope, audience, state, nonce, challenge)
 
 
-def audience_of(client: Client, parameters: Parameters, issuer: str) -> tuple[str, ...]:
-    """Who the access token is for: the resources asked for, else the website itself.
+def _audience(
+    client: Client, redirect_uri: str, parameters: Parameters, issuer: str
+) -> tuple[str, ...]:
+    """Returns the audience of the access token: the resources asked for, else the website itself.
 
     A website may name only its own resources: otherwise it could act as the agent elsewhere. An
     agent that is its own client gets a token for this server alone; for other APIs it uses its
@@ -71,26 +90,26 @@ def audience_of(client: Client, parameters: Parameters, issuer: str) -> tuple[st
     """
     if client.agent_id is not None:
         if set(parameters.resources) - {issuer}:
-            raise OAuth2Error("Use client_credentials for this resource", error="invalid_target")
+            raise Refusal(400, "invalid_target", "Use client_credentials for this resource")
         return (issuer,)
-    origin = origin_of(parameters["redirect_uri"])
+    origin = origin_of(redirect_uri)
     if not set(parameters.resources) <= {*client.resources, origin}:
-        raise OAuth2Error("The resource is not one of this website's", error="invalid_target")
+        raise Refusal(400, "invalid_target", "The resource is not one of this website's")
     return tuple(dict.fromkeys(parameters.resources)) or (origin,)
 
 
 def _scope(client: Client, asked: str) -> str:
     words = tuple(dict.fromkeys(word for word in asked.split(" ") if word))
     if not words or not set(words) <= set(client.scopes):
-        raise InvalidScopeError("The website asks for a scope that it is not registered for")
+        text = "The website asks for a scope that it is not registered for"
+        raise Refusal(400, "invalid_scope", text)
     return " ".join(words)
 
 
-# SHA-256 in base64url (RFC 7636 section 4.2).
-_CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-
-
-def check_challenge(challenge: str, method: str | None) -> None:
-    """InvalidRequestError unless it is a PKCE challenge of the method S256."""
+def _check_challenge(challenge: str, method: str | None) -> None:
     if method != "S256" or not _CODE_CHALLENGE.fullmatch(challenge):
-        raise InvalidRequestError("PKCE is required: send code_challenge and method S256")
+        raise _invalid("PKCE is required: send code_challenge and method S256")
+
+
+def _invalid(description: str) -> Refusal:
+    return Refusal(400, "invalid_request", description)

@@ -31,7 +31,7 @@ class Call(Discreet, frozen=True):
 
     @property
     def party(self) -> str:
-        """Whom the address stands for when failures are counted."""
+        """Returns the address or network whose failures are counted together."""
         return party_of(self.address)
 
     @property
@@ -39,7 +39,7 @@ class Call(Discreet, frozen=True):
         return self.headers.get("content-type", "")
 
     def cookie(self, name: str) -> str | None:
-        """The first cookie of this name, as browsers send the most specific one first."""
+        """Returns the first cookie of this name: browsers send the most specific one first."""
         for part in self.headers.get("cookie", "").split(";"):
             key, _, value = part.strip().partition("=")
             if key == name:
@@ -48,7 +48,7 @@ class Call(Discreet, frozen=True):
 
 
 class Answer(Discreet, frozen=True):
-    """One response; `chunks`, where given, are sent in place of the body, as they are made."""
+    """One response; `chunks`, if given, are sent as they are made, in place of the body."""
 
     status: int
     body: bytes = b""
@@ -59,9 +59,13 @@ class Answer(Discreet, frozen=True):
     def __repr__(self) -> str:
         return f"Answer({self.status}, {len(self.body)} bytes)"
 
+    def with_headers(self, headers: Headers) -> Answer:
+        """Returns the same answer with these headers after its own."""
+        return msgspec.structs.replace(self, headers=self.headers + headers)
+
 
 class Refusal(Exception):
-    """A request that is refused with an OAuth error; `description` is plain ASCII, for people."""
+    """A refused request: an OAuth error code, and a `description` for people in plain ASCII."""
 
     def __init__(self, status: int, error: str, description: str, headers: Headers = ()) -> None:
         super().__init__(error)
@@ -71,6 +75,7 @@ class Refusal(Exception):
         self.headers = headers
 
     def answer(self) -> Answer:
+        """Returns the refusal as an OAuth error in JSON."""
         body = {"error": self.error, "error_description": self.description}
         return json_answer(body, self.status, (*NO_STORE, *self.headers))
 
@@ -80,6 +85,6 @@ def json_answer(body: Any, status: int = 200, headers: Headers = NO_STORE) -> An
 
 
 def redirect(location: str, status: int = 303, headers: Headers = NO_STORE) -> Answer:
-    """A redirect; never the body that was posted goes along (RFC 9700 section 4.12)."""
+    """Returns a redirect that leaves the posted body behind (RFC 9700 section 4.12)."""
     extra = (("location", location), ("referrer-policy", "no-referrer"))
     return Answer(status, b"", (*headers, *extra), "text/plain; charset=utf-8")

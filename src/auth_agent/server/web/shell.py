@@ -1,12 +1,13 @@
-"""The async shell: reads a bounded body, lets a plain function decide in a thread, answers."""
+"""The async shell: reads a bounded body, runs a plain function (in a thread, if slow), answers."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from anyio import to_thread
 from sqlalchemy.exc import OperationalError
@@ -15,19 +16,26 @@ from starlette.types import Receive, Scope, Send
 from auth_agent.server.web.at_once import WouldWait, or_wait
 from auth_agent.server.web.call import Answer, Call, Headers, Refusal
 from auth_agent.server.web.counters import observe_request
+from auth_agent.server.web.pages.render import Pages
 from auth_agent.server.web.proxies import Proxies
+from auth_agent.server.web.route import Route, S
 
-Respond = Callable[[Call], Answer]
 log = logging.getLogger("auth_agent.server")
 
 _TOO_LARGE = Refusal(413, "invalid_request", "The body is too large")
 _NOT_THERE = Refusal(404, "not_found", "There is nothing at this address")
 _TWICE = Refusal(400, "invalid_request", "The Authorization header is given more than once")
-_BROKEN = Refusal(500, "server_error", "Something went wrong here; it has been logged")
-_BUSY = Refusal(
-    503, "temporarily_unavailable", "The database is busy; try again", (("retry-after", "2"),)
+_BROKEN = Refusal(
+    500, "server_error", "The server has made a mistake, which its log tells; try again later"
 )
-_EVERYWHERE = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+_BUSY = Refusal(
+    503,
+    "temporarily_unavailable",
+    "The server cannot reach its database; try again in a moment",
+    (("retry-after", "5"),),
+)
+EVERYWHERE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+_EVERYWHERE = [(name.encode(), value.encode()) for name, value in EVERYWHERE.items()]
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _JOINED = {"cookie": "; ", "x-forwarded-for": ", "}
 _PREFLIGHT: Headers = (
@@ -37,69 +45,67 @@ _PREFLIGHT: Headers = (
 )
 
 
+class Origins(Protocol):
+    """The origins of the registered websites."""
+
+    def has(self, origin: str) -> bool: ...
+
+
 class Surroundings(NamedTuple):
-    """What every endpoint stands in; without `at_once` nothing is tried on the loop's thread."""
+    """What all endpoints share; without `at_once` nothing is tried on the loop's thread."""
 
     max_body: int
     proxies: Proxies
-    origins: Container[object]
+    origins: Origins
+    pages: Pages
     at_once: Callable[[], AbstractContextManager[None]] | None
 
 
 class Endpoint:
-    """One handler as an ASGI application; `cors` is `any`, `registered` or empty.
+    """A route as an ASGI application; `subject` is what its handler works with."""
 
-    A quick handler is tried on the event loop's thread first (`at_once.py`).
-    """
-
-    def __init__(
-        self,
-        around: Surroundings,
-        respond: Respond,
-        name: str,
-        cors: str = "",
-        *,
-        is_quick: bool = False,
-    ) -> None:
+    def __init__(self, around: Surroundings, route: Route[S], subject: S) -> None:
+        self.route: Route[Any] = route
         self._around = around
-        self._respond = respond
-        self._name = name
-        self._cors = cors
-        self._at_once = around.at_once if is_quick else None
+        self._respond = functools.partial(route.handler, subject)
+        self._name = route.name
+        self._cors = route.cors
+        self._at_once = around.at_once if route.is_quick else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method = scope["method"]
         try:
-            headers = _headers(scope)
-            if "\0" in scope["path"]:
-                raise _NOT_THERE
-            body = b""
-            if method in _WITH_BODY:
-                body = await _read_body(receive, headers, self._around.max_body)
+            call = await self._call(scope, receive)
         except Refusal as refusal:
-            await _send(send, refusal.answer())
+            await send_answer(send, self._refused(refusal))
             return
         except ConnectionResetError:
             return
+        started = time.perf_counter()
+        answer = await self._answered(call)
+        observe_request(self._name, answer.status, time.perf_counter() - started)
+        await send_answer(send, answer)
+
+    async def _call(self, scope: Scope, receive: Receive) -> Call:
+        headers, method = _headers(scope), scope["method"]
+        if "\0" in scope["path"]:
+            raise _NOT_THERE
+        body = b""
+        if method in _WITH_BODY:
+            body = await _read_body(receive, headers, self._around.max_body)
         peer = scope["client"][0] if scope.get("client") else ""
-        address = self._around.proxies.client(peer, headers.get("x-forwarded-for"))
-        call = Call(
+        return Call(
             method,
             scope["path"],
             scope.get("path_params", {}),
             scope["query_string"],
             headers,
             body,
-            address,
+            self._around.proxies.client(peer, headers.get("x-forwarded-for")),
         )
-        started = time.perf_counter()
-        answer = await self._answered(call)
-        observe_request(self._name, answer.status, time.perf_counter() - started)
-        await _send(send, answer)
 
     async def _answered(self, call: Call) -> Answer:
         if self._at_once is not None:
-            # A database that cannot be opened is told of by the thread, as all trouble is.
+            # If the database cannot be opened, the thread tries again and reports the error.
             with suppress(WouldWait, OperationalError), self._at_once():
                 return self._answer(call)
         return await to_thread.run_sync(self._answer, call)
@@ -113,22 +119,25 @@ class Endpoint:
         try:
             return self._respond(call)
         except Refusal as refusal:
-            return refusal.answer()
+            return self._refused(refusal)
         except WouldWait:
             raise
         except OperationalError:
             or_wait()
             log.exception("database error at %s", self._name)
-            return _BUSY.answer()
+            return self._refused(_BUSY)
         except Exception:
             # The last line of defence: the caller sees no detail, the log has it.
             log.exception("unexpected error at %s", self._name)
-            return _BROKEN.answer()
+            return self._refused(_BROKEN)
+
+    def _refused(self, refusal: Refusal) -> Answer:
+        return self.route.says_no(self._around.pages, refusal)
 
     def _with_cors(self, call: Call) -> Answer:
-        """Fetch standard; credentials are never allowed, so `*` gives nothing away."""
+        """Adds CORS headers (Fetch standard); never for credentials, so `*` gives nothing away."""
         origin = call.headers.get("origin", "")
-        allowed = self._cors == "any" or origin in self._around.origins
+        allowed = self._cors == "any" or self._around.origins.has(origin)
         preflight = call.method == "OPTIONS"
         answer = Answer(204) if preflight else self._handled(call)
         if not allowed:
@@ -138,13 +147,13 @@ class Endpoint:
             extra += _PREFLIGHT
         if self._cors != "any":
             extra += (("vary", "Origin"),)
-        return Answer(answer.status, answer.body, answer.headers + extra, answer.content_type)
+        return answer.with_headers(extra)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """ASGI writes names in lower case; of a repeated header the first counts, or they add up.
+    """Returns the first of each header, and joins those that may be repeated.
 
-    Of two credentials a proxy may have looked at the other one, so that they are refused.
+    Refuses two credentials: a proxy may have judged the other one.
     """
     found: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
@@ -176,7 +185,8 @@ async def _read_body(receive: Receive, headers: dict[str, str], limit: int) -> b
             return b"".join(chunks)
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Sends an answer, chunk by chunk if it comes in chunks."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
     if answer.status != 204:
         headers.append((b"content-type", answer.content_type.encode("latin-1")))

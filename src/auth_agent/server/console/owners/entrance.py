@@ -10,7 +10,6 @@ from auth_agent.server.console.sessions import form_token, known_mark, read_form
 from auth_agent.server.context import Context
 from auth_agent.server.security.mailed_codes import clean_code
 from auth_agent.server.web.call import Answer, Call, Headers, Refusal, redirect
-from auth_agent.server.web.pages.refusals import refusal_page
 from auth_agent.server.web.parameters import from_query
 
 _NO_MAIL = Refusal(503, "unavailable", "This server sends no mail; ask its administrator")
@@ -19,7 +18,7 @@ _NO_MAIL = Refusal(503, "unavailable", "This server sends no mail; ask its admin
 def sign_in_page(context: Context, call: Call) -> Answer:
     """GET /owner/sign-in."""
     if not context.outbox.can_send:
-        return refusal_page(context, _NO_MAIL)
+        raise _NO_MAIL
     return _form(context, call, "console_owner_sign_in.html", email="")
 
 
@@ -77,12 +76,9 @@ def link_page(context: Context, call: Call) -> Answer:
 
 def use_link(context: Context, call: Call) -> Answer:
     """POST /owner/link."""
-    try:
-        mark = known_mark(context, call)
-        form = read_form(context, call, mark)
-        cookie = owners.prove_by_link(context, call, form.get("token", ""), mark or "")
-    except Refusal as refusal:
-        return refusal_page(context, refusal)
+    mark = known_mark(context, call)
+    form = read_form(context, call, mark)
+    cookie = owners.prove_by_link(context, call, form.get("token", ""), mark or "")
     return _entered(context, cookie)
 
 
@@ -99,9 +95,8 @@ def _form(
         **values,
     )
     more = refusal.headers if refusal else ()
-    return Answer(page.status, page.body, page.headers + cookie + more, page.content_type)
+    return page.with_headers(cookie + more)
 
 
 def _entered(context: Context, cookie: Headers) -> Answer:
-    gone = redirect(f"{context.settings.path}/owner")
-    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+    return redirect(f"{context.settings.path}/owner").with_headers(cookie)

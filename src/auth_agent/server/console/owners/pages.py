@@ -11,16 +11,17 @@ from urllib.parse import urlencode
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.owners import entrance
 from auth_agent.server.console.sessions import BrowserSession, end_session, find_session
-from auth_agent.server.console.visit import PAGE_SIZE, PageRoute, PersonVisit, not_found
+from auth_agent.server.console.visit import PAGE_SIZE, PersonVisit, not_found
 from auth_agent.server.context import Context, Handler
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.browser_sessions import OWNER
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect
-from auth_agent.server.web.pages.refusals import WayOn, readable, refusal_page
+from auth_agent.server.web.pages.refusals import WayOn, page
+from auth_agent.server.web.route import Route
 
-_TO_AGENTS = WayOn("/owner", "Back to your agents")
+_owner_page = functools.partial(page, way_on=WayOn("/owner", "Back to your agents"))
 
 
 class OwnerVisit(PersonVisit):
@@ -50,12 +51,9 @@ def owned(handler: OwnerPage) -> Handler:
         session = find_session(context, call, OWNER)
         if session is None:
             return redirect(f"{context.settings.path}/owner/sign-in")
-        try:
-            visit = OwnerVisit(context, call, session)
-            with acting(f"owner {visit.email}", call.address):
-                return handler(visit)
-        except Refusal as refusal:
-            return refusal_page(context, refusal, _TO_AGENTS)
+        visit = OwnerVisit(context, call, session)
+        with acting(f"owner {visit.email}", call.address):
+            return handler(visit)
 
     return answer
 
@@ -129,7 +127,7 @@ def sign_out(visit: OwnerVisit) -> Answer:
     with visit.context.database.begin() as connection:
         cookie = end_session(visit.context, connection, visit.call, OWNER)
     gone = visit.go("/sign-in")
-    return Answer(gone.status, gone.body, gone.headers + cookie, gone.content_type)
+    return gone.with_headers(cookie)
 
 
 _OPEN: tuple[tuple[str, str, Handler], ...] = (
@@ -151,7 +149,7 @@ _OWNED: tuple[tuple[str, str, OwnerPage], ...] = (
     ("POST", "/owner/sign-out", sign_out),
 )
 
-OWNERS = (
-    *(PageRoute(method, path, readable(page)) for method, path, page in _OPEN),
-    *(PageRoute(method, path, readable(owned(page))) for method, path, page in _OWNED),
+OWNERS: tuple[Route[Context], ...] = (
+    *(Route(method, path, handler, says_no=page) for method, path, handler in _OPEN),
+    *(Route(method, path, owned(handler), says_no=_owner_page) for method, path, handler in _OWNED),
 )

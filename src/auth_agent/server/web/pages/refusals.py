@@ -2,75 +2,47 @@
 
 from __future__ import annotations
 
-import functools
-import logging
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
-from sqlalchemy.exc import OperationalError
-
-from auth_agent.server.web.at_once import WouldWait, or_wait
-from auth_agent.server.web.call import Answer, Call, Refusal
+from auth_agent.server.web.call import Answer, Refusal, json_answer
 from auth_agent.server.web.pages.render import Pages
 
-log = logging.getLogger("auth_agent.server")
-
 _TITLES = {404: "Not found", 429: "Please wait", 503: "Not at present"}
-_BUSY = Refusal(
-    503,
-    "temporarily_unavailable",
-    "The server cannot reach its database; try again in a moment",
-    (("retry-after", "5"),),
-)
-_BROKEN = Refusal(
-    500, "server_error", "The server has made a mistake, which its log tells; try again later"
-)
-
-
-class HasPages(Protocol):
-    """Whoever can show a page."""
-
-    @property
-    def pages(self) -> Pages: ...
-
-
-C = TypeVar("C", bound=HasPages)
+_NOT_SERVED = {
+    404: ("not_found", "Not found", "There is nothing at this address"),
+    405: ("method_not_allowed", "Not so", "This address does not take this method"),
+}
+_OTHERWISE = ("invalid_request", "Not so", "The request cannot be served")
 
 
 class WayOn(NamedTuple):
-    """Where a page that says no leads to instead."""
+    """The link of a page that refuses something."""
 
     path: str
     text: str
 
 
-def readable(handler: Callable[[C, Call], Answer]) -> Callable[[C, Call], Answer]:
-    """The handler with a page for people even where the database is away, or we are wrong."""
-
-    @functools.wraps(handler)
-    def answer(context: C, call: Call) -> Answer:
-        try:
-            return handler(context, call)
-        except Refusal as refusal:
-            return refusal_page(context, refusal)
-        except WouldWait:
-            raise
-        except OperationalError:
-            or_wait()
-            log.exception("database error at %s", handler.__name__)
-            return refusal_page(context, _BUSY)
-        except Exception:
-            log.exception("unexpected error at %s", handler.__name__)
-            return refusal_page(context, _BROKEN)
-
-    return answer
-
-
-def refusal_page(context: HasPages, refusal: Refusal, way_on: WayOn | None = None) -> Answer:
-    """A refusal as people read it."""
+def page(pages: Pages, refusal: Refusal, way_on: WayOn | None = None) -> Answer:
+    """Returns a refusal as a page."""
     title = _TITLES.get(refusal.status, "This did not work")
     more: dict[str, Any] = {} if way_on is None else {"way_on": way_on}
-    page = context.pages.page(
-        "error.html", refusal.status, title=title, text=f"{refusal.description}.", **more
-    )
-    return Answer(page.status, page.body, page.headers + refusal.headers, page.content_type)
+    text = f"{refusal.description}."
+    shown = pages.page("error.html", refusal.status, title=title, text=text, **more)
+    return shown.with_headers(refusal.headers)
+
+
+def sign_in_page(pages: Pages, refusal: Refusal) -> Answer:
+    """Returns a refusal in the middle of a sign-in, which the website has to start again."""
+    if refusal.status in (429, 500, 503):
+        return page(pages, refusal)
+    text = f"{refusal.description}. Go back to the website and start again, or tell its owner."
+    shown = pages.error("This sign-in cannot go on", text, refusal.status)
+    return shown.with_headers(refusal.headers)
+
+
+def not_served(pages: Pages, status: int, accept: str) -> Answer:
+    """Returns a page for browsers, JSON for programs, if no route takes a request."""
+    code, title, text = _NOT_SERVED.get(status, _OTHERWISE)
+    if "text/html" in accept:
+        return pages.error(title, f"{text}.", status)
+    return json_answer({"error": code, "error_description": text}, status, ())

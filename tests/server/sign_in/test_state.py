@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from auth_agent.server.security.credentials import digest
-from auth_agent.server.sign_in import sign_ins
+from auth_agent.server.sign_in import state
 from auth_agent.server.tokens import endings
 from tests.server.world import World
 
@@ -37,21 +37,21 @@ class _SignIn:
             "with_code": digest(self.id),
             "code_until": now + 60,
         }
-        return self._done(sign_ins.approve, now, **values)
+        return self._done(state.approve, now, **values)
 
     def deny(self, after: int = 0) -> bool:
-        return self._done(sign_ins.deny, self._now + after)
+        return self._done(state.deny, self._now + after)
 
     def bind(self, after: int = 0) -> bool:
         with self._world.database.begin() as connection:
-            return sign_ins.bind_browser(connection, self.id, "b" * 64, self._now + after)
+            return state.bind_browser(connection, self.id, "b" * 64, self._now + after)
 
     def redeem(self, after: int = 0) -> bool:
-        return self._done(sign_ins.redeem, self._now + after, f"sid_{self.id}")
+        return self._done(state.redeem, self._now + after, f"sid_{self.id}")
 
     def free(self) -> None:
         """As an agent opens it: no browser has come yet."""
-        table = sign_ins.sign_in
+        table = state.sign_in
         with self._world.database.begin() as connection:
             connection.execute(
                 table.update().where(table.c.id == self.id).values(browser_hash=None)
@@ -59,7 +59,7 @@ class _SignIn:
 
     def status(self, request_id: str) -> str:
         with self._world.database.read() as connection:
-            return sign_ins.status_of(sign_ins.find_sign_in(connection, request_id), self._now)
+            return state.status_of(state.find_sign_in(connection, request_id), self._now)
 
     def _done(self, arrow: Any, *values: Any, **named: Any) -> bool:
         with self._world.database.begin() as connection:

@@ -3,7 +3,7 @@
     pending ── approve ──> authenticated ── redeem ──> completed
        └────── deny ──> denied
 
-Each arrow is one conditional UPDATE, so that it is taken once however many workers race. Past
+Each arrow is one conditional UPDATE, so it is taken once, however many workers race. After
 `expires_at` (or `code_expires_at`, once approved) no arrow is left.
 """
 
@@ -13,16 +13,30 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
+from auth_agent.server.context import Context
 from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord
+from auth_agent.server.security.credentials import digest, new_token
+from auth_agent.server.sign_in.request import AuthorizationRequest
 from auth_agent.server.storage.tables import agent, client, sign_in
 from auth_agent.server.storage.writes import Write
+from auth_agent.server.web.call import Refusal
 
-OPENED = (
-    *("id", "client_id", "redirect_uri", "scope", "audience", "state", "nonce", "code_challenge"),
-    *("browser_hash", "created_at", "expires_at", "address", "only_agent"),
-)
-# One statement opens it, unless too many from the same address are waiting.
-_OPENED = [column for column in sign_in.c if column.name in OPENED]
+_OPENED = [
+    sign_in.c.id,
+    sign_in.c.client_id,
+    sign_in.c.redirect_uri,
+    sign_in.c.scope,
+    sign_in.c.audience,
+    sign_in.c.state,
+    sign_in.c.nonce,
+    sign_in.c.code_challenge,
+    sign_in.c.browser_hash,
+    sign_in.c.created_at,
+    sign_in.c.expires_at,
+    sign_in.c.address,
+    sign_in.c.only_agent,
+]
+# One statement opens it, unless too many from the same address are pending.
 _OPEN = Write(
     insert(sign_in).from_select(
         [column.name for column in _OPENED],
@@ -48,7 +62,7 @@ _WITH_CLIENT = (
     .join(client, and_(client.c.id == sign_in.c.client_id, client.c.removed_at.is_(None)))
     .where(sign_in.c.id == bindparam("id"))
 )
-# The agent that answers is joined by the name it gives, so that one statement reads both.
+# Joins the agent by the id that it claims, so that one statement reads both.
 _WITH_CLAIMANT = (
     select(
         sign_in,
@@ -127,25 +141,59 @@ _REDEEMED_AS = select(sign_in.c.redeemed_at, sign_in.c.family_id).where(
 )
 
 
-def open_sign_in(connection: Connection, row: dict[str, Any], most: int) -> bool:
-    """False if so many that were opened from the same address are still waiting."""
-    values: dict[str, Any] = {f"in_{name}": row[name] for name in OPENED}
-    return _OPEN.run(connection, {**values, "most": most}) == 1
+def open_sign_in(
+    context: Context,
+    connection: Connection,
+    request: AuthorizationRequest,
+    *,
+    party: str,
+    browser: str | None,
+    only_agent: str | None,
+) -> str:
+    """Stores a pending sign-in and returns its id; Refusal 429 if too many of `party` are pending.
+
+    `browser` is the mark of the only browser that gets the code; None leaves it to the first one
+    that opens the sign-in. `only_agent` is the only agent that may approve it, if there is one.
+    """
+    settings, now = context.settings, context.now()
+    row = {
+        "id": new_token("req_", 18),
+        "client_id": request.client.id,
+        "redirect_uri": request.redirect_uri,
+        "scope": request.scope,
+        "audience": " ".join(request.audience),
+        "state": request.state,
+        "nonce": request.nonce,
+        "code_challenge": request.code_challenge,
+        "browser_hash": None if browser is None else digest(browser),
+        "created_at": now,
+        "expires_at": now + settings.request_lifetime,
+        "address": party,
+        "only_agent": only_agent,
+    }
+    values: dict[str, Any] = {f"in_{name}": value for name, value in row.items()}
+    if _OPEN.run(connection, {**values, "most": settings.limit_pending}) != 1:
+        text = (
+            "Too many sign-ins are waiting for an agent at your address. Try again in some minutes"
+        )
+        wait = (("retry-after", str(settings.request_lifetime)),)
+        raise Refusal(429, "too_many_requests", text, wait)
+    return str(row["id"])
 
 
 def find_sign_in(connection: Connection, request_id: str) -> Any:
-    """The sign-in with its website's name, or None."""
+    """Returns the sign-in with its website's name, or None."""
     return connection.execute(_WITH_CLIENT, {"id": request_id}).one_or_none()
 
 
 def find_with_claimant(connection: Connection, request_id: str, agent_id: str) -> Any:
-    """The sign-in beside the agent with the claimed id, whose columns are null if there is none."""
+    """Returns the sign-in beside the claimed agent, whose columns are null if there is none."""
     values = {"id": request_id, "claimant": agent_id}
     return connection.execute(_WITH_CLAIMANT, values).one_or_none()
 
 
 def status_of(row: Any, now: float) -> str:
-    """pending, authenticated, completed, denied or expired."""
+    """Returns pending, authenticated, completed, denied or expired."""
     if row.denied_at is not None:
         return "denied"
     if row.redeemed_at is not None:
@@ -156,36 +204,36 @@ def status_of(row: Any, now: float) -> str:
 
 
 def approve(connection: Connection, request_id: str, now: int, **values: Any) -> bool:
-    """False if the sign-in is no longer pending; values as in `_APPROVE`."""
+    """Approves a sign-in; False if it is no longer pending. `values` are those of `_APPROVE`."""
     values |= {"sign_in_id": request_id, "now": now}
     return _APPROVE.run(connection, values) == 1
 
 
 def bind_browser(connection: Connection, request_id: str, browser_hash: str, now: int) -> bool:
-    """False if the sign-in belongs to a browser already or is no longer pending."""
+    """Binds a sign-in to a browser; False if it has one already or is no longer pending."""
     values = {"sign_in_id": request_id, "browser": browser_hash, "now": now}
     return _BIND.run(connection, values) == 1
 
 
 def deny(connection: Connection, request_id: str, now: int) -> bool:
-    """False if the sign-in is no longer pending."""
+    """Denies a sign-in; False if it is no longer pending."""
     return _DENY.run(connection, {"sign_in_id": request_id, "now": now}) == 1
 
 
 def redeem(connection: Connection, request_id: str, now: int, family_id: str) -> bool:
-    """False if the code was redeemed before, has expired, or its agent was disabled."""
+    """Redeems a code; False if it was redeemed or has expired, or its agent is disabled."""
     values = {"sign_in_id": request_id, "now": now, "family": family_id}
     return _REDEEM.run(connection, values) == 1
 
 
 def family_of_redeemed(connection: Connection, request_id: str) -> str | None:
-    """The family that a redeemed code has started; None if it is not redeemed."""
+    """Returns the token family that a redeemed code has started; None if it is not redeemed."""
     row = connection.execute(_REDEEMED_AS, {"id": request_id}).one_or_none()
     return None if row is None or row.redeemed_at is None else str(row.family_id)
 
 
 class AuthorizationCode:
-    """A code as Authlib's grant wants to see it."""
+    """An authorization code with the attributes and methods that Authlib's grant reads."""
 
     def __init__(self, row: Any) -> None:
         self.request_id: str = row.id
@@ -211,6 +259,6 @@ class AuthorizationCode:
 
 
 def find_by_code(connection: Connection, code_hash: str) -> AuthorizationCode | None:
-    """The approved sign-in that this code belongs to, redeemed or not."""
+    """Returns the approved sign-in of this code, redeemed or not."""
     row = connection.execute(_BY_CODE, {"code_hash": code_hash}).one_or_none()
     return None if row is None else AuthorizationCode(row)

@@ -1,0 +1,80 @@
+"""A sign-in that an agent opens itself (older generation); only this agent may approve it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from auth_agent.server.context import Context
+from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
+from auth_agent.server.sign_in.proofs import check_secret, wrong_credentials
+from auth_agent.server.sign_in.request import check_request, validated_client
+from auth_agent.server.sign_in.state import open_sign_in
+from auth_agent.server.storage import tables
+from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
+from auth_agent.server.web.parameters import Parameters, json_body, need_text
+
+_AGENT = select(tables.agent.c.secret_hash, tables.agent.c.disabled_at).where(
+    tables.agent.c.id == bindparam("id")
+)
+_NAMES = (
+    "client_id",
+    "redirect_uri",
+    "state",
+    "scope",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+)
+
+
+def agent_auth(context: Context, call: Call) -> Answer:
+    """POST /api/agent-auth: opens a sign-in that only this agent may approve; approves nothing."""
+    body = json_body(call.content_type, call.body)
+    agent_id, secret = need_text(body, "agent_id"), need_text(body, "agent_secret")
+    if is_too_long(secret):
+        raise Refusal(400, "invalid_request", f"agent_secret is over {LONGEST_SECRET} bytes long")
+    with context.database.read() as connection:
+        row = connection.execute(_AGENT, {"id": agent_id}).one_or_none()
+    stored = None if row is None else row.secret_hash
+    proven = check_secret(context, call, agent_id, stored, secret)
+    if not proven or row is None or row.disabled_at is not None:
+        raise wrong_credentials(context)
+    request_id = _open(context, call, agent_id, _parameters(body))
+    told = {
+        "session_id": request_id,
+        "challenge_url": f"{context.settings.issuer}/authorize/challenge?request_id={request_id}",
+        "expires_in": context.settings.request_lifetime,
+        "next_step": "Open challenge_url in the browser that signs in, then approve the request "
+        f"session_id with POST {context.settings.issuer}/api/agent/authenticate",
+    }
+    return json_answer(told)
+
+
+def _parameters(body: dict[str, Any]) -> Parameters:
+    """Returns the body as the parameters of an authorization request."""
+    found = Parameters()
+    found.add("response_type", "code")
+    for name in _NAMES:
+        value = body.get(name)
+        if not isinstance(value, str | None):
+            raise Refusal(400, "invalid_request", f"{name} has to be a string")
+        found.add(name, value or "")
+    return found
+
+
+def _open(context: Context, call: Call, agent_id: str, parameters: Parameters) -> str:
+    client, redirect_uri = validated_client(context.clients.find, parameters)
+    request = check_request(client, redirect_uri, parameters, context.settings.issuer)
+    if client.agent_id not in (None, agent_id):
+        raise Refusal(400, "invalid_request", "Another agent cannot be the client")
+    with context.database.begin() as connection:
+        return open_sign_in(
+            context,
+            connection,
+            request,
+            party=call.party,
+            browser=None,
+            only_agent=agent_id,
+        )
