@@ -1,11 +1,13 @@
 # Every target makes .venv by itself: a fresh machine needs Python, make and a package index.
 PYTHON ?= python3
 BIN := .venv/bin
+DEMO := .venv/.demo
 STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test django check format bench clean
+.PHONY: demo test django check format bench build clean
 
-demo: $(STAMP)  ## A server, a website and an agent that signs in, told step by step
+demo: $(DEMO)  ## A server, a website and an agent that signs in, narrated step by step
 	@$(BIN)/auth-agent demo
 
 test: $(STAMP)  ## All tests
@@ -27,11 +29,25 @@ format: $(STAMP)  ## Put the code into the project's style
 bench: $(STAMP)  ## Measure, side by side in one run
 	@$(BIN)/python -m benchmarks
 
-clean:  ## Remove everything that the other targets made
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .bench
+build: $(STAMP)  ## The wheel and the sdist, in dist/
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist . >/dev/null
+	@ls dist
 
-$(STAMP): pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[all]" --group dev
-	@touch $(STAMP)
+clean:  ## Remove everything that the other targets made
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .bench dist
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Auth Agent needs Python 3.10 or newer; this is %d.%d. Name a newer one: make $(MAKECMDGOALS) PYTHON=python3.13" % sys.version_info[:2])'
+	@$(PYTHON) -m venv .venv
+
+$(DEMO): pyproject.toml | $(BIN)/python
+	@echo "Installing what the demo needs into .venv; this takes about half a minute ..."
+	@$(PIP) install --quiet --editable ".[server,starlette]"
+	@touch $(DEMO)
+
+$(STAMP): pyproject.toml | $(BIN)/python
+	@echo "Installing everything that the tests need into .venv; this takes a minute or two ..."
+	@$(PIP) install --quiet --upgrade "pip>=25.1"
+	@$(PIP) install --quiet --editable ".[all]" --group dev
+	@touch $(STAMP) $(DEMO)

@@ -1,13 +1,65 @@
-"""The name of the distribution, and its optional parts.
+"""The name of the distribution, its optional parts, and what is said where one is missing.
 
 The name stands here and nowhere else in the code: `auth-agent` on PyPI is another program.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 DISTRIBUTION = "auth-agent-kit"
+
+# The extra that brings each module which the base does without.
+EXTRAS = {
+    "alembic": "server",
+    "bcrypt": "server",
+    "browser_use": "browser-use",
+    "django": "django",
+    "fastapi": "fastapi",
+    "fastmcp": "mcp",
+    "flask": "flask",
+    "jinja2": "server",
+    "keyring": "keyring",
+    "limits": "server",
+    "mcp": "mcp",
+    "playwright": "browser",
+    "prometheus_client": "server",
+    "psycopg": "postgres",
+    "python_multipart": "server",
+    "redis": "redis",
+    "rest_framework": "drf",
+    "rich": "cli",
+    "sqlalchemy": "server",
+    "starlette": "starlette",
+    "typer": "cli",
+    "uvicorn": "server",
+}
 
 
 def install_hint(*extras: str) -> str:
-    """The command that installs these extras, for messages."""
+    """Returns the command that installs these extras, for messages."""
     return f"pip install '{DISTRIBUTION}[{','.join(extras)}]'"
+
+
+def missing_extra(error: ImportError, extra: str | None = None) -> str | None:
+    """Returns one line that names the missing package and the command that installs it.
+
+    None if the module belongs to no extra: then the import error is a defect, and is raised.
+    """
+    module = (error.name or "").partition(".")[0]
+    extra = extra or EXTRAS.get(module)
+    if module not in EXTRAS or extra is None:
+        return None
+    return f"This needs the package {module}. Install it with: {install_hint(extra)}"
+
+
+@contextmanager
+def needed_for(extra: str) -> Iterator[None]:
+    """Around imports: a missing package is told with the extra that brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if hint := missing_extra(error, extra):
+            raise ModuleNotFoundError(hint, name=error.name) from None
+        raise

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from auth_agent.cli import app
+from auth_agent.cli.program import app
 from auth_agent.server import Database
 from auth_agent.server.registry import administrators as console_accounts
 

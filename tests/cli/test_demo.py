@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import httpx2
 from typer.testing import CliRunner
 
-from auth_agent.cli import app
+from auth_agent.cli.program import app
 
 DEMO = [sys.executable, "-c", "from auth_agent.cli import main; main()", "demo"]
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from typer.testing import CliRunner
 
-from auth_agent.cli import app
+from auth_agent.cli.program import app
 from auth_agent.server.registry.agents import add_agent
 from tests.sdk.conftest import World, _world, agent_key, world  # noqa: F401  # fixtures
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from auth_agent.cli import app
+from auth_agent.cli.program import app
 from auth_agent.server import Database
 
 runner = CliRunner()
@@ -128,7 +128,7 @@ def test_every_command_has_help_and_names_its_exit_codes() -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     probe = (
-        "import sys; from auth_agent.cli import app\n"
+        "import sys; from auth_agent.cli.program import app\n"
         "assert not {'sqlalchemy', 'starlette', 'authlib', 'alembic'} & set(sys.modules)"
     )
     started = time.monotonic()

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from typer.testing import CliRunner
 
 from auth_agent import Settings
-from auth_agent.cli import app
+from auth_agent.cli.program import app
 from auth_agent.doctor import examine
 from auth_agent.flow import drive, transport
 from auth_agent.flow.exchange import HttpResponse

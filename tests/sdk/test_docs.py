@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from auth_agent.cli import app
+from auth_agent.cli.program import app
 from auth_agent.sdk import AgentSDK, TokenManager
 from auth_agent.server.registry.agents import add_agent
 from tests.sdk.test_agent_client import SEVENTEEN, approve

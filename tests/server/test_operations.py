@@ -399,7 +399,7 @@ def test_a_backup_made_while_the_server_runs_is_restored(
 def test_the_documentation_names_commands_and_settings_that_exist() -> None:
     from typer.main import get_command
 
-    from auth_agent.cli import app
+    from auth_agent.cli.program import app
     from auth_agent.server import ServerSettings
 
     text = (ROOT / "docs" / "operating.md").read_text()

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import IO, TYPE_CHECKING
+from typing import IO
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -16,13 +16,11 @@ import msgspec
 from auth_agent.doctor.configuration import wrong_settings
 from auth_agent.doctor.examination import examine
 from auth_agent.doctor.finding import LEVELS, Finding, is_well, plain
+from auth_agent.doctor.paper import Paper
 from auth_agent.errors import SettingsError
 from auth_agent.flow import drive
 from auth_agent.url import normal_origin, url_problem
 from auth_agent.website.config.settings import Settings
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 DOCTOR_EXIT_CODES = (
     "Exit codes: 0 all is well (there may be notes and warnings), 1 something is wrong, "
@@ -32,7 +30,6 @@ SITE_HELP = (
     "The address that visitors of the website use, e.g. https://shop.example; default: its base "
     "URL."
 )
-MAX_WIDTH = 100
 _MARKS = {
     "ok": ("✓", "green"),
     "note": ("·", "cyan"),
@@ -59,9 +56,7 @@ def consult(
     no_color: bool = False,
 ) -> int:
     """Prints what is found, `more` first, to `file` or stdout; returns the exit code."""
-    from rich.console import Console  # noqa: PLC0415
-
-    console = Console(file=file, no_color=no_color or None)
+    paper = Paper(file, no_color=no_color)
     settings: Settings | None = None
     found = list(more)
     try:
@@ -69,11 +64,11 @@ def consult(
     except SettingsError as error:
         found += wrong_settings(error)
     if settings is not None:
-        found += _examine(settings, visited, None if as_json else console)
+        found += _examine(settings, visited, None if as_json else paper)
     if as_json:
         (file or sys.stdout).write(json.dumps(msgspec.to_builtins(found), indent=2) + "\n")
     else:
-        _tell(console, settings, found)
+        _tell(paper, settings, found)
     return 0 if is_well(found) else 1
 
 
@@ -86,51 +81,47 @@ def proxy_to(url: str) -> str | None:
     return plain(urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2])
 
 
-def _examine(settings: Settings, visited: str | None, console: Console | None) -> list[Finding]:
+def _examine(settings: Settings, visited: str | None, paper: Paper | None) -> list[Finding]:
     flow = examine(settings, visited=visited, proxy=proxy_to(settings.issuer))
     try:
-        if console is None or not console.file.isatty():
+        if paper is None:
             return drive.run(flow)
-        with console.status("Asking the server and the website …"):
+        with paper.waiting("Asking the server and the website …"):
             return drive.run(flow)
     finally:
         drive.close()
 
 
-def _tell(console: Console, settings: Settings | None, found: Sequence[Finding]) -> None:
+def _tell(paper: Paper, settings: Settings | None, found: Sequence[Finding]) -> None:
     title = "With these settings the website does not start."
     if settings is not None:
         title = f"{settings.base_url}, a website of {settings.issuer}"
-    _print(console, "", title, "bold")
+    _print(paper, "", title, "bold")
     for area, findings in groupby(found, key=lambda finding: finding.check.partition(".")[0]):
-        console.print()
-        _print(console, "", area.capitalize(), "bold")
+        paper.line()
+        _print(paper, "", area.capitalize(), "bold")
         for finding in findings:
             mark, style = _MARKS[finding.level]
-            _print(console, f"  {mark} ", finding.message, mark_style=style)
-            _print(console, "    → ", finding.remedy, "" if _is_bad(finding) else "dim")
-    console.print()
-    console.print(_summary(found), highlight=False)
+            _print(paper, f"  {mark} ", finding.message, mark_style=style)
+            _print(paper, "    → ", finding.remedy, "" if _is_bad(finding) else "dim")
+    paper.line()
+    paper.line(*_summary(found))
 
 
-def _print(
-    console: Console, mark: str, text: str, style: str = "", *, mark_style: str = "dim"
-) -> None:
+def _print(paper: Paper, mark: str, text: str, style: str = "", *, mark_style: str = "dim") -> None:
     """Wraps between words alone, so that what people copy stays whole."""
-    from rich.text import Text  # noqa: PLC0415
-
-    width = max(min(console.width, MAX_WIDTH) - len(mark), 20)
+    width = max(paper.width - len(mark), 20)
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
     for number, line in enumerate(lines):
         margin = " " * len(mark) if number else mark
-        console.print(Text.assemble((margin, mark_style), (line, style)), soft_wrap=True)
+        paper.line((margin, mark_style), (line, style))
 
 
 def _is_bad(finding: Finding) -> bool:
     return finding.level in ("warning", "failure")
 
 
-def _summary(found: Sequence[Finding]) -> str:
+def _summary(found: Sequence[Finding]) -> Sequence[tuple[str, str]]:
     counts = {level: sum(finding.level == level for finding in found) for level in LEVELS}
     many = {
         level: f"{counts[level]} {level}{'s' if counts[level] != 1 else ''}"
@@ -139,7 +130,7 @@ def _summary(found: Sequence[Finding]) -> str:
     }
     listed = ", ".join(many.values())
     if counts["failure"]:
-        return f"[bold red]Something is wrong:[/bold red] {listed}."
+        return ("Something is wrong:", "bold red"), (f" {listed}.", "")
     if counts["warning"]:
-        return f"[bold yellow]Nothing is broken,[/bold yellow] but look at {listed}."
-    return f"[bold green]All is well.[/bold green]{f' {listed}.' if listed else ''}"
+        return ("Nothing is broken,", "bold yellow"), (f" but look at {listed}.", "")
+    return ("All is well.", "bold green"), (f" {listed}." if listed else "", "")

@@ -671,7 +671,7 @@ def test_every_refusal_and_every_act_is_written_down(
 ) -> None:
     from typer.testing import CliRunner
 
-    from auth_agent.cli import app as command_line
+    from auth_agent.cli.program import app as command_line
 
     secrets = (Secret("s" * 32),)
     token = Secret("a token to register")
