@@ -43,7 +43,7 @@ $(BIN)/python:
 
 $(DEMO): pyproject.toml | $(BIN)/python
 	@echo "Installing what the demo needs into .venv; this takes about half a minute ..."
-	@$(PIP) install --quiet --editable ".[server,starlette]"
+	@$(PIP) install --quiet --editable ".[agent,server,starlette]"
 	@touch $(DEMO)
 
 $(STAMP): pyproject.toml | $(BIN)/python

@@ -14,7 +14,6 @@ DISTRIBUTION = "auth-agent-kit"
 EXTRAS = {
     "alembic": "server",
     "bcrypt": "server",
-    "browser_use": "browser-use",
     "django": "django",
     "fastapi": "fastapi",
     "fastmcp": "mcp",
@@ -23,7 +22,6 @@ EXTRAS = {
     "keyring": "keyring",
     "limits": "server",
     "mcp": "mcp",
-    "playwright": "browser",
     "prometheus_client": "server",
     "psycopg": "postgres",
     "python_multipart": "server",
@@ -42,16 +40,16 @@ def install_hint(*extras: str) -> str:
     return f"pip install '{DISTRIBUTION}[{','.join(extras)}]'"
 
 
-def missing_extra(error: ImportError, extra: str | None = None) -> str | None:
+def missing_extra(error: ImportError, extra: str = "") -> str | None:
     """Returns one line that names the missing package and the command that installs it.
 
     None if the module belongs to no extra: then the import error is a defect, and is raised.
     """
     module = (error.name or "").partition(".")[0]
-    extra = extra or EXTRAS.get(module)
-    if module not in EXTRAS or extra is None:
+    if module not in EXTRAS:
         return None
-    return f"This needs the package {module}. Install it with: {install_hint(extra)}"
+    wanted = install_hint(extra or EXTRAS[module])
+    return f"This needs the package {module}. Install it with: {wanted}"
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def test_once_tells_the_story_and_ends(tmp_path):
         *("ada@example.com", "All of it worked."),
     ):
         assert part in done.stdout
-    assert not re.search(r"(ags|cs|rt|ac)_\w", done.stdout)
+    assert not re.search(r"(?<![\w-])(ags|cs|rt|ac)_\w", done.stdout)
     assert "\x1b" not in done.stdout
     assert os.listdir(tmp_path) == []
 
@@ -139,13 +139,3 @@ def test_a_violent_end_leaves_no_process(tmp_path):
         process.wait(10)
         assert becomes_free(address(told, "website"))
         assert is_free(address(told, "server"))
-
-
-def test_what_is_missing_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    for name in [name for name in sys.modules if name.startswith("auth_agent.cli.demo")]:
-        monkeypatch.delitem(sys.modules, name)
-    result = CliRunner().invoke(app, ["demo", "--once"])
-    assert result.exit_code == 1
-    assert "uvicorn" in result.stderr
-    assert "pip install 'auth-agent-kit[all]'" in result.stderr

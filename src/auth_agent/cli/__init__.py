@@ -14,7 +14,8 @@ def main() -> None:
 
         app()
     except ModuleNotFoundError as error:
-        hint = missing_extra(error)
+        # Here Starlette is the server's; a website's code does not run in a command.
+        hint = missing_extra(error, "server" if error.name == "starlette" else "")
         if hint is None:
             raise
         if error.name in ("rich", "typer") and sys.argv[1:2] == ["doctor"]:

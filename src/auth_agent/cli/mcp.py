@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from auth_agent.sdk import AsyncAgentSDK
 
-MCP_EXIT_CODES = "Exit codes: 0 the client has hung up, 1 something is missing, 2 wrong usage."
-MISSING, USAGE = 1, 2
+MCP_EXIT_CODES = "Exit codes: 0 the client has hung up, 2 wrong usage, or a package is missing."
+USAGE = 2
 
 
 def mcp(
@@ -35,16 +35,8 @@ def mcp(
     (chmod 600), or from the keyring; a key instead of it from AUTH_AGENT_AGENT_PRIVATE_KEY.
     """
     from auth_agent.errors import SettingsError  # noqa: PLC0415
-    from auth_agent.extras import install_hint  # noqa: PLC0415
+    from auth_agent.sdk.tools import build_server  # noqa: PLC0415
 
-    try:
-        from auth_agent.sdk.tools import build_server  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        typer.echo(
-            f"This command needs the package {error.name}; install it with: {install_hint('mcp')}",
-            err=True,
-        )
-        raise typer.Exit(MISSING) from None
     try:
         sdk = _sdk(agent_id, issuer, model)
     except SettingsError as error:

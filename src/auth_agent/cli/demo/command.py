@@ -18,16 +18,9 @@ def demo(
     """Show a server, a website and an agent that signs in, over real HTTP on this machine."""
     from rich.console import Console  # noqa: PLC0415
 
+    from auth_agent.cli.demo.run import DemoFailed, run  # noqa: PLC0415
     from auth_agent.cli.output import fail  # noqa: PLC0415
-    from auth_agent.extras import install_hint  # noqa: PLC0415
 
-    try:
-        from auth_agent.cli.demo.run import DemoFailed, run  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise fail(
-            f"The demo needs the package {error.name}; install everything with: "
-            f"{install_hint('all')}"
-        ) from None
     try:
         code = run(Console(), once=once)
     except DemoFailed as error:
