@@ -56,7 +56,7 @@ class Machine:
 
     def run(self, *command):
         environ = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.folder)}
-        return subprocess.run(
+        return subprocess.run(  # noqa: PLW1510
             command, env=environ, cwd=self.folder, capture_output=True, text=True, timeout=120
         )
 
@@ -128,7 +128,7 @@ def test_the_demo_runs_from_the_wheel(built, tmp_path):
         assert result.returncode == 2, (command, result.stderr)
         assert f"pip install '{DISTRIBUTION}[server]'" in result.stderr
         assert len(result.stderr.splitlines()) == 1
-    machine.install(built[0], "server", "starlette")
+    machine.install(built[0], "agent", "server", "starlette")
     shown = machine.run("auth-agent", "demo", "--once")
     assert shown.returncode == 0, shown.stdout + shown.stderr
 
