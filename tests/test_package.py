@@ -74,7 +74,7 @@ def test_every_error_is_an_auth_error_with_a_code_and_a_status():
 def test_nothing_secret_has_a_repr(browser, server):
     from auth_agent.flow.exchange import HttpRequest
     from auth_agent.protocol.token import parse_tokens
-    from auth_agent.website.recognition.reader import SessionReader
+    from auth_agent.website.recognition.cookie_sessions import CookieSessions
     from auth_agent.website.sign_in import login
     from tests.website.browser import ValueVisit
 
@@ -87,7 +87,7 @@ def test_nothing_secret_has_a_repr(browser, server):
     assert "q=secret" not in repr(HttpRequest("GET", "https://x.example/?q=secret"))
     cookie = f"__Host-auth_agent={browser.cookies['__Host-auth_agent']}"
     site = browser.relying_party._site
-    known = SessionReader(site).read(ValueVisit("GET", "/", {"cookie": cookie}), site.clock())
+    known = CookieSessions(site).read(ValueVisit("GET", "/", {"cookie": cookie}), site.clock())
     session = known.session
     assert session.refresh_token not in repr(session)
     assert session.refresh_token not in repr(known)

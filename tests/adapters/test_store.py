@@ -17,6 +17,7 @@ from auth_agent.flow.exchange import HttpResponse
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
 from auth_agent.website.recognition import store
+from auth_agent.website.web.outcome import Pass
 from tests.services import redis_server
 from tests.website.browser import Browser, Clock, ValueVisit, cause
 
@@ -377,6 +378,12 @@ def test_a_rush_of_requests_waits_for_a_connection(url, redis_client, provider, 
     assert [outcome.agent.id for outcome in outcomes] == ["agent_7"] * 250
 
 
+def end_sessions(site, whose):
+    """Those of one agent or owner, or of all."""
+    party = site.relying_party
+    return party.end_sessions(**whose) if whose else party.end_all_sessions()
+
+
 class TestSignInUnderWay:
     """What ends an agent's sessions ends the one that is about to begin."""
 
@@ -392,7 +399,7 @@ class TestSignInUnderWay:
     )
     def test_is_ended_by_end_sessions(self, make_site, clock, whose):
         def end(other):
-            other.relying_party.end_sessions(**whose)
+            end_sessions(other, whose)
 
         site, reply = self.sign_in(make_site, clock, end)
         assert (reply.status, cause(reply)) == (400, "session_ended")
@@ -437,7 +444,7 @@ class TestEndSessions:
             browsers[number] = browser = make_site()
             agent = {"sub": f"agent_{number}", "email": email}
             browser.end(browser.begin(), agent=agent)
-        assert make_site().relying_party.end_sessions(**whose) == len(ended)
+        assert end_sessions(make_site(), whose) == len(ended)
         for number, browser in browsers.items():
             assert (browser.agent is None) is (number in ended)
 
@@ -452,32 +459,51 @@ class TestEndSessions:
         assert anyio.run(main) == 1
         assert site.agent is None
 
+    def test_of_all_agents_for_tasks(self, site):
+        site.sign_in()
+
+        async def main():
+            ended = await site.relying_party.aend_all_sessions()
+            await drive.aclose()
+            return ended
+
+        assert anyio.run(main) == 1
+        assert site.agent is None
+
+    def test_without_a_name_ends_nobody(self, site):
+        site.sign_in()
+        with pytest.raises(TypeError, match="end_all_sessions"):
+            site.relying_party.end_sessions()
+        assert site.agent is not None
+
     @pytest.mark.parametrize("name", ["agent_id", "email"])
     @pytest.mark.parametrize("value", [None, "", 7])
     def test_a_variable_that_is_empty_ends_nobody(self, site, name, value):
         site.sign_in()
-        with pytest.raises(TypeError, match="all sessions"):
+        with pytest.raises(TypeError, match="end_all_sessions"):
             site.relying_party.end_sessions(**{name: value})
         assert site.agent is not None
 
     def test_takes_one_of_both(self, site):
         site.sign_in()
-        with pytest.raises(TypeError, match="not both"):
+        with pytest.raises(TypeError, match="either agent_id or email"):
             site.relying_party.end_sessions(agent_id="agent_7", email="owner@example.com")
         assert site.agent is not None
 
     @pytest.mark.parametrize("whose", [{"agent_id": "agent_7"}, {"email": "a@b.example"}, {}])
     def test_is_written_down(self, site, caplog, whose):
         with caplog.at_level("INFO", "auth_agent"):
-            ended = site.relying_party.end_sessions(**whose)
+            ended = end_sessions(site, whose)
         (record,) = caplog.records
         agent = {"agent": "agent_7"} if "agent_id" in whose else {}
-        told = {"event": "ended", "cause": "end_sessions", "sessions": ended, **agent}
+        cause = "end_sessions" if whose else "end_all_sessions"
+        told = {"event": "ended", "cause": cause, "sessions": ended, **agent}
         assert record.auth_agent == told, "no address"
 
-    def test_needs_a_store(self, make_site):
+    @pytest.mark.parametrize("whose", [{"agent_id": "agent_7"}, {}])
+    def test_needs_a_store(self, make_site, whose):
         with pytest.raises(SettingsError, match="AUTH_AGENT_SESSION_STORE"):
-            make_site(session_store="cookie").relying_party.end_sessions()
+            end_sessions(make_site(session_store="cookie"), whose)
 
     def test_the_lists_do_not_grow_for_ever(self, site, redis_client, clock):
         for _ in range(6):
@@ -602,11 +628,26 @@ class TestBackChannelLogout:
 
 
 class TestOutage:
-    def test_nobody_seems_signed_out(self, make_site, site):
+    @pytest.fixture
+    def down(self, make_site, site):
+        """A signed-in browser at a website whose store is away."""
         site.sign_in()
-        down = make_site(session_store="redis://127.0.0.1:1/0")
+        down = make_site(session_store="redis://127.0.0.1:1/0", protect="/private/*")
         down.cookies = dict(site.cookies)
-        reply = down.request("/", headers=JSON)
+        return down
+
+    def test_a_public_page_goes_on_without_the_agent(self, down):
+        assert down.request("/") == Pass(None)
+
+    def test_a_place_for_humans_does_not_take_an_unknown_session_for_one(self, down):
+        visit = ValueVisit(
+            "GET", "/", {"cookie": "; ".join("=".join(c) for c in down.cookies.items())}
+        )
+        outcome = drive.run(down.relying_party.enter(visit))
+        assert down.relying_party.require_no_agent(visit, outcome.agent).status == 503
+
+    def test_nobody_seems_signed_out(self, down):
+        reply = down.request("/private/x", headers=JSON)
         assert (reply.status, _document(reply)["error"]) == (503, "store_unavailable")
         assert "Retry-After" in dict(reply.headers)
 

@@ -19,7 +19,7 @@ from auth_agent.protocol.jose.jws import check_algorithm, read_header, verify_si
 from auth_agent.protocol.jose.private_key import thumbprint
 from auth_agent.testing.provider import json_response
 from auth_agent.website.config.fields import ALGORITHMS
-from auth_agent.website.recognition.bearer import agent_of
+from auth_agent.website.recognition.bearer import agent_of_token
 
 # RFC 7515 A.3: ES256.
 ES256_KEY = {
@@ -181,7 +181,9 @@ def test_rfc_9068_3():
     read = read_access_token(token, allowed=ALGORITHMS)
     expected = ExpectedAccess(settings.issuer, settings.expected_audience, settings.client_id)
     verified = verify_access_token(token, read, key, expected=expected, now=1618354100)
-    agent = agent_of(verified, issuer=settings.issuer, now=1618354100, expires_at=verified["exp"])
+    agent = agent_of_token(
+        verified, issuer=settings.issuer, now=1618354100, expires_at=verified["exp"]
+    )
     assert (agent.id, agent.client_id) == ("5ba552d67", "s6BhdRkqt3")
     assert agent.scopes == ("openid", "profile", "reademail")
     assert agent.claims == {}

@@ -264,7 +264,7 @@ class TestMemory:
         from auth_agent.website.recognition import bearer
 
         site = make_site(protect="/api/*")
-        bearers = site.relying_party._bearers
+        bearers = site.relying_party._recogniser.bearers
         for number in range(bearer.REMEMBERED + 100):
             bearers._remember(number.to_bytes(4, "big"), number)
             bearers._refuse(number.to_bytes(5, "big"), until=0)
@@ -273,7 +273,7 @@ class TestMemory:
     def test_forgets_what_it_has_not_heard_of_for_longest(self, api, server):
         from auth_agent.website.recognition import bearer
 
-        bearers = api.relying_party._bearers
+        bearers = api.relying_party._recogniser.bearers
         for number in range(bearer.REMEMBERED):
             bearers._remember(number.to_bytes(4, "big"), number)
         bearers._remember((0).to_bytes(4, "big"), 0)
@@ -286,7 +286,7 @@ class TestMemory:
         token = token_with(server, {}, opaque)
         for number in range(50):
             assert isinstance(call(api, token, scheme="bEaReR" + " " * number), Pass)
-        assert len(api.relying_party._bearers._known) == 1
+        assert len(api.relying_party._recogniser.bearers._known) == 1
         assert server.count("/introspect") == opaque
 
     def test_of_good_tokens_is_not_crowded_by_garbage(self, api, server):
@@ -456,7 +456,7 @@ def test_ten_thousand_garbage_tokens_ask_nobody_and_leave_nothing(api, server):
     for number in range(10_000):
         call(api, f"eyJ{number}.eyJ{number}.x{number}", path="/public")
     assert server.requests == []
-    assert api.relying_party._bearers._known == {}
+    assert api.relying_party._recogniser.bearers._known == {}
 
 
 def test_ten_thousand_unknown_key_names_cost_one_fetch(api, server):
@@ -468,8 +468,8 @@ def test_ten_thousand_unknown_key_names_cost_one_fetch(api, server):
         forged = f"{encode(json.dumps(header).encode())}.{claims}.{signature}"
         assert call(api, forged, path="/public") == Pass(None)
     assert server.count("/.well-known/jwks.json") == 2
-    assert len(api.relying_party._bearers._known) == 1
-    assert api.relying_party._bearers._refused == {}
+    assert len(api.relying_party._recogniser.bearers._known) == 1
+    assert api.relying_party._recogniser.bearers._refused == {}
 
 
 def test_a_token_outweighs_a_session(api, server):

@@ -15,7 +15,7 @@ from auth_agent.protocol.token import Tokens
 from auth_agent.secret import Secret
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.website.config.seal import Seal
-from auth_agent.website.recognition.reader import REMEMBERED
+from auth_agent.website.recognition.cookie_sessions import MAX_REMEMBERED
 from auth_agent.website.recognition.session import open_session, session_cookie
 from auth_agent.website.web.headers import cookie_headers, private_headers
 from auth_agent.website.web.visit import Cookie
@@ -296,8 +296,8 @@ class TestMemory:
         return lambda: reader.recall(visit.cookie_key)
 
     def test_is_bounded(self, browser):
-        recalled = [self.read(browser, number) for number in range(REMEMBERED + 10)]
-        assert sum(recall() is not None for recall in recalled) == REMEMBERED
+        recalled = [self.read(browser, number) for number in range(MAX_REMEMBERED + 10)]
+        assert sum(recall() is not None for recall in recalled) == MAX_REMEMBERED
         assert recalled[-1]() is not None, "the oldest go"
 
     def test_ends_with_a_logout(self, browser):

@@ -7,12 +7,24 @@ from typing import Any, Literal
 
 import msgspec
 
+Via = Literal["session", "bearer"]
+
+# Claims of the protocol, and claims that have a field of their own in `Agent`.
+_NOT_KEPT = frozenset(
+    {
+        *("iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash"),
+        *("sid", "scope", "agent_id", "model", "model_name", "email", "email_verified", "name"),
+        "permissions",
+        *("active", "client_id", "token_type", "username"),
+    }
+)
+
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
-    """An agent that proved itself to the Auth Agent server.
+    """An agent that proved its identity to the Auth Agent server.
 
-    `issuer` and `id` together are its identity; everything else may change between two sign-ins.
-    `model` is what the agent says of itself, not a proof. Times are seconds since 1970.
+    `issuer` and `id` together are its identity; everything else can change between two sign-ins.
+    `model` is what the agent claims, not a proof. Times are seconds since 1970.
     """
 
     id: str
@@ -28,12 +40,47 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
     permissions: tuple[str, ...] = ()
     claims: Mapping[str, Any] = msgspec.field(default_factory=dict)
     account_id: str | None = None
-    """What the website's own `on_sign_in` hook returned."""
-    via: Literal["session", "bearer"] = "session"
+    """The return value of the website's own `on_sign_in` hook."""
+    via: Via = "session"
+
+
+def agent_from(
+    claims: Mapping[str, Any],
+    *,
+    issuer: str,
+    client_id: str,
+    scopes: tuple[str, ...],
+    authenticated_at: int,
+    expires_at: int,
+    via: Via,
+) -> Agent:
+    """Returns the agent that verified claims describe: the same one by every door."""
+    email = text_of(claims.get("email"))
+    permissions = claims.get("permissions")
+    return Agent(
+        id=claims["sub"],
+        issuer=issuer,
+        client_id=client_id,
+        authenticated_at=authenticated_at,
+        expires_at=expires_at,
+        model=text_of(claims.get("model")) or text_of(claims.get("model_name")),
+        email=email,
+        email_verified=email is not None and claims.get("email_verified") is True,
+        name=text_of(claims.get("name")),
+        scopes=scopes,
+        permissions=_texts(permissions),
+        claims={name: value for name, value in claims.items() if name not in _NOT_KEPT},
+        via=via,
+    )
+
+
+def text_of(value: object) -> str | None:
+    """Returns a claim that is text and not empty, else None."""
+    return value if isinstance(value, str) and value else None
 
 
 def copied(agent: Agent) -> Agent:
-    """The same agent for one request: what it writes into the claims is not the next one's."""
+    """Returns the agent for one request, so that changed claims do not reach the next request."""
     claims = {**agent.claims}
     for name, value in claims.items():
         if isinstance(value, (dict, list)):
@@ -41,8 +88,13 @@ def copied(agent: Agent) -> Agent:
     return msgspec.structs.replace(agent, claims=claims)
 
 
+def _texts(value: object) -> tuple[str, ...]:
+    items = value if isinstance(value, list) else ()
+    return tuple(item for item in items if isinstance(item, str))
+
+
 def _copied(value: Any) -> Any:
-    """What JSON holds, in objects and arrays of its own."""
+    """Returns JSON with objects and arrays of its own."""
     if isinstance(value, dict):
         return {name: _copied(one) for name, one in value.items()}
     if isinstance(value, list):

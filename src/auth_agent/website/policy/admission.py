@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from auth_agent.errors import SignInRefused
+import msgspec
+
+from auth_agent.errors import ServerUnavailable, SignInRefused
 from auth_agent.flow.effects import Flow, invoke
 from auth_agent.website.agent import Agent, copied
 from auth_agent.website.config.site import Site
@@ -23,8 +25,8 @@ from auth_agent.website.policy.requirement import (
     judge_site,
 )
 from auth_agent.website.web.origin import is_own_request, is_preflight
-from auth_agent.website.web.outcome import Outcome, Pass, Reply
-from auth_agent.website.web.visit import Visit
+from auth_agent.website.web.outcome import Outcome, Pass, Recognised, Reply
+from auth_agent.website.web.visit import Cookie, Visit
 
 ANY_AGENT = Requirement()
 
@@ -42,33 +44,35 @@ class Admission:
         self._protects = bool(self._settings.protect)
         self.lets_all_pass = not (self._has_rules or self._protects) and self._is_welcome is None
 
-    def admit(self, visit: Visit, agent: Agent | None) -> Outcome | Flow[Outcome]:
-        """At once, unless the website itself wants to be asked."""
+    def admit(self, visit: Visit, found: Recognised | Flow[Recognised]) -> Outcome | Flow[Outcome]:
+        """Decides at once, unless recognition or the website itself has to be asked."""
+        if not isinstance(found, Recognised):
+            return self._admit_later(visit, found)
+        visit.problem = found.problem
         if self.lets_all_pass:
-            return Pass(agent)
-        if agent is None or self._is_welcome is None:
-            return self.decide(visit, agent)
-        return self._ask(visit, agent, self._is_welcome)
+            return found.passed
+        if found.agent is None or self._is_welcome is None:
+            return self._decide(visit, found.agent, found.cookies)
+        return self._ask(visit, found.agent, found.cookies, self._is_welcome)
 
-    def admit_later(self, visit: Visit, agent: Agent | None) -> Flow[Outcome]:
-        """The same within a flow."""
-        outcome = self.admit(visit, agent)
+    def _admit_later(self, visit: Visit, found: Flow[Recognised]) -> Flow[Outcome]:
+        outcome = self.admit(visit, (yield from found))
         return outcome if isinstance(outcome, (Pass, Reply)) else (yield from outcome)
 
-    def decide(self, visit: Visit, agent: Agent | None) -> Outcome:
-        """What the settings say: of the agent, and of the path."""
+    def _decide(self, visit: Visit, agent: Agent | None, cookies: tuple[Cookie, ...]) -> Outcome:
+        """Applies the settings to the agent, then to the path."""
         if agent is not None and self._has_rules:
             refusal = judge_site(agent, self._settings)
             if refusal is not None and self._refuse(visit, agent, refusal) is not None:
                 agent = None
         if not self._protects or not is_protected(visit.path, self._settings.protect):
-            return Pass(agent)
+            return Pass(agent, cookies)
         visit.judged = True
         if agent is None and not is_preflight(visit):
             reply = self._refuse_nobody(visit)
             if reply is not None:
-                return reply
-        return Pass(agent)
+                return msgspec.structs.replace(reply, cookies=(*reply.cookies, *cookies))
+        return Pass(agent, cookies)
 
     def require(self, visit: Visit, agent: Agent | None, requirement: Requirement) -> Reply | None:
         """None where the agent brings what a place requires."""
@@ -79,7 +83,9 @@ class Admission:
         return self._refuse(visit, agent, judge(agent, requirement, now=self._site.clock()))
 
     def require_no_agent(self, visit: Visit, agent: Agent | None) -> Reply | None:
-        """None where no agent is signed in."""
+        """Returns None if no agent is signed in, and it is known that none is."""
+        if isinstance(visit.problem, ServerUnavailable):
+            return self._refuse_nobody(visit)
         return self._refuse(visit, agent, judge_absence(agent))
 
     def require_own_request(self, visit: Visit, agent: Agent | None) -> Reply | None:
@@ -93,16 +99,22 @@ class Admission:
     def _is_own(self, visit: Visit) -> bool:
         return is_own_request(visit, self._settings.base_url)
 
-    def _ask(self, visit: Visit, agent: Agent, is_welcome: Callable[[Agent], Any]) -> Flow[Outcome]:
-        """Whom the website's function does not call welcome is nobody here."""
-        agent = copied(agent)  # what the function writes into the claims is for this request alone
+    def _ask(
+        self,
+        visit: Visit,
+        agent: Agent,
+        cookies: tuple[Cookie, ...],
+        is_welcome: Callable[[Agent], Any],
+    ) -> Flow[Outcome]:
+        """Treats an agent as signed out unless `is_welcome` returns True."""
+        agent = copied(agent)  # claims that the function changes are for this request alone
         welcome = yield from invoke(is_welcome, agent)
         if welcome is True or self._refuse(visit, agent, NOT_WELCOME) is None:
-            return self.decide(visit, agent)
+            return self._decide(visit, agent, cookies)
         visit.problem = SignInRefused(
             NOT_WELCOME.description, code=NOT_WELCOME.code, status_code=403
         )
-        return self.decide(visit, None)
+        return self._decide(visit, None, cookies)
 
     def _refuse_nobody(self, visit: Visit) -> Reply | None:
         if self._is_only_reported(None, "no_agent"):

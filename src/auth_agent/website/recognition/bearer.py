@@ -29,8 +29,9 @@ from auth_agent.protocol.jose.access_token import (
 from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.protocol.jose.jwks import Key
 from auth_agent.protocol.jose.jws import past
-from auth_agent.website.agent import Agent
+from auth_agent.website.agent import Agent, agent_from, text_of
 from auth_agent.website.config.site import Site
+from auth_agent.website.web.outcome import Recognised
 
 T = TypeVar("T")
 
@@ -40,15 +41,13 @@ REFUSED_SECONDS = 10
 MAX_HEADER = 32_768 + 16
 
 _SCHEME = re.compile(r"bearer(?:\s|$)", re.IGNORECASE)
-# RFC 9068 2.2: what an access token's claims are, beside those of the agent.
-_PROTOCOL = frozenset({"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope"})
 _CREDENTIALS = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750 2.1
 
 
 class _Known(msgspec.Struct, frozen=True):
     """What is remembered of a good token; an opaque one has no key."""
 
-    agent: Agent
+    recognised: Recognised
     expires_at: float
     checked_at: float
     """When it was last known not to be revoked: when it was issued, to begin with."""
@@ -86,15 +85,22 @@ class Bearers:
         self._refused: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
 
-    def recall(self, authorization: str) -> Agent | None:
-        """The agent of a header that needs no question to anybody: the hot path."""
+    def recognise(self, authorization: str) -> Recognised | Flow[Recognised]:
+        """Returns at once if nothing has to be asked: the hot path."""
         known = self._known.get(_digest(authorization))
-        if known is None or not self._is_good(known):
-            return None
-        return known.agent
+        if known is not None and self._is_good(known):
+            return known.recognised
+        return self._ask(authorization)
 
-    def resolve(self, authorization: str) -> Flow[Agent]:
-        """Raises `TokenRefused`, or `ServerUnavailable` where nothing is known of it yet.
+    def _ask(self, authorization: str) -> Flow[Recognised]:
+        try:
+            known = yield from self.resolve(authorization)
+        except AuthError as problem:
+            return Recognised(None, problem=problem)
+        return known
+
+    def resolve(self, authorization: str) -> Flow[Recognised]:
+        """Raises `TokenRefused`, or `ServerUnavailable` if nothing is known of the token yet.
 
         A question to the server is asked once, however many requests bring the token meanwhile.
         """
@@ -108,7 +114,7 @@ class Bearers:
             known = yield from join(
                 ("bearer", self, digest), lambda: self._resolve_opaque(token, digest)
             )
-        return known.agent
+        return known.recognised
 
     def _is_good(self, known: _Known) -> bool:
         return self._is_verified(known) and not self._must_ask(known)
@@ -139,9 +145,9 @@ class Bearers:
         key = yield from self._site.provider.key(header)
         now = self._site.clock()
         claims = verify_access_token(token, header, key, expected=self._expected, now=now)
-        agent = agent_of(claims, issuer=settings.issuer, now=now, expires_at=int(claims["exp"]))
+        found = self._recognised(claims, now, claims["exp"])
         checked_at = min(claims["iat"], now) if before is None else before.checked_at
-        return self._remember(digest, _Known(agent, claims["exp"], checked_at, key))
+        return self._remember(digest, _Known(found, claims["exp"], checked_at, key))
 
     def _recheck(self, token: str, digest: bytes, known: _Known) -> Flow[_Known]:
         try:
@@ -159,14 +165,18 @@ class Bearers:
         if known is not None and self._is_verified(known):
             return known
         claims = yield from self._introspect(token)
-        now, settings = self._site.clock(), self._site.settings
+        now = self._site.clock()
         if claims is None:
             self._refuse(digest, until=now + REFUSED_SECONDS)
             raise _inactive()
         check_introspected(claims, expected=self._expected, now=now)
         exp = claims.get("exp", now + OPAQUE_SECONDS)
-        agent = agent_of(claims, issuer=settings.issuer, now=now, expires_at=int(exp))
-        return self._remember(digest, _Known(agent, min(exp, now + OPAQUE_SECONDS), now, None))
+        found = self._recognised(claims, now, exp)
+        return self._remember(digest, _Known(found, min(exp, now + OPAQUE_SECONDS), now, None))
+
+    def _recognised(self, claims: Mapping[str, Any], now: float, expires_at: float) -> Recognised:
+        issuer = self._site.settings.issuer
+        return Recognised(agent_of_token(claims, issuer=issuer, now=now, expires_at=expires_at))
 
     def _introspect(self, token: str) -> Flow[Mapping[str, Any] | None]:
         metadata = yield from self._site.provider.metadata()
@@ -201,32 +211,17 @@ def _digest(authorization: str) -> bytes:
     return hashlib.sha256(authorization.encode()).digest()
 
 
-def agent_of(claims: Mapping[str, Any], *, issuer: str, now: float, expires_at: int) -> Agent:
-    """The same `Agent` as a session's."""
-    email = _text(claims.get("email"))
-    permissions = claims.get("permissions")
-    return Agent(
-        id=claims["sub"],
+def agent_of_token(
+    claims: Mapping[str, Any], *, issuer: str, now: float, expires_at: float
+) -> Agent:
+    """Returns the agent of a verified token: the same `Agent` as a session's."""
+    since = past(claims.get("auth_time", claims.get("iat")), now)
+    return agent_from(
+        claims,
         issuer=issuer,
-        client_id=_text(claims.get("client_id")) or "",
-        authenticated_at=past(claims.get("auth_time", claims.get("iat")), now) or 0,
-        expires_at=expires_at,
-        model=_text(claims.get("model")) or _text(claims.get("model_name")),
-        email=email,
-        email_verified=email is not None and claims.get("email_verified") is True,
-        name=_text(claims.get("name")),
-        scopes=tuple((_text(claims.get("scope")) or "").split()),
-        permissions=tuple(_list(permissions)) if isinstance(permissions, list) else (),
-        claims={name: value for name, value in claims.items() if name not in _PROTOCOL},
+        client_id=text_of(claims.get("client_id")) or "",
+        scopes=tuple((text_of(claims.get("scope")) or "").split()),
+        authenticated_at=since or 0,
+        expires_at=int(expires_at),
         via="bearer",
     )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _list(value: object) -> list[str]:
-    """A string, or the strings of a list."""
-    items = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-    return [item for item in items if isinstance(item, str)]

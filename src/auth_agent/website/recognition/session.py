@@ -19,7 +19,7 @@ from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.protocol.jose.jws import past
 from auth_agent.protocol.token import Tokens
 from auth_agent.secret import Discreet
-from auth_agent.website.agent import Agent
+from auth_agent.website.agent import Agent, agent_from, text_of
 from auth_agent.website.config.seal import Seal
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Site
@@ -29,16 +29,6 @@ MAX_COOKIE = 4_000  # name and value; browsers take 4,096 bytes with the name
 TOMBSTONE_SECONDS = 60
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
-
-# What belongs to the protocol, or has a field of its own in `Agent`.
-_NOT_KEPT = frozenset(
-    {
-        *("iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash"),
-        *("sid", "scope", "agent_id", "model", "model_name", "email", "email_verified", "name"),
-        "permissions",
-        *("active", "client_id", "token_type", "username"),
-    }
-)
 
 
 class StoredTokens(Discreet, frozen=True):
@@ -81,7 +71,7 @@ def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Sessi
         created_at=now,
         seen_at=now,
         agent=_agent(claims, tokens, site.settings, now),
-        sid=_text(claims, "sid"),
+        sid=text_of(claims.get("sid")),
     )
     if site.settings.store_url is not None:
         kept = StoredTokens(tokens.access_token, tokens.refresh_token, now + tokens.expires_in)
@@ -173,32 +163,14 @@ def _without_claims(session: Session) -> Session:
     return msgspec.structs.replace(session, agent=agent)
 
 
-def _agent(claims: Mapping[str, Any], tokens: Tokens, settings: Settings, now: float) -> Agent:
-    asked = tuple(settings.scope.split())
-    email = _text(claims, "email")
-    permissions = claims.get("permissions")
+def _agent(claims: Mapping[str, Any], tokens: Tokens, settings: Settings, now: int) -> Agent:
     signed_in_at = past(claims.get("auth_time"), now)
-    return Agent(
-        id=claims["sub"],
+    return agent_from(
+        claims,
         issuer=settings.issuer,
         client_id=settings.client_id,
-        authenticated_at=int(now) if signed_in_at is None else signed_in_at,
-        expires_at=int(now) + settings.session_lifetime,
-        model=_text(claims, "model") or _text(claims, "model_name"),
-        email=email,
-        email_verified=email is not None and claims.get("email_verified") is True,
-        name=_text(claims, "name"),
-        scopes=asked if tokens.scopes is None else tokens.scopes,
-        permissions=_texts(permissions),
-        claims={name: value for name, value in claims.items() if name not in _NOT_KEPT},
+        scopes=tuple(settings.scope.split()) if tokens.scopes is None else tokens.scopes,
+        authenticated_at=now if signed_in_at is None else signed_in_at,
+        expires_at=now + settings.session_lifetime,
+        via="session",
     )
-
-
-def _text(claims: Mapping[str, Any], name: str) -> str | None:
-    value = claims.get(name)
-    return value if isinstance(value, str) and value else None
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    items = value if isinstance(value, list) else ()
-    return tuple(item for item in items if isinstance(item, str))

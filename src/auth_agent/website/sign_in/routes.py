@@ -17,14 +17,8 @@ from auth_agent.website.events import log_event, logger
 from auth_agent.website.policy.challenge import refuse
 from auth_agent.website.policy.requirement import judge_site
 from auth_agent.website.policy.resource import answer_metadata, metadata_paths
-from auth_agent.website.recognition.reader import SessionReader
-from auth_agent.website.recognition.session import (
-    Session,
-    cleared_cookie,
-    read_session_id,
-    session_cookie,
-    tombstone,
-)
+from auth_agent.website.recognition.recogniser import Sessions
+from auth_agent.website.recognition.session import Session, cleared_cookie
 from auth_agent.website.recognition.store import Store
 from auth_agent.website.sign_in import backchannel, login, transaction
 from auth_agent.website.sign_in.logout import revoke
@@ -40,7 +34,7 @@ Route = Callable[[Visit], Outcome | Flow[Outcome]]
 class Routes:
     """Each handler answers at once or with a flow."""
 
-    def __init__(self, site: Site, sessions: SessionReader, store: Store | None) -> None:
+    def __init__(self, site: Site, sessions: Sessions, store: Store | None) -> None:
         self._site = site
         self._sessions = sessions
         self._settings = site.settings
@@ -95,25 +89,17 @@ class Routes:
     def _finish(self, visit: Visit, callback: login.Callback, begun: Transaction) -> Flow[Outcome]:
         cleared = transaction.clear(begun.cookie_name, self._settings)
         try:
-            since = 0 if self._store is None else (yield from self._store.count_ends())
+            since = yield from self._sessions.count_ends()
             session = yield from login.finish(callback, begun, self._spent, self._site)
             refusal = judge_site(session.agent, self._settings)
             if refusal is not None and not self._settings.report_only:
                 raise SignInRefused(refusal.description, code="agent_refused", status_code=403)
             session = yield from self._tell_sign_in(session)
-            cookie = session_cookie(session, self._site)
-            if self._store is not None:
-                yield from self._open(session, since, self._store)
+            cookie = yield from self._sessions.open(session, since)
         except AuthError as error:
             return (yield from self._refuse(visit, error, begun.next, (cleared,)))
         log_event("signed_in", agent=session.agent.id, client=session.agent.client_id)
         return redirect(begun.next, cookies=(cleared, cookie))
-
-    def _open(self, session: Session, since: int, store: Store) -> Flow[None]:
-        if not (yield from store.create(session, since=since)):
-            raise SignInRefused(
-                "The agent's sessions were ended while it signed in.", code="session_ended"
-            )
 
     def _tell_sign_in(self, session: Session) -> Flow[Session]:
         hook = self._site.hooks.on_sign_in
@@ -149,13 +135,13 @@ class Routes:
         return self._sign_out(visit)
 
     def _sign_out(self, visit: Visit) -> Flow[Outcome]:
+        cookies: tuple[Cookie, ...] = (cleared_cookie(self._settings),)
         try:
-            session = yield from self._current(visit)
-            if session is not None and self._store is not None:
-                yield from self._store.delete(session)
+            session = yield from self._sessions.current(visit)
+            if session is not None:
+                cookies = yield from self._sessions.close(session)
         except AuthError as error:  # the store is away: nobody may believe to be signed out
             return (yield from self._refuse(visit, error, "/"))
-        cookies: tuple[Cookie, ...] = (cleared_cookie(self._settings),)
         if session is not None:
             revoked = yield from revoke(session, self._site)
             log_event(
@@ -165,17 +151,7 @@ class Routes:
                 revoked=revoked,
             )
             yield from self._tell(self._site.hooks.on_sign_out, copied(session.agent))
-            if self._store is None:
-                self._sessions.forget()
-                cookies += (tombstone(session, self._settings),)
         return redirect("/", cookies=cookies)
-
-    def _current(self, visit: Visit) -> Flow[Session | None]:
-        if self._store is None:
-            known = self._sessions.read(visit, self._site.clock())
-            return known.session if known is not None else None
-        session_id = read_session_id(visit, self._settings)
-        return (yield from self._store.load(session_id)) if session_id else None
 
     def _backchannel_logout(self, visit: Visit) -> Outcome | Flow[Outcome]:
         if visit.method != "POST":

@@ -1,16 +1,17 @@
-"""What becomes of a visit: the application goes on, or we answer ourselves."""
+"""What recognition found out about a visit, and what becomes of the visit."""
 
 from __future__ import annotations
 
 import msgspec
 
+from auth_agent.errors import AuthError
 from auth_agent.flow.exchange import Headers
 from auth_agent.website.agent import Agent
 from auth_agent.website.web.visit import Cookie
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer that the website's application never sees the request of."""
+    """An answer of the gate; the website's application does not see the request."""
 
     status: int
     headers: Headers = ()
@@ -18,7 +19,7 @@ class Reply(msgspec.Struct, frozen=True):
     cookies: tuple[Cookie, ...] = ()
 
     def header_list(self) -> list[tuple[str, str]]:
-        """All headers, one `Set-Cookie` for each cookie."""
+        """Returns all headers, with one `Set-Cookie` for each cookie."""
         headers = [*self.headers, ("Content-Length", str(len(self.body)))]
         headers.extend(("Set-Cookie", cookie.header()) for cookie in self.cookies)
         if self.cookies and not any(name == "Cache-Control" for name, _ in headers):
@@ -27,9 +28,9 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Pass(msgspec.Struct, frozen=True):
-    """The application may answer; `cookies` go into whatever it says.
+    """The application answers; `cookies` are added to its response.
 
-    Other requests share this agent, which therefore reaches the application through `gate.Entry`.
+    Other requests share this agent, so that the application gets a copy from `entry.Entry`.
     """
 
     agent: Agent | None
@@ -37,3 +38,24 @@ class Pass(msgspec.Struct, frozen=True):
 
 
 Outcome = Pass | Reply
+
+
+class Recognised(msgspec.Struct, frozen=True):
+    """The answer to "who is it?"; nothing is admitted yet.
+
+    A known credential is remembered with this value, so that many requests share it.
+    """
+
+    agent: Agent | None
+    cookies: tuple[Cookie, ...] = ()
+    problem: AuthError | None = None
+    """Why the credentials of the visit prove nothing; the reply if an agent is needed."""
+    passed: Pass = Pass(None)
+    """The outcome on a website without rules of its own; built once, for the hot path."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "passed", Pass(self.agent, self.cookies))
+
+
+NOBODY = Recognised(None)
+"""A visit without credentials of ours."""

@@ -1,0 +1,148 @@
+"""Sessions in cookies: verified once, and known again at the next requests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from auth_agent.errors import SettingsError
+from auth_agent.flow.effects import Flow, join
+from auth_agent.secret import Discreet
+from auth_agent.website.config.site import Site
+from auth_agent.website.events import log_event
+from auth_agent.website.recognition.renewal import renew
+from auth_agent.website.recognition.session import (
+    MAX_COOKIE,
+    Session,
+    cleared_cookie,
+    cookie_name,
+    decode_session,
+    due_at,
+    lifetime,
+    session_cookie,
+    tombstone,
+    tombstone_name,
+)
+from auth_agent.website.web.outcome import NOBODY, Recognised
+from auth_agent.website.web.visit import Cookie, Visit, find_cookie
+
+MAX_REMEMBERED = 1_024
+
+
+class Known(Discreet, frozen=True):
+    """A session that was verified, and its times; many requests share it."""
+
+    session: Session
+    since: float
+    until: float
+    due_at: float
+    """When to re-check the agent and refresh the cookie; never after `until`."""
+    recognised: Recognised
+
+    def __repr__(self) -> str:
+        return f"Known({self.session!r})"
+
+
+class CookieSessions:
+    """The sessions of a website without a store.
+
+    Remembers the `Cookie` headers that it has verified. Refused ones are not remembered, so that
+    garbage crowds out nothing. A sign-out empties the memory.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._clock = site.clock
+        self._verified: dict[str | bytes | None, Known] = {}
+        self._lock = threading.Lock()
+        self.recall: Callable[[str | bytes | None], Known | None] = self._verified.get
+        """The session of a visit's `cookie_key` when it was verified; compare its times."""
+
+    def recognise(self, visit: Visit) -> Recognised | Flow[Recognised]:
+        """Returns at once unless the agent has to be re-checked; runs for every request."""
+        key = visit.cookie_key
+        if key is None:
+            return NOBODY
+        now = self._clock()
+        known = self.recall(key)
+        if known is None or not known.since <= now < known.due_at:
+            known = self.read(visit, now)
+            if known is None:
+                return NOBODY
+            if now >= known.due_at:
+                return self._renew(known.session)
+        return known.recognised
+
+    def read(self, visit: Visit, now: float) -> Known | None:
+        """Returns the session of this visit; any other cookie counts as absent."""
+        header = visit.cookie_header
+        if header is None or "auth_agent" not in header:
+            return None
+        known = self.recall(visit.cookie_key) or self._verify(visit, header)
+        return known if known is not None and known.since <= now < known.until else None
+
+    def current(self, visit: Visit) -> Flow[Session | None]:
+        """The session of this visit."""
+        known = self.read(visit, self._clock())
+        return known.session if known is not None else None
+        yield  # a flow, as with a store
+
+    def count_ends(self) -> Flow[int]:
+        """Nothing ends a session from outside."""
+        return 0
+        yield
+
+    def open(self, session: Session, _since: int) -> Flow[Cookie]:
+        """Returns the cookie of a new session; raises `ServerMisbehaved` if it is too large."""
+        return session_cookie(session, self._site)
+        yield
+
+    def close(self, session: Session) -> Flow[tuple[Cookie, ...]]:
+        """Ends a session and returns the cookies that say so."""
+        with self._lock:
+            self._verified.clear()
+        settings = self._site.settings
+        return cleared_cookie(settings), tombstone(session, settings)
+        yield
+
+    def end(self, _kind: str, _value: str = "") -> Flow[int]:
+        """Raises `SettingsError`: a session in a cookie cannot be reached."""
+        raise SettingsError(["AUTH_AGENT_SESSION_STORE must be redis://… to end sessions"])
+        yield
+
+    def _verify(self, visit: Visit, header: str) -> Known | None:
+        settings = self._site.settings
+        value = find_cookie(header, cookie_name(settings))
+        if value is None or len(value) > MAX_COOKIE:
+            return None
+        data = self._site.seal.unsign(value)
+        if data is None:
+            return None
+        try:
+            session = decode_session(data)
+        except msgspec.MsgspecError:  # signed by an older or newer release
+            return None
+        if find_cookie(header, tombstone_name(settings)) == session.id:
+            return None
+        since, until = lifetime(session, settings)
+        due = min(until, due_at(session, settings))
+        return self._remember(visit, Known(session, since, until, due, Recognised(session.agent)))
+
+    def _remember(self, visit: Visit, known: Known) -> Known:
+        """Replaces the oldest entry if there are too many."""
+        with self._lock:
+            if len(self._verified) >= MAX_REMEMBERED:
+                self._verified.pop(next(iter(self._verified)), None)
+            self._verified[visit.cookie_key] = known
+        return known
+
+    def _renew(self, session: Session) -> Flow[Recognised]:
+        """Asks once for all requests of this session that are under way."""
+        key = ("renew", self, session.id)
+        renewed = yield from join(key, lambda: renew(session, self._site))
+        if renewed is None:
+            log_event("ended", agent=session.agent.id, cause="token_inactive")
+            return Recognised(None, (cleared_cookie(self._site.settings),))
+        return Recognised(renewed.agent, (session_cookie(renewed, self._site),))

@@ -1,0 +1,54 @@
+"""Who is it? The one front of recognition: each kind of credential stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from auth_agent.flow.effects import Flow
+from auth_agent.website.config.site import Site
+from auth_agent.website.recognition.bearer import Bearers, is_bearer
+from auth_agent.website.recognition.cookie_sessions import CookieSessions
+from auth_agent.website.recognition.store import Store
+from auth_agent.website.recognition.stored_sessions import StoredSessions
+from auth_agent.website.web.outcome import NOBODY, Recognised
+from auth_agent.website.web.visit import Visit
+
+Sessions = CookieSessions | StoredSessions
+Recognition = Recognised | Flow[Recognised]
+
+
+class Recogniser:
+    """Finds the one credential of a visit that counts, and the agent behind it.
+
+    `Authorization` counts before everything else, then the session. The identity is always that of
+    one credential: where one does not prove anything, no other one is looked at.
+    """
+
+    def __init__(self, site: Site) -> None:
+        url = site.settings.store_url
+        self._base_url = site.settings.base_url
+        self.store = Store(url, site) if url is not None else None
+        self.bearers = Bearers(site)
+        self.sessions: Sessions = (
+            CookieSessions(site) if self.store is None else StoredSessions(self.store, site)
+        )
+        self._by_token: Callable[[str], Recognition] = self.bearers.recognise
+        self._by_session: Callable[[Visit], Recognition] = self.sessions.recognise
+
+    def recognise(self, visit: Visit) -> Recognition:
+        """Returns at once what is known, else a flow that asks; runs for every request."""
+        authorization = visit.authorization
+        if authorization is not None and is_bearer(authorization):
+            return self._by_token(authorization)
+        return self._by_session(visit)
+
+    def recognise_handshake(self, visit: Visit) -> Recognition:
+        """The same for a WebSocket's handshake.
+
+        Any page can open a socket to this website with the browser's cookies, so a session counts
+        only if the Origin is ours (RFC 6455 10.2).
+        """
+        authorization = visit.authorization
+        if authorization is not None and is_bearer(authorization):
+            return self._by_token(authorization)
+        return self._by_session(visit) if visit.header("origin") == self._base_url else NOBODY

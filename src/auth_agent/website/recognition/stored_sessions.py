@@ -1,0 +1,71 @@
+"""Sessions that are kept in a store: the browser holds only their ids."""
+
+from __future__ import annotations
+
+from auth_agent.errors import ServerUnavailable, SignInRefused
+from auth_agent.flow.effects import Flow, join
+from auth_agent.website.config.site import Site
+from auth_agent.website.recognition.renewal import keep, wants_keeping
+from auth_agent.website.recognition.session import (
+    Session,
+    cleared_cookie,
+    read_session_id,
+    session_cookie,
+)
+from auth_agent.website.recognition.store import Store
+from auth_agent.website.web.outcome import NOBODY, Recognised
+from auth_agent.website.web.visit import Cookie, Visit
+
+
+class StoredSessions:
+    """The sessions of a website with a store."""
+
+    def __init__(self, store: Store, site: Site) -> None:
+        self._store = store
+        self._site = site
+
+    def recognise(self, visit: Visit) -> Recognised | Flow[Recognised]:
+        """The store is asked for every request that brings an id."""
+        session_id = read_session_id(visit, self._site.settings)
+        return NOBODY if session_id is None else self._load(session_id)
+
+    def current(self, visit: Visit) -> Flow[Session | None]:
+        """The session of this visit; raises `ServerUnavailable`."""
+        session_id = read_session_id(visit, self._site.settings)
+        return (yield from self._store.load(session_id)) if session_id else None
+
+    def count_ends(self) -> Flow[int]:
+        """How often sessions were ended so far; `open` compares it."""
+        return self._store.count_ends()
+
+    def open(self, session: Session, since: int) -> Flow[Cookie]:
+        """Stores a new session and returns its cookie.
+
+        Raises `SignInRefused` if the agent's sessions were ended after `count_ends` said `since`.
+        """
+        if not (yield from self._store.create(session, since=since)):
+            raise SignInRefused(
+                "The agent's sessions were ended while it signed in.", code="session_ended"
+            )
+        return session_cookie(session, self._site)
+
+    def close(self, session: Session) -> Flow[tuple[Cookie, ...]]:
+        """Ends a session and returns the cookies that say so; raises `ServerUnavailable`."""
+        yield from self._store.delete(session)
+        return (cleared_cookie(self._site.settings),)
+
+    def end(self, kind: str, value: str = "") -> Flow[int]:
+        """Ends every session of an `agent` or an `email`, or `all` of them; returns how many."""
+        return self._store.end(kind, value)
+
+    def _load(self, session_id: str) -> Flow[Recognised]:
+        store, site = self._store, self._site
+        try:
+            session = yield from store.load(session_id)
+            if session is not None and wants_keeping(session, site):
+                found = session
+                key = ("keep", self, session_id)
+                session = yield from join(key, lambda: keep(found, store, site))
+        except ServerUnavailable as problem:  # 503, not 401: the session may be a good one
+            return Recognised(None, problem=problem)
+        return NOBODY if session is None else Recognised(session.agent)
