@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from auth_agent.environment import as_boolean
 from auth_agent.secret import Secret
 from auth_agent.url import normal_origin, url_problem
 
@@ -54,15 +55,6 @@ def _as_seconds(value: Any) -> int:
         raise ValueError(f"must be a whole number of seconds, not {value!r}") from None
 
 
-def _as_boolean(value: Any) -> bool:
-    known = {"true": True, "1": True, "yes": True, "on": True,
-             "false": False, "0": False, "no": False, "off": False}  # fmt: skip
-    found = known.get(str(value).lower())
-    if found is None:
-        raise ValueError(f"must be true or false, not {value!r}")
-    return found
-
-
 def _as_key(value: Any) -> Secret | None:
     """A PEM text, or the path of a file that holds one."""
     secret = _as_secret(value)
@@ -87,7 +79,7 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "client_secret": _as_secret,
     "secret": _as_secrets,
     "base_url": _as_base_url,
-    "sign_in": _as_boolean,
+    "sign_in": as_boolean,
     "api_scopes": _as_scopes,
     "protect": _as_list,
     "algorithms": _as_list,
@@ -96,7 +88,7 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "session_lifetime": _as_seconds,
     "session_idle": _as_seconds,
     "bearer_recheck": _as_seconds,
-    "report_only": _as_boolean,
+    "report_only": as_boolean,
     "client_key": _as_key,
     "session_store": _as_store,
 }

@@ -5,13 +5,13 @@ Checked at birth; every mistake is reported at once, with the name of the variab
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from auth_agent.environment import unknown_variable, variables
 from auth_agent.errors import SettingsError
 from auth_agent.website.config.checks import CHECKS
 from auth_agent.website.config.converters import CONVERTERS, as_text
@@ -44,12 +44,11 @@ class Settings(Fields, frozen=True, kw_only=True):
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         unknown = []
-        for variable, text in environ.items():
-            if not variable.startswith(ENV_PREFIX) or variable.startswith(FOREIGN_PREFIXES):
-                continue
-            name = variable[len(ENV_PREFIX) :].lower()
-            if name not in cls.__struct_fields__:
-                unknown.append(_unknown(variable, cls.__struct_fields__))
+        known = {ENV_PREFIX + name.upper(): name for name in cls.__struct_fields__}
+        for variable, text in variables(environ, ENV_PREFIX, known, FOREIGN_PREFIXES):
+            name = known.get(variable, "")
+            if not name:
+                unknown.append(unknown_variable(variable, known))
             elif text.strip():
                 values[name] = text.strip()
         try:
@@ -59,13 +58,6 @@ class Settings(Fields, frozen=True, kw_only=True):
         if unknown:
             raise SettingsError(unknown)
         return settings
-
-
-def _unknown(variable: str, names: tuple[str, ...]) -> str:
-    known = [ENV_PREFIX + name.upper() for name in names]
-    close = difflib.get_close_matches(variable, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "remove it or correct its name."
-    return f"{variable} is not a setting: {hint}"
 
 
 def _convert(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -1,0 +1,81 @@
+"""The fields of a server's settings, and what follows from them; nothing is checked here."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from auth_agent.secret import Secret
+from auth_agent.server.bounds import DAY
+from auth_agent.url import is_loopback
+
+DEFAULT_DATABASE = "sqlite:///auth-agent.db"
+DEFAULT_SCOPES = ("openid", "profile", "email", "agent")
+
+
+class Fields(Struct, frozen=True, kw_only=True):
+    """Everything a server is told; `docs/server-settings.md` says what each field means.
+
+    Lifetimes are in seconds. `secrets` (variable `_SECRET`) is newest first; it may be empty only
+    if a loopback issuer keeps a secret beside its SQLite file.
+    """
+
+    issuer: str
+    database: str = DEFAULT_DATABASE
+    sqlite_synchronous: str = "NORMAL"
+    secrets: tuple[Secret, ...] = ()
+    scopes: tuple[str, ...] = DEFAULT_SCOPES
+    signing_algorithm: str = "ES256"
+    request_lifetime: int = 600
+    code_lifetime: int = 60
+    access_token_lifetime: int = 3_600
+    id_token_lifetime: int = 3_600
+    refresh_token_lifetime: int = 30 * DAY
+    family_lifetime: int = 90 * DAY
+    second_factor_lifetime: int = 300
+    mailed_code_lifetime: int = 900
+    session_idle: int = 1_800
+    session_lifetime: int = 43_200
+    challenge_lifetime: int = 300
+    refusal_retention: int = 30 * DAY
+    audit_retention: int = 730 * DAY
+    event_retention: int = 30 * DAY
+    max_events: int = 1_000_000
+    max_body: int = 65_536
+    redis: Secret = Secret("")
+    trusted_proxies: tuple[str, ...] = ()
+    limit_agent_failures: int = 10
+    limit_client_failures: int = 30
+    limit_unknown_requests: int = 60
+    limit_registrations: int = 5
+    limit_refreshes: int = 60
+    limit_calls: int = 1_000
+    limit_refusal_records: int = 600
+    limit_pending: int = 1_000
+    agent_registration: str = ""
+    registration_token: Secret = Secret("")
+    client_documents: bool = False
+    upstream_compat: bool = False
+    smtp_url: Secret = Secret("")
+    mail_from: str = ""
+    log_format: str = "text"
+    metrics_token: Secret = Secret("")
+
+    @property
+    def is_loopback(self) -> bool:
+        return is_loopback(urlsplit(self.issuer).hostname or "")
+
+    @property
+    def registers_agents(self) -> str:
+        """off, token or open."""
+        return self.agent_registration or ("open" if self.is_loopback else "off")
+
+    @property
+    def is_https(self) -> bool:
+        return self.issuer.startswith("https://")
+
+    @property
+    def path(self) -> str:
+        """The issuer's path, empty for most; every public address starts with it."""
+        return urlsplit(self.issuer).path
