@@ -12,6 +12,7 @@ from auth_agent.secret import Secret
 from auth_agent.server.console.owners.pages import OWNERS
 from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.registry import agents
+from auth_agent.server.storage.audit import acting
 from auth_agent.server.storage.people_tables import browser_session, mailed_proof
 from auth_agent.server.storage.tables import agent, audit
 from tests.server.conftest import Build
@@ -240,7 +241,9 @@ def test_an_owner_whose_address_is_not_ascii(
     agent_id = agents.add_agent(
         own_world.database, registered, verified=False, now=own_world.context.now()
     ).agent_id
-    assert agent_id in owner(own_world, box, typed).get("/owner").text
+    person = owner(own_world, box, typed)
+    assert agent_id in person.get("/owner").text
+    person.send("/owner", "/owner/agent/claim", id=agent_id)
     assert agent_row(own_world, agent_id).email_verified is True
     assert box.mails[-1].to in ("ann@xn--bcher-kva.example", "jürgen@owner.example")
 
@@ -303,19 +306,108 @@ def test_nothing_is_stored_that_lets_anybody_in(own_world: World, box: Postbox) 
         assert secret not in re.sub(r"18\d{8}", "", shown)
 
 
-def test_proving_the_address_puts_it_into_tokens(own_world: World, box: Postbox) -> None:
-    assert not agent_row(own_world, own_world.rival.agent_id).email_verified
-    owner(own_world, box, "bob@owner.example")
-    assert agent_row(own_world, own_world.rival.agent_id).email_verified
-    browser = own_world.browser()
-    request_id = own_world.open(browser)
-    assert own_world.answer(request_id, own_world.rival).status_code == 200
-    tokens = own_world.redeem(own_world.poll(browser, request_id)["code"]).json()
-    told = own_world.userinfo(tokens["access_token"]).json()
-    assert (told["email"], told["email_verified"]) == ("bob@owner.example", True)
+BOB = "bob@owner.example"
+
+
+def _told(world: World, who: Any) -> dict[str, Any]:
+    """What a website is told of an agent that signs in now."""
+    browser = world.browser()
+    request_id = world.open(browser)
+    assert world.answer(request_id, who).status_code == 200
+    tokens = world.redeem(world.poll(browser, request_id)["code"]).json()
+    found: dict[str, Any] = world.userinfo(tokens["access_token"]).json()
+    claims = world.verified(tokens["id_token"], world.shop.client_id)
+    assert (claims.get("email"), claims["email_verified"]) == (
+        found.get("email"), found["email_verified"],
+    )  # fmt: skip
+    return found
+
+
+def test_signing_in_verifies_no_agent(own_world: World, box: Postbox) -> None:
+    bob = owner(own_world, box, BOB)
+    told = _told(own_world, own_world.rival)
+    assert (told.get("email"), told["email_verified"]) == (None, False)
+    page = bob.get("/owner").text
+    assert "Are these yours?" in page
+    assert own_world.rival.agent_id in page
+    assert f"/owner/agent?id={own_world.rival.agent_id}" not in page
+
+
+def test_an_owner_claims_one_agent_and_no_other(own_world: World, box: Postbox) -> None:
+    other = agents.add_agent(own_world.database, BOB, verified=False, now=own_world.context.now())
+    bob = owner(own_world, box, BOB)
+    mine = own_world.rival.agent_id
+    assert bob.send("/owner", "/owner/agent/claim", id=mine).status_code == 303
+    told = _told(own_world, own_world.rival)
+    assert (told["email"], told["email_verified"]) == (BOB, True)
+    assert _told(own_world, other)["email_verified"] is False
     with own_world.database.read() as connection:
-        row = connection.execute(select(audit).where(audit.c.outcome == "address proved")).one()
-    assert (row.agent_id, row.actor) == (own_world.rival.agent_id, "owner bob@owner.example")
+        line = audit.c.outcome == "claimed by its owner"
+        row = connection.execute(select(audit).where(line)).one()
+    assert (row.agent_id, row.actor) == (mine, f"owner {BOB}")
+    assert bob.send("/owner", "/owner/agent/claim", id=mine).status_code == 404
+    assert bob.get("/owner/agent", id=mine).status_code == 200
+
+
+def test_an_agent_that_is_not_hers_is_disabled(own_world: World, box: Postbox) -> None:
+    bob, strange = owner(own_world, box, BOB), own_world.rival.agent_id
+    assert bob.send("/owner", "/owner/agent/disown", id=strange).status_code == 303
+    assert agent_row(own_world, strange).disabled_at is not None
+    assert agent_row(own_world, strange).email_verified is False
+    page = bob.get("/owner").text
+    assert strange not in page
+    assert bob.send("/owner", "/owner/agent/claim", id=strange).status_code == 404
+
+
+def test_no_other_action_touches_an_unclaimed_agent(own_world: World, box: Postbox) -> None:
+    browser, strange = own_world.browser(), own_world.rival
+    request_id = own_world.open(browser)
+    own_world.answer(request_id, strange)
+    tokens = own_world.redeem(own_world.poll(browser, request_id)["code"]).json()
+    family = own_world.introspect(tokens["access_token"])["sid"]
+    bob = owner(own_world, box, BOB)
+    assert "The Shop" not in bob.get("/owner").text
+    assert bob.get("/owner/agent", id=strange.agent_id).status_code == 404
+    before = agent_row(own_world, strange.agent_id)
+    for path in ("end-all", "disable", "second-factor", "rotate-secret"):
+        send = bob.send("/owner", f"/owner/agent/{path}", id=strange.agent_id, needed="yes")
+        assert send.status_code == 404
+    ended = bob.send("/owner", "/owner/grants/end", id=family, agent=strange.agent_id)
+    assert ended.status_code == 404
+    assert agent_row(own_world, strange.agent_id) == before
+    assert own_world.introspect(tokens["access_token"])["active"] is True
+
+
+@pytest.mark.parametrize("action", ["claim", "disown"])
+def test_nobody_claims_or_disowns_for_another_owner(
+    own_world: World, box: Postbox, action: str
+) -> None:
+    ann = owner(own_world, box)
+    before = agent_row(own_world, own_world.rival.agent_id)
+    for agent_id in (own_world.rival.agent_id, own_world.agent.agent_id, "agent_none"):
+        answer = ann.send("/owner", f"/owner/agent/{action}", id=agent_id)
+        assert answer.status_code == 404
+    assert agent_row(own_world, own_world.rival.agent_id) == before
+    assert agent_row(own_world, own_world.agent.agent_id).disabled_at is None
+
+
+def test_an_unclaimed_agent_is_shown_with_when_and_from_where(
+    own_world: World, box: Postbox
+) -> None:
+    with acting("registration", "203.0.113.9"):
+        agents.add_agent(
+            own_world.database,
+            BOB,
+            name="<b>Your bank</b>",
+            model="m-9",
+            verified=False,
+            agent_id="bank-agent",
+            now=own_world.context.now() + 60,
+        )
+    page = owner(own_world, box, BOB).get("/owner").text
+    card = page[page.index("unclaimed-1") : page.index("unclaimed-2")]
+    for text in ("bank-agent", "&lt;b&gt;Your bank", "m-9", "203.0.113.9", "2027-01-15 08:01"):
+        assert text in card, text
 
 
 def test_an_owner_ends_a_sign_in_at_once(own_world: World, box: Postbox) -> None:
@@ -349,8 +441,9 @@ def test_an_owner_replaces_a_secret_and_disables_an_agent(own_world: World, box:
 def test_an_owner_touches_nobody_elses_agent(own_world: World, box: Postbox) -> None:
     tokens = own_world.tokens()
     family = own_world.introspect(tokens["access_token"])["sid"]
-    bob = owner(own_world, box, "bob@owner.example")
+    bob = owner(own_world, box, BOB)
     theirs, mine = own_world.agent.agent_id, own_world.rival.agent_id
+    bob.send("/owner", "/owner/agent/claim", id=mine)
     assert bob.get("/owner/agent", id=theirs).status_code == 404
     home = f"/owner/agent?id={mine}"
     for path in ("end-all", "disable", "second-factor", "rotate-secret"):

@@ -37,9 +37,31 @@ def find_agent(connection: Connection, agent_id: str) -> Any:
 
 
 def agents_of(connection: Connection, email: str) -> list[Any]:
-    """The agents of one owner, whose address is written exactly so."""
-    statement = select(agent).where(agent.c.email == email).order_by(agent.c.created_at)
-    return list(connection.execute(statement.limit(BATCH)).all())
+    """Returns the agents that an owner claimed or an administrator vouched for, oldest first."""
+    statement = select(agent).where(agent.c.email == email, agent.c.email_verified.is_(True))
+    return list(connection.execute(statement.order_by(agent.c.created_at).limit(BATCH)).all())
+
+
+def unclaimed_agents(connection: Connection, email: str) -> list[Any]:
+    """Returns the agents that were registered under an address and that its owner has not claimed.
+
+    Newest first, each with the address that its registration came from.
+    """
+    added = and_(
+        audit.c.agent_id == agent.c.id, audit.c.kind == "agent", audit.c.outcome == "added"
+    )
+    statement = (
+        select(agent, audit.c.address.label("added_from"))
+        .outerjoin(audit, added)
+        .where(*_is_unclaimed(email))
+        .order_by(agent.c.created_at.desc(), agent.c.id)
+    )
+    return list(connection.execute(statement.limit(PAGE_SIZE)).all())
+
+
+def find_unclaimed(connection: Connection, agent_id: str, email: str) -> Any:
+    statement = select(agent).where(agent.c.id == agent_id, *_is_unclaimed(email))
+    return connection.execute(statement).one_or_none()
 
 
 def list_websites(connection: Connection, filters: Mapping[str, str], page: int) -> list[Any]:
@@ -84,7 +106,7 @@ def list_grants(
     if client_id := filters.get("website"):
         statement = statement.where(token_family.c.client_id == client_id)
     if email := filters.get("owner"):
-        statement = statement.where(agent.c.email == email)
+        statement = statement.where(agent.c.email == email, agent.c.email_verified.is_(True))
     return _page(connection, statement, page)
 
 
@@ -151,6 +173,11 @@ def day_start(text: str) -> int | None:
         return calendar.timegm(time.strptime(text, "%Y-%m-%d"))
     except ValueError:
         return None
+
+
+def _is_unclaimed(email: str) -> tuple[ColumnElement[bool], ...]:
+    is_unverified = agent.c.email_verified.is_(False)
+    return (agent.c.email == email, is_unverified, agent.c.disabled_at.is_(None))
 
 
 def _matches(filters: Mapping[str, str]) -> ColumnElement[bool]:

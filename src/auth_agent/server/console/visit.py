@@ -29,6 +29,8 @@ NOTICES = {
     "ended": "The sign-in is ended.",
     "all-ended": "All sign-ins are ended.",
     "rotated": "A new key is published; it signs ten seconds from now.",
+    "claimed": "This agent is yours: websites that it signs in to are told your address.",
+    "disowned": "The agent is disabled. It never had your address in its tokens.",
     "vouched": "The address counts as verified.",
     "second-factor-on": "Each sign-in of this agent now needs a code mailed to its owner.",
     "second-factor-off": "This agent signs in with its secret alone.",

@@ -164,16 +164,14 @@ def set_second_factor(database: Database, agent_id: str, now: int, *, needed: bo
     return _update(database, statement.values(second_factor=needed), agent_id, outcome, now)
 
 
-def prove_address(connection: Connection, email: str, now: int) -> int:
-    """Marks the owner's address in all its agents as proved; says how many there were."""
+def claim_agent(database: Database, agent_id: str, email: str, now: int) -> bool:
+    """Verifies this one agent for the owner who proved the address; False if it is not waiting."""
     table = tables.agent
-    unproved = select(table.c.id).where(table.c.email == email, table.c.email_verified.is_(False))
-    found = list(connection.execute(unproved).scalars())
-    for agent_id in found:
-        values = {"email_verified": True, "updated_at": now}
-        connection.execute(update(table).where(table.c.id == agent_id).values(values))
-        record(connection, at=now, kind="agent", outcome="address proved", agent_id=agent_id)
-    return len(found)
+    statement = update(table).where(
+        table.c.email == email, table.c.email_verified.is_(False), table.c.disabled_at.is_(None)
+    )
+    statement = statement.values(email_verified=True)
+    return _update(database, statement, agent_id, "claimed by its owner", now)
 
 
 def rotate_agent_secret(database: Database, agent_id: str, now: int) -> Secret | None:

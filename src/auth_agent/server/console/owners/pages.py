@@ -32,10 +32,13 @@ class OwnerVisit(PersonVisit):
         self.email = session.holder
 
     def agent(self, agent_id: str) -> Any:
-        """An agent of this owner; anybody else's is not found."""
+        """Returns an agent that is this owner's beyond doubt; any other is not found (404).
+
+        Anybody may register an agent under her address: until she claims it, it is not hers.
+        """
         with self.context.database.read() as connection:
             row = data.find_agent(connection, agent_id)
-        if row is None or row.email != self.email:
+        if row is None or row.email != self.email or not row.email_verified:
             raise not_found("agent")
         return row
 
@@ -61,12 +64,33 @@ def owned(handler: OwnerPage) -> Handler:
 def home(visit: OwnerVisit) -> Answer:
     """GET /owner: the owner's agents and where they are signed in."""
     with visit.context.database.read() as connection:
-        agents = data.agents_of(connection, visit.email)
+        mine = data.agents_of(connection, visit.email)
+        unclaimed = data.unclaimed_agents(connection, visit.email)
         grants = data.list_grants(connection, visit.now, {"owner": visit.email}, 1)
-    signed_in: dict[str, Counter[str]] = {row.id: Counter() for row in agents}
+    signed_in: dict[str, Counter[str]] = {row.id: Counter() for row in mine}
     for grant in grants[:PAGE_SIZE]:
         signed_in[grant.agent_id][grant.website] += 1
-    return visit.page("console_owner_home.html", agents=agents, signed_in=signed_in)
+    return visit.page(
+        "console_owner_home.html", agents=mine, signed_in=signed_in, unclaimed=unclaimed
+    )
+
+
+def claim(visit: OwnerVisit) -> Answer:
+    """POST /owner/agent/claim: the owner says that this one agent is hers."""
+    agent_id = visit.form.get("id", "")
+    if not agents.claim_agent(visit.context.database, agent_id, visit.email, visit.now):
+        raise not_found("agent")
+    return visit.go("/agent", id=agent_id, done="claimed")
+
+
+def disown(visit: OwnerVisit) -> Answer:
+    """POST /owner/agent/disown: the owner says that this agent is not hers, which disables it."""
+    with visit.context.database.read() as connection:
+        row = data.find_unclaimed(connection, visit.form.get("id", ""), visit.email)
+    if row is None:
+        raise not_found("agent")
+    endings.disable_agent(visit.context.database, row.id, visit.now)
+    return visit.go("", done="disowned")
 
 
 def agent_page(visit: OwnerVisit) -> Answer:
@@ -141,6 +165,8 @@ _OPEN: tuple[tuple[str, str, Handler], ...] = (
 _OWNED: tuple[tuple[str, str, OwnerPage], ...] = (
     ("GET", "/owner", home),
     ("GET", "/owner/agent", agent_page),
+    ("POST", "/owner/agent/claim", claim),
+    ("POST", "/owner/agent/disown", disown),
     ("POST", "/owner/grants/end", end_grant),
     ("POST", "/owner/agent/end-all", end_all),
     ("POST", "/owner/agent/disable", disable),

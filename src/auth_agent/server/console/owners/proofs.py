@@ -18,7 +18,6 @@ from auth_agent.server.console.sessions import start_session
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.addresses import checked_address, needs_smtputf8
 from auth_agent.server.outbound.mail import Mail
-from auth_agent.server.registry.agents import prove_address
 from auth_agent.server.registry.browser_sessions import OWNER
 from auth_agent.server.security.attempts import Limit, attempt
 from auth_agent.server.security.credentials import digest, new_token
@@ -157,7 +156,6 @@ def _signed_in(context: Context, connection: Connection, call: Call, row: Any) -
     if connection.execute(_USE, {"proof": row.id, "now": now}).rowcount != 1:
         raise _OVER
     with acting(f"owner {row.email}", call.address):
-        prove_address(connection, row.email, now)
         record(connection, at=now, kind="owner sign-in", outcome="signed in")
     return start_session(context, connection, call, OWNER, row.email)
 
