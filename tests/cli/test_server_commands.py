@@ -88,6 +88,31 @@ def test_keys_are_listed_and_rotated() -> None:
     assert "ES256" in _run("keys", "list").stdout
 
 
+def test_keys_are_not_rotated_without_their_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTH_AGENT_SERVER_SECRET", "s" * 32)
+    _run("keys", "rotate")
+    before = _json("keys", "list")
+    monkeypatch.delenv("AUTH_AGENT_SERVER_SECRET")
+    refused = _run("keys", "rotate", code=1)
+    assert "AUTH_AGENT_SERVER_SECRET is missing" in refused.stderr
+    assert not list(tmp_path.glob("*.secret*"))
+    # Nor with a secret that was made for something else.
+    (tmp_path / "auth-agent.db.secret").write_text("x" * 43)
+    refused = _run("keys", "rotate", code=1)
+    assert "does not open the signing keys" in refused.stderr
+    assert _json("keys", "list") == before
+
+
+def test_a_rotation_from_a_shell_keeps_the_old_key_for_the_longest_token() -> None:
+    """The servers may have longer lifetimes than the shell knows of."""
+    first = _json("keys", "rotate")["kid"]
+    _json("keys", "rotate")
+    old = next(key for key in _json("keys", "list") if key["kid"] == first)
+    assert old["published_until"] >= time.time() + 86_400
+
+
 def test_migrate_can_be_run_twice(tmp_path: Path) -> None:
     _run("migrate")
     _run("migrate")

@@ -14,7 +14,7 @@ from auth_agent.server.registry.client_cache import Clients, Origins
 from auth_agent.server.registry.client_documents import ClientDocuments
 from auth_agent.server.security.assertions import Assertions
 from auth_agent.server.security.credentials import CodeMaker, SecretVerifier
-from auth_agent.server.security.keyring import Keyring
+from auth_agent.server.security.keyring import Keyring, has_keys
 from auth_agent.server.security.limits import Limits
 from auth_agent.server.security.mailed_codes import MailedCodes
 from auth_agent.server.security.secret_file import server_secrets
@@ -82,10 +82,10 @@ def build_context(
     outbox: Outbox | None = None,
 ) -> Context:
     """Opens the database and makes the first signing key."""
-    secrets = server_secrets(settings)
     database = Database.open(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
     try:
         _need_schema(database)
+        secrets = server_secrets(settings, has_keys=has_keys(database, int(clock())))
         lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
         keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)
         limits = Limits(settings, clock)
@@ -109,7 +109,7 @@ def build_context(
             documents=ClientDocuments(settings, database, fetcher, limits, clock),
             proxies=Proxies(settings.trusted_proxies),
         )
-        keyring.current()
+        keyring.current().signer(clock())
     except BaseException:
         database.close()
         raise

@@ -176,7 +176,7 @@ def test_private_keys_are_sealed_and_need_the_secret(own_world: World) -> None:
     assert "PRIVATE" not in sealed
     stranger = Keyring(own_world.database, (Secret("x" * 32),), "ES256", own_world.clock)
     with pytest.raises(SettingsError, match="does not open the signing keys"):
-        stranger.current()
+        stranger.current().signer(own_world.clock())
 
 
 def test_a_new_secret_opens_what_the_old_one_sealed(build: Build) -> None:

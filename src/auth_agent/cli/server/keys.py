@@ -76,15 +76,16 @@ def migrate(database: DatabaseOption = DEFAULT_DATABASE) -> None:
 
 @contextmanager
 def _keyring(database: str) -> Iterator[tuple[Database, Keyring]]:
-    from auth_agent.server.security.keyring import Keyring  # noqa: PLC0415
+    from auth_agent.server.bounds import DAY  # noqa: PLC0415
+    from auth_agent.server.security.keyring import Keyring, has_keys  # noqa: PLC0415
     from auth_agent.server.security.secret_file import server_secrets  # noqa: PLC0415
 
     with opened(database) as db:
         # Which address the server has does not matter here; what protects its keys does.
         settings = server_settings(database, None if _has_issuer() else "http://127.0.0.1")
-        lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
-        secrets, algorithm = server_secrets(settings), settings.signing_algorithm
-        yield db, Keyring(db, secrets, algorithm, time.time, lifetime)
+        secrets = server_secrets(settings, has_keys=has_keys(db, int(time.time())))
+        # The servers may have other settings than this shell: a day is the longest that they allow.
+        yield db, Keyring(db, secrets, settings.signing_algorithm, time.time, DAY)
 
 
 def _has_issuer() -> bool:

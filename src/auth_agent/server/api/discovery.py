@@ -89,11 +89,14 @@ def ready(context: Context, call: Call) -> Answer:  # noqa: ARG001
     try:
         with context.database.read() as connection:
             connection.execute(text("SELECT 1 FROM signing_key"))
-        context.keyring.current()
+        keys = context.keyring.current()
+        keys.signer(context.now())
     except SQLAlchemyError:
         return json_answer({"status": "unavailable", "error": "database"}, 503)
     except SettingsError:
         return json_answer({"status": "unavailable", "error": "signing key"}, 503)
+    if keys.unopened:
+        return json_answer({"status": "ready", "unopened_keys": list(keys.unopened)})
     return json_answer({"status": "ready"})
 
 

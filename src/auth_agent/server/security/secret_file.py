@@ -13,14 +13,25 @@ from auth_agent.secret import Secret
 from auth_agent.server.settings import ServerSettings
 
 
-def server_secrets(settings: ServerSettings) -> tuple[Secret, ...]:
-    """The configured secrets, or the one kept beside the database, made when it is missing."""
+def server_secrets(settings: ServerSettings, *, has_keys: bool = False) -> tuple[Secret, ...]:
+    """Returns the configured secrets, or the one kept beside the database.
+
+    Makes it if it is missing, unless the database has keys: only the secret that sealed them opens
+    them. Raises SettingsError then, and if it cannot be kept.
+    """
     if settings.secrets:
         return settings.secrets
     path = secret_path(settings.database)
     if path is None:
         # A database in memory ends with the process, so its secret may, too.
         return (Secret(secrets.token_urlsafe(32)),)
+    if has_keys and not path.exists():
+        raise SettingsError(
+            [
+                "AUTH_AGENT_SERVER_SECRET is missing, and the signing keys in this database need "
+                f"the one that they were made with; set it, or put {path} back"
+            ]
+        )
     try:
         return (_kept(path),)
     except OSError as error:
