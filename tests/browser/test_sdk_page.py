@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import threading
+import time
 from urllib.parse import parse_qsl, urlsplit
 
 import anyio
+import httpx2
 import pytest
 from playwright.async_api import async_playwright
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from auth_agent import AuthError, SettingsError
+from auth_agent import AuthError, Settings, SettingsError
+from auth_agent.flow import drive
+from auth_agent.flow.exchange import HttpResponse
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
+from auth_agent.sdk.exchange.html import request_ids
+from auth_agent.server import ServerSettings, create_app
+from auth_agent.server.registry.agents import add_agent
+from auth_agent.server.registry.clients import add_client
 from tests.adapters.network import free_port, serve_asgi
 from tests.browser.conftest import CHROMIUM
+from tests.sdk.conftest import make_shop
 
 IMITATION = """<!doctype html><title>Authenticating AI agent</title>
 <meta name="request-id" content="req_imitated">
@@ -105,6 +114,79 @@ def test_a_page_that_imitates_the_waiting_page_gets_nothing(world, page):
     with pytest.raises(AuthError) as caught:
         AgentSDK(**options(world)).sign_in_page(page)
     assert caught.value.code == "issuer_not_allowed"
+
+
+def test_a_tab_that_is_swapped_while_it_is_read(world, page):
+    """An opener sends the tab to its own request and back: that one must not be approved."""
+    with httpx2.Client(trust_env=False) as attacker:
+        theirs = attacker.get(f"{world.site}/auth-agent/login").headers["location"]
+        their_id = next(iter(request_ids(as_answer(attacker.get(theirs)))))
+        page.goto(f"{world.site}/private/report")
+        read, swaps = page.content, []
+
+        def content():
+            if not swaps:
+                ours = page.url
+                page.goto(theirs)
+                swaps.append(read())
+                page.goto(ours)
+                return swaps[0]
+            return read()
+
+        page.content = content
+        found = AgentSDK(**options(world)).sign_in_page(page, website=world.site)
+        del page.content
+        assert swaps
+        assert found.website == world.site
+        seen = attacker.get(f"{world.issuer}/api/auth-requests/{their_id}").json()
+    assert seen["status"] == "pending"
+
+
+def as_answer(response):
+    return HttpResponse(200, {"content-type": "text/html"}, response.content)
+
+
+@pytest.mark.parametrize("path", ["/id", ""])
+def test_issuer_and_website_on_one_origin(chromium, tmp_path, path):
+    origin = f"http://127.0.0.1:{free_port()}"
+    issuer = f"{origin}{path}"
+    settings = ServerSettings(issuer=issuer, database=f"sqlite:///{tmp_path}/auth-agent.db")
+    server = create_app(settings)
+    database = server.state.context.database
+    client = add_client(database, "Shop", [f"{origin}/auth-agent/callback"], now=int(time.time()))
+    agent = add_agent(database, "ada@example.com", now=int(time.time()))
+    shop = make_shop(
+        Settings(
+            issuer=issuer,
+            client_id=client.client_id,
+            client_secret=client.client_secret,
+            secret="a secret of the website that is long enough",
+            base_url=origin,
+        )
+    )
+
+    async def both(scope, receive, send):
+        asked = scope.get("path", "")
+        own = asked.startswith(f"{path}/") if path else not asked.startswith(("/me", "/auth-agent"))
+        if scope["type"] != "http" or not own:  # the website closes its client with its lifespan
+            await shop(scope, receive, send)
+            return
+        scope = {**scope, "path": asked.removeprefix(path), "raw_path": b""}
+        await server(scope, receive, send)
+
+    context = chromium.new_context()
+    page = context.new_page()
+    try:
+        with serve_asgi(both, int(origin.rpartition(":")[2])):
+            page.goto(f"{origin}/me")
+            sdk = AgentSDK(agent_id=agent.agent_id, agent_secret=agent.agent_secret, model="m",
+                           server_url=issuer)  # fmt: skip
+            found = sdk.sign_in_page(page, website=origin)
+            assert found.url == f"{origin}/me"
+            assert agent.agent_id in page.content()
+    finally:
+        context.close()
+        drive.close()
 
 
 def test_a_page_of_the_issuer_that_is_no_waiting_page(world, page):

@@ -6,7 +6,17 @@ import json
 
 from auth_agent import AuthError, ServerUnavailable
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
-from auth_agent.sdk.flow.effects import Chance, Draw, Fetch, Invoke, Now, Report, Today, Wait
+from auth_agent.sdk.flow.effects import (
+    Chance,
+    Draw,
+    Fetch,
+    Invoke,
+    Now,
+    Report,
+    ResolveHost,
+    Today,
+    Wait,
+)
 
 
 def html(text, status=200):
@@ -32,6 +42,7 @@ class Internet:
         self.steps = []
         self.now = 0.0
         self.drawn = 0
+        self.addresses: dict[str, tuple[str, ...]] = {}
 
     def run(self, flow):
         result, error = None, None
@@ -62,6 +73,8 @@ class Internet:
                 self.now += effect.seconds
             case Report():
                 self.steps.append(effect.step)
+            case ResolveHost():
+                return self.addresses.get(effect.host, ("203.0.114.7",))
             case Fetch():
                 return self.answer(effect.request)
 

@@ -8,7 +8,7 @@ import anyio
 import httpx2
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from auth_agent import AuthError, SettingsError
@@ -188,3 +188,35 @@ def test_a_session_does_not_show_its_token(world):
         session.get("/me")
         token = session.auth.tokens.access_token
         assert token not in f"{session!r} {session.auth!r} {session.auth.tokens!r}"
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        Response("slow down", 429, {"Retry-After": "1"}),
+        Response("<p>Sign in to the Wi-Fi</p>", 200, media_type="text/html"),
+        Response("no", 403),
+        Response("broken", 502),
+    ],
+)
+def test_a_passing_failure_of_a_renewal_is_not_remembered(world, make_sdk, passing):
+    sdk = make_sdk(**world.options())
+    session = sdk.session(world.website)
+    world.server.instead["/token"] = passing
+
+    if isinstance(session, httpx2.Client):
+        with session:
+            with pytest.raises(AuthError):
+                session.get("/me")
+            world.server.forget()
+            assert session.get("/me").status_code == 200
+    else:
+
+        async def main():
+            async with session:
+                with pytest.raises(AuthError):
+                    await session.get("/me")
+                world.server.forget()
+                assert (await session.get("/me")).status_code == 200
+
+        run_async(main)

@@ -58,7 +58,7 @@ def test_a_401_that_names_the_door_is_understood(world, sign_in):
 def test_without_a_model_the_registered_one_is_used_or_the_server_refuses(world, sign_in):
     with pytest.raises(AuthError, match="model") as caught:
         sign_in(world.options(model=None), f"{world.website}/me")
-    assert caught.value.code == "sign_in_failed"
+    assert caught.value.code == "model_missing"
 
 
 @pytest.mark.parametrize("wrong", [{"agent_secret": "ags_wrong"}, {"agent_id": "agent_unknown"}])

@@ -12,6 +12,7 @@ from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow import drive, http
 from auth_agent.sdk.flow.effects import Flow, Step
 from auth_agent.sdk.shared import SDK, SIGN_IN_SECONDS, StepLog, annotate, sign_in_options
+from auth_agent.sdk.sign_in.browser import sign_in_browser
 from auth_agent.sdk.sign_in.page import PageSignIn, sign_in_page
 from auth_agent.sdk.signed_in import SignedIn
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 def _blocking(
     flow: Callable[Concatenate[Calls, P], Flow[T]],
 ) -> Callable[Concatenate[AgentSDK, P], T]:
-    """A method that performs the flow in the caller's thread."""
+    """Returns a method that performs the flow in the caller's thread."""
 
     @functools.wraps(flow)
     def method(self: AgentSDK, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -66,16 +67,20 @@ class AgentSDK(SDK["httpx2.Client"]):
         allowed_scopes: Iterable[str] | None = None,
         within: float = SIGN_IN_SECONDS,
         second_factor: Callable[[], str] | None = None,
+        follow_form: bool = False,
         on_step: Callable[[Step], None] | None = None,
     ) -> SignedIn:
-        """Signs in to the website of `url`, within so many seconds.
+        """Signs in to a website, within so many seconds.
 
-        The website may ask for `allowed_scopes` at most, where they are given. `second_factor` is
-        asked for the code that the owner was mailed; its time does not count. `on_step` hears of
-        each step. Raises `AuthError`; the codes are listed in `auth_agent.sdk.sign_in.website`.
+        `url` is a page that needs an agent, a public page that offers the sign-in (its `Link`
+        header or its button), or an authorization request of the issuer. With `follow_form` it
+        sends the form of a page that signs in with Auth Agent. `allowed_scopes`, if given, is the
+        most that the website may ask for. `second_factor` returns the code that the owner was
+        mailed; its time does not count. `on_step` is called with each step.
+        Raises `AuthError`; the codes are listed in `auth_agent.sdk.sign_in.website`.
         """
         log = StepLog(on_step)
-        wanted = sign_in_options(allowed_scopes, second_factor)
+        wanted = sign_in_options(allowed_scopes, second_factor, follow_form=follow_form)
         flow = self._signed_in(SignedIn, url, wanted, within, log)
         return self._run(flow, log.add)
 
@@ -92,25 +97,48 @@ class AgentSDK(SDK["httpx2.Client"]):
         """Answers the waiting page that a Playwright page shows or is on its way to.
 
         The page sees no secret. `website` is the origin that the agent means to sign in to; without
-        it the result says which one it was. Raises as `sign_in` does, and `browser_failed`.
+        it the result names the one that it was. Raises as `sign_in` does, and `browser_failed`.
         """
         log = StepLog(on_step)
         wanted = sign_in_options(allowed_scopes, second_factor)
         flow = sign_in_page(self._options, website, wanted=wanted, within=within)
         return self._run(self._with_client(flow), log.add, page)
 
+    def sign_in_cdp(
+        self,
+        cdp_url: str,
+        url: str | None = None,
+        *,
+        website: str | None = None,
+        allowed_scopes: Iterable[str] | None = None,
+        within: float = SIGN_IN_SECONDS,
+        second_factor: Callable[[], str] | None = None,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> PageSignIn:
+        """Signs in to a website in a browser that another program drives.
+
+        `cdp_url` is its DevTools address, e.g. http://127.0.0.1:9222 or the ws:// URL of a browser.
+        With `url` a tab opens that page and signs in there. Without it the tab that shows the
+        waiting page is answered, for `website` if it is given. Needs the package playwright, but
+        none of its browsers. Raises as `sign_in` does, and `browser_failed`.
+        """
+        log = StepLog(on_step)
+        wanted = sign_in_options(allowed_scopes, second_factor)
+        flow = sign_in_browser(cdp_url, url, self._options, website, wanted=wanted, within=within)
+        return self._run(self._with_client(flow), log.add)
+
     def session(
         self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
     ) -> httpx2.Client:
-        """An HTTP client for one API, with the agent's token and no way for it to another origin.
+        """Returns an HTTP client for one API, which sends the agent's token to no other origin.
 
-        It gets the agent's own token for this resource, with `scope` where it is given; or it uses
-        and refreshes `tokens`. Its requests raise `AuthError` where there is no token to be had.
+        It gets the agent's own token for this resource, with `scope` if it is given; or it uses
+        and refreshes `tokens`. Its requests raise `AuthError` if there is no token.
         """
-        from auth_agent.sdk.calls.session import SyncTokenAuth, Wanted, new_session  # noqa: PLC0415
+        from auth_agent.sdk.calls.session import SyncTokenAuth, TokenTarget, new_session  # noqa: PLC0415
 
-        wanted = Wanted(resource, scope, own=tokens is None)
-        auth = SyncTokenAuth(wanted, self._session_calls(tokens), self._perform)
+        target = TokenTarget(resource, scope, own=tokens is None)
+        auth = SyncTokenAuth(target, self._session_calls(tokens), self._perform)
         return new_session(auth, resource, self._options.timeout)
 
     def _perform(self, flow: Flow[T]) -> T:
@@ -126,7 +154,7 @@ class AgentSDK(SDK["httpx2.Client"]):
         return drive.run(flow, client, listener, page)
 
     def close(self) -> None:
-        """Closes what the `with` statement keeps open."""
+        """Closes the client that the `with` statement keeps open."""
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.close()

@@ -12,6 +12,7 @@ from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow import drive, http
 from auth_agent.sdk.flow.effects import Flow, Step
 from auth_agent.sdk.shared import SDK, SIGN_IN_SECONDS, StepLog, annotate, sign_in_options
+from auth_agent.sdk.sign_in.browser import sign_in_browser
 from auth_agent.sdk.sign_in.page import PageSignIn, sign_in_page
 from auth_agent.sdk.signed_in import AsyncSignedIn
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 def _awaited(
     flow: Callable[Concatenate[Calls, P], Flow[T]],
 ) -> Callable[Concatenate[AsyncAgentSDK, P], Coroutine[Any, Any, T]]:
-    """A method that performs the flow in the caller's task."""
+    """Returns a method that performs the flow in the caller's task."""
 
     @functools.wraps(flow)
     async def method(self: AsyncAgentSDK, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -66,11 +67,12 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         allowed_scopes: Iterable[str] | None = None,
         within: float = SIGN_IN_SECONDS,
         second_factor: Callable[[], str | Awaitable[str]] | None = None,
+        follow_form: bool = False,
         on_step: Callable[[Step], None] | None = None,
     ) -> AsyncSignedIn:
         """As `AgentSDK.sign_in`."""
         log = StepLog(on_step)
-        wanted = sign_in_options(allowed_scopes, second_factor)
+        wanted = sign_in_options(allowed_scopes, second_factor, follow_form=follow_form)
         flow = self._signed_in(AsyncSignedIn, url, wanted, within, log)
         return await self._run(flow, log.add)
 
@@ -90,14 +92,31 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         flow = sign_in_page(self._options, website, wanted=wanted, within=within)
         return await self._run(self._with_client(flow), log.add, page)
 
+    async def sign_in_cdp(
+        self,
+        cdp_url: str,
+        url: str | None = None,
+        *,
+        website: str | None = None,
+        allowed_scopes: Iterable[str] | None = None,
+        within: float = SIGN_IN_SECONDS,
+        second_factor: Callable[[], str | Awaitable[str]] | None = None,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> PageSignIn:
+        """As `AgentSDK.sign_in_cdp`."""
+        log = StepLog(on_step)
+        wanted = sign_in_options(allowed_scopes, second_factor)
+        flow = sign_in_browser(cdp_url, url, self._options, website, wanted=wanted, within=within)
+        return await self._run(self._with_client(flow), log.add)
+
     def session(
         self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
     ) -> httpx2.AsyncClient:
         """As `AgentSDK.session`."""
-        from auth_agent.sdk.calls.session import AsyncTokenAuth, Wanted, new_async_session  # noqa: PLC0415
+        from auth_agent.sdk.calls.session import AsyncTokenAuth, TokenTarget, new_async_session  # noqa: PLC0415
 
-        wanted = Wanted(resource, scope, own=tokens is None)
-        auth = AsyncTokenAuth(wanted, self._session_calls(tokens), self._perform)
+        target = TokenTarget(resource, scope, own=tokens is None)
+        auth = AsyncTokenAuth(target, self._session_calls(tokens), self._perform)
         return new_async_session(auth, resource, self._options.timeout)
 
     async def _perform(self, flow: Flow[T]) -> T:
@@ -113,7 +132,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         return await drive.arun(flow, client, listener, page)
 
     async def aclose(self) -> None:
-        """Closes what the `async with` statement keeps open."""
+        """Closes the client that the `async with` statement keeps open."""
         kept, self._kept = self._kept, None
         if kept is not None:
             await kept.aclose()

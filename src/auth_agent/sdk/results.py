@@ -1,6 +1,6 @@
-"""What the SDK's methods give back: frozen, typed, and complete.
+"""The results of the SDK's methods: frozen, typed, and complete.
 
-What the server says beyond the known fields is kept in `extra`. Tokens, verifiers and signatures
+Fields of an answer that are not known are kept in `extra`. Tokens, verifiers and signatures
 are plain strings to work with; no repr shows them.
 """
 
@@ -20,7 +20,7 @@ DEFAULT_SECONDS = 300  # RFC 6749 5.1: expires_in is only recommended
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """The root of the results; `extra` holds what has no field of its own."""
+    """The root of the results; `extra` holds the fields that have no attribute of their own."""
 
     extra: dict[str, Any] = {}
 
@@ -41,7 +41,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return list(self._shown())
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, secrets included, as JSON could hold it; what is unknown lies beside."""
+        """Returns everything, secrets included, as values for JSON; unknown fields lie beside."""
         known = {name: getattr(self, name) for name in self.__struct_fields__ if name != "extra"}
         return {**self.extra, **{name: value for name, value in known.items() if value is not None}}
 
@@ -60,7 +60,7 @@ class TokenResponse(Result, frozen=True, kw_only=True):
 
 
 class AuthorizationUrl(Result, frozen=True, kw_only=True):
-    """Where to send the browser; keep `code_verifier` and `state` until its callback comes."""
+    """The URL for the browser; keep `code_verifier` and `state` until its callback comes."""
 
     url: str
     code_verifier: str
@@ -78,7 +78,7 @@ class AgentRegistrationResponse(Result, frozen=True, kw_only=True):
 class AgentAuthResponse(Result, frozen=True, kw_only=True):
     """An open request; `challenge_url` belongs to the first browser that opens it.
 
-    `state` and `code_verifier` are what `exchange_code` wants; the verifier is None where the
+    `state` and `code_verifier` are arguments of `exchange_code`; the verifier is None if the
     caller gave a challenge of its own. `expires_in` is in seconds.
     """
 
@@ -119,7 +119,7 @@ class UserInfo(Result, frozen=True, kw_only=True):
 
 
 class ChallengeResponse(Result, frozen=True, kw_only=True):
-    """`expires` is in seconds since 1970; `message` says why there is no challenge."""
+    """`expires` is in seconds since 1970; `message` explains a missing challenge."""
 
     ok: bool
     challenge: str | None = None
@@ -132,7 +132,7 @@ class ChallengeResponse(Result, frozen=True, kw_only=True):
 
 
 class VerifyStatus(Result, frozen=True, kw_only=True):
-    """Whether the agent has proved to be alive; `pending` is what it has not answered yet."""
+    """The state of a verification; `pending` is the challenge that the agent has not answered."""
 
     ok: bool
     verified: bool = False
@@ -156,7 +156,7 @@ class IntrospectionResponse(Result, frozen=True, kw_only=True):
 
 
 def read(kind: type[R], document: Mapping[str, Any]) -> R:
-    """A result out of what the server said; raises `ServerMisbehaved` where it does not fit."""
+    """Makes a result of a server's answer; raises `ServerMisbehaved` if it does not fit."""
     names = set(kind.__struct_fields__) - {"extra"}
     known = {name: value for name, value in document.items() if name in names}
     absent = {name for name, value in known.items() if value is None}

@@ -1,4 +1,4 @@
-"""What `AgentSDK` and `AsyncAgentSDK` share: their options, and how a flow becomes a method."""
+"""Shared by `AgentSDK` and `AsyncAgentSDK`: their options, and how a flow becomes a method."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class SDK(Generic[C]):
     `server_url` is the issuer of the agent's Auth Agent server. The agent proves itself with its
     `private_key` (PEM or the path of one; recommended) or its `agent_secret`, to the
     `allowed_issuers` alone (default: `server_url`), each written byte for byte as it names itself.
+    `allowed_websites` and `allowed_scopes` bound every sign-in; empty means no bound.
     `timeout` bounds each request, `deadline` a call with its repetitions, both in seconds.
     `tokens` stores the agent's tokens; the callbacks are called with them, too.
     A given `http_client` stays open, and its cookies are used and filled. Otherwise each call opens
@@ -50,6 +51,8 @@ class SDK(Generic[C]):
         server_url: str = "",
         model: str | None = None,
         allowed_issuers: Iterable[str] = (),
+        allowed_websites: Iterable[str] = (),
+        allowed_scopes: Iterable[str] = (),
         timeout: float = TIMEOUT,
         deadline: float = DEADLINE,
         http_client: C | None = None,
@@ -66,6 +69,8 @@ class SDK(Generic[C]):
             server_url=server_url,
             model=model,
             allowed_issuers=tuple(allowed_issuers),
+            allowed_websites=tuple(allowed_websites),
+            allowed_scopes=frozenset(allowed_scopes),
             timeout=timeout,
             deadline=deadline,
         )
@@ -127,9 +132,13 @@ class StepLog:
 
 
 def sign_in_options(
-    scopes: Iterable[str] | None, second_factor: Callable[[], Any] | None
+    scopes: Iterable[str] | None,
+    second_factor: Callable[[], Any] | None,
+    *,
+    follow_form: bool = False,
 ) -> SignInOptions:
-    return SignInOptions(None if scopes is None else frozenset(scopes), second_factor)
+    allowed = None if scopes is None else frozenset(scopes)
+    return SignInOptions(allowed, second_factor, follow_form)
 
 
 def annotate(method: Callable[..., Any], flow: Callable[..., Any]) -> None:

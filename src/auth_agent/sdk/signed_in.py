@@ -1,4 +1,4 @@
-"""What a sign-in gives: a client that the website knows."""
+"""The result of a sign-in: a client with the website's session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ C = TypeVar("C")
 class _SignedIn(Generic[C]):
     """`client` carries the website's cookies and takes paths of the website.
 
-    `response` is the page that the sign-in ended on, at `url`; `steps` is how it came about.
+    `response` is the page that the sign-in ended on, at `url`; `steps` lists what happened.
     """
 
     client: C

@@ -1,1 +1,1 @@
-"""What each method of the SDK does, told once for both colours."""
+"""The methods of the SDK as flows, once for threads and tasks."""

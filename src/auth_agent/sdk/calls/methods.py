@@ -1,12 +1,12 @@
-"""What each method of the SDK does, told once for both colours.
+"""The methods of the SDK as flows, once for threads and tasks.
 
 The codes of `AuthError`: `state_mismatch`, `pkce_missing`, `token_exchange_failed`,
 `token_expired`, `forbidden`, `no_refresh_token`, `refresh_failed`, `revoke_failed`,
 `introspection_failed`, `registration_failed`, `agent_auth_failed`, `request_failed`,
 `rate_limited`, `timeout`; of a server that is away or strange: those of
 `auth_agent.sdk.sign_in.website`, `answer_malformed`, `token_type_unsupported`.
- A server that is away raises `ServerUnavailable`,
-whatever was asked of it: what the code says is then unknown, not refused.
+ If the server is away every method
+raises `ServerUnavailable`: whether it would have refused is then unknown.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Calls(TokenCalls):
         owner_email: str,
         registration_token: str | None = None,
     ) -> Flow[AgentRegistrationResponse]:
-        """Registers an agent; its e-mail counts once its owner proved it.
+        """Registers an agent; its e-mail counts once its owner has proved it.
 
-        Some servers want a `registration_token` for that, some let nobody register: an
-        administrator adds agents there. Raises `registration_failed`.
+        Some servers need a `registration_token`. On others only an administrator adds agents.
+        Raises `registration_failed`.
         """
         content = {
             "agent_id": agent_id,
@@ -77,10 +77,10 @@ class Calls(TokenCalls):
         agent_secret: str | None = None,
         model_name: str | None = None,
     ) -> Flow[AgentAuthResponse]:
-        """Opens a sign-in request, and approves nothing: whoever opens its URL waits there.
+        """Opens a sign-in request, and approves nothing; the first browser at its URL waits there.
 
-        What is not given comes from the SDK's options; `client_id` is the agent's own id, and PKCE
-        is made where there is no `code_challenge`. Raises `agent_auth_failed`.
+        Arguments default to the SDK's options, `client_id` to the agent's own id. Without
+        `code_challenge` it uses PKCE of its own. Raises `agent_auth_failed`.
         """
         options = self._options
         verifier = None if code_challenge is not None else (yield from draw())
@@ -107,7 +107,7 @@ class Calls(TokenCalls):
         return read(AgentAuthResponse, {**document, "state": state, "code_verifier": verifier})
 
     def get_agent_profile(self, access_token: str | None) -> Flow[AgentProfile]:
-        """The agent's registration. Raises `token_expired`, `forbidden`."""
+        """Returns the agent's registration. Raises `token_expired`, `forbidden`."""
         request = agent_api.profile_request(self._options, access_token)
         return read(AgentProfile, (yield from self._protected(request, "profile")))
 
@@ -118,13 +118,13 @@ class Calls(TokenCalls):
         owner_name: str | None = None,
         model_name: str | None = None,
     ) -> Flow[AgentProfile]:
-        """Changes what is given, and returns the whole. Raises `token_expired`, `forbidden`."""
+        """Changes the given fields; returns the profile. Raises `token_expired`, `forbidden`."""
         changes = {"owner_name": owner_name, "model_name": model_name}
         request = agent_api.update_profile_request(self._options, access_token, changes)
         return read(AgentProfile, (yield from self._protected(request, "profile")))
 
     def get_user_info(self, access_token: str | None) -> Flow[UserInfo]:
-        """OpenID Connect's userinfo. Raises `token_expired`, `forbidden`."""
+        """Returns the userinfo of OpenID Connect. Raises `token_expired`, `forbidden`."""
         request = agent_api.user_info_request(self._options, access_token)
         return read(UserInfo, (yield from self._protected(request, "userinfo")))
 
@@ -140,7 +140,7 @@ class Calls(TokenCalls):
         result: str | None = None,
         **more: Any,
     ) -> Flow[dict[str, Any]]:
-        """Tells the server what the agent did; `more` may be anything that JSON holds."""
+        """Reports to the server what the agent did; `more` may be anything that JSON holds."""
         content = {
             **more,
             "event": event,
@@ -159,7 +159,7 @@ class Calls(TokenCalls):
         site: str,
         evidence: str = "oauth_authenticated",
     ) -> Flow[dict[str, Any]]:
-        """The event `verified_click`."""
+        """Sends the event `verified_click`."""
         return (
             yield from self.send_event(
                 access_token, "verified_click", selector=selector, site=site, evidence=evidence
@@ -169,7 +169,7 @@ class Calls(TokenCalls):
     def send_post_run(
         self, access_token: str | None, selector: str, site: str, result: str
     ) -> Flow[dict[str, Any]]:
-        """The event `post_run`; `selector` names the task, `result` is cut to 2,000 characters."""
+        """Sends the event `post_run`; `selector` names the task; 2,000 characters of `result`."""
         cut = result[: agent_api.LONGEST_RESULT]
         return (
             yield from self.send_event(
@@ -178,7 +178,7 @@ class Calls(TokenCalls):
         )
 
     def request_challenge(self, access_token: str | None) -> Flow[ChallengeResponse]:
-        """A challenge that proves, sent back, that the agent is alive behind its token."""
+        """Returns a challenge; sent back, it proves that the agent is alive behind its token."""
         request = agent_api.challenge_request(self._options, access_token)
         return read(
             ChallengeResponse, (yield from self._protected(request, "challenge", again=False))
@@ -187,7 +187,7 @@ class Calls(TokenCalls):
     def confirm_verification(
         self, access_token: str | None, challenge: ChallengeResponse | Mapping[str, Any]
     ) -> Flow[VerifyStatus]:
-        """Sends a challenge back. Raises `request_failed` where it is expired, used or not ours."""
+        """Sends a challenge back. Raises `request_failed` if it is expired, used or not ours."""
         if isinstance(challenge, ChallengeResponse):
             challenge = challenge.to_dict()
         request = agent_api.confirm_request(self._options, access_token, challenge)
@@ -198,7 +198,7 @@ class Calls(TokenCalls):
     def get_verify_status(
         self, access_token: str | None, verify_ctx_id: str | None = None
     ) -> Flow[VerifyStatus]:
-        """The agent's latest verification, or that of one context."""
+        """Returns the agent's latest verification, or that of one context."""
         request = agent_api.status_request(self._options, access_token, verify_ctx_id)
         return read(VerifyStatus, (yield from self._protected(request, "status")))
 
@@ -213,7 +213,7 @@ class Calls(TokenCalls):
         """Waits for the challenge of a website's context and confirms it; False once time is up.
 
         Both times are in seconds. Without `access_token` the SDK's own tokens are used, and
-        refreshed where they have expired.
+        refreshed if they have expired.
         """
         ends_at = (yield from now()) + timeout
         while True:
@@ -228,7 +228,7 @@ class Calls(TokenCalls):
             yield from wait(interval)
 
     def _confirm(self, token: str | None, challenge: Any) -> Flow[bool]:
-        """False where somebody was quicker, or the challenge is over: the status tells which."""
+        """Returns False if the challenge is used or expired; the next status says which."""
         try:
             return (yield from self.confirm_verification(token, challenge)).verified
         except AuthError as error:

@@ -27,7 +27,7 @@ def at(options: Options, path: str) -> str:
 
 
 def state_of(verifier: str) -> str:
-    """A state that proves to belong to its verifier, and tells nothing of it."""
+    """Returns a state that belongs to its verifier, and reveals nothing of it."""
     return encode(hmac.digest(verifier.encode("ascii"), b"state", "sha256"))
 
 
@@ -50,13 +50,12 @@ def authorization_url(
 
 
 def check_state(state: str, verifier: str, expected: str | None) -> None:
-    """Raises `state_mismatch` where the callback is not the one that was waited for (10.12)."""
+    """Raises `state_mismatch` if the callback belongs to another sign-in (10.12)."""
     known = state_of(verifier) if expected is None else expected
     if not hmac.compare_digest(state.encode(), known.encode()):
         raise AuthError(
             "The callback's state is not the one that this sign-in began with: it belongs to "
-            "another sign-in, or somebody else made it. For a state of your own give "
-            "expected_state, too.",
+            "another sign-in, or is forged. For a state of your own give expected_state, too.",
             code="state_mismatch",
         )
 
@@ -93,7 +92,7 @@ def own_token_request(options: Options, resource: str, scope: str | None) -> Flo
 def parse_tokens(
     response: HttpResponse, *, failure: str, refresh_token: str | None = None
 ) -> TokenResponse:
-    """5.1; without a new refresh token the old one stays good (6)."""
+    """5.1; without a new refresh token the old one stays valid (6)."""
     document = read_object(response, "token response", failure=failure)
     tokens = read(TokenResponse, {"refresh_token": refresh_token, **document})
     if tokens.token_type.lower() != "bearer":

@@ -1,7 +1,8 @@
 """An HTTP client for one API: it attaches the agent's token, and renews it by itself.
 
-The token goes to the resource's own origin, also where an answer redirects elsewhere. Whoever
-finds it expired renews it once for everybody; a renewal that failed for good is not repeated.
+The token goes to the resource's own origin, also if an answer redirects elsewhere. The first
+request that finds it expired renews it for all. A renewal that was refused for good is not
+repeated; any other failure is a passing one, and the next request tries again.
 """
 
 from __future__ import annotations
@@ -14,25 +15,27 @@ from typing import Any, NamedTuple
 import anyio
 import httpx2
 
-from auth_agent.errors import AuthError, ServerUnavailable, SettingsError
+from auth_agent.errors import AuthError, SettingsError
 from auth_agent.flow import transport
 from auth_agent.sdk.calls.token_calls import TokenCalls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow.effects import Flow
 from auth_agent.url import normal_origin, url_problem
 
+FINAL = ("refresh_failed", "token_exchange_failed")
+
 Run = Callable[[Flow[str]], str]
 AsyncRun = Callable[[Flow[str]], Coroutine[Any, Any, str]]
 
 
 class _Renew(NamedTuple):
-    """Get a token that is another one than this."""
+    """Get another token than this one."""
 
     stale: str | None
 
 
-class Wanted(NamedTuple):
-    """A token for this API; the agent's `own`, or one that somebody gave to refresh."""
+class TokenTarget(NamedTuple):
+    """The token for this API: the agent's `own`, or one that the caller gave to refresh."""
 
     resource: str
     scope: str | None
@@ -40,9 +43,9 @@ class Wanted(NamedTuple):
 
 
 class TokenAuth(httpx2.Auth):
-    """What both colours share: which request gets the token, and when it is renewed."""
+    """Decides for threads and tasks which request gets the token, and when it is renewed."""
 
-    def __init__(self, wanted: Wanted, calls: TokenCalls) -> None:
+    def __init__(self, wanted: TokenTarget, calls: TokenCalls) -> None:
         if problem := url_problem(wanted.resource):
             raise SettingsError([f"the resource {problem}"])
         self._wanted = wanted
@@ -55,7 +58,7 @@ class TokenAuth(httpx2.Auth):
         return self._calls.tokens
 
     def withhold(self, request: httpx2.Request) -> None:
-        """The last look at each request, redirected ones included."""
+        """Removes the token from a request that was redirected to another origin."""
         ours = f"Bearer {self.tokens.access_token}"
         if normal_origin(str(request.url)) != self._origin and (
             request.headers.get("authorization") == ours
@@ -75,7 +78,7 @@ class TokenAuth(httpx2.Auth):
             yield request
 
     def _renew(self, stale: str | None) -> Flow[str]:
-        """Run by one at a time: the others find the new token when it is their turn."""
+        """Runs one at a time; the next ones find the new token."""
         current = self.tokens.get_access_token()
         if current is not None and current != stale:
             return current
@@ -88,17 +91,16 @@ class TokenAuth(httpx2.Auth):
                 return found.access_token
             refresh_token = self.tokens.refresh_token
             return (yield from self._calls.refresh_access_token(refresh_token)).access_token
-        except ServerUnavailable:
-            raise
         except AuthError as error:
-            self._given_up = self.tokens.access_token, error
+            if _is_final(error):
+                self._given_up = self.tokens.access_token, error
             raise
 
 
 class SyncTokenAuth(TokenAuth):
-    """For threads."""
+    """The token for requests of threads."""
 
-    def __init__(self, wanted: Wanted, calls: TokenCalls, run: Run) -> None:
+    def __init__(self, wanted: TokenTarget, calls: TokenCalls, run: Run) -> None:
         super().__init__(wanted, calls)
         self._run = run
         self._lock = threading.Lock()
@@ -121,9 +123,9 @@ class SyncTokenAuth(TokenAuth):
 
 
 class AsyncTokenAuth(TokenAuth):
-    """For tasks; a cancelled request does not take the renewal with it."""
+    """The token for requests of tasks; a cancelled request does not cancel the renewal."""
 
-    def __init__(self, wanted: Wanted, calls: TokenCalls, run: AsyncRun) -> None:
+    def __init__(self, wanted: TokenTarget, calls: TokenCalls, run: AsyncRun) -> None:
         super().__init__(wanted, calls)
         self._run = run
         self._lock = anyio.Lock()
@@ -136,7 +138,7 @@ class AsyncTokenAuth(TokenAuth):
         while True:
             if isinstance(effect, _Renew):
                 async with self._lock:
-                    # What the server has rotated must be kept, whoever asked for it.
+                    # What the server has rotated must be kept, also for a cancelled task.
                     with anyio.CancelScope(shield=True):
                         result: Any = await self._run(self._renew(effect.stale))
             else:
@@ -168,6 +170,13 @@ def new_async_session(auth: AsyncTokenAuth, resource: str, timeout: float) -> ht
         verify=transport.tls_context(),
         event_hooks={"request": [auth.withhold_async]},
     )
+
+
+def _is_final(error: AuthError) -> bool:
+    """Checks that the server, or the lack of a token, said no for good (RFC 6749 5.2)."""
+    if isinstance(error, SettingsError) or error.code == "no_refresh_token":
+        return True
+    return error.code in FINAL and error.status_code in (400, 401)
 
 
 def _is_refused(response: httpx2.Response) -> bool:

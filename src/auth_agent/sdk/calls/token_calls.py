@@ -28,7 +28,7 @@ Build = Callable[[], Flow[HttpRequest]]
 
 
 class Listeners(NamedTuple):
-    """Who wants to hear of tokens; under tasks these may be async."""
+    """The caller's callbacks for tokens; under tasks they may be async."""
 
     received: Callable[[TokenResponse], Any] | None = None
     refreshed: Callable[[TokenResponse], Any] | None = None
@@ -36,21 +36,21 @@ class Listeners(NamedTuple):
 
 
 class TokenCalls:
-    """The flows of one agent; `tokens` follows what it receives, refreshes and revokes."""
+    """The flows of one agent; `tokens` stores what it receives and refreshes."""
 
     def __init__(self, options: Options, listeners: Listeners, tokens: TokenManager) -> None:
         self._options = options
         self._listeners = listeners
         self.tokens = tokens
-        self._begun = _Begun()
+        self._begun = _Pending()
 
     def get_authorization_url(
         self, redirect_uri: str, *, scope: str = DEFAULT_SCOPE, state: str | None = None
     ) -> Flow[AuthorizationUrl]:
-        """Where a sign-in of the agent as a client of its own begins, with PKCE (S256).
+        """Returns the URL that begins a sign-in of the agent as a client, with PKCE (S256).
 
-        Keep `code_verifier` and `state` where the callback will look for them: they may outlive
-        this process. A `state` of your own has to be unguessable.
+        Keep `code_verifier` and `state` for the callback: they may outlive this process. A `state`
+        of your own has to be unguessable.
         """
         verifier = yield from draw()
         found = oauth.authorization_url(
@@ -68,7 +68,7 @@ class TokenCalls:
         code_verifier: str | None = None,
         expected_state: str | None = None,
     ) -> Flow[TokenResponse]:
-        """The callback's code for tokens, once.
+        """Exchanges the callback's code for tokens, once.
 
         Without `code_verifier` the sign-in has to have begun in this SDK. With it, `state` is
         checked against it; a state that you chose yourself is given as `expected_state`, too.
@@ -92,9 +92,9 @@ class TokenCalls:
         scope: str = DEFAULT_SCOPE,
         second_factor: Callable[[], Any] | None = None,
     ) -> Flow[TokenResponse]:
-        """Tokens of the agent's own, the whole way in one call and without a browser.
+        """Returns tokens of the agent's own in one call, without a browser.
 
-        Nobody has to listen at `redirect_uri`. Raises what a sign-in and `exchange_code` raise.
+        Nothing has to listen at `redirect_uri`. Raises what a sign-in and `exchange_code` raise.
         """
         self._options.check_credential()
         begun = yield from self.get_authorization_url(redirect_uri, scope=scope)
@@ -107,13 +107,13 @@ class TokenCalls:
         return (yield from self.exchange_code(found.code, found.state or "", redirect_uri))
 
     def refresh_access_token(self, refresh_token: str | None) -> Flow[TokenResponse]:
-        """New tokens for a refresh token, which is used up by this.
+        """Exchanges a refresh token, which is single-use, for new tokens.
 
-        Raises `no_refresh_token`, or `refresh_failed`: then the agent has to sign in anew.
+        Raises `no_refresh_token`, or `refresh_failed`: then the agent has to sign in again.
         """
         if not refresh_token:
             raise AuthError(
-                "There is no refresh token: sign in anew.",
+                "There is no refresh token: sign in again.",
                 code="no_refresh_token",
                 status_code=401,
             )
@@ -125,14 +125,14 @@ class TokenCalls:
         return tokens
 
     def get_own_token(self, resource: str, *, scope: str | None = None) -> Flow[TokenResponse]:
-        """An access token of the agent for one API, without any website (RFC 8707)."""
+        """Returns an access token of the agent for one API, without any website (RFC 8707)."""
         request = yield from oauth.own_token_request(self._options, resource, scope)
         response = yield from self._once(request)
         tokens = oauth.parse_tokens(response, failure="token_exchange_failed")
         return (yield from self._received(tokens))
 
     def revoke_token(self, token: str) -> Flow[None]:
-        """Ends the session of an access token or refresh token, of both. Raises `revoke_failed`."""
+        """Revokes an access or refresh token, and with it the other. Raises `revoke_failed`."""
         response = yield from self._again(lambda: oauth.revoke_request(self._options, token))
         oauth.parse_revoked(response)
         if token in (self.tokens.access_token, self.tokens.refresh_token):
@@ -141,7 +141,7 @@ class TokenCalls:
             yield from invoke(self._listeners.revoked)
 
     def introspect_token(self, token: str) -> Flow[IntrospectionResponse]:
-        """What the server knows of a token. Raises `introspection_failed`."""
+        """Asks the server about a token. Raises `introspection_failed`."""
         response = yield from self._again(lambda: oauth.introspect_request(self._options, token))
         return oauth.parse_introspection(response)
 
@@ -176,7 +176,7 @@ class TokenCalls:
         return Journey(ends_at=ends_at, timeout=options.timeout, too_late=TOO_LATE)
 
 
-class _Begun:
+class _Pending:
     """The sign-ins that began here, by state; the oldest are forgotten first."""
 
     def __init__(self) -> None:
@@ -190,7 +190,7 @@ class _Begun:
                 self._verifiers.popitem(last=False)
 
     def take(self, state: str, given: str | None, expected: str | None) -> str:
-        """The verifier of a state; each state is good once."""
+        """Returns the verifier of a state; each state is single-use."""
         with self._lock:
             known = self._verifiers.pop(state, None)
             others = bool(self._verifiers)
@@ -206,7 +206,7 @@ class _Begun:
 def _unknown_state(others: bool) -> AuthError:
     if others:
         return AuthError(
-            "No sign-in with this state began here: it was used, or somebody else made it.",
+            "No sign-in with this state began here: it was used, or is forged.",
             code="state_mismatch",
         )
     return AuthError(

@@ -49,7 +49,7 @@ class TokenManager:
         self._kept = None if self._path is None else _load(self._path)
 
     def set_tokens(self, tokens: TokenResponse | Mapping[str, Any]) -> None:
-        """Replaces what was kept; the time until expiry counts from now."""
+        """Replaces the tokens; the time until expiry counts from now."""
         if not isinstance(tokens, TokenResponse):
             tokens = read(TokenResponse, tokens)
         self._keep(_Kept(tokens, self._clock() + tokens.expires_in))
@@ -58,12 +58,12 @@ class TokenManager:
         self._keep(None)
 
     def is_expired(self) -> bool:
-        """Whether there is no access token that is good for another minute."""
+        """Checks that no access token is valid for another minute."""
         kept = self._kept
         return kept is None or self._clock() >= kept.expires_at - EARLY_SECONDS
 
     def get_access_token(self) -> str | None:
-        """The access token while it is good for another minute, else None."""
+        """Returns the access token if it is valid for another minute, else None."""
         kept = self._kept
         if kept is None or self._clock() >= kept.expires_at - EARLY_SECONDS:
             return None
@@ -71,7 +71,7 @@ class TokenManager:
 
     @property
     def access_token(self) -> str | None:
-        """What is kept, expired or not."""
+        """The access token that is kept, expired or not."""
         kept = self._kept
         return None if kept is None else kept.tokens.access_token
 
@@ -113,4 +113,4 @@ def _load(path: Path) -> _Kept | None:
         stored = msgspec.json.decode(content, type=_Stored)
         return _Kept(read(TokenResponse, stored.tokens), stored.expires_at)
     except (ValueError, RecursionError, ServerMisbehaved):
-        raise SettingsError([f"{path} holds no tokens; remove it, and sign in anew"]) from None
+        raise SettingsError([f"{path} holds no tokens; remove it, and sign in again"]) from None

@@ -1,1 +1,1 @@
-"""One exchange: hops that are looked at, repetitions, answers that are read."""
+"""One exchange: its hops, its repetitions, and how its answer is read."""

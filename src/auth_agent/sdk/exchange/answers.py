@@ -1,4 +1,4 @@
-"""Reading the server's answers: what is a result, and what each refusal is called."""
+"""Reads the server's answers: results, and refusals by their codes."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ MAX_RETRY_AFTER = 30.0
 
 
 def read_object(response: HttpResponse, what: str, *, failure: str) -> dict[str, Any]:
-    """The JSON object of a 2xx answer; any other is refused with the code `failure`."""
+    """Returns the JSON object of a 2xx answer; refuses any other with the code `failure`."""
     check_answer(response, failure=failure)
     return json_object(response, what)
 
 
 def check_answer(response: HttpResponse, *, failure: str) -> None:
-    """Raises for everything but a 2xx answer of an Auth Agent server."""
+    """Raises unless this is a 2xx answer of an Auth Agent server."""
     check_origin(response)
     if not 200 <= response.status < 300:
         refuse(response, failure=failure)
 
 
 def read_protected(response: HttpResponse, what: str, *, failure: str) -> dict[str, Any]:
-    """The same for an answer to an access token (RFC 6750 3.1)."""
+    """Returns the JSON object of an answer to an access token (RFC 6750 3.1)."""
     check_origin(response)
     if response.status == 401:
         raise token_expired(
-            "The server does not take the access token: it has expired, was revoked or is not "
-            "from there. Refresh it, or sign in anew."
+            "The server does not accept the access token: it has expired, was revoked, or belongs "
+            "to another server. Refresh it, or sign in again."
         )
     if response.status == 403:
         raise AuthError(
@@ -48,7 +48,7 @@ def token_expired(description: str) -> AuthError:
 
 
 def check_origin(response: HttpResponse) -> None:
-    """Raises where somebody on the way answers instead of the server."""
+    """Raises if a proxy or a captive portal answers instead of the server."""
     status = response.status
     is_page = "html" in response.headers.get("content-type", "").lower()
     if status == 511 or (status < 500 and (is_page or 300 <= status < 400)):
@@ -61,7 +61,7 @@ def check_origin(response: HttpResponse) -> None:
 
 
 def refuse(response: HttpResponse, *, failure: str) -> NoReturn:
-    """What is no success: too much, not now, or not at all."""
+    """Raises `rate_limited`, `server_unavailable`, or the refusal with the code `failure`."""
     if response.status == 429:
         seconds = int(asked_wait(response) or POLL_SECONDS)
         raise AuthError(
@@ -77,7 +77,7 @@ def refuse(response: HttpResponse, *, failure: str) -> NoReturn:
 
 
 def error_code(response: HttpResponse) -> str:
-    """The OAuth error that an answer names, or nothing."""
+    """Returns the OAuth error that an answer names, or nothing."""
     try:
         return str(json_object(response, "error").get("error", ""))
     except ServerMisbehaved:
@@ -85,12 +85,12 @@ def error_code(response: HttpResponse) -> str:
 
 
 def is_busy(response: HttpResponse) -> bool:
-    """Whether the same request may well succeed in a moment."""
+    """Checks whether the same request may succeed in a moment."""
     return response.status == 429 or response.status in (500, 502, 503, 504)
 
 
 def asked_wait(response: HttpResponse) -> float | None:
-    """Seconds; a date counts from the answer's own `Date` (RFC 9110 10.2.3)."""
+    """Returns seconds; a date counts from the answer's own `Date` (RFC 9110 10.2.3)."""
     text = response.headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         return float(text)
@@ -102,5 +102,5 @@ def asked_wait(response: HttpResponse) -> float | None:
 
 
 def retry_after(response: HttpResponse) -> float:
-    """When it is worth to look again."""
+    """Returns the seconds until the next poll."""
     return min(max(asked_wait(response) or 0.0, POLL_SECONDS), MAX_RETRY_AFTER)

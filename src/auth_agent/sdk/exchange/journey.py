@@ -1,17 +1,22 @@
-"""A way through the web: every hop is looked at before it is taken, and all of it has an end."""
+"""A journey through the web: each hop is checked before it is taken, and all of it has an end."""
 
 from __future__ import annotations
 
+import zlib
 from urllib.parse import quote, urldefrag, urljoin
+
+import msgspec
 
 from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
 from auth_agent.sdk.flow.effects import Flow, fetch, now, wait
-from auth_agent.url import url_problem
+from auth_agent.sdk.text import one_line
+from auth_agent.url import is_loopback, url_problem
 
 MAX_HOPS = 20
+MAX_BODY = 1_048_576
 TOO_LATE = "timeout"
-_PAGE = ("Accept", "text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8")
+PAGE = ("Accept", "text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8")
 SIGN_IN = "The sign-in took too long; try again, or allow more time with `within`."
 _URL_CHARACTERS = "/:?#[]@!$&'()*+,;=%~-._"
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -30,11 +35,15 @@ class Journey:
         return self._ends_at - (yield from now())
 
     def pause(self, seconds: float) -> None:
-        """Time that a person took is not the journey's."""
+        """Adds the time that a person took, which is not the journey's."""
         self._ends_at += seconds
 
     def visit(self, url: str) -> Flow[HttpResponse]:
-        """GET a page as a browser would."""
+        """Gets a page as a browser would; counts as a hop."""
+        return (yield from self.open(HttpRequest("GET", url, (PAGE,))))
+
+    def open(self, request: HttpRequest) -> Flow[HttpResponse]:
+        """Sends a page's request; raises `too_many_redirects` after 20 hops."""
         if self._hops_left == 0:
             raise AuthError(
                 f"The sign-in took more than {MAX_HOPS} redirects; the website or the server "
@@ -43,7 +52,7 @@ class Journey:
                 status_code=502,
             )
         self._hops_left -= 1
-        return (yield from self.send(HttpRequest("GET", url, (_PAGE,))))
+        return (yield from self.send(request))
 
     def send(self, request: HttpRequest) -> Flow[HttpResponse]:
         left = yield from self.seconds_left()
@@ -59,7 +68,7 @@ class Journey:
             raise
 
     def rest(self, seconds: float) -> Flow[None]:
-        """Waits, unless the end of the journey is nearer than that."""
+        """Waits; raises `timeout` if the journey ends before that."""
         if (yield from self.seconds_left()) <= seconds:
             raise self.too_late()
         yield from wait(seconds)
@@ -69,7 +78,7 @@ class Journey:
 
 
 def redirect_target(url: str, response: HttpResponse) -> str | None:
-    """Where an answer sends its reader on to, or None."""
+    """Returns the URL that an answer redirects to, or None."""
     location = response.headers.get("location")
     if response.status not in _REDIRECTS or location is None:
         return None
@@ -77,7 +86,7 @@ def redirect_target(url: str, response: HttpResponse) -> str | None:
 
 
 def resolve(url: str, reference: str) -> str:
-    """A link on the page at `url`, without its fragment; judge it with `check_hop`."""
+    """Returns a reference on the page at `url` without its fragment; judge it with `check_hop`."""
     try:
         return urldefrag(urljoin(url, quote(reference.strip(), safe=_URL_CHARACTERS))).url
     except ValueError:
@@ -85,22 +94,59 @@ def resolve(url: str, reference: str) -> str:
 
 
 def check_hop(url: str, *, came_from: str | None = None) -> None:
-    """Raises `insecure_url` for what a careful browser would not open."""
+    """Raises `insecure_url` for a URL that a careful browser would not open."""
     problem = url_problem(url, query=True)
-    where = "The URL" if came_from is None else "A redirect's URL"
+    if problem is not None and came_from is None:
+        raise _insecure(f"The URL {_explained(url, problem)}.")
     if problem is not None:
-        raise _insecure(f"{where} {problem}.")
+        raise _insecure(f"A redirect's URL {problem}.")
     if came_from is not None and came_from.startswith("https:") and not url.startswith("https:"):
         raise _insecure("A redirect leads from https to http; nobody could tell who answers there.")
 
 
 def readable(response: HttpResponse) -> HttpResponse:
-    """Refuses a compressed answer, since a small one may grow without bound."""
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise ServerMisbehaved(
-            "A compressed answer came although none was asked for.", code="answer_compressed"
-        )
-    return response
+    """Returns the answer with its body decoded, if a proxy compressed it without being asked.
+
+    At most 1 MiB is unpacked, since a small answer may grow without bound.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", ""):
+        return response
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise _compressed(f"An answer came in the encoding {one_line(encoding, 40)}")
+    body = _unpacked(response.body, zlib.MAX_WBITS | 32)  # gzip or zlib, as the data begins
+    if body is None and encoding == "deflate":
+        body = _unpacked(response.body, -zlib.MAX_WBITS)  # what some servers call deflate
+    if body is None:
+        raise _compressed("An answer came compressed, and cannot be unpacked")
+    headers = {k: v for k, v in response.headers.items() if k != "content-encoding"}
+    return msgspec.structs.replace(response, headers=headers, body=body)
+
+
+def _unpacked(data: bytes, bits: int) -> bytes | None:
+    """Returns the data, or None if it is damaged or cut off."""
+    unpacking = zlib.decompressobj(bits)
+    try:
+        body = unpacking.decompress(data, MAX_BODY)
+    except zlib.error:
+        return None
+    if unpacking.unconsumed_tail:
+        raise ServerMisbehaved("An answer is larger than 1 MiB.", code="answer_too_large")
+    return body if unpacking.eof else None
+
+
+def _explained(url: str, problem: str) -> str:
+    """Adds the remedy for a URL that was typed without its scheme."""
+    shown = one_line(url, 100)
+    scheme = url.partition(":")[0].lower()
+    if "://" in url or not shown or scheme in ("javascript", "data", "file"):
+        return problem
+    wanted = "http" if is_loopback(url.partition("/")[0].partition(":")[0]) else "https"
+    return f"{shown!r} has no scheme; write {wanted}://{shown}"
+
+
+def _compressed(what: str) -> ServerMisbehaved:
+    return ServerMisbehaved(f"{what}, although none was asked for.", code="answer_compressed")
 
 
 def _insecure(description: str) -> AuthError:

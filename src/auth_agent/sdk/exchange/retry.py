@@ -54,7 +54,7 @@ def _is_passing(error: AuthError) -> bool:
 
 
 def _pause(attempt: int, outcome: Outcome | None) -> Flow[float]:
-    """Seconds until the next attempt: exponential, or what the server asks for if that is more."""
+    """Returns seconds: exponential, or what the server asks for if that is more."""
     backoff: float = min(FIRST_WAIT * 2.0 ** (attempt - 1), LONGEST_WAIT)
     backoff += JITTER * (yield from chance())
     asked = asked_wait(outcome) if isinstance(outcome, HttpResponse) else None

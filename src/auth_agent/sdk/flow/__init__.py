@@ -1,1 +1,1 @@
-"""What the SDK's flows ask for, and what performs it."""
+"""The effects of the SDK's flows, and the drivers that perform them."""

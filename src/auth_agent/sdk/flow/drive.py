@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from auth_agent.errors import AuthError
 from auth_agent.flow.effects import Running
-from auth_agent.sdk.flow import browser, http
+from auth_agent.sdk.flow import browser, cdp, http
 from auth_agent.sdk.flow.effects import (
-    BrowserEffect,
     Chance,
+    ChoosePage,
     CloseClient,
+    ConnectBrowser,
     Draw,
     Effect,
     Fetch,
@@ -26,7 +27,9 @@ from auth_agent.sdk.flow.effects import (
     Invoke,
     Now,
     OpenClient,
+    PageEffect,
     PlainEffect,
+    ResolveHost,
     Step,
     Today,
     Wait,
@@ -39,11 +42,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+DISCONNECT_SECONDS = 5.0
+
 Listener = Callable[[Step], None]
 
 
 def ignore(_step: Step) -> None:
-    """The listener of those who want no steps."""
+    """Drops a step; the listener of a caller who gave none."""
 
 
 def run(
@@ -64,6 +69,8 @@ def run(
     except BaseException:
         performer.close_client()
         raise
+    finally:
+        performer.disconnect()
     return running.value
 
 
@@ -85,22 +92,29 @@ async def arun(
     except BaseException:
         await performer.close_client()
         raise
+    finally:
+        await performer.disconnect()
     return running.value
 
 
 class _Resources:
-    """What effects are performed with: a client, a listener and a browser's page."""
+    """The resources of a flow: a client, a listener, and a browser's page."""
 
     def __init__(self, client: Any, listener: Listener, page: Any) -> None:
         self.client = client
         self.listener = listener
         self.page = page
         self.opened: Any = None
+        self.browser: Any = None
 
     def take_opened(self) -> Any:
         """Returns the client that the flow has opened, once."""
         opened, self.opened = self.opened, None
         return opened
+
+    def take_browser(self) -> Any:
+        browser_, self.browser = self.browser, None
+        return browser_
 
     def perform_at_once(self, effect: PlainEffect) -> float | str | None:
         if isinstance(effect, Now):
@@ -118,18 +132,34 @@ class _Performer(_Resources):
     def perform(self, effect: Effect) -> Any:
         if isinstance(effect, Fetch):
             return http.fetch(effect, self.client)
+        if isinstance(effect, ResolveHost):
+            return http.addresses(effect.host)
         if isinstance(effect, Wait):
             return time.sleep(effect.seconds)
         if isinstance(effect, Invoke):
             return _only_blocking(effect, effect.function(*effect.arguments))
-        if isinstance(effect, BrowserEffect):
+        if isinstance(effect, PageEffect):
             return browser.perform(effect, self.page)
+        if isinstance(effect, ConnectBrowser | ChoosePage):
+            return self._choose(effect)
         if isinstance(effect, OpenClient):
             self.client = self.opened = http.new_client(effect.timeout, effect.url)
             return self.client
         if isinstance(effect, CloseClient):
             return self.close_client()
         return self.perform_at_once(effect)
+
+    def _choose(self, effect: ConnectBrowser | ChoosePage) -> bool:
+        if isinstance(effect, ConnectBrowser):
+            self.browser = cdp.Connection.open(effect)
+            return True
+        found = self.browser.find(effect.accept)
+        self.page = self.browser.blank() if found is None and effect.or_blank else found
+        return self.page is not None
+
+    def disconnect(self) -> None:
+        if (connection := self.take_browser()) is not None:
+            connection.close()
 
     def close_client(self) -> None:
         if (opened := self.take_opened()) is not None:
@@ -140,6 +170,8 @@ class _AsyncPerformer(_Resources):
     async def perform(self, effect: Effect) -> Any:
         if isinstance(effect, Fetch):
             return await http.fetch_async(effect, self.client)
+        if isinstance(effect, ResolveHost):
+            return await http.addresses_async(effect.host)
         if isinstance(effect, Wait):
             import anyio  # noqa: PLC0415
 
@@ -147,14 +179,31 @@ class _AsyncPerformer(_Resources):
         if isinstance(effect, Invoke):
             result = effect.function(*effect.arguments)
             return await result if inspect.isawaitable(result) else result
-        if isinstance(effect, BrowserEffect):
+        if isinstance(effect, PageEffect):
             return await browser.perform_async(effect, self.page)
+        if isinstance(effect, ConnectBrowser | ChoosePage):
+            return await self._choose(effect)
         if isinstance(effect, OpenClient):
             self.client = self.opened = http.new_async_client(effect.timeout, effect.url)
             return self.client
         if isinstance(effect, CloseClient):
             return await self.close_client()
         return self.perform_at_once(effect)
+
+    async def _choose(self, effect: ConnectBrowser | ChoosePage) -> bool:
+        if isinstance(effect, ConnectBrowser):
+            self.browser = await cdp.AsyncConnection.open(effect)
+            return True
+        found = self.browser.find(effect.accept)
+        self.page = await self.browser.blank() if found is None and effect.or_blank else found
+        return self.page is not None
+
+    async def disconnect(self) -> None:
+        import anyio  # noqa: PLC0415
+
+        if (connection := self.take_browser()) is not None:
+            with anyio.move_on_after(DISCONNECT_SECONDS, shield=True):
+                await connection.close()
 
     async def close_client(self) -> None:
         import anyio  # noqa: PLC0415

@@ -13,8 +13,11 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.sdk.text import one_line
 
 T = TypeVar("T")
+
+LONGEST_STEP = 600
 
 Action = Literal[
     "visited", "redirected", "login_offered", "issuer_checked", "waiting_page_found",
@@ -51,6 +54,12 @@ class Fetch(msgspec.Struct, frozen=True):
 
     request: HttpRequest
     seconds: float
+
+
+class ResolveHost(msgspec.Struct, frozen=True):
+    """Look up the addresses of a host; none if it has none, or only a proxy knows it."""
+
+    host: str
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -100,6 +109,30 @@ class AwaitUrl(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class GoTo(msgspec.Struct, frozen=True):
+    """Send the browser's page to a URL; the result is False if it did not load in time."""
+
+    url: str
+    seconds: float
+
+
+class ConnectBrowser(msgspec.Struct, frozen=True):
+    """Connect to a browser over CDP; the driver disconnects when the flow ends."""
+
+    url: str
+    seconds: float
+
+
+class ChoosePage(msgspec.Struct, frozen=True):
+    """Choose the newest tab whose URL `accept` takes; the result is a bool.
+
+    With `or_blank` an empty tab is chosen if there is none.
+    """
+
+    accept: Callable[[str], bool]
+    or_blank: bool = False
+
+
 class ReadPage(msgspec.Struct, frozen=True):
     """Read the browser's page: a `Shown`, or None while it is between two pages."""
 
@@ -112,9 +145,20 @@ class Shown(msgspec.Struct, frozen=True):
     status: int | None = None
 
 
-BrowserEffect = AwaitUrl | ReadPage
+PageEffect = AwaitUrl | ReadPage | GoTo
+BrowserEffect = ConnectBrowser | ChoosePage
 PlainEffect = Now | Today | Draw | Chance | Report
-Effect = OpenClient | CloseClient | Fetch | Wait | Invoke | BrowserEffect | PlainEffect
+Effect = (
+    OpenClient
+    | CloseClient
+    | Fetch
+    | ResolveHost
+    | Wait
+    | Invoke
+    | PageEffect
+    | BrowserEffect
+    | PlainEffect
+)
 Flow = Generator[Effect, Any, T]
 
 
@@ -130,6 +174,11 @@ def close_client() -> Flow[None]:
 def fetch(request: HttpRequest, seconds: float) -> Flow[HttpResponse]:
     response: HttpResponse = yield Fetch(request, seconds)
     return response
+
+
+def resolve_host(host: str) -> Flow[tuple[str, ...]]:
+    addresses: tuple[str, ...] = yield ResolveHost(host)
+    return addresses
 
 
 def wait(seconds: float) -> Flow[None]:
@@ -157,7 +206,10 @@ def chance() -> Flow[float]:
 
 
 def report(action: Action, text: str, url: str, status: int | None = None) -> Flow[None]:
-    yield Report(Step(action, text, url.partition("?")[0], status))
+    """Reports a step; what foreign text it quotes becomes one printable line."""
+    yield Report(
+        Step(action, one_line(text, LONGEST_STEP), one_line(url.partition("?")[0]), status)
+    )
 
 
 def invoke(function: Callable[..., Any], *arguments: Any) -> Flow[Any]:
@@ -168,6 +220,20 @@ def invoke(function: Callable[..., Any], *arguments: Any) -> Flow[Any]:
 def await_url(accept: Callable[[str], bool], seconds: float) -> Flow[bool]:
     came: bool = yield AwaitUrl(accept, seconds)
     return came
+
+
+def go_to(url: str, seconds: float) -> Flow[bool]:
+    came: bool = yield GoTo(url, seconds)
+    return came
+
+
+def connect_browser(url: str, seconds: float) -> Flow[None]:
+    yield ConnectBrowser(url, seconds)
+
+
+def choose_page(accept: Callable[[str], bool], *, or_blank: bool = False) -> Flow[bool]:
+    found: bool = yield ChoosePage(accept, or_blank)
+    return found
 
 
 def read_page() -> Flow[Shown | None]:

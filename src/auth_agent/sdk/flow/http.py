@@ -6,6 +6,7 @@ Cookies live in the client's own jar, which keeps each host's apart. A caller's 
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from auth_agent.errors import ServerMisbehaved
 from auth_agent.flow.deadline import deadline, held
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.flow.transport import tls_context
+from auth_agent.sdk.flow.cookies import add_secure_cookies
 from auth_agent.sdk.flow.effects import Fetch
 from auth_agent.sdk.flow.quiet import without_queries
 from auth_agent.sdk.flow.unreachable import unavailable
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import httpx2
 
 MAX_BYTES = 1_048_576
+LOOK_UP_SECONDS = 5.0
 _UNCHANGED: dict[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
 
 
@@ -31,14 +34,26 @@ def new_client(timeout: float, url: str = "") -> httpx2.Client:
     """Returns a client for the website of `url`; every exchange has a deadline."""
     import httpx2  # noqa: PLC0415
 
-    return held(httpx2.Client(verify=tls_context(), timeout=timeout, base_url=_base(url)))
+    client = httpx2.Client(verify=tls_context(), timeout=timeout, base_url=_base(url))
+
+    def before(request: httpx2.Request) -> None:
+        add_secure_cookies(request, client.cookies.jar)
+
+    client.event_hooks = {"request": [before]}
+    return held(client)
 
 
 def new_async_client(timeout: float, url: str = "") -> httpx2.AsyncClient:
     """Returns the same for tasks."""
     import httpx2  # noqa: PLC0415
 
-    return httpx2.AsyncClient(verify=tls_context(), timeout=timeout, base_url=_base(url))
+    client = httpx2.AsyncClient(verify=tls_context(), timeout=timeout, base_url=_base(url))
+
+    async def before(request: httpx2.Request) -> None:
+        add_secure_cookies(request, client.cookies.jar)
+
+    client.event_hooks = {"request": [before]}
+    return client
 
 
 def to_response(url: str, response: HttpResponse) -> httpx2.Response:
@@ -88,13 +103,31 @@ async def fetch_async(effect: Fetch, client: httpx2.AsyncClient) -> HttpResponse
         raise unavailable(effect.request, error) from None
 
 
+def addresses(host: str) -> tuple[str, ...]:
+    """Returns the addresses of a host; none if the system knows none."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(str(entry[4][0]) for entry in found)
+
+
+async def addresses_async(host: str) -> tuple[str, ...]:
+    """Returns the same for tasks; a resolver that hangs is left behind."""
+    import anyio  # noqa: PLC0415
+
+    with anyio.move_on_after(LOOK_UP_SECONDS):
+        return await anyio.to_thread.run_sync(addresses, host, abandon_on_cancel=True)
+    return ()
+
+
 def _base(url: str) -> str:
     url = urldefrag(url).url
     return normal_origin(url) if url_problem(url, query=True) is None else ""
 
 
 def _check_deadline(ends_at: float) -> None:
-    """A caller's client has a time-out for each read only."""
+    """Raises at the deadline; a caller's client has a time-out for each read only."""
     if time.monotonic() > ends_at:
         raise TimeoutError
 
@@ -103,7 +136,7 @@ def _request(effect: Fetch, client: httpx2.Client | httpx2.AsyncClient) -> httpx
     import httpx2  # noqa: PLC0415
 
     request = effect.request
-    return httpx2.Request(
+    made = httpx2.Request(
         request.method,
         request.url,
         headers=[*request.headers, ("Accept-Encoding", "identity"), ("User-Agent", "auth-agent")],
@@ -111,6 +144,8 @@ def _request(effect: Fetch, client: httpx2.Client | httpx2.AsyncClient) -> httpx
         cookies=client.cookies,
         extensions={"timeout": httpx2.Timeout(effect.seconds).as_dict()},
     )
+    add_secure_cookies(made, client.cookies.jar)
+    return made
 
 
 class _Body:

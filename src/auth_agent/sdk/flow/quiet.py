@@ -13,7 +13,7 @@ _ours: ContextVar[bool] = ContextVar("auth_agent_sdk_fetch", default=False)
 
 @contextmanager
 def without_queries() -> Iterator[None]:
-    """What httpx2 logs of this thread's or task's requests names no query meanwhile."""
+    """Cuts the query from the URLs that httpx2 logs for this thread or task meanwhile."""
     _install()
     token = _ours.set(True)
     try:

@@ -1,4 +1,4 @@
-"""Why a host did not answer, in words that say what to do about it."""
+"""Explains why a host did not answer, and what to do about it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from urllib.parse import urlsplit
 
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.exchange import HttpRequest
+from auth_agent.sdk.text import one_line
 
 
 def unavailable(request: HttpRequest, error: Exception) -> AuthError:
-    """Codes: `tls_failed`, `dns_failed`, `proxy_failed`, `insecure_url`, else
-    `server_unavailable`."""
+    """Returns the error of a failed request.
+
+    Codes: `tls_failed`, `dns_failed`, `proxy_failed`, `insecure_url`, else `server_unavailable`.
+    """
     host = urlsplit(request.url).netloc
     name = type(error).__name__
     if name == "InvalidURL":  # some releases of httpx2 judge a Location that they do not follow
         return AuthError(f"{host} redirects to something that is not a URL.", code="insecure_url")
     if name == "ProxyError":
         return ServerUnavailable(
-            f"The proxy on the way to {host} refuses ({error}); check HTTP_PROXY, HTTPS_PROXY and "
-            "NO_PROXY.",
+            f"The proxy on the way to {host} refuses ({one_line(error, 150)}); check HTTP_PROXY, "
+            "HTTPS_PROXY and NO_PROXY.",
             code="proxy_failed",
         )
     for cause in _causes(error):
@@ -38,19 +41,31 @@ def unavailable(request: HttpRequest, error: Exception) -> AuthError:
 
 def _tls_failed(host: str, error: ssl.SSLError) -> ServerUnavailable:
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = error.verify_message or "verification failed"
+        reason = one_line(error.verify_message or "verification failed", 150)
         text = (
-            f"The certificate of {host} is not trusted ({reason}). Nothing was sent. Mend the "
-            "certificate; for an authority of your own set SSL_CERT_FILE."
+            f"The certificate of {host} is not trusted ({reason}). Nothing was sent. "
+            f"{_remedy(error)}"
         )
     else:
-        reason = error.reason or "handshake failed"
+        reason = one_line(error.reason or "handshake failed", 150)
         text = f"No TLS connection to {host} ({reason}). Nothing was sent; is it an https port?"
     return ServerUnavailable(text, code="tls_failed")
 
 
+def _remedy(error: ssl.SSLCertVerificationError) -> str:
+    """OpenSSL's codes: 10 expired, 9 not yet valid, 62 and 64 another name or address."""
+    if error.verify_code in (9, 10):
+        return "Renew the certificate there, or set this machine's clock."
+    if error.verify_code in (62, 64):
+        return "Use the name that the certificate is for, or get one for this name."
+    return (
+        "Install the whole chain of the certificate there; if an authority of your own has signed "
+        "it, let SSL_CERT_FILE name a file that holds that authority, too."
+    )
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and all that led to it."""
+    """Yields the error and everything that led to it."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

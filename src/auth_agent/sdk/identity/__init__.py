@@ -1,1 +1,1 @@
-"""Who the agent is, and how it proves that."""
+"""The agent's identity, its options and its proof."""

@@ -1,12 +1,14 @@
-"""Where a program finds an agent's secret: never in an argument, which every process can read.
+"""Finds what an agent's tools need in the environment: its credentials, and its bounds.
 
-The environment variable, else a file for its owner alone, else the operating system's keyring.
+The secret is in a variable, else in a file for its owner alone, else in the operating system's
+keyring; never in an argument, which every process can read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
 from auth_agent.errors import SettingsError
 from auth_agent.sdk.identity.private_file import read_private
@@ -14,6 +16,8 @@ from auth_agent.secret import Secret
 
 SECRET = "AUTH_AGENT_AGENT_SECRET"
 SECRET_FILE = "AUTH_AGENT_AGENT_SECRET_FILE"
+WEBSITES = "AUTH_AGENT_AGENT_WEBSITES"
+SCOPES = "AUTH_AGENT_AGENT_SCOPES"
 PRIVATE_KEY = "AUTH_AGENT_AGENT_PRIVATE_KEY"
 KEYRING_SERVICE = "auth-agent"
 
@@ -24,7 +28,7 @@ HOW = (
 
 
 def find_secret(environ: Mapping[str, str], agent_id: str) -> Secret | None:
-    """The agent's secret; raises `SettingsError` for a file that is not private or not there."""
+    """Returns the agent's secret; raises `SettingsError` if its file is missing or not private."""
     if given := environ.get(SECRET, ""):
         return Secret(given)
     if path := environ.get(SECRET_FILE, ""):
@@ -33,8 +37,27 @@ def find_secret(environ: Mapping[str, str], agent_id: str) -> Secret | None:
 
 
 def find_key(environ: Mapping[str, str]) -> str | None:
-    """The agent's private key as PEM, or its path."""
+    """Returns the agent's private key as PEM, or its path."""
     return environ.get(PRIVATE_KEY) or None
+
+
+class Bounds(TypedDict):
+    """The websites and scopes that the operator allows; empty means all."""
+
+    allowed_websites: tuple[str, ...]
+    allowed_scopes: tuple[str, ...]
+
+
+def find_bounds(environ: Mapping[str, str]) -> Bounds:
+    """Returns the operator's bounds; both variables are comma separated."""
+    return {
+        "allowed_websites": _listed(environ.get(WEBSITES, "")),
+        "allowed_scopes": _listed(environ.get(SCOPES, "")),
+    }
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
 def _from_file(path: Path) -> Secret:
@@ -50,7 +73,7 @@ def _from_file(path: Path) -> Secret:
 
 
 def _from_keyring(agent_id: str) -> Secret | None:
-    """None where the package, a backend or an entry is missing."""
+    """Returns None if the package, a backend or an entry is missing."""
     try:
         import keyring  # noqa: PLC0415
         from keyring.errors import KeyringError  # noqa: PLC0415

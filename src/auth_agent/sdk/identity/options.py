@@ -1,4 +1,4 @@
-"""What an agent tells its SDK: frozen, and checked at birth."""
+"""The options of an SDK: frozen, and checked at birth."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from auth_agent.errors import SettingsError
+from auth_agent.errors import AuthError, SettingsError
 from auth_agent.protocol.jose.private_key import key_problem
+from auth_agent.sdk.text import one_line
 from auth_agent.secret import Secret
-from auth_agent.url import url_problem
+from auth_agent.url import normal_origin, url_problem
 
 TIMEOUT = 10.0
 DEADLINE = 30.0
@@ -20,6 +21,7 @@ LONGEST_MODEL = 200
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """`timeout` bounds each request, `deadline` a call with its repetitions, both in seconds.
 
+    `allowed_websites` (origins) and `allowed_scopes` bound every sign-in; empty means no bound.
     Raises `SettingsError` with all mistakes.
     """
 
@@ -29,6 +31,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     private_key: Secret | None = None
     model: str | None = None
     allowed_issuers: tuple[str, ...] = ()
+    allowed_websites: tuple[str, ...] = ()
+    allowed_scopes: frozenset[str] = frozenset()
     timeout: float = TIMEOUT
     deadline: float = DEADLINE
 
@@ -39,11 +43,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def issuers(self) -> tuple[str, ...]:
-        """The servers that may see the agent's secret, and no others."""
+        """The servers that the agent proves itself to, and no others."""
         return self.allowed_issuers or (self.server_url,)
 
     def check_credential(self) -> None:
-        """Raises `SettingsError` where the agent has neither a key nor a secret."""
+        """Raises `SettingsError` if the agent has neither a key nor a secret."""
         if not self.private_key and not self.agent_secret:
             raise SettingsError(
                 [
@@ -52,9 +56,31 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
                 ]
             )
 
+    def check_website(self, website: str) -> None:
+        """Raises `website_not_allowed` if the operator has bounded the agent to other websites."""
+        allowed = {normal_origin(origin) for origin in self.allowed_websites}
+        if allowed and normal_origin(website) not in allowed:
+            raise AuthError(
+                f"This agent may not sign in to {one_line(website)}: it is not among its allowed "
+                "websites (allowed_websites, AUTH_AGENT_AGENT_WEBSITES). Nothing was sent.",
+                code="website_not_allowed",
+                status_code=403,
+            )
+
+    def check_scopes(self, scopes: frozenset[str]) -> None:
+        """Raises `scope_not_allowed` if the operator allows less than a website asks for."""
+        if self.allowed_scopes and not scopes <= self.allowed_scopes:
+            more = one_line(" ".join(sorted(scopes - self.allowed_scopes)))
+            raise AuthError(
+                f"The website asks for the scope {more}, which is not among this agent's allowed "
+                "scopes (allowed_scopes, AUTH_AGENT_AGENT_SCOPES). Nothing was approved.",
+                code="scope_not_allowed",
+                status_code=403,
+            )
+
 
 def read_key(given: Secret | str | Path | None) -> Secret | None:
-    """A PEM text as it is, or the file at a path; raises `SettingsError`."""
+    """Returns a PEM text as it is, or the file at a path; raises `SettingsError`."""
     text = given.reveal() if isinstance(given, Secret) else given
     if text is None or text == "":
         return None
@@ -62,10 +88,34 @@ def read_key(given: Secret | str | Path | None) -> Secret | None:
         return Secret(text)
     try:
         return Secret(Path(text).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        raise SettingsError(
-            ["private_key is neither a PEM private key nor the path of a readable one"]
-        ) from None
+    except FileNotFoundError:
+        problem = f"there is no file {_shown_path(text)}"
+    except OSError as error:
+        problem = f"{_shown_path(text)} cannot be read ({error.strerror})"
+    except ValueError:
+        problem = f"{_shown_path(text)} is not a PEM file"
+    raise SettingsError(
+        [f"private_key is neither a PEM private key nor the path of a readable one: {problem}"]
+    )
+
+
+def _shown_path(given: str | Path) -> str:
+    """Shows what is surely a path: text without a suffix may be a key without its first line."""
+    text = str(given)
+    is_path = isinstance(given, Path) or "{" not in text
+    return one_line(text) if is_path and Path(text).suffix and len(text) < 256 else "of this name"
+
+
+def _wrong_key(key: Secret) -> str:
+    text = key.reveal()
+    if "PUBLIC KEY-----" in text or "BEGIN CERTIFICATE" in text:
+        return "private_key is a public key: give the file that it was made from"
+    if "ENCRYPTED" in text:
+        return "private_key is protected by a password: write it without one, to a chmod 600 file"
+    return (
+        "private_key is not a private key that can sign: EC (P-256, P-384, P-521), RSA (2048 bits "
+        "or more) or Ed25519, without a password"
+    )
 
 
 def _problems(options: Options) -> Iterator[str]:
@@ -81,16 +131,16 @@ def _problems(options: Options) -> Iterator[str]:
     for issuer in options.allowed_issuers:
         if problem := url_problem(issuer):
             yield f"allowed_issuers: {issuer!r} {problem}"
+    for website in options.allowed_websites:
+        if problem := url_problem(website, origin=True):
+            yield f"allowed_websites: {website!r} {problem}"
     model = options.model
     if model is not None and not (model.strip() and model.isprintable()):
         yield "model must be the name of a model, e.g. claude-sonnet-4"
     if model is not None and len(model) > LONGEST_MODEL:
         yield f"model may have {LONGEST_MODEL} characters at most"
     if options.private_key is not None and key_problem(options.private_key):
-        yield (
-            "private_key is not a private key that can sign: EC (P-256, P-384, P-521), RSA (2048 "
-            "bits or more) or Ed25519, without a password"
-        )
+        yield _wrong_key(options.private_key)
     for name in ("timeout", "deadline"):
         if not 0 < getattr(options, name) <= 600:
             yield f"{name} must be a number of seconds, at most 600"

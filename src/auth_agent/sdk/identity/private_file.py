@@ -1,4 +1,4 @@
-"""Files that hold secrets: made for their owner alone, and refused where others may read them."""
+"""Files that hold secrets: made for their owner alone, and refused if others may read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_BYTES = 1_048_576
 
 
 def read_private(path: Path) -> bytes:
-    """The content; raises `FileNotFoundError`, or `SettingsError` for what is not private."""
+    """Returns the content; raises `FileNotFoundError`, or `SettingsError` if it is not private."""
     try:
         with path.open("rb") as file:
             if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
@@ -29,7 +29,7 @@ def read_private(path: Path) -> bytes:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replaces the whole file at once; whoever reads meanwhile sees the old one."""
+    """Replaces the whole file at once; a reader meanwhile sees the old one."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,12 +1,14 @@
-"""How an agent proves itself: with its private key (RFC 7523), else with its secret."""
+"""The proof of an agent: a signature of its private key (RFC 7523), else its secret."""
 
 from __future__ import annotations
 
 import base64
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote_plus
 
-from auth_agent.flow.exchange import HttpRequest, form_request
+from auth_agent.errors import AuthError
+from auth_agent.flow.exchange import HttpRequest, HttpResponse, form_request
 from auth_agent.protocol.jose.private_key import load_key
 from auth_agent.sdk.flow.effects import Flow, draw, today
 from auth_agent.sdk.identity.options import Options
@@ -14,12 +16,13 @@ from auth_agent.secret import Secret
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_SECONDS = 60
+CLOCK_SECONDS = 30  # no honest clock of ours is that far off, and the answer took a moment
 
 
 def prove(options: Options, issuer: str, **bound: str) -> Flow[dict[str, str]]:
-    """What goes into the body of an agent's request; `bound` is what a signature is good for.
+    """Returns the proof for the body of an agent's request; a signature is valid for `bound` only.
 
-    Raises `SettingsError` where the agent has neither a key nor a secret.
+    Raises `SettingsError` if the agent has neither a key nor a secret.
     """
     options.check_credential()
     if options.private_key is not None:
@@ -30,7 +33,7 @@ def prove(options: Options, issuer: str, **bound: str) -> Flow[dict[str, str]]:
 
 
 def client_form(options: Options, url: str, fields: dict[str, str]) -> Flow[HttpRequest]:
-    """A form of the agent as an OAuth client: key, secret, or as a public client."""
+    """Returns a form of the agent as an OAuth client: with key, secret, or as a public client."""
     if options.private_key is not None:
         signed = yield from _sign(options.private_key, options, options.server_url, {})
         assertion = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": signed}
@@ -44,10 +47,31 @@ def client_form(options: Options, url: str, fields: dict[str, str]) -> Flow[Http
     return form_request(url, {**fields, "client_id": options.agent_id})
 
 
-def _sign(pem: Secret, options: Options, issuer: str, bound: dict[str, str]) -> Flow[str]:
-    """RFC 7523 3: for a minute, for once, for this issuer, and for what is named.
+def check_clock(response: HttpResponse, issuer: str) -> Flow[None]:
+    """Raises `clock_wrong` if a refused signature was dated by a clock unlike the server's.
 
-    Without a key id: an agent has one key, and it was registered as a PEM file, which names none.
+    A signature is valid for a minute; the refusal's `Date` header has the server's time.
+    """
+    try:
+        server = parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return
+    difference = round((yield from today()) - server)
+    if abs(difference) > CLOCK_SECONDS:
+        where = "ahead of" if difference > 0 else "behind"
+        raise AuthError(
+            f"This machine's clock is {abs(difference):,} seconds {where} the clock of {issuer}, "
+            "so that the agent's signature is not valid there. Set the clock (for example with "
+            "`timedatectl set-ntp true`), then try again.",
+            code="clock_wrong",
+            status_code=401,
+        )
+
+
+def _sign(pem: Secret, options: Options, issuer: str, bound: dict[str, str]) -> Flow[str]:
+    """Signs for a minute, for once, for this issuer, and for what is `bound` (RFC 7523 3).
+
+    Without a key id: an agent has one key, registered as a PEM file, which names none.
     """
     import jwt  # noqa: PLC0415
 

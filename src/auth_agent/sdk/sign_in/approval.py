@@ -1,67 +1,51 @@
-"""The agent's exchanges with the server: look at a request, answer it, wait for the code."""
+"""The agent's exchanges with the server: look at a request, answer it, poll for the code."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-from urllib.parse import urlencode
+from typing import NoReturn
 
 import msgspec
 
 from auth_agent.errors import AuthError, ServerMisbehaved
 from auth_agent.flow.exchange import HttpRequest, HttpResponse, json_object
 from auth_agent.sdk.exchange.answers import (
-    POLL_SECONDS,
     check_origin,
     error_code,
-    is_busy,
     refuse,
-    retry_after,
 )
+from auth_agent.sdk.exchange.html import excerpt
 from auth_agent.sdk.flow.effects import Flow
 from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.identity.proof import prove
-from auth_agent.url import normal_origin, url_problem
+from auth_agent.sdk.text import one_line
 
-_ACCEPT = ("Accept", "application/json")
+ACCEPT = ("Accept", "application/json")
 _CONTENT_TYPE = ("Content-Type", "application/json")
 SECOND_FACTOR_SECONDS = 300.0
+LONGEST_SCOPE = 2_000
 _NOT_THE_CODE = ("invalid_request", "invalid_credentials")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a website asks the agent to approve; `origin` is where the code will go."""
+    """A website's request for the agent's approval; `origin` is where the code will go."""
 
     client_name: str
     origin: str
     scopes: frozenset[str]
 
 
-class Code(msgspec.Struct, frozen=True):
-    """An approved sign-in's way back to its website."""
-
-    code: str
-    state: str | None
-    redirect_uri: str
-
-    def __repr__(self) -> str:
-        return f"Code({self.redirect_uri.partition('?')[0]})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("redirect_uri", self.redirect_uri.partition("?")[0])]
-
-
 def look_request(issuer: str, request_id: str) -> HttpRequest:
-    return HttpRequest("GET", _at(issuer, f"/api/auth-requests/{request_id}"), (_ACCEPT,))
+    return HttpRequest("GET", at(issuer, f"/api/auth-requests/{request_id}"), (ACCEPT,))
 
 
 def parse_look(response: HttpResponse) -> Request:
-    """Raises `request_expired` where there is nothing left to answer."""
+    """Raises `request_expired` if nothing is left to answer."""
     if response.status != 200:
-        _refuse(response)
+        refuse_agent(response)
     check_origin(response)
     document = json_object(response, "description of the request")
     if document.get("status", "pending") != "pending":
-        raise _expired("The request has been answered already; start the sign-in again.")
+        raise expired("The request has been answered already; start the sign-in again.")
     origin, scope = document.get("redirect_origin"), document.get("scope")
     name = document.get("client_name")
     if not isinstance(origin, str) or not isinstance(scope, str):
@@ -70,14 +54,14 @@ def parse_look(response: HttpResponse) -> Request:
             code="request_unclear",
         )
     return Request(
-        client_name=name if isinstance(name, str) else origin,
-        origin=origin,
-        scopes=frozenset(scope.split()),
+        client_name=one_line(name) if isinstance(name, str) else one_line(origin),
+        origin=one_line(origin),
+        scopes=frozenset(one_line(word) for word in scope[:LONGEST_SCOPE].split()),
     )
 
 
 def check_request(request: Request, website: str, allowed_scopes: frozenset[str] | None) -> None:
-    """Raises where the request is another website's, or asks for more than the caller gives."""
+    """Raises if the request is another website's, or asks for more than the caller allows."""
     if request.origin != website:
         raise AuthError(
             f"The sign-in that {website} led to belongs to {request.origin}. Nothing was "
@@ -86,7 +70,7 @@ def check_request(request: Request, website: str, allowed_scopes: frozenset[str]
             status_code=409,
         )
     if allowed_scopes is not None and not request.scopes <= allowed_scopes:
-        more = " ".join(sorted(request.scopes - allowed_scopes))
+        more = one_line(" ".join(sorted(request.scopes - allowed_scopes)))
         raise AuthError(
             f"The website asks for the scope {more}, which is not among the allowed ones. "
             "Nothing was approved.",
@@ -96,13 +80,13 @@ def check_request(request: Request, website: str, allowed_scopes: frozenset[str]
 
 
 def answer_url(issuer: str) -> str:
-    return _at(issuer, "/api/agent/authenticate")
+    return at(issuer, "/api/agent/authenticate")
 
 
 def answer_request(
     issuer: str, request_id: str, website: str, options: Options
 ) -> Flow[HttpRequest]:
-    """Always says which website is meant, so that the server refuses any other one."""
+    """Always names the website that is meant, so that the server refuses any other one."""
     proof = yield from prove(options, issuer, request_id=request_id, origin=website)
     content = {
         "request_id": request_id,
@@ -115,12 +99,12 @@ def answer_request(
 
 
 def parse_answer(response: HttpResponse) -> float | None:
-    """Nothing once it is approved, or for how many seconds a second factor is waited for.
+    """Returns None once it is approved, or how many seconds the server waits for a second factor.
 
     Raises `invalid_credentials`, `request_expired` and the rest of the wire contract's 1.3.
     """
     if response.status != 200:
-        _refuse(response)
+        refuse_agent(response)
     check_origin(response)
     document = json_object(response, "answer to the agent")
     if document.get("success") is not True:
@@ -133,11 +117,11 @@ def parse_answer(response: HttpResponse) -> float | None:
 
 def second_factor_request(issuer: str, request_id: str, code: str, options: Options) -> HttpRequest:
     content = {"request_id": request_id, "code": code, **_model(options)}
-    return _post(_at(issuer, "/api/agent/verify-2fa"), content)
+    return _post(at(issuer, "/api/agent/verify-2fa"), content)
 
 
 def parse_second_factor(response: HttpResponse) -> bool:
-    """Whether the code was right."""
+    """Checks whether the code was right."""
     if response.status in (400, 401, 403) and error_code(response) not in _NOT_THE_CODE:
         return False
     return parse_answer(response) is None
@@ -148,77 +132,27 @@ def _model(options: Options) -> dict[str, str]:
 
 
 def _post(url: str, content: dict[str, str]) -> HttpRequest:
-    return HttpRequest("POST", url, (_CONTENT_TYPE, _ACCEPT), msgspec.json.encode(content))
+    return HttpRequest("POST", url, (_CONTENT_TYPE, ACCEPT), msgspec.json.encode(content))
 
 
-def poll_request(issuer: str, request_id: str) -> HttpRequest:
-    query = urlencode({"request_id": request_id})
-    return HttpRequest("GET", _at(issuer, f"/api/check-status?{query}"), (_ACCEPT,))
-
-
-def parse_poll(response: HttpResponse, issuer: str, website: str) -> Code | float:
-    """The code, or the seconds until it is worth asking again."""
-    if is_busy(response):
-        return retry_after(response)
-    if response.status != 200:
-        _refuse(response)
-    check_origin(response)
-    document = json_object(response, "status of the request")
-    status = document.get("status")
-    if status == "pending":
-        return POLL_SECONDS
-    if status == "authenticated":
-        return _code(document, issuer, website)
-    if status == "error":
-        raise _ended(document)
-    raise AuthError(
-        "The server gives the code to another browser than the one that started this sign-in; "
-        "start again, and let cookies through.",
-        code="sign_in_failed",
-    )
-
-
-def callback_url(code: Code, issuer: str) -> str:
-    """The redirect URI with its own query kept (RFC 6749 4.1.2), and the issuer (RFC 9207)."""
-    state = [] if code.state is None else [("state", code.state)]
-    query = urlencode([("code", code.code), *state, ("iss", issuer)])
-    uri = code.redirect_uri
-    joint = "?" if "?" not in uri else "" if uri.endswith(("?", "&")) else "&"
-    return f"{uri}{joint}{query}"
-
-
-def _at(issuer: str, path: str) -> str:
+def at(issuer: str, path: str) -> str:
     return issuer.rstrip("/") + path
 
 
-def _code(document: dict[str, Any], issuer: str, website: str) -> Code:
-    code, state, uri = (document.get(name) for name in ("code", "state", "redirect_uri"))
-    if not isinstance(code, str) or not isinstance(uri, str) or not isinstance(state, str | None):
-        raise ServerMisbehaved("The server approved the request without a usable code.")
-    if document.get("iss", issuer) != issuer:  # RFC 9207 2.4
-        raise ServerMisbehaved("The code comes from another issuer.", code="issuer_mismatch")
-    if url_problem(uri, query=True) is not None or normal_origin(uri) != website:
-        raise AuthError(
-            f"The server wants to give the code to another address than {website}.",
-            code="website_mismatch",
-            status_code=409,
-        )
-    return Code(code, state, uri)
-
-
-def _refuse(response: HttpResponse) -> NoReturn:
-    """The error answers of the agent's endpoints."""
+def refuse_agent(response: HttpResponse) -> NoReturn:
+    """Raises the errors of the agent's endpoints."""
     check_origin(response)
     error = error_code(response)
     if response.status == 401:
         raise AuthError(
-            "The server knows no such agent, or its secret or key is wrong or was replaced; check "
-            "agent_id and agent_secret or private_key (`auth-agent agent list`).",
+            "The server does not accept this agent: unknown agent ID, or its secret or key is "
+            "wrong or has been replaced, or the agent is disabled. `auth-agent agent list` on the "
+            "server shows its agents; `auth-agent agent rotate-secret ID` makes a new secret.",
             code="invalid_credentials",
             status_code=401,
         )
     if response.status == 404:
-        raise _expired("The request has expired; start the sign-in again.")
+        raise expired("The request has expired; start the sign-in again.")
     if error in ("origin_mismatch", "website_mismatch"):
         raise AuthError(
             "The server says that the request belongs to another website; nothing was approved.",
@@ -228,11 +162,16 @@ def _refuse(response: HttpResponse) -> NoReturn:
     refuse(response, failure="sign_in_failed")
 
 
-def _ended(document: dict[str, Any]) -> AuthError:
-    if document.get("error") == "access_denied":
-        return AuthError("The sign-in was cancelled.", code="access_denied", status_code=403)
-    return _expired("The request has expired; start the sign-in again.")
+def check_model(response: HttpResponse, options: Options) -> None:
+    """Raises `model_missing` if neither the agent nor its registration names a model."""
+    is_refused = response.status == 400 and options.model is None
+    if is_refused and "model" in excerpt(response).lower().split():
+        raise AuthError(
+            "No model was named: give one (`model=`, `--model NAME` or AUTH_AGENT_AGENT_MODEL), or "
+            "register one with the agent: `auth-agent agent update ID --model NAME`.",
+            code="model_missing",
+        )
 
 
-def _expired(description: str) -> AuthError:
+def expired(description: str) -> AuthError:
     return AuthError(description, code="request_expired", status_code=404)

@@ -1,4 +1,4 @@
-"""What an agent says to a waiting request: it looks, it answers, and it waits for the code."""
+"""The agent's part of a sign-in: it reads the request, answers it, and waits for the code."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from auth_agent.sdk.exchange.journey import Journey, readable
 from auth_agent.sdk.exchange.retry import send_with_retries
 from auth_agent.sdk.flow.effects import Flow, invoke, now, report
 from auth_agent.sdk.identity.options import Options
+from auth_agent.sdk.identity.proof import check_clock
 from auth_agent.sdk.sign_in import approval
+from auth_agent.sdk.sign_in.code import Code, parse_poll, poll_request
 
 MAX_CODES = 3  # the server takes five
 
 
 class SignInOptions(NamedTuple):
-    """What the caller expects of one sign-in; `second_factor` is asked for the mailed code."""
+    """The caller's options for one sign-in; `second_factor` returns the mailed code."""
 
     allowed_scopes: frozenset[str] | None = None
     second_factor: Callable[[], Any] | None = None
+    follow_form: bool = False
 
 
 NO_OPTIONS = SignInOptions()
@@ -35,35 +38,41 @@ def answer(
     *,
     wanted: SignInOptions = NO_OPTIONS,
 ) -> Flow[approval.Request]:
-    """Looks at a waiting request, and approves it where it is what was expected.
+    """Reads a waiting request, and approves it if it is the expected one.
 
-    Without a `website` the one that the request names is approved; the caller has to show it.
+    Without a `website` any website that the options allow is approved; the caller has to show it.
     """
     look = approval.look_request(issuer, request_id)
     response = yield from send_with_retries(journey, look)
     request = approval.parse_look(readable(response))
     website = request.origin if website is None else website
     approval.check_request(request, website, wanted.allowed_scopes)
+    options.check_website(request.origin)
+    options.check_scopes(request.scopes)
     asked = " ".join(sorted(request.scopes))
     text = f"the request is {website}'s own ({request.client_name}) and asks for: {asked}"
     yield from report("request_checked", text, look.url, response.status)
     response = yield from send_with_retries(
         journey, lambda: approval.answer_request(issuer, request_id, website, options)
     )
-    if approval.parse_answer(readable(response)) is not None:
+    response = readable(response)
+    approval.check_model(response, options)
+    if response.status == 401 and options.private_key is not None:
+        yield from check_clock(response, issuer)
+    if approval.parse_answer(response) is not None:
         response = yield from _second_factor(issuer, request_id, options, journey, wanted)
     text = f"{options.agent_id} proved itself to {issuer}, for {website} only"
     yield from report("agent_proved", text, approval.answer_url(issuer), response.status)
     return request
 
 
-def await_code(issuer: str, request_id: str, website: str, journey: Journey) -> Flow[approval.Code]:
-    """The code, polled for as the waiting page does."""
-    poll = approval.poll_request(issuer, request_id)
+def await_code(issuer: str, request_id: str, website: str, journey: Journey) -> Flow[Code]:
+    """Returns the code; polls as the waiting page does."""
+    poll = poll_request(issuer, request_id)
     while True:
         response = yield from journey.send(poll)
-        found = approval.parse_poll(readable(response), issuer, website)
-        if isinstance(found, approval.Code):
+        found = parse_poll(readable(response), issuer, website)
+        if isinstance(found, Code):
             text = "the code came to the browser that had asked, and to no other"
             yield from report("code_received", text, poll.url, response.status)
             return found
@@ -73,7 +82,7 @@ def await_code(issuer: str, request_id: str, website: str, journey: Journey) -> 
 def _second_factor(
     issuer: str, request_id: str, options: Options, journey: Journey, wanted: SignInOptions
 ) -> Flow[HttpResponse]:
-    """The code from the owner's mail; asked again while it is wrong and another one comes."""
+    """Sends the code from the owner's mail; asks again while it is wrong and another one comes."""
     if wanted.second_factor is None:
         raise AuthError(
             "This agent's owner has switched on a second factor: a code was mailed to them. Give "
