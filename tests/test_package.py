@@ -22,6 +22,7 @@ PUBLIC = {
     "auth_agent.cli",
     "auth_agent.errors",
     "auth_agent.sdk",
+    "auth_agent.sdk.browser_use",
     "auth_agent.secret",
     "auth_agent.server",
     "auth_agent.testing",

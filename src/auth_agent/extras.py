@@ -14,6 +14,7 @@ DISTRIBUTION = "auth-agent-kit"
 EXTRAS = {
     "alembic": "server",
     "bcrypt": "server",
+    "browser_use": "browser-use",
     "django": "django",
     "fastapi": "fastapi",
     "fastmcp": "mcp",

@@ -1,0 +1,79 @@
+"""One request to a website inside a session that is there, bounded in time, size and reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from auth_agent.errors import AuthError, ServerUnavailable
+from auth_agent.flow.exchange import Headers, HttpRequest, HttpResponse
+from auth_agent.sdk.exchange.journey import PAGE, Journey, check_hop, readable, redirect_target
+from auth_agent.sdk.flow.effects import Flow, now
+from auth_agent.sdk.text import one_line
+from auth_agent.url import normal_origin
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+REQUEST_SECONDS = 10.0
+MAX_FORM = 65_536
+TOO_LATE = "The website took too long to answer; try again later."
+
+
+class Visited(NamedTuple):
+    """The last answer; None if the website wants a sign-in first."""
+
+    url: str
+    response: HttpResponse | None
+
+
+def build_request(url: str, method: str, form: Mapping[str, str] | None) -> HttpRequest:
+    """Builds a request as a browser's form would send it; raises `request_invalid`."""
+    method = method.upper()
+    if method not in METHODS:
+        raise _invalid(f"The method {one_line(method, 20)} is not one of {', '.join(METHODS)}.")
+    encoded = urlencode(dict(form or {}))
+    if len(encoded) > MAX_FORM:
+        raise _invalid(f"The form has more than {MAX_FORM} characters.")
+    if method == "GET":
+        joint = "" if not encoded else "&" if "?" in url else "?"
+        return HttpRequest("GET", f"{url}{joint}{encoded}", (PAGE,))
+    headers: Headers = (
+        PAGE,
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Origin", normal_origin(url)),
+        ("Referer", url),
+    )
+    return HttpRequest(method, url, headers, encoded.encode())
+
+
+def visit(request: HttpRequest, website: str, *, within: float) -> Flow[Visited]:
+    """Sends the request and follows redirects on the same website; raises `AuthError`."""
+    ends_at = (yield from now()) + within
+    journey = Journey(ends_at=ends_at, timeout=REQUEST_SECONDS, too_late=TOO_LATE)
+    while True:
+        url = request.url
+        try:
+            response = yield from journey.open(request)
+        except ServerUnavailable as error:
+            raise ServerUnavailable(
+                f"The website cannot be reached: {error.description}", code="website_unavailable"
+            ) from None
+        target = redirect_target(url, response)
+        if response.status == 401:
+            return Visited(url, None)
+        if target is None:
+            return Visited(url, readable(response))
+        check_hop(target, came_from=url)
+        if normal_origin(target) != website:
+            return Visited(url, None)
+        keeps_body = response.status in (307, 308)  # RFC 9110 15.4.8, 15.4.9
+        request = HttpRequest(
+            request.method if keeps_body else "GET",
+            target,
+            request.headers if keeps_body else (PAGE,),
+            request.body if keeps_body else b"",
+        )
+
+
+def _invalid(description: str) -> AuthError:
+    return AuthError(description, code="request_invalid")
