@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 import subprocess
 import sys
 import time
 
+import httpx2
 import pytest
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from typer.testing import CliRunner
 
 from auth_agent.cli.program import app
@@ -106,6 +110,183 @@ def test_wrong_usage(login):
     assert "--issuer" in login(code=2, AUTH_AGENT_AGENT_ISSUER="").stderr
     assert "AUTH_AGENT_AGENT_SECRET" in login(code=2, AUTH_AGENT_AGENT_SECRET="").stderr
     assert "http" in login("--issuer", "http://id.example", code=2).stderr
+
+
+def test_the_session_is_left_for_curl(login, world, tmp_path):  # noqa: F811
+    path = tmp_path / "cookies.txt"
+    path.write_text("old")
+    path.chmod(0o644)
+    told = login("--cookies", str(path)).stdout
+    assert f"curl -b {path}" in told
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    curl = ["curl", "-sS", "--noproxy", "*", "-b", str(path), f"{world.website}/me"]
+    answer = subprocess.run(curl, capture_output=True, check=True)
+    assert json.loads(answer.stdout)["agent_id"] == world.agent_id
+    assert json.loads(login("--json", "--cookies", str(path)).stdout)["cookies"] == str(path)
+
+
+def test_a_place_that_takes_no_cookies_is_told_before_the_sign_in(login, world, tmp_path):  # noqa: F811
+    for path in (tmp_path, tmp_path / "none" / "cookies.txt"):
+        assert "--cookies" in login("--cookies", str(path), code=2).stderr
+    assert world.shop.asked == []
+
+
+def test_quiet_prints_errors_only(login):
+    assert login("-q").output == ""
+    result = login("-q", code=1, AUTH_AGENT_AGENT_SECRET="ags_wrong")
+    assert result.stdout == ""
+    assert "invalid_credentials" in result.stderr
+
+
+def test_a_public_page_that_offers_the_sign_in(login, world):  # noqa: F811
+    button = '<a href="/auth-agent/login?next=/me">Sign in with Auth Agent</a>'
+    world.shop.instead["/home"] = HTMLResponse(button)
+    assert json.loads(login("--json", url="/home").stdout)["body"]["agent_id"] == world.agent_id
+
+
+def test_a_form_is_sent_on_demand(login, world):  # noqa: F811
+    form = '<form method=post action="/start"><button>Continue</button></form>'
+    world.shop.instead["/form"] = HTMLResponse(form)
+    world.shop.instead["/start"] = RedirectResponse("/auth-agent/login?next=/me", 303)
+    assert "--follow-form" in login(code=1, url="/form").stderr
+    answer = json.loads(login("--json", "--follow-form", url="/form").stdout)
+    assert answer["body"]["agent_id"] == world.agent_id
+
+
+def test_an_authorization_request_in_hand(login, world):  # noqa: F811
+    begun = httpx2.get(f"{world.website}/auth-agent/login").headers["location"]
+    error = json.loads(login("--json", url=begun, code=1).stdout)
+    # The website knows another browser's cookie; the server has approved.
+    assert error["error"] == "sign_in_failed"
+    assert world.website in error["error_description"]
+    assert ("POST", "/api/agent/authenticate") in world.server.asked
+
+
+def test_bounds_of_the_operator(login, world):  # noqa: F811
+    result = login(code=1, AUTH_AGENT_AGENT_WEBSITES="https://other.example")
+    assert "website_not_allowed" in result.stderr
+    assert world.shop.asked == []
+    result = login(code=1, AUTH_AGENT_AGENT_SCOPES="openid")
+    assert "scope_not_allowed" in result.stderr
+    assert "AUTH_AGENT_AGENT_SCOPES" in result.stderr
+
+
+def test_a_url_without_its_scheme(login, world):  # noqa: F811
+    bare = world.website.removeprefix("http://")
+    result = CliRunner().invoke(
+        app, ["login", f"{bare}/me", "--agent-id", "a", "--issuer", world.issuer],
+        env={"AUTH_AGENT_AGENT_SECRET": "ags_1"},
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert f"write {world.website}/me" in result.stderr
+
+
+def test_without_a_model(login):
+    told = login(code=1, AUTH_AGENT_AGENT_MODEL="").stderr
+    assert "model_missing" in told
+    assert "--model NAME" in told
+
+
+def test_a_server_that_fails_is_not_a_server_that_is_missing(login, world):  # noqa: F811
+    bad = Response("<h1>502 Bad Gateway</h1>", 502, media_type="text/html")
+    for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
+        world.server.instead[path] = bad
+    told = login(code=3).stderr
+    assert "server_unavailable" in told
+    assert "502" in told
+    told = login("--issuer", world.website, code=1).stderr
+    assert "metadata_missing" in told
+    assert "--issuer" in told
+
+
+def test_a_key_that_is_none(login, agent_key, tmp_path):  # noqa: F811
+    path = tmp_path / "agent.pem"
+    given = {"AUTH_AGENT_AGENT_SECRET": "", "AUTH_AGENT_AGENT_PRIVATE_KEY": str(path)}
+    assert str(path) in login(code=2, **given).stderr
+    path.write_text(agent_key.public_pem)
+    assert "public key" in login(code=2, **given).stderr
+    given["AUTH_AGENT_AGENT_PRIVATE_KEY"] = body = agent_key.pem.reveal().splitlines()[1]
+    assert body not in login(code=2, **given).output
+
+
+@pytest.mark.parametrize(("shift", "word"), [(3600, "ahead of"), (-3600, "behind")])
+def test_a_wrong_clock(world, agent_key, tmp_path, shift, word):  # noqa: F811
+    agent = add_agent(
+        world.database, "ada@example.com", public_key=agent_key.public_pem, now=int(time.time())
+    )
+    path = tmp_path / "agent.pem"
+    path.write_text(agent_key.pem.reveal())
+    words = ["login", f"{world.website}/me", "--agent-id", agent.agent_id, "--model", "m"]
+    elsewhen = f"import time; now = time.time; time.time = lambda: now() + {shift}; "
+    done = subprocess.run(
+        [sys.executable, "-c", elsewhen + MAIN, *words, "--issuer", world.issuer],
+        env={**os.environ, "AUTH_AGENT_AGENT_PRIVATE_KEY": str(path)},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "clock_wrong" in done.stderr
+    assert re.search(rf"3,(59|60)\d seconds {word}", done.stderr), done.stderr
+
+
+EVIL = {"login_url": "/login", "issuer": "\x1b]0;owned\x07\x1b[2J\n" + "x" * 300_000}
+
+
+def test_no_terminal_obeys_a_website(login, world):  # noqa: F811
+    world.shop.instead["/evil"] = JSONResponse(EVIL, 401)
+    told = login(code=1, url="/evil").stderr
+    assert "issuer_not_allowed" in told
+    assert len(told) < 800
+    world.shop.instead["/words"] = HTMLResponse("<p>a\x1b[2J\u202eb", 403)
+    told += login(code=1, url="/words").output
+    world.shop.instead["/me"] = HTMLResponse("<p>welcome \x1b[31m\u202e \x9b2J")
+    told += login(url="/auth-agent/login?next=/me").output
+    assert all(letter.isprintable() or letter == "\n" for letter in told)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
+def test_a_stream_that_cannot_hold_every_character(world, encoding):  # noqa: F811
+    """As in a pipe on Windows, or with LC_ALL=C."""
+    world.shop.instead["/me"] = HTMLResponse("<p>Caf\u00e9 \u2615 \u4f60")
+    words = ["login", f"{world.website}/auth-agent/login?next=/me", "--agent-id", world.agent_id]
+    done = subprocess.run(
+        [sys.executable, "-m", "auth_agent", *words, "--model", "m", "--issuer", world.issuer],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0",
+             "AUTH_AGENT_AGENT_SECRET": world.secret},
+        capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"Signed in." in done.stdout
+    assert b"Caf" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("no_color", [False, True])
+def test_lines_wrap_at_the_terminals_width(world, no_color):  # noqa: F811
+    terminal, theirs = os.openpty()
+    words = ["login", f"{world.website}/me", "--agent-id", world.agent_id, "--model", "m"]
+    environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+    environment |= {"COLUMNS": "50", "TERM": "xterm", "AUTH_AGENT_AGENT_SECRET": world.secret}
+    environment |= {"NO_COLOR": "1"} if no_color else {}
+    with subprocess.Popen(
+        [sys.executable, "-m", "auth_agent", *words, "--issuer", world.issuer],
+        env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        try:
+            while chunk := os.read(terminal, 65_536):
+                shown += chunk
+        except OSError:  # the other end is closed: Linux says so with EIO
+            pass
+        assert process.wait(30) == 0, shown
+    os.close(terminal)
+    text = shown.decode()
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    verdict = next(line for line in text.splitlines() if "Signed in." in line)
+    assert ("\x1b[1;32m" in verdict) is not no_color
+    for line in plain.splitlines():
+        longest = max(map(len, line.split() or [""]))
+        assert len(line) <= max(50, longest + 4), line
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")

@@ -7,12 +7,14 @@ import sys
 
 def main() -> None:
     """Runs `auth-agent`; a missing extra is named in one line, with exit code 2."""
+    from auth_agent.cli.streams import accept_any_text  # noqa: PLC0415
     from auth_agent.extras import missing_extra  # noqa: PLC0415
 
+    accept_any_text()
     try:
         from auth_agent.cli.program import app  # noqa: PLC0415
 
-        app()
+        app(prog_name="auth-agent")
     except ModuleNotFoundError as error:
         # Here Starlette is the server's; a website's code does not run in a command.
         hint = missing_extra(error, "server" if error.name == "starlette" else "")

@@ -1,13 +1,16 @@
-"""`auth-agent login`: sign an agent in to a website, told step by step."""
+"""`auth-agent login`: sign an agent in to a website, step by step."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from auth_agent.cli.agent_options import AgentIdOption, IssuerOption, ModelOption
 
 if TYPE_CHECKING:
     from auth_agent.errors import AuthError
@@ -22,33 +25,47 @@ MAX_BODY = 4_096
 
 
 def login(
-    url: Annotated[str, typer.Argument(help="A page of the website that needs an agent.")],
-    *,
-    agent_id: Annotated[str, typer.Option(envvar="AUTH_AGENT_AGENT_ID", help="The agent's id.")],
-    issuer: Annotated[
+    url: Annotated[
         str,
-        typer.Option(
-            envvar="AUTH_AGENT_AGENT_ISSUER",
-            help="The agent's Auth Agent server; its secret is sent nowhere else.",
+        typer.Argument(
+            help="A page that needs an agent, a page that offers the sign-in, or an authorization "
+            "request of the issuer."
         ),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(envvar="AUTH_AGENT_AGENT_MODEL", help="The model that the agent runs."),
+    *,
+    agent_id: AgentIdOption,
+    issuer: IssuerOption,
+    model: ModelOption = None,
+    cookies: Annotated[
+        Path | None,
+        typer.Option(
+            "--cookies",
+            help="Write the website's session to this file, for curl -b FILE; mode 0600.",
+        ),
     ] = None,
+    follow_form: Annotated[
+        bool,
+        typer.Option("--follow-form", help="Send the form of a page that signs in with a form."),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors only, on stderr.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Sign an agent in to a website, and show what happens.
 
     The agent's secret comes from AUTH_AGENT_AGENT_SECRET, from the file (chmod 600) named by
     AUTH_AGENT_AGENT_SECRET_FILE or from the keyring, or is asked for; with a key instead of it,
-    AUTH_AGENT_AGENT_PRIVATE_KEY names its file.
+    AUTH_AGENT_AGENT_PRIVATE_KEY names its file. AUTH_AGENT_AGENT_WEBSITES and
+    AUTH_AGENT_AGENT_SCOPES, comma separated, bound what the agent may sign in to.
     """
     from auth_agent.errors import AuthError, ServerUnavailable, SettingsError  # noqa: PLC0415
     from auth_agent.sdk import AgentSDK  # noqa: PLC0415
+    from auth_agent.sdk.identity.credentials import find_bounds  # noqa: PLC0415
 
-    teller = _JsonTeller(url, agent_id) if as_json else _Teller()
+    output = _JsonOutput(url, agent_id) if as_json else _Output(quiet=quiet)
     try:
+        _check_folder(cookies)
         secret, key = _credential(agent_id)
         sdk = AgentSDK(
             agent_id=agent_id,
@@ -56,11 +73,15 @@ def login(
             private_key=key,
             server_url=issuer,
             model=model,
+            **find_bounds(os.environ),
         )
-        with sdk.sign_in(url, second_factor=_ask_code(), on_step=teller.step) as site:
-            teller.signed_in(site)
+        with sdk.sign_in(
+            url, second_factor=_ask_code(), follow_form=follow_form, on_step=output.step
+        ) as site:
+            _write_cookies(cookies, site)
+            output.signed_in(site, cookies)
     except AuthError as error:
-        teller.refused(error)
+        output.refused(error)
         if isinstance(error, SettingsError):
             raise typer.Exit(USAGE) from None
         unreachable = isinstance(error, ServerUnavailable) or error.code == "timeout"
@@ -68,7 +89,8 @@ def login(
 
 
 def _credential(agent_id: str) -> tuple[Secret | None, str | None]:
-    """Secret or key, else from a prompt that shows nothing; never from an argument."""
+    """Returns the secret or the key, asked for without echo; never from an argument."""
+    from auth_agent.errors import SettingsError  # noqa: PLC0415
     from auth_agent.sdk.identity.credentials import HOW, find_key, find_secret  # noqa: PLC0415
     from auth_agent.secret import Secret  # noqa: PLC0415
 
@@ -76,63 +98,90 @@ def _credential(agent_id: str) -> tuple[Secret | None, str | None]:
         return None, key
     found = find_secret(os.environ, agent_id)
     if found is None and not sys.stdin.isatty():
-        typer.echo(f"The agent's secret is missing: {HOW}.", err=True)
-        raise typer.Exit(USAGE)
+        raise SettingsError([f"the agent's secret is missing: {HOW}"])
     return found or Secret(typer.prompt("The agent's secret", hide_input=True, err=True)), None
 
 
 def _ask_code() -> Callable[[], str] | None:
-    """Asks whoever sits there for the code that the owner was mailed; without them, nobody."""
+    """Returns a prompt for the code that the owner was mailed, if a person sits there."""
     if not sys.stdin.isatty():
         return None
     return lambda: str(typer.prompt("The code that the agent's owner was mailed", err=True))
 
 
-class _Teller:
-    """For people: one line for each step."""
+def _check_folder(cookies: Path | None) -> None:
+    """Raises before the sign-in if the session could not be written afterwards."""
+    from auth_agent.errors import SettingsError  # noqa: PLC0415
 
-    def __init__(self) -> None:
-        from rich.console import Console  # noqa: PLC0415
+    if cookies is None:
+        return
+    if cookies.is_dir() or not os.access(cookies.parent, os.W_OK):
+        raise SettingsError([f"--cookies: {cookies} cannot be written; give a file in a folder of "
+                             "your own"])  # fmt: skip
 
-        self._console = Console()
-        self._errors = Console(stderr=True)
+
+def _write_cookies(path: Path | None, site: SignedIn) -> None:
+    if path is None:
+        return
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
+    from auth_agent.errors import SettingsError  # noqa: PLC0415
+    from auth_agent.sdk.flow.cookies import netscape  # noqa: PLC0415
+    from auth_agent.sdk.identity.private_file import write_private  # noqa: PLC0415
+
+    text = netscape(site.client.cookies.jar, urlsplit(site.url).hostname or "")
+    try:
+        write_private(path, text.encode())
+    except OSError as error:
+        raise SettingsError([f"--cookies: {path} cannot be written ({error.strerror})"]) from None
+
+
+class _Output:
+    """For people: one line for each step, wrapped at the terminal's width."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        from auth_agent.cli.output import Lines  # noqa: PLC0415
+
+        self._quiet = quiet
+        self._lines, self._errors = Lines(), Lines(stderr=True)
 
     def step(self, step: Step) -> None:
         status = f"  ({step.status})" if step.status else ""
-        self._print(f"  ✓ {step.text}{status}")
+        if not self._quiet:
+            self._lines.print(f"{step.text}{status}", margin="  ✓ ")
 
-    def signed_in(self, site: SignedIn) -> None:
+    def signed_in(self, site: SignedIn, cookies: Path | None) -> None:
         from auth_agent.flow.exchange import HttpResponse  # noqa: PLC0415
         from auth_agent.sdk.exchange.html import excerpt  # noqa: PLC0415
 
+        if self._quiet:
+            return
         response = site.response
         found = HttpResponse(response.status_code, dict(response.headers), response.content)
-        self._print(f"Signed in. {site.url} answers:", style="bold green")
-        self._print(f"  {excerpt(found)}")
+        self._lines.print(f"Signed in. {site.url.partition('?')[0]} answers:", style="bold green")
+        self._lines.print(excerpt(found), margin="  ")
+        if cookies is not None:
+            self._lines.print(f"The session is in {cookies}: curl -b {cookies} {site.url}")
 
     def refused(self, error: AuthError) -> None:
-        self._errors.print(
-            f"Not signed in ({error.code}). {error.description}",
-            style="red", markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-
-    def _print(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        self._errors.print(f"Not signed in ({error.code}). {error.description}", style="bold red")
 
 
-class _JsonTeller:
+class _JsonOutput:
     """For programs: one object on stdout, whatever happens."""
 
     def __init__(self, url: str, agent_id: str) -> None:
-        self._story: dict[str, Any] = {"ok": False, "url": url, "agent_id": agent_id, "steps": []}
+        self._facts: dict[str, Any] = {"ok": False, "url": url, "agent_id": agent_id, "steps": []}
 
     def step(self, step: Step) -> None:
         import msgspec  # noqa: PLC0415
 
-        self._story["steps"].append(msgspec.to_builtins(step))
+        self._facts["steps"].append(msgspec.to_builtins(step))
 
-    def signed_in(self, site: SignedIn) -> None:
-        self._end(ok=True, url=site.url, status=site.response.status_code, body=_body(site))
+    def signed_in(self, site: SignedIn, cookies: Path | None) -> None:
+        written = {} if cookies is None else {"cookies": str(cookies)}
+        status = site.response.status_code
+        self._end(ok=True, url=site.url, status=status, body=_body(site), **written)
 
     def refused(self, error: AuthError) -> None:
         self._end(error=error.code, error_description=error.description, status=error.status_code)
@@ -140,16 +189,16 @@ class _JsonTeller:
     def _end(self, **facts: Any) -> None:
         from auth_agent.cli.output import print_json  # noqa: PLC0415
 
-        steps = self._story.pop("steps")
-        print_json({**self._story, **facts, "steps": steps})
+        steps = self._facts.pop("steps")
+        print_json({**self._facts, **facts, "steps": steps})
 
 
 def _body(site: SignedIn) -> Any:
-    """The page as JSON where it is, else the beginning of its text."""
+    """Returns the page as JSON if it is, else the beginning of its text."""
     response = site.response
     if "json" in response.headers.get("content-type", "").lower():
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
     return response.text[:MAX_BODY]

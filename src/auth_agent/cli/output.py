@@ -1,8 +1,13 @@
-"""What commands print: tables for people, JSON for programs, and mistakes on stderr."""
+"""The output of commands: tables for people, JSON for programs, and mistakes on stderr.
+
+Every value is printed literally: names, models and websites' words are foreign text, never markup
+and never a terminal's control sequences.
+"""
 
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,37 +15,70 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from auth_agent.errors import AuthError
 
 EXIT_CODES = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage."
 
 
+def literal(value: object) -> str:
+    """Returns text without control characters, and without those that reorder what is read."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
+
+
+class Lines:
+    """Prints lines, wrapped between words at a terminal's width; a pipe gets them whole."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        self._console = Console(stderr=stderr)
+
+    def print(self, text: str, *, margin: str = "", style: str = "") -> None:
+        for paragraph in text.splitlines() or [""]:
+            for line in self._wrapped(literal(paragraph), len(margin)):
+                self._console.print(Text(f"{margin}{line}", style), soft_wrap=True)
+                margin = " " * len(margin)
+
+    def _wrapped(self, text: str, margin: int) -> list[str]:
+        if not self._console.is_terminal:
+            return [text]
+        width = max(self._console.width - margin, 20)
+        wrapped = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        return wrapped or [""]
+
+
 def print_json(data: Any) -> None:
-    """Exactly one JSON document on stdout, without colour."""
+    """Prints exactly one JSON document on stdout, without colour."""
     typer.echo(json.dumps(data, indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Prints a table; in a pipe each row is one line, its cells separated by tabs."""
+    console = Console()
+    if not console.is_terminal:
+        for row in (columns, *rows):
+            typer.echo("\t".join(literal(cell) for cell in row))
+        return
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(column), overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*(Text(literal(cell)) for cell in row))
+    console.print(table)
 
 
 def print_values(values: Mapping[str, str], note: str = "") -> None:
-    """Names and values below each other, never cut: people copy them."""
+    """Prints names and values below each other, never cut: people copy them."""
     console = Console()
     for name, value in values.items():
-        console.print(f"[bold]{name}[/bold]  {value}", highlight=False, soft_wrap=True)
+        line = Text.assemble((literal(name), "bold"), "  ", literal(value))
+        console.print(line, soft_wrap=True)
     if note:
-        console.print(f"[dim]{note}[/dim]", highlight=False, soft_wrap=True)
+        console.print(Text(literal(note), "dim"), soft_wrap=True)
 
 
 def print_credentials(values: Mapping[str, str | None], *, as_json: bool) -> None:
-    """An id and the secret that is shown this once; None for those who have no secret."""
+    """Prints an id and the secret that is shown this once; None stands for no secret."""
     if as_json:
         print_json(dict(values))
         return
@@ -50,8 +88,8 @@ def print_credentials(values: Mapping[str, str | None], *, as_json: bool) -> Non
 
 
 def fail(message: str) -> typer.Exit:
-    """Says on stderr what is wrong; raise what it returns."""
-    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    """Prints what is wrong on stderr; raise what it returns."""
+    Lines(stderr=True).print(message, style="red")
     return typer.Exit(1)
 
 

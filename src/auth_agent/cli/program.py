@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from auth_agent.cli import doctor, login, mcp
@@ -9,14 +11,50 @@ from auth_agent.cli.demo import command as demo
 from auth_agent.cli.output import EXIT_CODES
 from auth_agent.cli.server import admin, agents, clients, keys, serve
 from auth_agent.doctor.report import DOCTOR_EXIT_CODES
+from auth_agent.extras import DISTRIBUTION
+
+START = """What do you want to do?
+
+  See it work            auth-agent demo
+  Run a server           auth-agent serve
+  Let agents in          auth-agent client add NAME --redirect-uri URI
+  Check your website     auth-agent doctor
+  Give an agent an id    auth-agent agent add EMAIL --model MODEL
+  Sign an agent in       auth-agent login URL
+  Give a model the tool  auth-agent mcp
+
+All commands: auth-agent --help"""
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
     help="Let AI agents sign in to websites with an identity of their own.",
     epilog=EXIT_CODES,
 )
+
+
+def _show_version(wanted: bool) -> None:  # Typer calls it so
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        typer.echo(f"auth-agent {version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Let AI agents sign in to websites with an identity of their own."""
+    if context.invoked_subcommand is None:
+        typer.echo(START)
+
+
 app.command("demo", epilog=demo.DEMO_EXIT_CODES)(demo.demo)
 app.command("serve", epilog=EXIT_CODES)(serve.serve)
 app.add_typer(clients.app, name="client")

@@ -20,6 +20,9 @@ class Paper:
     def __init__(self, file: IO[str] | None = None, *, no_color: bool = False) -> None:
         self._file = file
         self._console: Console | None = None
+        reconfigure = getattr(file or sys.stdout, "reconfigure", None)
+        if reconfigure is not None:  # cp1252 in a pipe has no tick
+            reconfigure(errors="replace")
         try:
             from rich.console import Console  # noqa: PLC0415
         except ModuleNotFoundError:  # a website's machine has the base alone

@@ -1,1 +1,1 @@
-"""A server, a website and an agent that signs in, over real HTTP, told step by step."""
+"""A server, a website and an agent that signs in, over real HTTP, step by step."""

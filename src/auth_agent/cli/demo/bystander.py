@@ -1,4 +1,4 @@
-"""The agent beside the browser: it answers the waiting pages that people open in the demo."""
+"""The agent beside the browser answers the waiting pages that people open in the demo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server, a website and an agent that signs in, over real HTTP, told step by step."""
+"""A server, a website and an agent that signs in, over real HTTP, step by step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from auth_agent.cli.demo.bystander import answer_browsers
 from auth_agent.cli.demo.stage import MODEL, DemoFailed, Stage, set_up
-from auth_agent.cli.demo.story import Teller, tell
+from auth_agent.cli.demo.story import Narrator, narrate
 from auth_agent.errors import AuthError
 
 if TYPE_CHECKING:
@@ -24,25 +24,25 @@ INTERRUPTED = 130
 
 
 def run(console: Console, *, once: bool) -> int:
-    """The exit code; raises `DemoFailed` where anything is not as it should be."""
-    told = False
+    """Returns the exit code; raises `DemoFailed` if anything is not as it should be."""
+    is_over = False
     with _interruptible():
         try:
             with set_up() as stage:
-                _tell(stage, console)
-                told = True
+                _narrate(stage, console)
+                is_over = True
                 if once:
                     return 0
                 _stay(stage, console)
                 raise DemoFailed("The website has ended by itself.")
         except KeyboardInterrupt:
             console.print("\nEverything has ended; nothing is left behind.", style="dim")
-            return 0 if told and not once else INTERRUPTED
+            return 0 if is_over and not once else INTERRUPTED
 
 
-def _tell(stage: Stage, console: Console) -> None:
+def _narrate(stage: Stage, console: Console) -> None:
     try:
-        tell(stage, Teller(console))
+        narrate(stage, Narrator(console))
     except AuthError as error:
         raise DemoFailed(f"{error.code}: {error.description}") from error
     console.print("\nAll of it worked.", style="bold green")

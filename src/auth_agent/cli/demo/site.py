@@ -1,4 +1,4 @@
-"""The demo's website: a small shop that knows nothing but its environment.
+"""The demo's website: a small shop, configured by its environment alone.
 
 python -m auth_agent.cli.demo.site PORT     # ends when its standard input ends
 """
@@ -43,7 +43,7 @@ GOODS = (
 
 
 def create_app() -> Starlette:
-    """One middleware line; its settings are the `AUTH_AGENT_*` environment."""
+    """Returns the shop; its settings are the `AUTH_AGENT_*` environment."""
     return Starlette(
         routes=[
             Route("/", home),
@@ -56,7 +56,7 @@ def create_app() -> Starlette:
 
 
 async def home(request: Request) -> Response:
-    """Anybody may look; who is signed in sees who they are."""
+    """Shows the public page, with the agent's identity if one is signed in."""
     page = _pages.get_template("shop.html").render(
         agent=request.state.agent,
         login=login_path(request, "/"),
@@ -91,7 +91,7 @@ async def stylesheet(request: Request) -> Response:  # noqa: ARG001
 
 
 def main() -> None:
-    """Serves until whoever started this closes the pipe, or is killed."""
+    """Serves until the process that started this closes the pipe, or is killed."""
     config = uvicorn.Config(
         create_app(), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False
     )

@@ -1,4 +1,4 @@
-"""Starts what the demo shows, and leaves nothing behind: no process, no file, no port."""
+"""Starts the demo's processes, and leaves nothing behind: no process, no file, no port."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A running server, a running website, and an agent that nobody has seen yet."""
+    """A running server, a running website, and an agent that is new to both."""
 
     server: str
     website: str
@@ -49,7 +49,7 @@ class Stage:
 
 @contextmanager
 def set_up() -> Iterator[Stage]:
-    """Ends everything that it started, whatever happens in between."""
+    """Starts everything, and ends it again whatever happens in between."""
     with tempfile.TemporaryDirectory(prefix="auth-agent-demo-") as folder:
         server, website = (f"http://127.0.0.1:{_free_port()}" for _ in range(2))
         settings = ServerSettings(issuer=server, database=f"sqlite:///{folder}/auth-agent.db")
@@ -79,7 +79,7 @@ def set_up() -> Iterator[Stage]:
 
 
 def new_client(base_url: str) -> httpx2.Client:
-    """A client that no proxy of the environment takes away from this machine."""
+    """Returns a client that uses no proxy of the environment."""
     return httpx2.Client(base_url=base_url, trust_env=False, timeout=10)
 
 
@@ -102,7 +102,7 @@ def _server(url: str, app: ASGIApp) -> Iterator[None]:
 def _website(
     url: str, environment: Mapping[str, str], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Its own process, which ends with its standard input, so even when this one is killed."""
+    """Runs the website in its own process, which ends with its standard input."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AUTH_AGENT_")}
     kept |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     with log.open("wb") as output:

@@ -1,4 +1,4 @@
-"""What happens in the demo, told while it happens; every claim is checked before it is made."""
+"""Narrates the demo while it happens; every claim is checked before it is made."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _MEANING = {
 }
 
 
-class Teller:
-    """Writes the story; raises `DemoFailed` at the first thing that is not as it should be."""
+class Narrator:
+    """Prints the narration; raises `DemoFailed` at the first thing that is not as it should be."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -61,47 +61,47 @@ class Teller:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def tell(stage: Stage, teller: Teller) -> None:
-    """The whole story, once."""
-    _introduce(stage, teller)
+def narrate(stage: Stage, narrator: Narrator) -> None:
+    """Shows everything, once."""
+    _introduce(stage, narrator)
     with new_client(stage.website) as stranger:
-        _refuse_stranger(stage, stranger, teller)
+        _refuse_stranger(stage, stranger, narrator)
     stage.watch.take()
     with new_client(stage.website) as client:
-        site = _sign_in(stage, client, teller)
-        _tell_exchanges(stage, site, teller)
-        _look_who_is_here(stage, site, teller)
-        _come_again(stage, client, teller)
-        _sign_out(stage, client, teller)
+        site = _sign_in(stage, client, narrator)
+        _show_exchanges(stage, site, narrator)
+        _look_who_is_here(stage, site, narrator)
+        _come_again(stage, client, narrator)
+        _sign_out(stage, client, narrator)
 
 
-def _introduce(stage: Stage, teller: Teller) -> None:
-    teller.chapter("An Auth Agent server, a website and an agent")
-    teller.value("server", f"{stage.server}   (SQLite in a temporary folder)")
-    teller.value("website", f"{stage.website}   ({SHOP})")
-    teller.value("agent", f"{stage.agent.agent_id}   (owner {OWNER}, model {MODEL})")
-    teller.say("The website is one middleware line and this environment:")
+def _introduce(stage: Stage, narrator: Narrator) -> None:
+    narrator.chapter("An Auth Agent server, a website and an agent")
+    narrator.value("server", f"{stage.server}   (SQLite in a temporary folder)")
+    narrator.value("website", f"{stage.website}   ({SHOP})")
+    narrator.value("agent", f"{stage.agent.agent_id}   (owner {OWNER}, model {MODEL})")
+    narrator.say("The website is one middleware line and this environment:")
     for name, value in stage.environment.items():
-        teller.value(name, "**********" if name in _HIDDEN else value)
+        narrator.value(name, "**********" if name in _HIDDEN else value)
 
 
-def _refuse_stranger(stage: Stage, stranger: httpx2.Client, teller: Teller) -> None:
-    teller.chapter("A stranger asks for pages that need an agent")
+def _refuse_stranger(stage: Stage, stranger: httpx2.Client, narrator: Narrator) -> None:
+    narrator.chapter("A stranger asks for pages that need an agent")
     answer = stranger.get("/me")
-    teller.exchange("GET", f"{stage.website}/me", answer.status_code)
-    teller.check("refused: nobody is signed in", holds=answer.status_code == 401)
+    narrator.exchange("GET", f"{stage.website}/me", answer.status_code)
+    narrator.check("refused: nobody is signed in", holds=answer.status_code == 401)
     offer = answer.json()
     door = str(offer.get("login_url", "")).startswith(f"{stage.website}/auth-agent/login")
-    teller.check("the answer names the door, on the website itself (login_url)", holds=door)
-    teller.check("and the server (issuer)", holds=offer.get("issuer") == stage.server)
+    narrator.check("the answer names the door, on the website itself (login_url)", holds=door)
+    narrator.check("and the server (issuer)", holds=offer.get("issuer") == stage.server)
     answer = stranger.get("/members/prices")
-    teller.exchange("GET", f"{stage.website}/members/prices", answer.status_code)
+    narrator.exchange("GET", f"{stage.website}/members/prices", answer.status_code)
     claim = "refused without a line of code: AUTH_AGENT_PROTECT=/members/*"
-    teller.check(claim, holds=answer.status_code == 401)
+    narrator.check(claim, holds=answer.status_code == 401)
 
 
-def _sign_in(stage: Stage, client: httpx2.Client, teller: Teller) -> SignedIn:
-    teller.chapter("The agent signs in to the website")
+def _sign_in(stage: Stage, client: httpx2.Client, narrator: Narrator) -> SignedIn:
+    narrator.chapter("The agent signs in to the website")
     sdk = AgentSDK(
         agent_id=stage.agent.agent_id,
         agent_secret=stage.agent.agent_secret,
@@ -109,55 +109,55 @@ def _sign_in(stage: Stage, client: httpx2.Client, teller: Teller) -> SignedIn:
         model=MODEL,
         http_client=client,
     )
-    site = sdk.sign_in(f"{stage.website}/me", on_step=teller.step)
+    site = sdk.sign_in(f"{stage.website}/me", on_step=narrator.step)
     proofs = [step.url for step in site.steps if step.action == "agent_proved"]
     claim = "the secret was sent once, to the server itself; the website never saw it"
-    teller.check(claim, holds=proofs == [f"{stage.server}/api/agent/authenticate"])
+    narrator.check(claim, holds=proofs == [f"{stage.server}/api/agent/authenticate"])
     return site
 
 
-def _tell_exchanges(stage: Stage, site: SignedIn, teller: Teller) -> None:
-    teller.chapter("Meanwhile, the website asked the server")
+def _show_exchanges(stage: Stage, site: SignedIn, narrator: Narrator) -> None:
+    narrator.chapter("Meanwhile, the website asked the server")
     own = {step.url for step in site.steps}
     seen = [exchange for exchange in stage.watch.take() if exchange.path in _MEANING]
     for method, path, status in seen:
         url = f"{stage.server}{path}"
-        if url in own:  # asked by both, told before
+        if url in own:  # asked by both, shown before
             own.remove(url)
             continue
-        teller.exchange(method, url, status, _MEANING[path])
+        narrator.exchange(method, url, status, _MEANING[path])
     redeemed = [exchange.status for exchange in seen if exchange.path == "/token"]
-    teller.check("one code was redeemed, once", holds=redeemed == [200])
+    narrator.check("one code was redeemed, once", holds=redeemed == [200])
 
 
-def _look_who_is_here(stage: Stage, site: SignedIn, teller: Teller) -> None:
-    teller.chapter("Who the website sees now")
+def _look_who_is_here(stage: Stage, site: SignedIn, narrator: Narrator) -> None:
+    narrator.chapter("Who the website sees now")
     seen = site.response.json()
     for name, value in seen.items():
-        teller.value(name, " ".join(value) if isinstance(value, list) else str(value))
+        narrator.value(name, " ".join(value) if isinstance(value, list) else str(value))
     same = seen.get("agent_id") == stage.agent.agent_id
-    teller.check("it is the agent that signed in", holds=same)
-    teller.check("running the model that it named", holds=seen.get("model") == MODEL)
-    teller.check("for the owner of a verified address", holds=seen.get("email") == OWNER)
+    narrator.check("it is the agent that signed in", holds=same)
+    narrator.check("running the model that it named", holds=seen.get("model") == MODEL)
+    narrator.check("for the owner of a verified address", holds=seen.get("email") == OWNER)
 
 
-def _come_again(stage: Stage, client: httpx2.Client, teller: Teller) -> None:
-    teller.chapter("The agent comes again")
+def _come_again(stage: Stage, client: httpx2.Client, narrator: Narrator) -> None:
+    narrator.chapter("The agent comes again")
     answer = client.get("/members/prices")
-    teller.exchange("GET", f"{stage.website}/members/prices", answer.status_code)
-    teller.check("let in by its session cookie", holds=answer.status_code == 200)
-    teller.check("and the server was not asked", holds=not stage.watch.take())
+    narrator.exchange("GET", f"{stage.website}/members/prices", answer.status_code)
+    narrator.check("let in by its session cookie", holds=answer.status_code == 200)
+    narrator.check("and the server was not asked", holds=not stage.watch.take())
 
 
-def _sign_out(stage: Stage, client: httpx2.Client, teller: Teller) -> None:
-    teller.chapter("The agent signs out")
+def _sign_out(stage: Stage, client: httpx2.Client, narrator: Narrator) -> None:
+    narrator.chapter("The agent signs out")
     answer = client.post("/auth-agent/logout")
-    teller.exchange("POST", f"{stage.website}/auth-agent/logout", answer.status_code)
+    narrator.exchange("POST", f"{stage.website}/auth-agent/logout", answer.status_code)
     asked = stage.watch.take()
     for method, path, status in asked:
-        teller.exchange(method, f"{stage.server}{path}", status, _MEANING.get(path, ""))
+        narrator.exchange(method, f"{stage.server}{path}", status, _MEANING.get(path, ""))
     revoked = Exchange("POST", "/revoke", 200) in asked
-    teller.check("the website gave the refresh token back", holds=revoked)
+    narrator.check("the website gave the refresh token back", holds=revoked)
     answer = client.get("/me")
-    teller.exchange("GET", f"{stage.website}/me", answer.status_code)
-    teller.check("and the session is over", holds=answer.status_code == 401)
+    narrator.exchange("GET", f"{stage.website}/me", answer.status_code)
+    narrator.check("and the session is over", holds=answer.status_code == 401)

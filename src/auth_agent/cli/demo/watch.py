@@ -1,4 +1,4 @@
-"""Sees what is asked of the server, so that the demo can tell it."""
+"""Records the requests to the server, so that the demo can show them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Exchange(NamedTuple):
 
 
 class Watch:
-    """An ASGI middleware that remembers exchanges, and hears when a browser waits for an agent."""
+    """An ASGI middleware that records exchanges, and reports a browser that waits for an agent."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,7 +30,7 @@ class Watch:
         self.on_waiting: Callable[[str], None] | None = None
 
     def take(self) -> list[Exchange]:
-        """What was seen since the last time."""
+        """Returns what was recorded since the last call."""
         with self._lock:
             seen, self._seen = self._seen, []
             return seen
@@ -47,7 +47,7 @@ class Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                # Remembered before the answer is out, so that whoever has it finds it here.
+                # Recorded before the answer is out, so that its receiver finds it here.
                 with self._lock:
                     self._seen.append(Exchange(scope["method"], scope["path"], status))
             elif waits:

@@ -1,0 +1,94 @@
+"""`auth-agent` by itself, and what every command prints."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from auth_agent.cli.output import literal, print_values
+
+
+def run(*words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "auth_agent", *words],
+        env={**os.environ, **environment}, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def test_without_arguments_it_asks_what_you_want_to_do():
+    done = run()
+    assert done.returncode == 0
+    lines = done.stdout.decode().splitlines()
+    assert lines[0] == "What do you want to do?"
+    assert len(lines) < 15
+    assert done.stderr == b""
+    for line in lines[2:-2]:  # each leads to a command that exists
+        command = line.split("auth-agent ")[1].split()[0]
+        assert run(command, "--help").returncode == 0, command
+
+
+def test_the_version():
+    done = run("--version")
+    assert (done.returncode, done.stdout.decode().split()) == (
+        0, ["auth-agent", version("auth-agent-kit")],
+    )  # fmt: skip
+
+
+def test_a_mistake_is_usage():
+    assert run("lgoin").returncode == 2
+    assert run("--frobnicate").returncode == 2
+
+
+NASTY = ["[/nothing]", "[link=https://evil.example]shop[/link]", "[bold]x", "Caf\u00e9 \u2615",
+         "\x1b[2J", "a\u202eb"]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_names_are_printed_literally(tmp_path, encoding):
+    given = {
+        "AUTH_AGENT_SERVER_DATABASE": f"sqlite:///{tmp_path}/auth-agent.db",
+        "AUTH_AGENT_SERVER_ISSUER": "http://127.0.0.1:8420",
+        "PYTHONIOENCODING": encoding,
+        "PYTHONUTF8": "0",
+        "NO_COLOR": "1",
+    }
+    assert run("migrate", **given).returncode == 0
+    redirect = ["--redirect-uri", "http://127.0.0.1:8000/auth-agent/callback"]
+    for name in NASTY[:4]:
+        done = run("client", "add", name, *redirect, **{**given, "PYTHONIOENCODING": "utf-8"})
+        assert done.returncode == 0, done.stderr
+    done = run("client", "list", **given)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.decode(encoding)
+    for name in NASTY[:3]:
+        assert name in told
+    assert ("Caf\u00e9 \u2615" if encoding == "utf-8" else "Caf\u00e9 ?") in told
+
+
+def test_tables_hold_text_alone_on_a_terminal():
+    program = (
+        "import sys; from rich import console; from auth_agent.cli import output; "
+        "real = console.Console; "
+        "output.Console = lambda **k: real(force_terminal=True, width=200, **k); "
+        f"output.print_table(('a', 'b'), [(text, 'x') for text in {NASTY!r}]); "
+        f"output.print_values({{'name': {NASTY[1]!r}}}, {NASTY[0]!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False,
+                          env={**os.environ, "PYTHONIOENCODING": "utf-8"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.decode()
+    for text in NASTY[:4]:
+        assert text in told
+    assert "\x1b]8" not in told
+    assert "\x1b[2J" not in told
+    assert "\u202e" not in told
+    assert literal("a\x1b\u202e\n") == "a" + "\ufffd" * 3
+
+
+def test_an_address_keeps_its_brackets(capsys):
+    print_values({"link": "https://[fd00::1]/console/start?code=x"})
+    assert "https://[fd00::1]/console/start?code=x" in capsys.readouterr().out
