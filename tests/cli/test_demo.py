@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 
 import httpx2
+import pytest
 from typer.testing import CliRunner
 
 from auth_agent.cli.program import app
@@ -33,12 +34,13 @@ def environment(folder):
     }
 
 
-def test_once_tells_the_story_and_ends(tmp_path):
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_once_tells_the_story_and_ends(tmp_path, encoding):
     done = subprocess.run(
         [*DEMO, "--once"],
-        env=environment(tmp_path),
+        env={**environment(tmp_path), "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
         capture_output=True,
-        text=True,
+        encoding=encoding,
         timeout=60,
         check=False,
     )

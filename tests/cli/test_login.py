@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -123,6 +124,17 @@ def test_the_session_is_left_for_curl(login, world, tmp_path):  # noqa: F811
     answer = subprocess.run(curl, capture_output=True, check=True)
     assert json.loads(answer.stdout)["agent_id"] == world.agent_id
     assert json.loads(login("--json", "--cookies", str(path)).stdout)["cookies"] == str(path)
+
+
+def test_what_people_paste_runs_nothing_of_a_website(login, world, tmp_path):  # noqa: F811
+    world.shop.instead["/me"] = RedirectResponse("/x;touch%20$(evil)&'")
+    world.shop.instead["/x;touch $(evil)&'"] = HTMLResponse("hello")
+    told = login("--cookies", str(tmp_path / "a b"), url="/auth-agent/login?next=/me").stdout
+    command = next(line for line in told.splitlines() if "curl" in line).partition(": ")[2]
+    words = shlex.split(command)
+    assert words[:3] == ["curl", "-b", str(tmp_path / "a b")]
+    assert len(words) == 4
+    assert words[3].startswith(f"{world.website}/x;touch")
 
 
 def test_a_place_that_takes_no_cookies_is_told_before_the_sign_in(login, world, tmp_path):  # noqa: F811

@@ -9,6 +9,8 @@ import pytest
 
 from auth_agent import AuthError
 from auth_agent.flow.exchange import HttpResponse
+from auth_agent.sdk.calls.token_calls import Listeners, TokenCalls
+from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.exchange.html import read_document
 from auth_agent.sdk.exchange.journey import MAX_BODY, readable
 from auth_agent.sdk.identity.options import Options
@@ -378,6 +380,20 @@ def test_a_wrong_clock_is_told_with_its_seconds(agent_key, seconds, word):
     assert word in error.description
     assert error_at(then + 10, private_key=agent_key.pem).code == "invalid_credentials"
     assert error_at(0.0).code == "invalid_credentials"  # with a secret the time does not matter
+
+
+def test_also_at_the_token_endpoint(agent_key):
+    at = "Sat, 21 Nov 2026 10:00:00 GMT"
+    refusal = as_json(401, error="invalid_client")
+    dated = HttpResponse(401, {**refusal.headers, "date": at}, refusal.body)
+    options = Options(agent_id="agent_1", server_url=ISSUER, private_key=agent_key.pem)
+    for shift, code in ((-120, "clock_wrong"), (0, "token_exchange_failed")):
+        calls = TokenCalls(options, Listeners(), TokenManager())
+        internet = Internet({f"{ISSUER}/token": dated})
+        internet.now = 1_795_255_200.0 + shift
+        with pytest.raises(AuthError) as caught:
+            internet.run(calls.get_own_token("https://api.example"))
+        assert caught.value.code == code
 
 
 def test_a_model_that_is_nowhere():

@@ -167,6 +167,20 @@ def test_what_a_website_writes_is_marked_and_bounded(world):
     assert len(page.links) == 1
 
 
+def test_a_session_belongs_to_the_website_that_was_signed_in_to(world):
+    """An authorization request is an address of the issuer."""
+    import httpx2
+
+    async def act(sites):
+        begun = httpx2.get(f"{world.website}/auth-agent/login", trust_env=False)
+        world.shop.instead["/auth-agent/callback"] = RedirectResponse("/")
+        await sites.sign_in(begun.headers["location"])
+        page = await sites.fetch(f"{world.website}/", "GET", None)
+        return page.website, await code_of(sites.fetch(f"{world.issuer}/health", "GET", None))
+
+    assert use(world, act) == (world.website, "not_signed_in")
+
+
 @pytest.mark.parametrize(
     "cdp_url",
     [

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -39,7 +42,7 @@ def refused(request):
 @contextmanager
 def listening(answer):
     """Each connection is handed to `answer`, until the test is over."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("", 0)) as listener:
         listener.settimeout(0.1)
         done = threading.Event()
 
@@ -82,6 +85,35 @@ def test_a_certificate_that_nobody_trusts(refused, own_authority):
     assert error.code == "tls_failed"
     assert "not trusted" in error.description
     assert "self" in error.description
+    assert "whole chain" in error.description
+    assert "SSL_CERT_FILE" in error.description
+
+
+@pytest.mark.parametrize(
+    ("days", "host", "remedy"),
+    [(-1, "127.0.0.1", "Renew the certificate"),
+     (1, "127.0.0.2", "Use the name that the certificate is for")],
+)  # fmt: skip
+def test_each_trouble_of_a_certificate_has_its_remedy(tmp_path, days, host, remedy):
+    """In a process of its own, since a process reads SSL_CERT_FILE once."""
+    paths = make_certificate(tmp_path, days=days)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*paths)
+
+    def shake_hands(connection):
+        context.wrap_socket(connection, server_side=True).close()
+
+    with listening(shake_hands) as port:
+        issuer = f"https://{host}:{port}"
+        done = subprocess.run(
+            [sys.executable, "-m", "auth_agent", "login", f"{issuer}/me", "--agent-id", "a",
+             "--issuer", issuer],
+            env={**os.environ, "SSL_CERT_FILE": str(paths[0]), "AUTH_AGENT_AGENT_SECRET": "ags_1",
+                 "NO_PROXY": "*"},
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert remedy in done.stderr
 
 
 def test_a_port_that_speaks_no_tls(refused):

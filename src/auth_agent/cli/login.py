@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -161,7 +162,9 @@ class _Output:
         self._lines.print(f"Signed in. {site.url.partition('?')[0]} answers:", style="bold green")
         self._lines.print(excerpt(found), margin="  ")
         if cookies is not None:
-            self._lines.print(f"The session is in {cookies}: curl -b {cookies} {site.url}")
+            # Quoted: the website chose the end of this URL, and people paste the line.
+            command = shlex.join(["curl", "-b", str(cookies), site.url])
+            self._lines.print(f"The session is in {cookies}: {command}")
 
     def refused(self, error: AuthError) -> None:
         self._errors.print(f"Not signed in ({error.code}). {error.description}", style="bold red")

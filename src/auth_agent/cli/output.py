@@ -78,13 +78,13 @@ def print_values(values: Mapping[str, str], note: str = "") -> None:
 
 
 def print_credentials(values: Mapping[str, str | None], *, as_json: bool) -> None:
-    """Prints an id and the secret that is shown this once; None stands for no secret."""
+    """Prints an id and the secret that is shown this once; without a secret there is no line."""
     if as_json:
         print_json(dict(values))
         return
-    has_secret = all(value is not None for value in values.values())
-    note = "Keep the secret now: it is not shown again." if has_secret else ""
-    print_values({name: value or "none" for name, value in values.items()}, note)
+    shown = {name: value for name, value in values.items() if value is not None}
+    note = "Keep the secret now: it is not shown again." if len(shown) == len(values) else ""
+    print_values(shown, note)
 
 
 def fail(message: str) -> typer.Exit:

@@ -12,10 +12,12 @@ from auth_agent.flow.exchange import HttpRequest, HttpResponse
 from auth_agent.sdk.calls import oauth
 from auth_agent.sdk.calls.oauth import DEFAULT_SCOPE
 from auth_agent.sdk.calls.tokens import TokenManager
+from auth_agent.sdk.exchange.answers import error_code
 from auth_agent.sdk.exchange.journey import Journey, readable
 from auth_agent.sdk.exchange.retry import send_with_retries
 from auth_agent.sdk.flow.effects import Flow, draw, invoke, now
 from auth_agent.sdk.identity.options import Options
+from auth_agent.sdk.identity.proof import check_clock
 from auth_agent.sdk.results import AuthorizationUrl, IntrospectionResponse, TokenResponse
 from auth_agent.sdk.sign_in.consent import SignInOptions, answer, await_code
 from auth_agent.sdk.sign_in.website import Gateway, open_request
@@ -164,11 +166,20 @@ class TokenCalls:
         return token
 
     def _again(self, request: HttpRequest | Build) -> Flow[HttpResponse]:
-        return readable((yield from send_with_retries((yield from self._journey()), request)))
+        response = yield from send_with_retries((yield from self._journey()), request)
+        return (yield from self._explained(readable(response)))
 
     def _once(self, request: HttpRequest) -> Flow[HttpResponse]:
         journey = yield from self._journey()
-        return readable((yield from journey.send(request)))
+        response = yield from journey.send(request)
+        return (yield from self._explained(readable(response)))
+
+    def _explained(self, response: HttpResponse) -> Flow[HttpResponse]:
+        """Raises `clock_wrong` if that is why the server refused the agent's signature."""
+        is_refused = response.status in (400, 401) and self._options.private_key is not None
+        if is_refused and error_code(response) == "invalid_client":
+            yield from check_clock(response, self._options.server_url)
+        return response
 
     def _journey(self) -> Flow[Journey]:
         options = self._options

@@ -96,7 +96,7 @@ def _find_gateway(
 ) -> Flow[Gateway]:
     """Goes from the website's page to its pinned issuer; an error says where the way ended."""
     request = HttpRequest("GET", url, (PAGE,))
-    offered: set[str] = set()
+    offered: set[tuple[str, str]] = set()
     while True:
         url = request.url
         response = yield from _open(request, website, journey)
@@ -106,12 +106,12 @@ def _find_gateway(
             yield from report("redirected", _way_on(target), url, response.status)
         else:
             request = yield from _take_offer(Landing(url, response), website, pinned, wanted)
-            if request.url in offered:
+            if (request.method, request.url) in offered:
                 raise AuthError(
                     f"The login that {website} offers leads back to the same offer.",
                     code="not_a_sign_in",
                 )
-            offered.add(request.url)
+            offered.add((request.method, request.url))
         check_hop(request.url, came_from=url)
         issuer = yield from pinned.recognise(request.url, website, journey)
         if issuer is not None:

@@ -68,7 +68,8 @@ class Sites:
                     if found.response is not None:
                         return self._page(website, found.url, found.response)
                     await _close(site)
-                site.session = session = await self._sdk.sign_in(url, within=SIGN_IN_SECONDS)
+                session = await self._sdk.sign_in(url, within=SIGN_IN_SECONDS)
+                await self._keep(session)
             answer = session.response
             headers = {name.lower(): value for name, value in answer.headers.items()}
             page = HttpResponse(answer.status_code, headers, answer.content)
@@ -113,6 +114,12 @@ class Sites:
         text = f"The browser is signed in to {found.website} now; go on there."
         where = found.url.partition("?")[0]
         return Page(True, website, where, 200, agent_id, marked("this tool", text))
+
+    async def _keep(self, session: AsyncSignedIn) -> None:
+        """Keeps a session under its website, which an authorization request names by itself."""
+        site = await self._site(normal_origin(session.url))
+        await _close(site)
+        site.session = session
 
     async def _site(self, website: str) -> _Site:
         site = self._sites.setdefault(website, _Site())
