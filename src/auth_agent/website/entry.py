@@ -67,7 +67,7 @@ class Entry:
         nowhere, and a page that nobody is signed in on says where an agent can.
         """
         finished = private_headers(headers) if self.read else list(headers)
-        if self.is_nobody and is_page(finished):
+        if self.is_nobody and self.relying_party.settings.sign_in and is_page(finished):
             login_path = self.relying_party.login_path(self.visit.target)
             finished = link_headers(finished, f'<{login_path}>; rel="login"')
         return cookie_headers(finished, self.cookies) if self.cookies else finished

@@ -21,7 +21,7 @@ MAX_LIFETIME = 30 * 86_400
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 
 
-_IDENTITY_SCOPES = ("openid", "profile", "email", "offline_access")
+IDENTITY_SCOPES = ("openid", "profile", "email", "offline_access")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
 
 
@@ -80,7 +80,7 @@ def _check_scope(fields: Fields) -> Iterator[str]:
 
 
 def _check_api_scopes(fields: Fields) -> Iterator[str]:
-    identity = [scope for scope in fields.api_scopes if scope in _IDENTITY_SCOPES]
+    identity = [scope for scope in fields.api_scopes if scope in IDENTITY_SCOPES]
     if identity:
         yield f"may not hold {', '.join(identity)}: it names the scopes of this website's API"
     if not all(_SCOPE.fullmatch(scope) for scope in fields.api_scopes):

@@ -77,7 +77,7 @@ class Admission:
     def require(self, visit: Visit, agent: Agent | None, requirement: Requirement) -> Reply | None:
         """None where the agent brings what a place requires."""
         if agent is None:
-            return self._refuse_nobody(visit)
+            return self._refuse_nobody(visit, requirement)
         if requirement == ANY_AGENT:
             return None
         return self._refuse(visit, agent, judge(agent, requirement, now=self._site.clock()))
@@ -116,13 +116,13 @@ class Admission:
         )
         return self._decide(visit, None, cookies)
 
-    def _refuse_nobody(self, visit: Visit) -> Reply | None:
+    def _refuse_nobody(self, visit: Visit, requirement: Requirement = ANY_AGENT) -> Reply | None:
         if self._is_only_reported(None, "no_agent"):
             return None
         if visit.problem is not None:
             log_event("refused", cause=visit.problem.code)
-            return reject(visit, self._settings, visit.problem)
-        return challenge(visit, self._settings)
+            return reject(visit, self._settings, visit.problem, requirement.scopes)
+        return challenge(visit, self._settings, scopes=requirement.scopes)
 
     def _refuse(self, visit: Visit, agent: Agent | None, refusal: Refusal | None) -> Reply | None:
         if refusal is None or self._is_only_reported(agent, refusal.rule):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from auth_agent.errors import AuthError, ServerUnavailable, TokenRefused
 from auth_agent.flow.exchange import Headers
@@ -16,19 +16,27 @@ from auth_agent.website.web.replies import json_reply, link, page, redirect
 from auth_agent.website.web.visit import Cookie, Visit
 
 
-def challenge(visit: Visit, settings: Settings, *, refusal: Refusal | None = None) -> Reply:
+def challenge(
+    visit: Visit,
+    settings: Settings,
+    *,
+    refusal: Refusal | None = None,
+    scopes: Sequence[str] = (),
+) -> Reply:
     """Redirects a navigation to the login; everybody else gets a 401 that names the door.
 
     The body of a POST would be lost on the way, so it is never redirected; afterwards the agent
-    returns to the page that holds the form.
+    returns to the page that holds the form. `scopes` are all that the place needs.
     """
+    if not settings.sign_in:
+        return _demand_token(settings, refusal, scopes)
     is_read = visit.method in ("GET", "HEAD")
     came_from = visit.target if is_read else own_referer(visit, settings.base_url)
     login = settings.login_path(safe_next(came_from, prefix=settings.prefix))
     if is_read and is_navigation(visit):
         return redirect(login)
     headers: Headers = (
-        ("WWW-Authenticate", _bearer(settings, refusal)),
+        ("WWW-Authenticate", _bearer(settings, refusal, scopes)),
         ("Link", f'<{settings.base_url}{login}>; rel="login"'),
     )
     description = refusal.description if refusal else "This needs a signed-in agent."
@@ -51,6 +59,21 @@ def challenge(visit: Visit, settings: Settings, *, refusal: Refusal | None = Non
     return json_reply(401, content, headers=headers)
 
 
+def _demand_token(settings: Settings, refusal: Refusal | None, scopes: Sequence[str]) -> Reply:
+    """401 of an API where no browser signs in: which server issues the token that is needed."""
+    description = refusal.description if refusal else "This needs an agent's access token."
+    content = {
+        "error": refusal.code if refusal else "token_required",
+        "error_description": f"{description} Get one for this resource from the issuer and send it "
+        "as Authorization: Bearer.",
+        "issuer": settings.issuer,
+        "resource": settings.expected_audience,
+        **({"scope": " ".join(scopes)} if scopes else {}),
+    }
+    headers = (("WWW-Authenticate", _bearer(settings, refusal, scopes)),)
+    return json_reply(401, content, headers=headers)
+
+
 def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
     """403 for an agent that is known and may not; lacking scope has a challenge (RFC 6750 3.1)."""
     if refusal.code == "insufficient_user_authentication":
@@ -58,7 +81,7 @@ def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
     headers: Headers = ()
     content = {"error": refusal.code, "error_description": refusal.description}
     if refusal.scope is not None:
-        headers = (("WWW-Authenticate", _bearer(settings, refusal)),)
+        headers = (("WWW-Authenticate", _bearer(settings, refusal, ())),)
         content["scope"] = refusal.scope
     if is_navigation(visit):
         return page(
@@ -103,9 +126,11 @@ def refuse(
     return json_reply(error.status_code, content, headers=headers, cookies=cookies)
 
 
-def reject(visit: Visit, settings: Settings, problem: AuthError) -> Reply:
+def reject(
+    visit: Visit, settings: Settings, problem: AuthError, scopes: Sequence[str] = ()
+) -> Reply:
     """For credentials that are worth nothing: 400, 401 (RFC 6750 3.1), 403 or 503."""
-    if is_navigation(visit):
+    if settings.sign_in and is_navigation(visit):
         return refuse(visit, settings, problem)
     content = {"error": problem.code, "error_description": problem.description}
     headers: Headers = ()
@@ -114,17 +139,33 @@ def reject(visit: Visit, settings: Settings, problem: AuthError) -> Reply:
     elif isinstance(problem, TokenRefused):
         content["error"] = "invalid_request" if problem.status_code == 400 else "invalid_token"
         content["cause"] = problem.code
-        values = {"error": content["error"], "error_description": problem.description}
+        values = {
+            "error": content["error"],
+            **_scope(scopes),
+            "error_description": problem.description,
+        }
         headers = (("WWW-Authenticate", _challenge(settings, values)),)
     return json_reply(problem.status_code, content, headers=headers)
 
 
-def _bearer(settings: Settings, refusal: Refusal | None) -> str:
-    """RFC 6750 3.1: no error code where no token was sent."""
+def _bearer(settings: Settings, refusal: Refusal | None, scopes: Sequence[str]) -> str:
+    """RFC 6750 3.1: no error code where no token was sent; RFC 9470 3 adds `max_age`.
+
+    Clients search the header for `scope="…"`, so nothing that holds foreign words stands before it.
+    """
     if refusal is None:
-        return _challenge(settings, {})
-    values = {"error": refusal.code, "error_description": refusal.description}
-    return _challenge(settings, {**values, **({"scope": refusal.scope} if refusal.scope else {})})
+        return _challenge(settings, _scope(scopes))
+    values: dict[str, str] = {"error": refusal.code}
+    if refusal.max_age is not None:
+        values["max_age"] = str(refusal.max_age)
+    named = refusal.scope.split() if refusal.scope is not None else scopes
+    return _challenge(
+        settings, {**values, **_scope(named), "error_description": refusal.description}
+    )
+
+
+def _scope(scopes: Sequence[str]) -> dict[str, str]:
+    return {"scope": " ".join(scopes)} if scopes else {}
 
 
 def _challenge(settings: Settings, values: Mapping[str, str]) -> str:

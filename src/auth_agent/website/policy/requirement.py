@@ -47,6 +47,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     description: str
     scope: str | None = None
+    max_age: int | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -98,6 +99,8 @@ def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | No
             code="insufficient_user_authentication",
             rule="max_age",
             description=f"This needs a sign-in of the last {requirement.max_age} seconds.",
+            scope=" ".join(requirement.scopes) or None,
+            max_age=requirement.max_age,
         )
     if not set(requirement.permissions) <= set(agent.permissions):
         return _denied("permissions", "This needs a permission that the agent does not have.")

@@ -110,6 +110,11 @@ class Bearers:
             raise _inactive()
         if token.count(".") == 2:
             known = yield from self._resolve_signed(token, digest)
+        elif not self._site.settings.has_client:
+            raise TokenRefused(
+                "The token is opaque, and this API accepts signed ones (JWT) only.",
+                code="token_opaque",
+            )
         else:
             known = yield from join(
                 ("bearer", self, digest), lambda: self._resolve_opaque(token, digest)
@@ -125,8 +130,9 @@ class Bearers:
         )
 
     def _must_ask(self, known: _Known) -> bool:
-        recheck = self._site.settings.bearer_recheck
-        asks = recheck > 0 and known.key is not None
+        settings = self._site.settings
+        recheck = settings.bearer_recheck
+        asks = recheck > 0 and known.key is not None and settings.has_client
         return asks and self._site.clock() >= known.checked_at + recheck
 
     def _resolve_signed(self, token: str, digest: bytes) -> Flow[_Known]:

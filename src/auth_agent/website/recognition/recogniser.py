@@ -25,7 +25,7 @@ class Recogniser:
     """
 
     def __init__(self, site: Site) -> None:
-        url = site.settings.store_url
+        url = site.settings.store_url if site.settings.sign_in else None
         self._base_url = site.settings.base_url
         self.store = Store(url, site) if url is not None else None
         self.bearers = Bearers(site)
@@ -33,7 +33,9 @@ class Recogniser:
             CookieSessions(site) if self.store is None else StoredSessions(self.store, site)
         )
         self._by_token: Callable[[str], Recognition] = self.bearers.recognise
-        self._by_session: Callable[[Visit], Recognition] = self.sessions.recognise
+        self._by_session: Callable[[Visit], Recognition] = (
+            self.sessions.recognise if site.settings.sign_in else _no_session
+        )
 
     def recognise(self, visit: Visit) -> Recognition:
         """Returns at once what is known, else a flow that asks; runs for every request."""
@@ -52,3 +54,8 @@ class Recogniser:
         if authorization is not None and is_bearer(authorization):
             return self._by_token(authorization)
         return self._by_session(visit) if visit.header("origin") == self._base_url else NOBODY
+
+
+def _no_session(_visit: Visit) -> Recognised:
+    """Ignores cookies: no browser signs in to this API."""
+    return NOBODY
