@@ -33,6 +33,7 @@ PUBLIC = {
     "auth_agent_django.accounts.models",
     "auth_agent_django.rest_framework",
     "auth_agent_flask",
+    "auth_agent_mcpserver",
     "auth_agent_starlette",
     "auth_agent_starlette.fastapi",
 }

@@ -1,0 +1,43 @@
+"""Guards MCP servers: only agents get in, and each tool says what it requires.
+
+app = protect(server, tools={"delete_*": Requirement(scopes=["invoices:write"])})
+
+@server.tool()
+@requires_agent(scopes=["invoices:write"])      # the same, said at the tool
+def delete_invoice(number: str, ctx: Context) -> str:
+    agent_of(ctx).id                            # the Agent
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from auth_agent.website.policy.requirement import Requirement
+from auth_agent_mcpserver.tools import agent_of, requires_agent
+
+if TYPE_CHECKING:
+    from auth_agent_mcpserver.protection import protect
+    from auth_agent_mcpserver.provider import AuthAgentProvider
+    from auth_agent_mcpserver.verifier import AgentTokenVerifier
+
+__all__ = [
+    "AgentTokenVerifier",
+    "AuthAgentProvider",
+    "Requirement",
+    "agent_of",
+    "protect",
+    "requires_agent",
+]
+
+_LATER = {
+    "protect": "protection",
+    "AgentTokenVerifier": "verifier",
+    "AuthAgentProvider": "provider",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what needs an MCP package, or the middleware, when it is asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -1,0 +1,156 @@
+"""Servers of FastMCP, whose tools can run each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from fastmcp.server.dependencies import get_http_request
+from fastmcp.server.middleware import Middleware
+from mcp.shared.exceptions import MCPError
+
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.entry import Entry
+from auth_agent.website.mcp.door import LISTS, Door, refusal_text
+from auth_agent.website.mcp.message import REFUSED, Malformed, Target, targets_of
+from auth_agent.website.policy.requirement import Requirement
+from auth_agent_mcpserver.guarded import Guarded, hosts, said
+from auth_agent_mcpserver.tools import entered, entry_in_scope, refused
+
+KNOWN_SECONDS = 10.0
+MAX_KNOWN = 1_024
+_MEMBERS = {"tools": "name", "prompts": "name", "resources": "uri"}
+
+
+def guard_fast(
+    server: Any, door: Door, settings: Settings, path: str, *, hide: bool, options: dict[str, Any]
+) -> Guarded:
+    """Allows the hosts and origins of the base URL; an option wins."""
+    catalogue = _Catalogue(server)
+    server.middleware.insert(0, _InnerLine(door, catalogue, hide))
+    defaults = {
+        "path": path,
+        "host_origin_protection": True,
+        "allowed_hosts": hosts(settings),
+        "allowed_origins": [settings.base_url],
+    }
+    return Guarded(server.http_app(**{**defaults, **options}), catalogue.requirements_of)
+
+
+class _Catalogue:
+    """What is said at the tools of a server, looked up once in a while.
+
+    A tool may be another server's, so nobody but an agent makes us look. What a stale answer lets
+    pass is refused by the function itself.
+    """
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._known: dict[Target, tuple[float, tuple[Requirement, ...]]] = {}
+
+    async def requirements_of(
+        self, targets: Iterable[Target], entry: Entry
+    ) -> tuple[Requirement, ...]:
+        found: tuple[Requirement, ...] = ()
+        for target in targets:
+            until, requirements = self._known.get(target, (0.0, ()))
+            if until <= time.monotonic() and not entry.is_nobody:
+                requirements = await self._look(target)
+            found += requirements
+        return found
+
+    async def _look(self, target: Target) -> tuple[Requirement, ...]:
+        requirements = said(await _functions(self._server, target))
+        if len(self._known) >= MAX_KNOWN:
+            self._known.pop(next(iter(self._known)), None)
+        self._known[target] = (time.monotonic() + KNOWN_SECONDS, requirements)
+        return requirements
+
+
+async def _functions(server: Any, target: Target, depth: int = 0) -> list[object]:
+    """The functions behind a name, through transforms and mounted servers."""
+    finders = {
+        "tools": (server.get_tool,),
+        "prompts": (server.get_prompt,),
+        "resources": (server.get_resource, server.get_resource_template),
+    }
+    found: list[object] = []
+    for find in finders[target.kind]:
+        component = await find(target.name)
+        while component is not None:
+            found.append(getattr(component, "fn", None))
+            child = getattr(component, "_server", None)
+            name = next(filter(None, (getattr(component, one, None) for one in _ORIGINALS)), None)
+            if child is not None and name is not None and depth < 8:
+                found += await _functions(child, Target(target.kind, str(name)), depth + 1)
+            component = getattr(component, "parent_tool", None)
+    return found
+
+
+_ORIGINALS = ("_original_name", "_original_uri", "_original_uri_template")
+
+
+class _InnerLine(Middleware):
+    """Judges every message that the server dispatches, and every call that one tool makes of
+    another."""
+
+    def __init__(self, door: Door, catalogue: _Catalogue, hide: bool) -> None:
+        self._door = door
+        self._catalogue = catalogue
+        self._hide = hide
+
+    async def __call__(self, context: Any, call_next: Any) -> Any:
+        entry = _running_entry()
+        method = context.method or ""
+        if entry is None:
+            raise _refusal(method, "This server lets agents in over HTTP: serve protect(server).")
+        params = _params(context.message)
+        said_there = await self._catalogue.requirements_of(_targets(method, params), entry)
+        reply = self._door.refuse_call(entry, method, params, said_there)
+        if reply is not None:
+            raise _refusal(method, refusal_text(reply))
+        with entered(entry):
+            result = await call_next(context)
+        if self._hide and method in LISTS:
+            return await self._shown(result, method, entry)
+        return result
+
+    async def _shown(self, items: Any, method: str, entry: Entry) -> list[Any]:
+        _, kind, _ = LISTS[method]
+        shown = []
+        for item in items:
+            name = getattr(item, "uri_template", None) or getattr(item, _MEMBERS[kind])
+            target = Target(kind, str(name))
+            said_there = await self._catalogue.requirements_of([target], entry)
+            if self._door.shows(entry, target, said_there):
+                shown.append(item)
+        return shown
+
+
+def _running_entry() -> Entry | None:
+    try:
+        return entry_in_scope(get_http_request().scope)
+    except RuntimeError:  # no HTTP request
+        return None
+
+
+def _targets(method: str, params: Any) -> tuple[Target, ...]:
+    try:
+        return targets_of(method, params)
+    except Malformed:  # refused by the door
+        return ()
+
+
+def _params(message: Any) -> Any:
+    """FastMCP hands over its own models for what it dispatches, and the raw object for the rest."""
+    for member in ("name", "uri"):
+        if hasattr(message, member):
+            return {member: str(getattr(message, member))}
+    return message
+
+
+def _refusal(method: str, text: str) -> Exception:
+    if method in ("tools/call", "resources/read", "prompts/get"):
+        return refused(text)
+    return MCPError(REFUSED, text)

@@ -1,0 +1,191 @@
+"""`protect`: an ASGI application around an MCP server, which judges nothing itself.
+
+The middleware of every ASGI application recognises the agent; `auth_agent.website.mcp` decides;
+here a request is read, a refusal is written, and the rest is passed on untouched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import anyio
+import msgspec
+
+from auth_agent.asgi import App, AuthAgentMiddleware, Message, Receive, Scope, Send, send_reply
+from auth_agent.website.config.checks import IDENTITY_SCOPES
+from auth_agent.website.config.settings import ENV_PREFIX, Settings
+from auth_agent.website.entry import Entry
+from auth_agent.website.gate import RelyingParty
+from auth_agent.website.mcp.door import Door
+from auth_agent.website.mcp.message import Rpc, all_targets
+from auth_agent.website.mcp.routing import read_routing
+from auth_agent.website.mcp.rules import Patterns, Rules
+from auth_agent.website.policy.admission import ANY_AGENT
+from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.web.outcome import Reply
+from auth_agent_mcpserver.guarded import Guarded
+from auth_agent_mcpserver.principal import principal
+from auth_agent_mcpserver.servers import declared_scopes, guard_server
+from auth_agent_mcpserver.tools import entered
+
+MAX_BODY = 4 * 1024 * 1024
+BODY_SECONDS = 30.0
+
+
+def protect(
+    server: Any,
+    *,
+    tools: Patterns | None = None,
+    resources: Patterns | None = None,
+    prompts: Patterns | None = None,
+    requirement: Requirement = ANY_AGENT,
+    hide: bool = False,
+    public: Collection[str] = (),
+    path: str | None = None,
+    max_body: int = MAX_BODY,
+    settings: Settings | None = None,
+    relying_party: RelyingParty | None = None,
+    **options: Any,
+) -> Protected:
+    """Lets only agents reach an MCP server, and each of its tools only those that may call it.
+
+    `server` is an `MCPServer` of `mcp`, a server of FastMCP, or the ASGI application of either.
+    `tools`, `resources` and `prompts` map patterns to what they require; `requirement` holds for
+    everything. `hide` leaves out of the lists what the agent may not call. `public` are exact paths
+    that need no agent. `path` is the endpoint, by default that of AUTH_AGENT_AUDIENCE, else `/mcp`.
+    `options` go to `streamable_http_app` or `http_app`. Raises `SettingsError` for wrong settings.
+    """
+    rules = Rules(tools, resources, prompts, always=requirement)
+    door = Door(rules, max_body=max_body)
+    if relying_party is None:
+        scopes = (*rules.scopes, *declared_scopes(server))
+        relying_party = RelyingParty(api_settings(settings, path or "/mcp", scopes))
+    guarded = guard_server(server, door, relying_party.settings, path, hide=hide, options=options)
+    return Protected(_Guard(guarded, door, frozenset(public)), relying_party=relying_party)
+
+
+def api_settings(settings: Settings | None, path: str, scopes: Iterable[str] = ()) -> Settings:
+    """The environment's; two variables are enough, and the endpoint belongs to the audience.
+
+    `scopes` are what clients are told to ask for unless AUTH_AGENT_API_SCOPES says it.
+    """
+    if settings is None:
+        overrides: dict[str, Any] = {"sign_in": False}
+        settings = Settings.from_env(**({} if f"{ENV_PREFIX}SIGN_IN" in os.environ else overrides))
+    return msgspec.structs.replace(
+        settings,
+        audience=settings.audience or settings.base_url + path,
+        api_scopes=settings.api_scopes
+        or tuple(one for one in dict.fromkeys(scopes) if one not in IDENTITY_SCOPES),
+    )
+
+
+class Protected(AuthAgentMiddleware):
+    """The guarded server, as an ASGI application."""
+
+    app: _Guard
+
+    @property
+    def lifespan(self) -> Callable[[Any], Any]:
+        """For an application that mounts this one: `FastAPI(lifespan=protected.lifespan)`."""
+        found: Callable[[Any], Any] = self.app.app.router.lifespan_context  # type: ignore[attr-defined]
+        return found
+
+
+class _Guard:
+    def __init__(self, guarded: Guarded, door: Door, public: frozenset[str]) -> None:
+        self.app: App = guarded.app
+        self._requirements_of = guarded.requirements_of
+        self._door = door
+        self._public = public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope["path"] in self._public:
+            await self.app(scope, receive, send)
+        elif scope["type"] != "http":
+            await send_reply(scope, receive, send, self._door.no_socket())
+        else:
+            await self._judge(scope, receive, send)
+
+    async def _judge(self, scope: Scope, receive: Receive, send: Send) -> None:
+        door, entry = self._door, scope["auth_agent.entry"]
+        routing = read_routing(scope["headers"])
+        said = await self._requirements_of(routing.targets, entry)
+        answer: Reply | tuple[Rpc, ...] | None = door.refuse_headers(entry, routing, said)
+        messages: tuple[Rpc, ...] = ()
+        if answer is None and door.reads_body(entry):
+            body = await self._read(receive)
+            answer = body if isinstance(body, Reply) else door.read(routing, body)
+            if not isinstance(answer, Reply):
+                messages = answer
+                said = await self._requirements_of(all_targets(messages), entry)
+                answer = door.refuse_messages(entry, messages, said)
+            receive = _replay(body, receive) if isinstance(body, bytes) else receive
+        if isinstance(answer, Reply):
+            await send_reply(scope, receive, send, answer)
+            return
+        with entered(entry), principal(scope, entry.agent) as scope_for_app:
+            send = self._watch_sessions(scope, entry, routing.session_id, send)
+            seconds = door.seconds_left(entry, messages)
+            await _run(self.app, scope_for_app, receive, send, seconds)
+
+    async def _read(self, receive: Receive) -> bytes | Reply:
+        """The whole body, bounded in size and time."""
+        body = bytearray()
+        with anyio.move_on_after(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    break
+                body += message.get("body", b"")
+                if len(body) > self._door.max_body:
+                    return self._door.too_large()
+                if not message.get("more_body"):
+                    return bytes(body)
+        return self._door.too_slow()
+
+    def _watch_sessions(self, scope: Scope, entry: Entry, asked: str | None, send: Send) -> Send:
+        """Remembers whose a session is before its id leaves, and forgets it when it has ended."""
+        sessions = self._door.sessions
+
+        async def watch(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                for name, value in message.get("headers", ()):
+                    if name.lower() == b"mcp-session-id":
+                        sessions.open(value.decode("latin-1"), entry.agent)
+                if scope["method"] == "DELETE" and asked and message["status"] < 300:
+                    sessions.close(asked)
+            await send(message)
+
+        return watch
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """The very bytes that were judged, then whatever comes after them."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+async def _run(app: App, scope: Scope, receive: Receive, send: Send, seconds: float | None) -> None:
+    """A stream ends when the credential does that opened it; its client opens another."""
+    if seconds is None:
+        await app(scope, receive, send)
+        return
+    is_open = False
+
+    async def watch(message: Message) -> None:
+        nonlocal is_open
+        is_open = message["type"] == "http.response.start" or bool(message.get("more_body"))
+        await send(message)
+
+    with anyio.move_on_after(seconds):
+        await app(scope, receive, watch)
+        return
+    if is_open:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,167 @@
+"""What is said at a tool: `requires_agent`, and `agent_of` inside of it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar, cast
+
+from auth_agent.errors import SettingsError, TokenRefused
+from auth_agent.website.agent import Agent
+from auth_agent.website.entry import Entry
+from auth_agent.website.mcp.door import refusal_text
+from auth_agent.website.policy.guard import check_view
+from auth_agent.website.policy.requirement import Requirement
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_MARK = "__auth_agent_requirements__"
+_PACKAGES = ("mcp.", "fastmcp.")
+_current: ContextVar[Entry | None] = ContextVar("auth_agent_entry", default=None)
+
+
+def requires_agent(function: Function | None = None, /, **requirement: Any) -> Any:
+    """Lets only an agent call a tool, a resource or a prompt that brings what is required.
+
+    Takes what `Requirement` takes, e.g. `scopes=["a"]`. `protect` finds it and answers with a true
+    403; the function itself checks again when something inside the server calls it.
+    """
+    wanted = Requirement(**requirement)
+    if function is None:
+        return functools.partial(_guard, wanted=wanted)
+    return _guard(function, wanted)
+
+
+def agent_of(ctx: object = None) -> Agent:
+    """The agent that makes this call; `ctx` is the context that both packages hand to tools.
+
+    Raises `SettingsError` outside of a server that `protect` guards, and `TokenRefused` where
+    AUTH_AGENT_REPORT_ONLY has let a call without an agent pass.
+    """
+    entry = _entry_in(() if ctx is None else (ctx,))
+    if entry is None:
+        raise SettingsError(["protect() is missing: app = protect(server), and serve this app"])
+    agent = entry.look()
+    if agent is None:
+        raise TokenRefused("No agent makes this call; AUTH_AGENT_REPORT_ONLY let it pass.")
+    return agent
+
+
+def requirements_of(function: object) -> tuple[Requirement, ...]:
+    """What `requires_agent` has said at a function; wrappers made with functools keep it."""
+    found: tuple[Requirement, ...] = getattr(function, _MARK, ())
+    return found
+
+
+@contextmanager
+def entered(entry: Entry | None) -> Iterator[None]:
+    """Makes this the call's own entry, for what runs inside."""
+    token = _current.set(entry)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def entry_in_scope(scope: Any) -> Entry | None:
+    """What the middleware left in a request's scope, or a verified token in its user."""
+    if scope is None:
+        return None
+    entry = scope.get("auth_agent.entry") or _entry_of_user(scope.get("user"))
+    return entry if isinstance(entry, Entry) else None
+
+
+def _entry_of_user(user: Any) -> Any:
+    return getattr(getattr(user, "access_token", None), "entry", None)
+
+
+def refused(text: str) -> Exception:
+    """A refusal that every MCP package in use takes for a failure that was meant."""
+    return cast(Exception, _refusal_class()(text))
+
+
+def _guard(function: Function, wanted: Requirement) -> Function:
+    check_view(function)
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def guarded_async(*args: Any, **kwargs: Any) -> Any:
+            _check(wanted, (*args, *kwargs.values()))
+            return await function(*args, **kwargs)
+
+        guarded: Any = guarded_async
+    else:
+
+        @functools.wraps(function)
+        def guarded_sync(*args: Any, **kwargs: Any) -> Any:
+            _check(wanted, (*args, *kwargs.values()))
+            return function(*args, **kwargs)
+
+        guarded = guarded_sync
+    setattr(guarded, _MARK, (*requirements_of(function), wanted))
+    return cast(Function, guarded)
+
+
+def _check(wanted: Requirement, values: Iterable[object]) -> None:
+    entry = _entry_in(values)
+    if entry is None:
+        raise refused(
+            "This needs an agent, and no request of one is under way: serve protect(server)."
+        )
+    reply = entry.require(wanted)
+    if reply is not None:
+        raise refused(refusal_text(reply))
+
+
+def _entry_in(values: Iterable[object]) -> Entry | None:
+    """The entry of the call's own request, as its context names it; else of the running request."""
+    for value in values:
+        if type(value).__module__.startswith(_PACKAGES):
+            request = _request_of(value)
+            if request is not None:
+                return entry_in_scope(request.scope)
+    return _current.get() or _entry_of_package()
+
+
+def _entry_of_package() -> Entry | None:
+    """For a function without a context, in a server that its own package guards."""
+    if "fastmcp" in sys.modules:
+        from fastmcp.server.dependencies import get_http_request  # noqa: PLC0415
+
+        with contextlib.suppress(RuntimeError):  # no request is under way, or it is a server of mcp
+            return entry_in_scope(get_http_request().scope)
+    if "mcp.server" not in sys.modules:
+        return None
+    from mcp.server.auth.middleware.auth_context import auth_context_var  # noqa: PLC0415
+
+    entry = _entry_of_user(auth_context_var.get())
+    return entry if isinstance(entry, Entry) else None
+
+
+def _request_of(context: Any) -> Any:
+    """The HTTP request behind a context of a tool, of either package, or of a server middleware."""
+    try:
+        inner = getattr(context, "request_context", context)
+    except ValueError:  # outside of a request
+        return None
+    request = getattr(inner, "request", None)
+    return request if hasattr(request, "scope") else None
+
+
+@functools.lru_cache(maxsize=1)
+def _refusal_class() -> type:
+    from mcp.server.mcpserver import exceptions as plain  # noqa: PLC0415
+
+    bases: tuple[type, ...] = (plain.ToolError, plain.ResourceError)
+    try:
+        from fastmcp import exceptions as fast  # noqa: PLC0415
+    except ImportError:
+        pass
+    else:
+        bases += (fast.ToolError, fast.ResourceError, fast.PromptError)
+    return type("AgentRefused", bases, {"__doc__": "An agent that may not do this."})

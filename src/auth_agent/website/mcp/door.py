@@ -1,0 +1,188 @@
+"""The guard of an MCP server: every decision about a request, without I/O.
+
+First `refuse_headers`, which can refuse without a body; then `refuse_body`, which judges each
+message that the application is going to see. `refuse_call` is the second line, inside the server,
+where one tool runs another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from auth_agent.website.entry import Entry
+from auth_agent.website.mcp.message import (
+    HEADER_MISMATCH,
+    INVALID_REQUEST,
+    REFUSED,
+    Id,
+    Kind,
+    Malformed,
+    Rpc,
+    Target,
+    all_targets,
+    read_messages,
+    targets_of,
+)
+from auth_agent.website.mcp.routing import Routing, contradiction
+from auth_agent.website.mcp.rules import Rules
+from auth_agent.website.mcp.sessions import SessionOwners
+from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.web.origin import is_preflight
+from auth_agent.website.web.outcome import Reply
+from auth_agent.website.web.replies import json_reply
+
+_BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")
+_STREAMING = "subscriptions/listen"
+
+
+LISTS: Mapping[str, tuple[str, Kind, str]] = {
+    "tools/list": ("tools", "tools", "name"),
+    "prompts/list": ("prompts", "prompts", "name"),
+    "resources/list": ("resources", "resources", "uri"),
+    "resources/templates/list": ("resourceTemplates", "resources", "uriTemplate"),
+}
+"""Methods that list: the member of the result, what it holds, and the member that names one."""
+
+
+class Door:
+    """One per guarded server. `clock` gives seconds since 1970."""
+
+    def __init__(
+        self, rules: Rules, *, max_body: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.rules = rules
+        self.max_body = max_body
+        self.sessions = SessionOwners()
+        self._clock = clock
+
+    def refuse_headers(
+        self, entry: Entry, routing: Routing, said_at_tool: Iterable[Requirement] = ()
+    ) -> Reply | None:
+        """What the headers alone refuse; None admits to nothing but the reading of the body."""
+        if is_preflight(entry.visit):
+            return None
+        reply = self._require(entry, routing.targets, said_at_tool)
+        if reply is not None:
+            return as_rpc(reply)
+        reply = entry.relying_party.require_own_request(entry.visit, entry.look())
+        if reply is not None:
+            return as_rpc(reply)
+        if routing.problem is not None:
+            return rpc_error(400, HEADER_MISMATCH, routing.problem)
+        if routing.length is not None and routing.length > self.max_body:
+            return self.too_large()
+        session_id = routing.session_id
+        if session_id is not None and not self.sessions.belongs(session_id, entry.agent):
+            return rpc_error(404, INVALID_REQUEST, "Session not found")
+        return None
+
+    def read(self, routing: Routing, body: bytes) -> tuple[Rpc, ...] | Reply:
+        """The messages of a body, or why it is not passed on."""
+        try:
+            messages = read_messages(body)
+        except Malformed as problem:
+            return rpc_error(400, problem.code, problem.message, problem.id)
+        differs = contradiction(routing, messages)
+        if differs is not None:
+            return rpc_error(400, HEADER_MISMATCH, differs, _id_of(messages))
+        return messages
+
+    def refuse_messages(
+        self, entry: Entry, messages: tuple[Rpc, ...], said_at_tools: Iterable[Requirement] = ()
+    ) -> Reply | None:
+        """Judges every message; one that may not be called refuses the whole batch."""
+        reply = self._require(entry, all_targets(messages), said_at_tools)
+        return as_rpc(reply, _id_of(messages)) if reply is not None else None
+
+    def refuse_call(
+        self,
+        entry: Entry,
+        method: str,
+        params: object,
+        said_at_tools: Iterable[Requirement] = (),
+    ) -> Reply | None:
+        """The second line: judges a call that the server itself has read, or makes."""
+        try:
+            targets = targets_of(method, params)
+        except Malformed as problem:
+            return rpc_error(400, problem.code, problem.message)
+        return self._require(entry, targets, said_at_tools)
+
+    def shows(self, entry: Entry, target: Target, said_at_tool: Iterable[Requirement] = ()) -> bool:
+        """Whether a list names this to the agent; nothing is logged."""
+        explain, agent = entry.relying_party.explain, entry.look()
+        needed = [*self.rules.requirements([target]), *said_at_tool]
+        return all(explain(agent, requirement).admitted for requirement in needed)
+
+    def reads_body(self, entry: Entry) -> bool:
+        return entry.visit.method not in _BODILESS
+
+    def seconds_left(self, entry: Entry, messages: tuple[Rpc, ...]) -> float | None:
+        """How long a stream may last: as its credential does. None for an answer."""
+        streams = any(message.method == _STREAMING for message in messages)
+        if entry.agent is None or not (streams or entry.visit.method == "GET"):
+            return None
+        return max(0.0, entry.agent.expires_at - self._clock())
+
+    def too_large(self) -> Reply:
+        return rpc_error(413, INVALID_REQUEST, f"The body is larger than {self.max_body} bytes.")
+
+    def too_slow(self) -> Reply:
+        return rpc_error(408, INVALID_REQUEST, "The body took too long to arrive.")
+
+    def no_socket(self) -> Reply:
+        return rpc_error(403, INVALID_REQUEST, "This MCP server speaks HTTP, not WebSocket.")
+
+    def _require(
+        self, entry: Entry, targets: Iterable[Target], more: Iterable[Requirement] = ()
+    ) -> Reply | None:
+        return require_all(entry, [*self.rules.requirements(targets), *more])
+
+
+def require_all(entry: Entry, requirements: list[Requirement]) -> Reply | None:
+    """None where all of them hold; the challenge names the scopes of the whole operation."""
+    scopes = tuple(dict.fromkeys(scope for one in requirements for scope in one.scopes))
+    first, *others = requirements
+    for requirement in (msgspec.structs.replace(first, scopes=scopes), *others):
+        reply = entry.require(requirement)
+        if reply is not None:
+            return reply
+    return None
+
+
+def as_rpc(reply: Reply, request_id: Id = None) -> Reply:
+    """The same refusal with a body that MCP clients show; its headers stay."""
+    try:
+        content = msgspec.json.decode(reply.body)
+    except msgspec.DecodeError:  # a page, for a person's browser
+        return reply
+    message = content.get("error_description", "Refused.")
+    error = {"code": REFUSED, "message": message, "data": content}
+    body = msgspec.json.encode({"jsonrpc": "2.0", "id": request_id, "error": error})
+    return msgspec.structs.replace(reply, body=body)
+
+
+def rpc_error(status: int, code: int, message: str, request_id: Id = None) -> Reply:
+    error = {"code": code, "message": message}
+    return json_reply(status, {"jsonrpc": "2.0", "id": request_id, "error": error})
+
+
+def refusal_text(reply: Reply) -> str:
+    """A refusal in words, for a tool's error."""
+    try:
+        content = msgspec.json.decode(reply.body)
+    except msgspec.DecodeError:
+        content = {}
+    error = content.get("error")
+    if isinstance(error, dict):
+        return str(error.get("message"))
+    described = str(content.get("error_description", "This agent may not do that."))
+    scope = content.get("scope")
+    return f"{error}: {described}" + (f' scope="{scope}"' if scope else "")
+
+
+def _id_of(messages: tuple[Rpc, ...]) -> Id:
+    return messages[0].id if len(messages) == 1 else None

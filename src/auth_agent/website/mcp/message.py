@@ -1,0 +1,183 @@
+"""JSON-RPC messages in the body of a POST, read more strictly than any server reads them.
+
+Two parsers that read one body differently would let a caller say `tools/call` to one and something
+else to the other. What they could disagree about is refused: another encoding than UTF-8, a member
+that stands twice, a name that is not text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NoReturn
+
+import msgspec
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+INVALID_PARAMS = -32602
+HEADER_MISMATCH = -32020
+REFUSED = -32001
+
+MAX_MEMBERS = 100
+"""Messages in a batch (2025-03-26); a longer one is refused."""
+_MAX_ID = 256
+
+Kind = Literal["tools", "resources", "prompts"]
+Id = str | int | None
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Something of the server that a message reaches for: a tool, a resource or a prompt."""
+
+    kind: Kind
+    name: str
+
+
+class Rpc(msgspec.Struct, frozen=True):
+    """One message; `method` is None for an answer to a question of the server."""
+
+    method: str | None
+    targets: tuple[Target, ...] = ()
+    id: Id = None
+
+
+class Malformed(Exception):
+    """A body that cannot be judged, and so is not passed on."""
+
+    def __init__(self, code: int, message: str, request_id: Id = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.id = request_id
+
+
+def read_messages(body: bytes) -> tuple[Rpc, ...]:
+    """Every message of a body; raises `Malformed` if one of them cannot be judged."""
+    try:
+        document = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError) as error:
+        told = str(error) if isinstance(error, _Ambiguous) else "The body is not JSON in UTF-8."
+        raise Malformed(PARSE_ERROR, told) from None
+    if not isinstance(document, list):
+        return (_read(document),)
+    if not 0 < len(document) <= MAX_MEMBERS:
+        raise Malformed(INVALID_REQUEST, f"A batch holds 1 to {MAX_MEMBERS} messages.")
+    return tuple(_read(member) for member in document)
+
+
+def targets_of(method: str, params: object) -> tuple[Target, ...]:
+    """What a method with these parameters reaches for; raises `Malformed` if it does not say."""
+    reader = _READERS.get(method)
+    if reader is None:
+        return ()
+    if not isinstance(params, Mapping):
+        raise Malformed(INVALID_PARAMS, f"{method} needs an object as its params.")
+    return tuple(reader(method, params))
+
+
+class _Ambiguous(ValueError):
+    """JSON that two parsers read differently."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """RFC 8259 4: which of two members with one name counts is every parser's own choice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Ambiguous("A member of the JSON stands twice.")
+    return found
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise _Ambiguous("NaN and Infinity are not JSON.")
+
+
+def _read(document: object) -> Rpc:
+    if not isinstance(document, dict):
+        raise Malformed(INVALID_REQUEST, "A JSON-RPC message is an object.")
+    request_id = _id(document.get("id"))
+    method = document.get("method")
+    if method is None and "method" not in document:
+        if "result" in document or "error" in document:
+            return Rpc(None, id=request_id)
+        raise Malformed(INVALID_REQUEST, "The message has no method.", request_id)
+    if not isinstance(method, str):
+        raise Malformed(INVALID_REQUEST, "The method is not text.", request_id)
+    try:
+        return Rpc(method, targets_of(method, document.get("params")), request_id)
+    except Malformed as problem:
+        raise Malformed(problem.code, problem.message, request_id) from None
+
+
+def _id(value: object) -> Id:
+    """An id that can be sent back; anything else is answered with null."""
+    if isinstance(value, str) and len(value) <= _MAX_ID and value.isprintable():
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
+        return value
+    return None
+
+
+def _text(method: str, params: Mapping[str, Any], member: str) -> str:
+    value = params.get(member)
+    if not isinstance(value, str):
+        raise Malformed(INVALID_PARAMS, f"{method} needs {member} as text in its params.")
+    return value
+
+
+def _tool(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
+    yield Target("tools", _text(method, params, "name"))
+
+
+def _prompt(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
+    yield Target("prompts", _text(method, params, "name"))
+
+
+def _resource(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
+    yield Target("resources", _text(method, params, "uri"))
+
+
+def _completed(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
+    """What a completion reveals belongs to the prompt or resource that it completes."""
+    reference = params.get("ref")
+    if not isinstance(reference, Mapping):
+        raise Malformed(INVALID_PARAMS, f"{method} needs ref as an object in its params.")
+    readers = [
+        reader
+        for member, reader in (("name", _prompt), ("uri", _resource))
+        if reference.get(member) is not None
+    ]
+    if not readers:
+        raise Malformed(INVALID_PARAMS, f"{method} names neither a prompt nor a resource.")
+    for reader in readers:
+        yield from reader(method, reference)
+
+
+def _listened(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
+    """The resources whose changes a stream tells of."""
+    wanted = params.get("notifications")
+    uris = wanted.get("resourceSubscriptions") if isinstance(wanted, Mapping) else None
+    if uris is None:
+        return
+    if not isinstance(uris, list) or not all(isinstance(uri, str) for uri in uris):
+        raise Malformed(INVALID_PARAMS, f"{method} needs resourceSubscriptions as a list of URIs.")
+    if len(uris) > MAX_MEMBERS:
+        raise Malformed(INVALID_PARAMS, f"{method} names more than {MAX_MEMBERS} resources.")
+    yield from (Target("resources", uri) for uri in uris)
+
+
+_READERS = {
+    "tools/call": _tool,
+    "prompts/get": _prompt,
+    "resources/read": _resource,
+    "resources/subscribe": _resource,
+    "resources/unsubscribe": _resource,
+    "completion/complete": _completed,
+    "subscriptions/listen": _listened,
+}
+
+
+def all_targets(messages: Iterable[Rpc]) -> tuple[Target, ...]:
+    return tuple(target for message in messages for target in message.targets)

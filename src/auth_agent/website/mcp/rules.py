@@ -1,0 +1,78 @@
+"""Which requirements a tool, a resource or a prompt of an MCP server has."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import get_args
+from urllib.parse import unquote
+
+from auth_agent.website.mcp.message import Kind, Target
+from auth_agent.website.policy.admission import ANY_AGENT
+from auth_agent.website.policy.requirement import Requirement
+
+Patterns = Mapping[str, Requirement]
+
+_KINDS = get_args(Kind)
+
+
+class Rules:
+    """Patterns of names (`delete_*`) and URIs (`invoice://*`); everything that matches must hold.
+
+    Names are compared exactly, as servers do. A URI matches in any spelling that some server reads
+    as the same: a rule that only seems to hold is worse than a wide one.
+    """
+
+    def __init__(
+        self,
+        tools: Patterns | None = None,
+        resources: Patterns | None = None,
+        prompts: Patterns | None = None,
+        *,
+        always: Requirement = ANY_AGENT,
+    ) -> None:
+        self.always = always
+        given = dict(zip(_KINDS, (tools, resources, prompts), strict=True))
+        self._patterns = {kind: dict(patterns or {}) for kind, patterns in given.items()}
+        for kind, patterns in self._patterns.items():
+            for pattern, requirement in patterns.items():
+                if not isinstance(pattern, str) or not isinstance(requirement, Requirement):
+                    raise TypeError(f"{kind} takes patterns and their Requirement: {pattern!r}")
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Every scope that some rule names, for the metadata."""
+        wanted = [*self.always.scopes]
+        for patterns in self._patterns.values():
+            for requirement in patterns.values():
+                wanted += requirement.scopes
+        return tuple(dict.fromkeys(wanted))
+
+    def requirements(self, targets: Iterable[Target]) -> Iterator[Requirement]:
+        """What always holds, and what the patterns say of these targets."""
+        yield self.always
+        for target in targets:
+            patterns = self._patterns[target.kind]
+            if patterns:
+                names = _readings(target.name) if target.kind == "resources" else {target.name}
+                for pattern, requirement in patterns.items():
+                    if _covers(pattern, names, target.kind):
+                        yield requirement
+
+
+def _covers(pattern: str, names: Iterable[str], kind: Kind) -> bool:
+    pattern = pattern.lower() if kind == "resources" else pattern
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+def _readings(uri: str) -> set[str]:
+    """The URI as it stands and as lenient servers read it, in lower case."""
+    readings = set()
+    for spelling in (uri, unquote(uri), unquote(unquote(uri))):
+        lower = spelling.strip().lower()
+        scheme, separator, rest = lower.partition("://")
+        path = posixpath.normpath(rest.replace("\\", "/"))
+        readings |= {lower, lower.rstrip("/"), f"{scheme}{separator}{path}"}
+        readings |= {reading.partition(mark)[0] for reading in set(readings) for mark in "?#"}
+    return readings

@@ -1,0 +1,103 @@
+"""A session and a stream belong to the identity that opened them, and end with its credential."""
+
+from __future__ import annotations
+
+import time
+
+import httpx2
+import pytest
+
+from tests.mcpserver.sites import ACCEPT, META, MODERN, ran, text_of
+
+WHOAMI = {"name": "whoami", "arguments": {}}
+
+
+@pytest.fixture
+def agent(stateful):
+    return stateful.agent()
+
+
+@pytest.fixture
+def session(agent):
+    return agent.open_session()
+
+
+@pytest.mark.parametrize(
+    "other", [{"agent_id": "agent_8"}, {"agent_id": "agent_8", "client_id": "agent_7"}]
+)
+class TestOfAnotherAgent:
+    def test_it_answers_no_call(self, stateful, session, other):
+        thief = stateful.agent(other["agent_id"])
+        assert thief.call("tools/call", WHOAMI, session).status_code == 404
+        assert ran == []
+
+    def test_it_opens_no_stream(self, stateful, session, other):
+        thief = stateful.agent(other["agent_id"])
+        headers = {**ACCEPT, **session}
+        with thief.stream("GET", "/mcp", headers=headers) as answer:
+            assert answer.status_code == 404
+
+    def test_it_is_not_ended(self, stateful, agent, session, other):
+        thief = stateful.agent(other["agent_id"])
+        assert thief.delete("/mcp", headers=session).status_code == 404
+        assert text_of(agent.call("tools/call", WHOAMI, session)) == "agent_7"
+
+
+def test_a_refreshed_token_stays_in_its_session(agent, session):
+    for scope in ("openid", "openid invoices:write"):
+        agent.renew(scope=scope)
+        assert text_of(agent.call("tools/call", WHOAMI, session)) == "agent_7"
+
+
+def test_a_session_is_over_once_it_is_deleted(agent, session):
+    assert agent.delete("/mcp", headers=session).status_code == 200
+    assert agent.call("tools/call", WHOAMI, session).status_code == 404
+
+
+def test_a_session_that_nobody_opened_is_not_there(agent):
+    headers = {"mcp-session-id": "f" * 32, "mcp-protocol-version": "2025-11-25"}
+    assert agent.call("tools/call", WHOAMI, headers).status_code == 404
+    assert agent.call("tools/call", WHOAMI, {"mcp-session-id": "x" * 5_000}).status_code == 404
+
+
+def test_a_session_without_a_token_is_401(stateful, session):
+    answer = httpx2.post(f"{stateful.base_url}/mcp", json={}, headers=session)
+    assert answer.status_code == 401
+
+
+class TestStreams:
+    """Each ends with the token that opened it, a whole body, no broken connection."""
+
+    def test_a_get_stream_ends_at_the_tokens_exp(self, stateful):
+        agent = stateful.agent()
+        session = agent.open_session()
+        exp = int(time.time()) + 2
+        agent.renew(exp=exp)
+        with agent.stream("GET", "/mcp", headers={**ACCEPT, **session}, timeout=15) as stream:
+            assert stream.status_code == 200
+            for _ in stream.iter_bytes():
+                pass
+        assert time.time() >= exp - 0.1
+        agent.renew()
+        with agent.stream("GET", "/mcp", headers={**ACCEPT, **session}) as again:
+            assert again.status_code == 200, "a client opens another"
+
+    def test_a_listen_stream_ends_at_the_tokens_exp(self, worlds):
+        exp = int(time.time()) + 2
+        agent = worlds("mcp").agent(exp=exp)
+        body = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "subscriptions/listen",
+            "params": {"notifications": {"toolsListChanged": True}, "_meta": META},
+        }
+        headers = {**ACCEPT, "mcp-protocol-version": MODERN, "mcp-method": "subscriptions/listen"}
+        with agent.stream("POST", "/mcp", json=body, headers=headers, timeout=15) as stream:
+            assert stream.status_code == 200
+            for _ in stream.iter_bytes():
+                pass
+        assert time.time() >= exp - 0.1
+
+    def test_a_call_is_not_cut_off(self, stateful):
+        agent = stateful.agent()
+        assert text_of(agent.modern("tools/call", WHOAMI)) == "agent_7"
