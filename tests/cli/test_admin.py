@@ -25,6 +25,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
             monkeypatch.delenv(name)
     url = f"sqlite:///{tmp_path}/auth-agent.db"
     monkeypatch.setenv("AUTH_AGENT_SERVER_DATABASE", url)
+    Database.open(url).close()
     return url
 
 

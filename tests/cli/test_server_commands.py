@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import stat
 import subprocess
 import sys
 import time
@@ -13,7 +15,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from auth_agent import Settings
 from auth_agent.cli.program import app
+from auth_agent.cli.server.files import new_key_pair
 from auth_agent.server import Database
 
 runner = CliRunner()
@@ -25,6 +29,8 @@ def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("AUTH_AGENT"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("AUTH_AGENT_SERVER_DATABASE", f"sqlite:///{tmp_path}/auth-agent.db")
+    monkeypatch.chdir(tmp_path)
+    _run("migrate")
 
 
 def _run(*words: str, code: int = 0) -> Result:
@@ -122,8 +128,8 @@ def test_migrate_can_be_run_twice(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_none_is_told() -> None:
-    result = _run("client", "list", "--database", "sqlite:////nowhere/at/all.db", code=1)
-    assert "cannot be opened" in result.stderr
+    result = _run("migrate", "--database", "sqlite:////nowhere/at/all.db", code=1)
+    assert "there is no folder /nowhere/at" in result.stderr
     assert "Traceback" not in result.output
 
 
@@ -181,3 +187,140 @@ def test_keys_instead_of_secrets(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("nonsense")
     result = _run("agent", "add", "a@b.example", "--public-key", f"{tmp_path}/key.pem", code=1)
     assert "neither PEM nor JSON" in result.stderr
+
+
+def test_an_agent_is_changed_and_enabled_again(tmp_path: Path) -> None:
+    made = _json("agent", "add", "ann@owner.example", "--display-name", "Shopping agent")
+    _, key = _key_pair()
+    (tmp_path / "public.pem").write_text(key)
+    changed = _json(
+        *("agent", "update", made["agent_id"], "--display-name", "Buyer", "--model", "m2"),
+        *("--scope", "openid email", "--permission", "buy", "--public-key", "public.pem"),
+    )
+    assert (changed["display_name"], changed["model"]) == ("Buyer", "m2")
+    assert (changed["scopes"], changed["permissions"]) == (["openid", "email"], ["buy"])
+    assert (changed["has_key"], changed["require_origin"]) == (True, True)
+    _run("agent", "rotate-secret", made["agent_id"], code=1)  # its secret is gone
+    assert _json("agent", "update", made["agent_id"], "--any-scope")["scopes"] is None
+    _run("agent", "enable", made["agent_id"], code=1)
+    _run("agent", "disable", made["agent_id"])
+    _run("agent", "enable", made["agent_id"])
+    assert "active" in _run("agent", "list").stdout
+
+
+def test_changes_name_something_that_exists() -> None:
+    _run("agent", "update", "agent_nobody", "--model", "m", code=1)
+    _run("client", "update", "client_nobody", "--name", "m", code=1)
+    made = _json("agent", "add", "ann@owner.example")
+    _run("agent", "update", made["agent_id"], code=2)
+    result = _run("agent", "update", made["agent_id"], "--display-name", "x" * 81, code=1)
+    assert "80 characters" in result.stderr
+
+
+def test_a_website_is_changed() -> None:
+    made = _json("client", "add", "Shop", "--redirect-uri", "https://shop.example/cb")
+    changed = _json(
+        *("client", "update", made["client_id"], "--redirect-uri", "https://new.example/cb"),
+        *("--scope", "openid reports:read", "--resource", "https://new.example/api"),
+    )
+    assert changed["redirect_uris"] == ["https://new.example/cb"]
+    assert changed["scopes"] == ["openid", "reports:read"]
+    assert (changed["name"], changed["resources"]) == ("Shop", ["https://new.example/api"])
+    _, key = _key_pair()
+    Path("public.pem").write_text(key)
+    assert _json("client", "update", made["client_id"], "--jwks", "public.pem")["has_keys"]
+    _run("client", "rotate-secret", made["client_id"], code=1)
+    result = _run(
+        "client", "update", made["client_id"], "--redirect-uri", "http://x.example", code=1
+    )
+    assert "use https" in result.stderr
+
+
+def test_a_website_s_variables_are_written_not_copied(tmp_path: Path) -> None:
+    redirect = "http://127.0.0.1:8000/doors/callback"
+    Path(".env").write_text("DEBUG=1")
+    made = _json(
+        *("client", "add", "Shop", "--redirect-uri", redirect, "--env", ".env"),
+        *("--scope", "openid reports:read"),
+    )
+    assert stat.S_IMODE(os.stat(".env").st_mode) == 0o600
+    found = dotenv(Path(".env"))
+    assert found.pop("DEBUG") == "1"
+    settings = Settings.from_env(found)
+    assert (settings.client_id, settings.issuer) == (made["client_id"], "http://127.0.0.1:8420")
+    assert settings.redirect_uri == redirect
+    assert settings.scope == "openid reports:read"
+    # A second website does not overwrite the first, and is not made.
+    result = _run("client", "add", "B", "--redirect-uri", redirect, "--env", ".env", code=1)
+    assert "AUTH_AGENT_CLIENT_ID" in result.stderr
+    _run("client", "add", "B", "--redirect-uri", redirect, "--env", "no/folder/.env", code=1)
+    assert len(_json("client", "list")) == 1
+
+
+def test_an_agent_s_key_is_made_and_found() -> None:
+    made = _json(
+        *("agent", "add", "ann@owner.example", "--model", "m", "--new-key", "agent.pem"),
+        *("--env", "agent.env"),
+    )
+    assert made["agent_secret"] is None
+    for name in ("agent.pem", "agent.env"):
+        assert stat.S_IMODE(os.stat(name).st_mode) == 0o600
+    assert "BEGIN PRIVATE KEY" in Path("agent.pem").read_text()
+    assert dotenv(Path("agent.env")) == {
+        "AUTH_AGENT_AGENT_ID": made["agent_id"],
+        "AUTH_AGENT_AGENT_ISSUER": "http://127.0.0.1:8420",
+        "AUTH_AGENT_AGENT_MODEL": "m",
+        "AUTH_AGENT_AGENT_PRIVATE_KEY": str(Path("agent.pem").absolute()),
+    }
+    result = _run("agent", "add", "bob@owner.example", "--new-key", "agent.pem", code=1)
+    assert "not overwritten" in result.stderr
+    assert len(_json("agent", "list")) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("client", "list"),
+        ("client", "add", "Shop", "--redirect-uri", "https://shop.example/cb"),
+        ("agent", "add", "ann@owner.example"),
+        ("keys", "rotate"),
+        ("admin", "list"),
+    ],
+)
+def test_no_database_is_made_by_accident(tmp_path: Path, words: tuple[str, ...]) -> None:
+    elsewhere = tmp_path / "elsewhere.db"
+    result = _run(*words, "--database", f"sqlite:///{elsewhere}", code=1)
+    assert str(elsewhere) in result.stderr
+    assert "auth-agent migrate" in result.stderr
+    assert not elsewhere.exists()
+
+
+def test_the_database_that_a_command_works_on_is_said(tmp_path: Path) -> None:
+    assert f"Database: {tmp_path}/auth-agent.db" in _run("client", "list").stderr
+    url = "postgresql://me:hunter2@127.0.0.1:1/none"
+    result = _run("client", "list", "--database", url, code=1)
+    assert "127.0.0.1" in result.stderr
+    assert "hunter2" not in result.output
+    _run("client", "list", "--database", "auth.db", code=1)
+
+
+def test_a_taken_port_is_found_before_anything_is_promised() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = _run("serve", "--port", str(port), code=1)
+    assert f"port {port} is taken" in result.stderr
+    assert "listens" not in result.stderr
+
+
+def _key_pair() -> tuple[str, str]:
+    return new_key_pair(Path("unused.pem"))
+
+
+def dotenv(path: Path) -> dict[str, str]:
+    """As a shell reads the file."""
+    script = f"set -a; . {path.absolute()}; env -0"
+    shown = subprocess.run(["sh", "-c", script], env={}, capture_output=True, text=True, check=True)
+    found = dict(line.split("=", 1) for line in shown.stdout.split("\0") if line)
+    return {name: value for name, value in found.items() if name not in ("PWD", "_", "SHLVL")}

@@ -4,14 +4,49 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from auth_agent.cli.output import EXIT_CODES, fail, print_credentials, print_json, print_table
+from auth_agent.cli.output import (
+    EXIT_CODES,
+    fail,
+    print_credentials,
+    print_json,
+    print_table,
+    refusals_are_told,
+)
+from auth_agent.cli.server.admin import DEFAULT_ISSUER, IssuerOption
+from auth_agent.cli.server.files import (
+    EnvironmentFile,
+    agent_environment,
+    new_key_pair,
+    write_private,
+)
 from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
 app = typer.Typer(no_args_is_help=True, help="AI agents and their owners.", epilog=EXIT_CODES)
+
+AgentArgument = Annotated[str, typer.Argument(help="As `agent list` shows it.")]
+DisplayNameOption = Annotated[
+    str | None,
+    typer.Option("--display-name", help="What the agent is called, e.g. 'Shopping agent'."),
+]
+ScopeOption = Annotated[
+    list[str] | None, typer.Option("--scope", help="A scope it may give; default: any.")
+]
+PermissionOption = Annotated[
+    list[str] | None, typer.Option("--permission", help="Told to websites; repeatable.")
+]
+PublicKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--public-key",
+        exists=True,
+        dir_okay=False,
+        help="PEM, JWK or JWKS: the agent signs with the private key and has no secret.",
+    ),
+]
 
 
 @app.command("add", epilog=EXIT_CODES)
@@ -19,50 +54,69 @@ def add(
     email: Annotated[str, typer.Argument(help="The owner's e-mail, for which you vouch.")],
     *,
     name: Annotated[str, typer.Option("--name", help="The owner's name.")] = "",
+    display_name: DisplayNameOption = None,
     model: Annotated[str, typer.Option("--model", help="The model it runs on by default.")] = "",
-    scope: Annotated[
-        list[str] | None, typer.Option("--scope", help="A scope it may give; default: any.")
-    ] = None,
-    permission: Annotated[
-        list[str] | None, typer.Option("--permission", help="Told to websites; repeatable.")
-    ] = None,
-    public_key: Annotated[
+    scope: ScopeOption = None,
+    permission: PermissionOption = None,
+    public_key: PublicKeyOption = None,
+    new_key: Annotated[
         Path | None,
         typer.Option(
-            "--public-key",
-            exists=True,
-            dir_okay=False,
-            help="PEM, JWK or JWKS: it signs with the private key and has no secret.",
+            "--new-key",
+            help="Make a key (Ed25519) and write it to this file, for its owner alone (0600).",
+        ),
+    ] = None,
+    env: Annotated[
+        Path | None,
+        typer.Option(
+            "--env", help="Write the agent's variables to this file; `auth-agent login` reads .env."
         ),
     ] = None,
     require_origin: Annotated[
-        bool, typer.Option("--require-origin", help="It has to say which website it means.")
+        bool, typer.Option("--require-origin", help="It has to name the website that it expects.")
     ] = False,
     unverified: Annotated[
         bool, typer.Option("--unverified", help="Do not vouch: the e-mail stays out of tokens.")
     ] = False,
+    issuer: IssuerOption = DEFAULT_ISSUER,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
     """Register an agent; its secret is shown once."""
     from auth_agent.server.registry import agents  # noqa: PLC0415
 
+    file = EnvironmentFile(env) if env else None
+    with refusals_are_told():
+        if new_key and public_key:
+            raise ValueError("leave out --new-key or --public-key: an agent has one of them")
+        key = new_key_pair(new_key) if new_key else None
+        if file:
+            file.check("AUTH_AGENT_AGENT_ID", "AUTH_AGENT_AGENT_ISSUER", "AUTH_AGENT_AGENT_SECRET")
     with opened(database) as db:
         made = agents.add_agent(
             db,
             email,
             name=name,
+            display_name=display_name or "",
             model=model,
-            scopes=[w for s in scope for w in s.split()] if scope else None,
+            scopes=_words(scope) if scope else None,
             permissions=permission or (),
             require_origin=require_origin,
             verified=not unverified,
-            public_key=public_key.read_text() if public_key else None,
+            public_key=key[1] if key else public_key.read_text() if public_key else None,
             now=int(time.time()),
         )
-    secret = made.agent_secret.reveal() or None
-    values = {"agent_id": made.agent_id, "agent_secret": secret}
-    print_credentials(values, as_json=as_json)
+        secret = made.agent_secret.reveal() or None
+        if key and new_key:
+            write_private(new_key, key[0])
+        if file:
+            file.add(agent_environment(issuer, made.agent_id, model, secret, new_key))
+    print_credentials({"agent_id": made.agent_id, "agent_secret": secret}, as_json=as_json)
+    if not as_json:
+        if new_key:
+            typer.echo(f"The private key is in {new_key}.")
+        if env:
+            typer.echo(f"The agent's variables are in {env}.")
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -76,10 +130,11 @@ def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = Fal
         print_json(found)
         return
     print_table(
-        ("agent_id", "owner", "model", "state"),
+        ("agent_id", "name", "owner", "model", "state"),
         [
             (
                 row["agent_id"],
+                row["display_name"],
                 row["email"] + ("" if row["email_verified"] else " (not verified)"),
                 row["model"],
                 "disabled" if row["disabled"] else "active",
@@ -89,9 +144,75 @@ def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = Fal
     )
 
 
+@app.command("update", epilog=EXIT_CODES)
+def change(
+    agent_id: AgentArgument,
+    *,
+    email: Annotated[
+        str | None, typer.Option("--email", help="The owner's new e-mail; it has to be proved.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The owner's name.")] = None,
+    display_name: DisplayNameOption = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model by default.")] = None,
+    scope: ScopeOption = None,
+    any_scope: Annotated[bool, typer.Option("--any-scope", help="It may give any scope.")] = False,
+    permission: PermissionOption = None,
+    public_key: PublicKeyOption = None,
+    require_origin: Annotated[
+        bool | None,
+        typer.Option(
+            "--require-origin/--no-require-origin",
+            help="Whether it has to name the website that it expects.",
+        ),
+    ] = None,
+    database: DatabaseOption = DEFAULT_DATABASE,
+    as_json: JsonOption = False,
+) -> None:
+    """Change an agent; what is not named stays as it is."""
+    from auth_agent.server.registry import agents  # noqa: PLC0415
+
+    if scope and any_scope:
+        raise typer.BadParameter("leave out --scope or --any-scope")
+    given: dict[str, Any] = {
+        "email": email,
+        "name": name,
+        "display_name": display_name,
+        "model": model,
+        "scopes": _words(scope) if scope else None,
+        "permissions": permission,
+        "jwks": public_key.read_text() if public_key else None,
+        "require_origin": require_origin,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if any_scope:
+        changes["scopes"] = None
+    if not changes:
+        raise typer.BadParameter("name what to change, e.g. --display-name")
+    with opened(database) as db:
+        if not agents.change_agent(db, agent_id, int(time.time()), **changes):
+            raise fail(f"There is no agent {agent_id}")
+        found = next(row for row in agents.list_agents(db) if row["agent_id"] == agent_id)
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(f"{agent_id} is changed: {', '.join(sorted(changes))}.")
+
+
+@app.command("enable", epilog=EXIT_CODES)
+def enable(agent_id: AgentArgument, database: DatabaseOption = DEFAULT_DATABASE) -> None:
+    """Let a disabled agent sign in again; its old tokens stay revoked."""
+    from auth_agent.server.registry import agents  # noqa: PLC0415
+
+    with opened(database) as db:
+        enabled = agents.enable_agent(db, agent_id, int(time.time()))
+    if not enabled:
+        raise fail(f"There is no disabled agent {agent_id}")
+    typer.echo(f"{agent_id} is enabled.")
+
+
 @app.command("disable", epilog=EXIT_CODES)
 def disable(
-    agent_id: Annotated[str, typer.Argument(help="As `agent list` shows it.")],
+    agent_id: AgentArgument,
     database: DatabaseOption = DEFAULT_DATABASE,
 ) -> None:
     """Disable an agent and revoke all its tokens."""
@@ -106,11 +227,11 @@ def disable(
 
 @app.command("rotate-secret", epilog=EXIT_CODES)
 def rotate_secret(
-    agent_id: Annotated[str, typer.Argument(help="As `agent list` shows it.")],
+    agent_id: AgentArgument,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Replace an agent's secret; the old one is void at once."""
+    """Replace an agent's secret; the old one stops working immediately."""
     from auth_agent.server.registry import agents  # noqa: PLC0415
 
     with opened(database) as db:
@@ -119,3 +240,8 @@ def rotate_secret(
         raise fail(f"There is no active agent {agent_id} that has a secret")
     values = {"agent_id": agent_id, "agent_secret": secret.reveal()}
     print_credentials(values, as_json=as_json)
+
+
+def _words(options: list[str]) -> list[str]:
+    """Both `--scope a --scope b` and `--scope "a b"` are natural."""
+    return [word for option in options for word in option.split()]

@@ -8,10 +8,48 @@ from typing import Annotated
 
 import typer
 
-from auth_agent.cli.output import EXIT_CODES, fail, print_credentials, print_json, print_table
+from auth_agent.cli.output import (
+    EXIT_CODES,
+    fail,
+    print_credentials,
+    print_json,
+    print_table,
+    refusals_are_told,
+)
+from auth_agent.cli.server.admin import DEFAULT_ISSUER, IssuerOption
+from auth_agent.cli.server.files import (
+    EnvironmentFile,
+    website_environment,
+)
 from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
 app = typer.Typer(no_args_is_help=True, help="Websites that may sign agents in.", epilog=EXIT_CODES)
+
+ClientArgument = Annotated[str, typer.Argument(help="As `client list` shows it.")]
+ScopeOption = Annotated[
+    list[str] | None, typer.Option("--scope", help="A scope it may ask for; repeatable.")
+]
+ResourceOption = Annotated[
+    list[str] | None, typer.Option("--resource", help="An API of its own; repeatable.")
+]
+LogoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backchannel-logout-uri", help="Told when an administrator ends an agent's session."
+    ),
+]
+JwksOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--jwks",
+        exists=True,
+        dir_okay=False,
+        help="PEM, JWK or JWKS: it signs (private_key_jwt) and has no secret.",
+    ),
+]
+JwksUriOption = Annotated[
+    str | None, typer.Option("--jwks-uri", help="Where its public keys are, instead of --jwks.")
+]
 
 
 @app.command("add", epilog=EXIT_CODES)
@@ -21,37 +59,24 @@ def add(
     redirect_uri: Annotated[
         list[str], typer.Option("--redirect-uri", help="https, or http on a loopback host.")
     ],
-    scope: Annotated[
-        list[str] | None, typer.Option("--scope", help="A scope it may ask for; repeatable.")
-    ] = None,
-    resource: Annotated[
-        list[str] | None, typer.Option("--resource", help="An API of its own; repeatable.")
-    ] = None,
-    backchannel_logout_uri: Annotated[
-        str | None,
-        typer.Option(
-            "--backchannel-logout-uri", help="Told when an administrator ends an agent's session."
-        ),
-    ] = None,
-    jwks: Annotated[
-        Path | None,
-        typer.Option(
-            "--jwks",
-            exists=True,
-            dir_okay=False,
-            help="PEM, JWK or JWKS: it signs (private_key_jwt) and has no secret.",
-        ),
-    ] = None,
-    jwks_uri: Annotated[
-        str | None, typer.Option("--jwks-uri", help="Where its public keys are, instead of --jwks.")
-    ] = None,
+    scope: ScopeOption = None,
+    resource: ResourceOption = None,
+    backchannel_logout_uri: LogoutOption = None,
+    jwks: JwksOption = None,
+    jwks_uri: JwksUriOption = None,
     public: Annotated[
-        bool, typer.Option("--public", help="It can keep no secret: PKCE alone protects it.")
+        bool,
+        typer.Option("--public", help="It cannot keep a secret (a public client with PKCE)."),
     ] = False,
     upstream_compat: Annotated[
         bool,
         typer.Option("--upstream-compat", help="UNSAFE: anybody may read the codes of sign-ins."),
     ] = False,
+    env: Annotated[
+        Path | None,
+        typer.Option("--env", help="Write the website's variables to this file, e.g. .env."),
+    ] = None,
+    issuer: IssuerOption = DEFAULT_ISSUER,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,6 +84,11 @@ def add(
     from auth_agent.server.registry import clients  # noqa: PLC0415
     from auth_agent.server.settings import DEFAULT_SCOPES  # noqa: PLC0415
 
+    file = EnvironmentFile(env) if env else None
+    if file:
+        with refusals_are_told():
+            file.check("AUTH_AGENT_ISSUER", "AUTH_AGENT_CLIENT_ID", "AUTH_AGENT_CLIENT_SECRET",
+                       "AUTH_AGENT_SECRET", "AUTH_AGENT_BASE_URL")  # fmt: skip
     with opened(database) as db:
         made = clients.add_client(
             db,
@@ -73,8 +103,13 @@ def add(
             backchannel_logout_uri=backchannel_logout_uri,
             now=int(time.time()),
         )
-    secret = made.client_secret.reveal() if made.client_secret else None
+        secret = made.client_secret.reveal() if made.client_secret else None
+        if file:
+            scopes = " ".join(_words(scope)) if scope else None
+            file.add(website_environment(issuer, made.client_id, secret, redirect_uri[0], scopes))
     print_credentials({"client_id": made.client_id, "client_secret": secret}, as_json=as_json)
+    if file and not as_json:
+        typer.echo(f"The website's variables are in {env}, for an Auth Agent server at {issuer}.")
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -93,7 +128,7 @@ def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = Fal
             (
                 row["client_id"],
                 row["name"],
-                "\n".join(row["redirect_uris"]),
+                " ".join(row["redirect_uris"]),
                 " ".join(row["scopes"]),
             )
             for row in found
@@ -101,9 +136,52 @@ def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = Fal
     )
 
 
+@app.command("update", epilog=EXIT_CODES)
+def change(
+    client_id: ClientArgument,
+    *,
+    name: Annotated[str | None, typer.Option("--name", help="The website's name.")] = None,
+    redirect_uri: Annotated[
+        list[str] | None, typer.Option("--redirect-uri", help="All of them; repeatable.")
+    ] = None,
+    scope: ScopeOption = None,
+    resource: ResourceOption = None,
+    backchannel_logout_uri: LogoutOption = None,
+    jwks: JwksOption = None,
+    jwks_uri: JwksUriOption = None,
+    database: DatabaseOption = DEFAULT_DATABASE,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a website; what is not named stays as it is. An empty URI removes the logout URI."""
+    from auth_agent.server.registry import clients  # noqa: PLC0415
+
+    if jwks and jwks_uri:
+        raise typer.BadParameter("leave out --jwks or --jwks-uri")
+    given = {
+        "name": name,
+        "redirect_uris": redirect_uri,
+        "scopes": _words(scope) or None,
+        "resources": resource,
+        "backchannel_logout_uri": backchannel_logout_uri,
+        "jwks": jwks.read_text() if jwks else None,
+        "jwks_uri": jwks_uri,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise typer.BadParameter("name what to change, e.g. --redirect-uri")
+    with opened(database) as db:
+        if not clients.change_client(db, client_id, int(time.time()), **changes):
+            raise fail(f"There is no website {client_id}")
+        found = next(row for row in clients.list_clients(db) if row["client_id"] == client_id)
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(f"{client_id} is changed: {', '.join(sorted(changes))}.")
+
+
 @app.command("remove", epilog=EXIT_CODES)
 def remove(
-    client_id: Annotated[str, typer.Argument(help="As `client list` shows it.")],
+    client_id: ClientArgument,
     database: DatabaseOption = DEFAULT_DATABASE,
 ) -> None:
     """Remove a website and end all its tokens."""
@@ -118,11 +196,11 @@ def remove(
 
 @app.command("rotate-secret", epilog=EXIT_CODES)
 def rotate_secret(
-    client_id: Annotated[str, typer.Argument(help="As `client list` shows it.")],
+    client_id: ClientArgument,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Replace a website's secret; the old one is void at once."""
+    """Replace a website's secret; the old one stops working immediately."""
     from auth_agent.server.registry import clients  # noqa: PLC0415
 
     with opened(database) as db:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,12 +45,32 @@ def serve(
 ) -> None:
     """Run the Auth Agent server until it is interrupted."""
     with refusals_are_told():
+        _check_free(host, port)
         settings = server_settings(
             database, issuer or _loopback_issuer(host, port), upstream_compat=upstream_compat
         )
         _tell(settings, host, port, workers)
         _tell_first_step(settings, _prepare(settings))
     _run(settings, host, port, workers)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raises ValueError if the address cannot be listened on, before anything is promised."""
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uvicorn does
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ValueError(
+                f"port {port} is taken, perhaps by another auth-agent serve; stop that one or "
+                f"choose another port: --port {port + 1 if port < 65535 else 8420}"
+            ) from None
+        cause = error.strerror or str(error)
+        raise ValueError(f"cannot listen on {host} port {port}: {cause}") from None
 
 
 def _loopback_issuer(host: str, port: int) -> str | None:

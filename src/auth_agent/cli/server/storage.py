@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,8 +23,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout."
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Database]:
-    """The database, closed at the end; a message and exit code 1 if it cannot be used."""
+def opened(url: str, *, may_create: bool = False) -> Iterator[Database]:
+    """Opens the database, says on stderr which it is, and closes it at the end.
+
+    A message and exit code 1 if it cannot be used; an SQLite file is made only if `may_create`.
+    """
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  (keeps --help quick)
 
     from auth_agent.cli.output import fail, refusals_are_told  # noqa: PLC0415
@@ -31,6 +35,9 @@ def opened(url: str) -> Iterator[Database]:
     from auth_agent.server.storage.database import Database  # noqa: PLC0415
 
     with refusals_are_told():
+        name = _described(url)
+        _check_exists(url, may_create=may_create)
+        typer.echo(f"Database: {name}", err=True)
         try:
             database = Database.open(url)
         except (SQLAlchemyError, ImportError) as error:
@@ -58,3 +65,41 @@ def server_settings(
 def cause(error: Exception) -> str:
     """The driver's own sentence, without SQL."""
     return str(getattr(error, "orig", None) or error).splitlines()[0]
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Returns the file of an SQLite URL; None for other databases and one in memory."""
+    from sqlalchemy import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError(
+            "the database URL cannot be read; write sqlite:///auth-agent.db, or "
+            "postgresql://user:password@host/name"
+        ) from None
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database)).absolute()
+
+
+def _described(url: str) -> str:
+    """Returns the URL without its password, or the whole path of an SQLite file."""
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    return str(sqlite_path(url) or make_url(url).render_as_string(hide_password=True))
+
+
+def _check_exists(url: str, *, may_create: bool) -> None:
+    """Raises ValueError instead of making an empty database that no server knows."""
+    path = sqlite_path(url)
+    if path is None or path.exists():
+        return
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {path.parent}; make it, or name another database")
+    if not may_create:
+        raise ValueError(
+            f"there is no Auth Agent database at {path}; name one with --database or "
+            "AUTH_AGENT_SERVER_DATABASE, or make it with: auth-agent migrate"
+        )

@@ -56,6 +56,7 @@ def add_agent(
     *,
     now: int,
     name: str = "",
+    display_name: str = "",
     model: str = "",
     scopes: Sequence[str] | None = None,
     permissions: Sequence[str] = (),
@@ -67,12 +68,13 @@ def add_agent(
 ) -> AgentCredentials:
     """Registers an agent under its owner's address; with `verified` the caller vouches for it.
 
+    `name` is the owner's, `display_name` the agent's.
     Without `scopes` it may give every scope that a website asks for. With `public_key` (PEM, JWK
     or JWKS) it signs instead of sending a secret, and always says which website it means.
     Raises IdTaken if an agent or a client has, or ever had, the id that was asked for.
     """
-    given = {"email": email, "name": name, "model": model, "scopes": scopes}
-    columns = agent_columns({**given, "permissions": permissions})
+    given = {"email": email, "name": name, "display_name": display_name, "model": model}
+    columns = agent_columns({**given, "scopes": scopes, "permissions": permissions})
     agent_id = new_token("agent_", 12) if agent_id is None else checked_id(agent_id)
     secret = Secret("") if public_key else agent_secret or Secret(new_token("ags_"))
     row = {
@@ -106,6 +108,7 @@ def list_agents(database: Database) -> list[dict[str, Any]]:
             "email": row.email,
             "email_verified": row.email_verified,
             "name": row.name,
+            "display_name": row.display_name,
             "model": row.model,
             "scopes": None if row.scopes is None else row.scopes.split(),
             "permissions": row.permissions.split(),
@@ -123,12 +126,15 @@ def change_agent(
 ) -> bool:
     """Changes the given columns (and `email_verified`); False if there is no such agent.
 
-    A new address counts as unverified unless the caller vouches for it in the same call.
+    A new address counts as unverified unless the caller vouches for it in the same call. With
+    public keys (`jwks`) the agent signs from now on: its secret stops working.
     """
     table = tables.agent
     verified = changes.pop("email_verified", None)
     values: dict[str, Any] = agent_columns(changes)
-    if "require_origin" in values:
+    if "jwks" in values:
+        values |= {"secret_hash": None, "require_origin": True}
+    elif "require_origin" in values:
         # An agent with a key says which website it means, whatever is asked for here.
         values["require_origin"] = or_(values["require_origin"], table.c.jwks.is_not(None))
     if verified is not None:

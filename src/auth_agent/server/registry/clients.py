@@ -183,8 +183,14 @@ def list_clients(database: Database) -> list[dict[str, Any]]:
 
 
 def change_client(database: Database, client_id: str, now: int, **changes: Any) -> bool:
-    """Changes the given columns of a website; False if there is none."""
+    """Changes the given columns of a website; False if there is none.
+
+    With public keys (`jwks` or `jwks_uri`) it signs from now on: its secret stops working.
+    """
     values = website_columns(changes)
+    if "jwks" in values or "jwks_uri" in values:
+        signs = {"auth_method": "private_key_jwt", "secret_hash": None}
+        values = {"jwks": None, "jwks_uri": None, **signs, **values}
     statement = update(_TABLE).where(_TABLE.c.id == client_id, *_IS_WEBSITE)
     with database.begin() as connection:
         # An UPDATE has to name a column: nothing to change still says whether there is a website.

@@ -115,9 +115,9 @@ def _check_url(kind: str, url: str) -> None:
         raise RegistrationError(f"the {kind} {url!r} {problem}")
 
 
-def _line(what: str, text: str, *, needed: bool = True) -> str:
-    if (needed and not text.strip()) or len(text) > 200 or not text.isprintable():
-        raise RegistrationError(f"the {what} has to be one line of at most 200 characters")
+def _line(what: str, text: str, *, needed: bool = True, longest: int = 200) -> str:
+    if (needed and not text.strip()) or len(text) > longest or not text.isprintable():
+        raise RegistrationError(f"the {what} has to be one line of at most {longest} characters")
     return text
 
 
@@ -131,6 +131,8 @@ def _words(what: str, words: Sequence[str]) -> str:
 _AGENT: dict[str, Callable[[Any], Any]] = {
     "email": _address,
     "name": lambda text: _line("name", text, needed=False),
+    "display_name": lambda text: _line("display name", text.strip(), needed=False, longest=80),
+    "jwks": checked_keys,
     "model": lambda text: _line("model", text, needed=False),
     "scopes": lambda words: None if words is None else _words("scope", words),
     "permissions": lambda words: _words("permission", words),
@@ -142,4 +144,6 @@ _WEBSITE: dict[str, Callable[[Any], Any]] = {
     "scopes": lambda words: _words("scope", words),
     "resources": lambda urls: _urls("resource", urls),
     "backchannel_logout_uri": _logout_uri,
+    "jwks": checked_keys,
+    "jwks_uri": lambda url: _urls("jwks_uri", [url]),
 }

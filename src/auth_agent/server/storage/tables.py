@@ -57,7 +57,8 @@ agent = Table(
     Column("id", String(64), primary_key=True),
     Column("email", String(254), nullable=False),
     Column("email_verified", Boolean, nullable=False),
-    Column("name", String(200), nullable=False),
+    Column("name", String(200), nullable=False),  # the owner's
+    Column("display_name", String(80), nullable=False, default="", server_default=""),
     Column("model", String(200), nullable=False),
     Column("scopes", Text),  # none means: every scope that the website may ask for
     Column("permissions", Text, nullable=False),
