@@ -15,7 +15,7 @@ from tests.sdk.conftest import run_async
 browser_use = pytest.importorskip(
     "browser_use",
     reason="browser-use is not installed; it is too heavy for the test group: "
-    "pip install '.[browser-use,server,starlette]' in an environment of its own",
+    "pip install -e '.[browser-use,server,starlette]' --group test, in an environment of its own",
 )
 pytestmark = pytest.mark.filterwarnings("default")
 

@@ -122,24 +122,44 @@ def test_a_tab_that_is_swapped_while_it_is_read(world, page):
         theirs = attacker.get(f"{world.site}/auth-agent/login").headers["location"]
         their_id = next(iter(request_ids(as_answer(attacker.get(theirs)))))
         page.goto(f"{world.site}/private/report")
-        read, swaps = page.content, []
+        root, swaps = page.locator(":root"), []
 
-        def content():
-            if not swaps:
+        class Swapped:
+            def inner_html(self, **more):
+                if swaps:
+                    return root.inner_html(**more)
                 ours = page.url
                 page.goto(theirs)
-                swaps.append(read())
+                swaps.append(root.inner_html(**more))
                 page.goto(ours)
                 return swaps[0]
-            return read()
 
-        page.content = content
+        page.locator = lambda _selector: Swapped()
         found = AgentSDK(**options(world)).sign_in_page(page, website=world.site)
-        del page.content
-        assert swaps
+        del page.locator
+        assert their_id in swaps[0]
         assert found.website == world.site
         seen = attacker.get(f"{world.issuer}/api/auth-requests/{their_id}").json()
     assert seen["status"] == "pending"
+
+
+def test_a_page_whose_scripts_never_end(world, chromium):
+    async def stuck(request):
+        script = "setTimeout(() => { while (true) {} }, 100)"
+        return HTMLResponse(f"<title>x</title><script>{script}</script>")
+
+    context = chromium.new_context()
+    port = free_port()
+    with serve_asgi(Starlette(routes=[Route("/", stuck)]), port):
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for_timeout(200)
+        began = time.monotonic()
+        with pytest.raises(AuthError) as caught:
+            AgentSDK(**options(world)).sign_in_page(page, within=2)
+        assert caught.value.code in ("timeout", "issuer_not_allowed")
+        assert time.monotonic() - began < 15
+    context.close()
 
 
 def as_answer(response):

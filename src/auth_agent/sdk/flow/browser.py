@@ -1,13 +1,12 @@
 """Reads a page in a browser that Playwright drives: where it is and what it shows.
 
-Nothing is written into a page, and no script that could read a secret runs in one: the agent
-answers over a connection of its own.
+Nothing is written into a page, and no code of ours runs among its scripts: the HTML is read in
+Playwright's own world, the rest is asked of the browser. The agent answers over a connection of
+its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from auth_agent.errors import AuthError
@@ -18,85 +17,93 @@ if TYPE_CHECKING:
     from playwright.async_api import Page as AsyncPage
     from playwright.sync_api import Page as SyncPage
 
+READ_SECONDS = 5.0  # a page whose scripts never end would be read for ever
+MAX_STATUSES = 100
 _LOADED: Literal["domcontentloaded"] = "domcontentloaded"
-_STATUS = "performance.getEntriesByType('navigation')[0]?.responseStatus || null"
 _BETWEEN = ("navigating", "Execution context was destroyed", "interrupted by another navigation")
 
 
-def perform(effect: PageEffect, page: SyncPage) -> bool | Shown | None:
+class Tab:
+    """A page, and the navigations of its main frame while a flow runs."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.moves = 0
+        self._statuses: dict[str, int] = {}
+        page.on("framenavigated", self._note_move)
+        page.on("response", self._note_status)
+
+    def leave(self) -> None:
+        self.page.remove_listener("framenavigated", self._note_move)
+        self.page.remove_listener("response", self._note_status)
+
+    def shown(self, moves: int, url: str, html: str) -> Shown | None:
+        """Returns what one page showed, or None if the browser moved on while it was read.
+
+        The URL before and after is not enough: an opener may send the tab from A to B and back.
+        Playwright delivers the event of a navigation before any content of the new page.
+        """
+        if moves != self.moves or url != self.page.url:
+            return None
+        return Shown(url, html, self._statuses.get(url.partition("#")[0]))
+
+    def _note_move(self, frame: Any) -> None:
+        if frame.parent_frame is None:
+            self.moves += 1
+
+    def _note_status(self, response: Any) -> None:
+        if response.request.is_navigation_request() and len(self._statuses) < MAX_STATUSES:
+            self._statuses[response.url.partition("#")[0]] = response.status
+
+
+def perform(effect: PageEffect, tab: Tab) -> bool | Shown | None:
     """Raises `browser_failed` if the page is gone."""
     from playwright.sync_api import Error, TimeoutError  # noqa: PLC0415
 
+    page: SyncPage = tab.page
     try:
         if isinstance(effect, AwaitUrl):
-            page.wait_for_url(effect.accept, timeout=milliseconds(effect), wait_until=_LOADED)
+            timeout = milliseconds(effect.seconds)
+            page.wait_for_url(effect.accept, timeout=timeout, wait_until=_LOADED)
             return True
         if isinstance(effect, GoTo):
-            page.goto(effect.url, timeout=milliseconds(effect), wait_until=_LOADED)
+            page.goto(effect.url, timeout=milliseconds(effect.seconds), wait_until=_LOADED)
             return True
-        with _navigations(page) as seen:
-            url = page.url
-            html, status = page.content(), page.evaluate(_STATUS)
-            return _shown(url, page.url, html, status, moved=bool(seen))
+        moves, url = tab.moves, page.url
+        html = page.locator(":root").inner_html(timeout=milliseconds(READ_SECONDS))
+        return tab.shown(moves, url, html)
     except TimeoutError:
-        return None if not isinstance(effect, AwaitUrl | GoTo) else False
+        return False if isinstance(effect, AwaitUrl | GoTo) else None
     except Error as error:
         check_between(error)
         return None
 
 
-async def perform_async(effect: PageEffect, page: AsyncPage) -> bool | Shown | None:
+async def perform_async(effect: PageEffect, tab: Tab) -> bool | Shown | None:
     """Performs the same for tasks."""
     from playwright.async_api import Error, TimeoutError  # noqa: PLC0415
 
+    page: AsyncPage = tab.page
     try:
         if isinstance(effect, AwaitUrl):
-            timeout = milliseconds(effect)
+            timeout = milliseconds(effect.seconds)
             await page.wait_for_url(effect.accept, timeout=timeout, wait_until=_LOADED)
             return True
         if isinstance(effect, GoTo):
-            await page.goto(effect.url, timeout=milliseconds(effect), wait_until=_LOADED)
+            await page.goto(effect.url, timeout=milliseconds(effect.seconds), wait_until=_LOADED)
             return True
-        with _navigations(page) as seen:
-            url = page.url
-            html, status = await page.content(), await page.evaluate(_STATUS)
-            return _shown(url, page.url, html, status, moved=bool(seen))
+        moves, url = tab.moves, page.url
+        html = await page.locator(":root").inner_html(timeout=milliseconds(READ_SECONDS))
+        return tab.shown(moves, url, html)
     except TimeoutError:
-        return None if not isinstance(effect, AwaitUrl | GoTo) else False
+        return False if isinstance(effect, AwaitUrl | GoTo) else None
     except Error as error:
         check_between(error)
         return None
 
 
-def milliseconds(effect: AwaitUrl | GoTo) -> float:
-    return max(1.0, effect.seconds * 1_000)  # 0 would be for ever
-
-
-@contextmanager
-def _navigations(page: Any) -> Iterator[list[str]]:
-    """Collects the navigations of the page's main frame meanwhile.
-
-    The URL before and after is not enough: an opener may send the tab from A to B and back.
-    Playwright delivers the event of a navigation before any content of the new page.
-    """
-    seen: list[str] = []
-
-    def note(frame: Any) -> None:
-        if frame.parent_frame is None:
-            seen.append(frame.url)
-
-    page.on("framenavigated", note)
-    try:
-        yield seen
-    finally:
-        page.remove_listener("framenavigated", note)
-
-
-def _shown(before: str, after: str, html: str, status: Any, *, moved: bool) -> Shown | None:
-    """Returns what one page showed, or None if the browser moved on while it was read."""
-    if moved or before != after:
-        return None
-    return Shown(before, html, status if isinstance(status, int) else None)
+def milliseconds(seconds: float) -> float:
+    return max(1.0, seconds * 1_000)  # 0 would be for ever
 
 
 def check_between(error: Exception) -> None:

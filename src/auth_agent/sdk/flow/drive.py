@@ -103,7 +103,7 @@ class _Resources:
     def __init__(self, client: Any, listener: Listener, page: Any) -> None:
         self.client = client
         self.listener = listener
-        self.page = page
+        self.tab = None if page is None else browser.Tab(page)
         self.opened: Any = None
         self.browser: Any = None
 
@@ -112,9 +112,26 @@ class _Resources:
         opened, self.opened = self.opened, None
         return opened
 
+    def choose(self, page: Any) -> bool:
+        """Follows another page from now on, if there is one."""
+        self.leave_tab()
+        self.tab = None if page is None else browser.Tab(page)
+        return page is not None
+
+    def leave_tab(self) -> None:
+        if self.tab is not None:
+            self.tab.leave()
+
     def take_browser(self) -> Any:
-        browser_, self.browser = self.browser, None
-        return browser_
+        """Returns the connection to a browser, once, and follows its page no longer."""
+        self.leave_tab()
+        connection, self.browser = self.browser, None
+        return connection
+
+    def _there(self) -> browser.Tab:
+        if self.tab is None:
+            raise AuthError("There is no page of a browser.", code="browser_failed")
+        return self.tab
 
     def perform_at_once(self, effect: PlainEffect) -> float | str | None:
         if isinstance(effect, Now):
@@ -139,7 +156,7 @@ class _Performer(_Resources):
         if isinstance(effect, Invoke):
             return _only_blocking(effect, effect.function(*effect.arguments))
         if isinstance(effect, PageEffect):
-            return browser.perform(effect, self.page)
+            return browser.perform(effect, self._there())
         if isinstance(effect, ConnectBrowser | ChoosePage):
             return self._choose(effect)
         if isinstance(effect, OpenClient):
@@ -154,8 +171,7 @@ class _Performer(_Resources):
             self.browser = cdp.Connection.open(effect)
             return True
         found = self.browser.find(effect.accept)
-        self.page = self.browser.blank() if found is None and effect.or_blank else found
-        return self.page is not None
+        return self.choose(self.browser.blank() if found is None and effect.or_blank else found)
 
     def disconnect(self) -> None:
         if (connection := self.take_browser()) is not None:
@@ -180,7 +196,7 @@ class _AsyncPerformer(_Resources):
             result = effect.function(*effect.arguments)
             return await result if inspect.isawaitable(result) else result
         if isinstance(effect, PageEffect):
-            return await browser.perform_async(effect, self.page)
+            return await browser.perform_async(effect, self._there())
         if isinstance(effect, ConnectBrowser | ChoosePage):
             return await self._choose(effect)
         if isinstance(effect, OpenClient):
@@ -195,8 +211,8 @@ class _AsyncPerformer(_Resources):
             self.browser = await cdp.AsyncConnection.open(effect)
             return True
         found = self.browser.find(effect.accept)
-        self.page = await self.browser.blank() if found is None and effect.or_blank else found
-        return self.page is not None
+        blank = found is None and effect.or_blank
+        return self.choose(await self.browser.blank() if blank else found)
 
     async def disconnect(self) -> None:
         import anyio  # noqa: PLC0415

@@ -7,6 +7,7 @@ Cookies live in the client's own jar, which keeps each host's apart. A caller's 
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
@@ -104,12 +105,12 @@ async def fetch_async(effect: Fetch, client: httpx2.AsyncClient) -> HttpResponse
 
 
 def addresses(host: str) -> tuple[str, ...]:
-    """Returns the addresses of a host; none if the system knows none."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return ()
-    return tuple(str(entry[4][0]) for entry in found)
+    """Returns the addresses of a host; none if the system knows none, or takes too long."""
+    found: list[tuple[str, ...]] = []
+    looking = threading.Thread(target=lambda: found.append(_look_up(host)), daemon=True)
+    looking.start()
+    looking.join(LOOK_UP_SECONDS)
+    return found[0] if found else ()
 
 
 async def addresses_async(host: str) -> tuple[str, ...]:
@@ -117,8 +118,16 @@ async def addresses_async(host: str) -> tuple[str, ...]:
     import anyio  # noqa: PLC0415
 
     with anyio.move_on_after(LOOK_UP_SECONDS):
-        return await anyio.to_thread.run_sync(addresses, host, abandon_on_cancel=True)
+        return await anyio.to_thread.run_sync(_look_up, host, abandon_on_cancel=True)
     return ()
+
+
+def _look_up(host: str) -> tuple[str, ...]:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(str(entry[4][0]) for entry in found)
 
 
 def _base(url: str) -> str:
