@@ -198,6 +198,19 @@ def test_a_model_names_no_browser_elsewhere(world, cdp_url):
     assert use(world, act) == "insecure_url"
 
 
+def test_a_model_asks_no_service_of_this_machine(world, serve):
+    service, heard = serve(HTMLResponse("deleted"))
+
+    async def act(sites):
+        return await code_of(sites.sign_in(f"{service}/delete?all"))
+
+    public = {"server_url": "https://auth.example.invalid"}
+    assert use(world, act, **public) == "insecure_url"
+    assert heard.asked == []
+    assert use(world, act, **public, allowed_websites=[service]) == "not_a_sign_in"
+    assert heard.asked == [("GET", "/delete")]
+
+
 def test_the_operators_bounds_hold(world):
     async def act(sites):
         return await code_of(sites.sign_in(f"{world.website}/me"))

@@ -57,6 +57,7 @@ class Sites:
     async def sign_in(self, url: str, *, cdp_url: str | None = None) -> Page:
         """Returns the page, with the session that is there or by signing in."""
         website = _website(url)
+        self._check_loopback(website)
         cdp_url = self._checked_cdp(cdp_url)
         async with _within(SIGN_IN_SECONDS):
             if cdp_url is not None:
@@ -141,6 +142,20 @@ class Sites:
 
     def _page(self, website: str, url: str, response: HttpResponse) -> Page:
         return read_page(website, url, response, self._sdk.options.agent_id)
+
+    def _check_loopback(self, website: str) -> None:
+        """Raises before a model that a page has talked into it asks a service of this machine."""
+        options = self._sdk.options
+        listed = {normal_origin(origin) for origin in options.allowed_websites}
+        hosts = [urlsplit(issuer).hostname for issuer in options.issuers]
+        if website in listed or any(is_loopback(host) for host in hosts):
+            return
+        if is_loopback(urlsplit(website).hostname):
+            raise AuthError(
+                f"{one_line(website)} is a service of this machine, and the agent's server is not. "
+                "If the model is meant to use it, list it in AUTH_AGENT_AGENT_WEBSITES.",
+                code="insecure_url",
+            )
 
     def _checked_cdp(self, given: str | None) -> str | None:
         """Takes the operator's browser, else one that a model names on this machine only.
