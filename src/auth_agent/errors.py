@@ -62,13 +62,23 @@ class TokenRefused(AuthError):
 class ServerUnavailable(AuthError):
     """No usable answer in time; `retry_after` is in seconds.
 
-    `reason` is what the network said, for operators; no visitor is shown it.
+    `reason` is what the network said, for operators; no visitor sees it.
     """
 
     default_code = "server_unavailable"
     default_status = 503
     retry_after = 5
-    reason = ""
+
+    def __init__(
+        self,
+        description: str,
+        *,
+        code: str | None = None,
+        status_code: int | None = None,
+        reason: str = "",
+    ) -> None:
+        super().__init__(description, code=code, status_code=status_code)
+        self.reason = reason
 
 
 class ServerMisbehaved(AuthError):

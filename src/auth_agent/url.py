@@ -33,6 +33,17 @@ def is_loopback(host: str | None) -> bool:
     return address == _IPV6_LOOPBACK
 
 
+def addresses_of(host: str) -> tuple[str, ...]:
+    """Returns what to dial for a host: loopback addresses for localhost and names below it.
+
+    A resolver that leads such a name elsewhere would get what is meant for this machine.
+    """
+    name = host.lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return ("127.0.0.1", "::1")
+    return (host,)
+
+
 def url_problem(url: str, *, origin: bool = False, query: bool = False) -> str | None:
     """Returns why this is not an https URL (or http on a loopback host), or None.
 

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from auth_agent import Settings
 from auth_agent.cli.program import app
 from auth_agent.doctor import examine
-from auth_agent.flow import drive, transport
+from auth_agent.flow import clients, drive, transport
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.protocol.jose.private_key import public_jwk
 from auth_agent.server.registry.clients import add_client
@@ -529,9 +529,9 @@ class SecureShop(Shop):
 
 @pytest.fixture
 def secure_shop(auth_server, serve, tmp_path, monkeypatch):
-    transport.tls_context.cache_clear()
+    clients.tls_context.cache_clear()
     yield SecureShop(auth_server, serve, tmp_path, monkeypatch)
-    transport.tls_context.cache_clear()
+    clients.tls_context.cache_clear()
 
 
 def changing(name, change):

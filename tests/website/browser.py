@@ -6,7 +6,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from auth_agent import AuthError, RelyingParty
-from auth_agent.flow.effects import Invoke, Join, Send, Spawn
+from auth_agent.flow.effects import Invoke, Join, Limited, Send, Spawn
 from auth_agent.testing import FakeServer
 from auth_agent.website.entry import Entry
 from auth_agent.website.web.outcome import Pass, Reply
@@ -64,7 +64,7 @@ def drive(flow, server: FakeServer):
                 result = server.answer(effect.request)
             elif isinstance(effect, Invoke):
                 result = effect.function(*effect.arguments)
-            elif isinstance(effect, Join):
+            elif isinstance(effect, Join | Limited):
                 result = drive(effect.start(), server)
             else:
                 assert isinstance(effect, Spawn)

@@ -17,8 +17,20 @@ from typing import Any, TypeVar
 
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow import redis_exchange, transport
-from auth_agent.flow.effects import Ask, Effect, Flow, Invoke, Join, Running, Send, Sleep, Spawn
-from auth_agent.flow.flights import Flight, Flights, Landing, loop_flights, threads
+from auth_agent.flow.effects import (
+    Ask,
+    Effect,
+    Flow,
+    Invoke,
+    Join,
+    Limited,
+    Running,
+    Send,
+    Sleep,
+    Spawn,
+)
+from auth_agent.flow.flights import Flight, Flights, loop_flights, threads
+from auth_agent.flow.kept import PerLoop, PerProcess
 from auth_agent.flow.transport import exchange, exchange_async
 
 T = TypeVar("T")
@@ -32,6 +44,9 @@ AsyncBodyReader = Callable[[int], Awaitable[bytes | None]]
 
 
 WAIT_SECONDS = 30.0  # three exchanges; a leader takes two at most
+PLACE_SECONDS = 0.5
+THREAD_PLACES = 3  # waitress has four threads, and one must stay for everybody else
+TASK_PLACES = 20  # a fifth of the connections that a client opens at most
 
 
 def close() -> None:
@@ -73,6 +88,8 @@ def _perform(effect: Effect, read_body: BodyReader | None) -> Any:
         return exchange(effect.request)
     if isinstance(effect, Join):
         return _join(effect)
+    if isinstance(effect, Limited):
+        return _limit(effect)
     if isinstance(effect, Spawn):
         return _spawn(effect)
     if isinstance(effect, Ask):
@@ -94,6 +111,8 @@ async def _perform_async(effect: Effect, read_body: AsyncBodyReader | None) -> A
         return await exchange_async(effect.request)
     if isinstance(effect, Join):
         return await _join_async(effect)
+    if isinstance(effect, Limited):
+        return await _limit_async(effect)
     if isinstance(effect, Spawn):
         return _spawn(effect)
     if isinstance(effect, Ask):
@@ -123,12 +142,48 @@ async def _invoke_async(effect: Invoke) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
+_thread_places: PerProcess[threading.BoundedSemaphore] = PerProcess()
+_task_places: PerLoop[Any] = PerLoop("auth_agent_places")
+
+
+def _limit(effect: Limited) -> Any:
+    places = _thread_places.get(effect.share, lambda: threading.BoundedSemaphore(THREAD_PLACES))
+    if not places.acquire(timeout=PLACE_SECONDS):
+        raise _no_place()
+    try:
+        return run(effect.start())
+    finally:
+        places.release()
+
+
+async def _limit_async(effect: Limited) -> Any:
+    import anyio  # noqa: PLC0415
+
+    places = _task_places.get(effect.share, lambda: anyio.Semaphore(TASK_PLACES))
+    with anyio.move_on_after(PLACE_SECONDS) as scope:
+        await places.acquire()
+    if scope.cancelled_caught:
+        raise _no_place()
+    try:
+        return await arun(effect.start())
+    finally:
+        places.release()
+
+
+def _no_place() -> ServerUnavailable:
+    return ServerUnavailable(
+        "Too many questions to the Auth Agent server are under way; try again in a few seconds.",
+        code="too_many_questions",
+    )
+
+
 def _join(effect: Join) -> Any:
     flight, leads = threads.board(effect.key, threading.Event)
     if leads:
-        with Landing(threads, effect.key, flight):
+        with threads.landing(effect.key, flight):
             flight.result = run(effect.start())
     elif not flight.landed.wait(WAIT_SECONDS):
+        threads.give_up(effect.key, flight)
         raise ServerUnavailable("The Auth Agent server takes too long to answer.")
     return flight.outcome()
 
@@ -141,13 +196,15 @@ async def _join_async(effect: Join) -> Any:
     if leads:
         await _to_its_end(functools.partial(_fly, flights, effect, flight))
     else:
-        with anyio.move_on_after(WAIT_SECONDS):
+        with anyio.move_on_after(WAIT_SECONDS) as scope:
             await flight.landed.wait()
+        if scope.cancelled_caught:
+            flights.give_up(effect.key, flight)
     return flight.outcome()
 
 
 async def _fly(flights: Flights, effect: Join, flight: Flight) -> None:
-    with contextlib.suppress(AuthError), Landing(flights, effect.key, flight):
+    with contextlib.suppress(AuthError), flights.landing(effect.key, flight):
         flight.result = await arun(effect.start())
 
 
@@ -182,7 +239,11 @@ def _spawn(effect: Spawn) -> None:
         return
 
     def work() -> None:
-        with contextlib.suppress(AuthError), Landing(threads, effect.key, flight):
-            flight.result = run(effect.start())  # somebody may have come to wait for it
+        with contextlib.suppress(AuthError), threads.landing(effect.key, flight):
+            flight.result = run(effect.start())  # by now another caller may wait for it
 
-    threading.Thread(target=work, name="auth-agent", daemon=True).start()
+    try:
+        threading.Thread(target=work, name="auth-agent", daemon=True).start()
+    except RuntimeError:  # no thread can be started now; the next caller tries again
+        threads.give_up(effect.key, flight)
+        flight.landed.set()

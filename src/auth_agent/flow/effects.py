@@ -32,6 +32,17 @@ class Join(msgspec.Struct, frozen=True):
     start: Callable[[], Flow[Any]]
 
 
+class Limited(msgspec.Struct, frozen=True):
+    """Run a flow if one of the few places of `share` is free, or becomes so within half a second.
+
+    Raises `ServerUnavailable` if none does. Visitors who make the website ask elsewhere share these
+    places, so that they never hold all threads of a website.
+    """
+
+    share: str
+    start: Callable[[], Flow[Any]]
+
+
 class Spawn(msgspec.Struct, frozen=True):
     """Run a flow in the background, unless one of this key is under way; nobody hears of it."""
 
@@ -68,7 +79,7 @@ class Ask(Discreet, frozen=True):
         return f"Ask({', '.join(str(command[0]) for command in self.commands)})"
 
 
-Effect = Send | Join | Spawn | ReadBody | Invoke | Sleep | Ask
+Effect = Send | Join | Limited | Spawn | ReadBody | Invoke | Sleep | Ask
 
 
 Flow = Generator[Effect, Any, T]
@@ -81,6 +92,12 @@ def send(request: HttpRequest) -> Flow[HttpResponse]:
 
 def join(key: Hashable, start: Callable[[], Flow[T]]) -> Flow[T]:
     result: T = yield Join(key, start)
+    return result
+
+
+def limited(share: str, start: Callable[[], Flow[T]]) -> Flow[T]:
+    """Runs a flow in one of the places of `share`."""
+    result: T = yield Limited(share, start)
     return result
 
 

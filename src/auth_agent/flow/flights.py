@@ -1,17 +1,14 @@
-"""One run of a flow for everybody who asks for it meanwhile."""
+"""One run of a flow for all who ask for it meanwhile (single flight)."""
 
 from __future__ import annotations
 
 import copy
-import functools
-import threading
-from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from auth_agent.errors import AuthError, ServerUnavailable
-
-if TYPE_CHECKING:
-    from anyio.lowlevel import RunVar
+from auth_agent.flow.kept import Guard, PerLoop, renew_after_fork
 
 
 class Flight:
@@ -20,65 +17,64 @@ class Flight:
     def __init__(self, landed: Any) -> None:
         self.landed = landed
         self.result: Any = None
-        # Stays for those who wait if whoever runs the flow is cancelled or killed.
+        # Stays for those who wait if the leader is cancelled or killed.
         self.error: AuthError | None = ServerUnavailable(
             "The exchange with the Auth Agent server was interrupted; try again."
         )
 
     def outcome(self) -> Any:
+        """Returns the result; raises a copy of the error, since each waiter needs a traceback."""
         if self.error is not None:
-            raise copy.copy(self.error)  # each waiter needs a traceback of its own
+            raise copy.copy(self.error)
         return self.result
 
 
 class Flights:
+    """The runs that are under way, by key. A forked child has none: their leaders stay behind."""
+
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._aloft: dict[Hashable, Flight] = {}
+        self._guard = Guard()
+        self.reset()
+        renew_after_fork(self)
+
+    def reset(self) -> None:
+        """Forgets all runs; called in a forked child."""
+        self._under_way: dict[Hashable, Flight] = {}
 
     def board(self, key: Hashable, make_event: Callable[[], Any]) -> tuple[Flight, bool]:
-        """The flight of this key, and whether the caller is the one who has to run it."""
-        with self._lock:
-            flight = self._aloft.get(key)
+        """Returns the run of this key, and True if the caller is the leader, who has to do it."""
+        with self._guard:
+            flight = self._under_way.get(key)
             if flight is not None:
                 return flight, False
-            flight = self._aloft[key] = Flight(make_event())
+            flight = self._under_way[key] = Flight(make_event())
             return flight, True
 
-    def land(self, key: Hashable, flight: Flight) -> None:
-        with self._lock:
-            del self._aloft[key]
-        flight.landed.set()
+    def give_up(self, key: Hashable, flight: Flight) -> None:
+        """Forgets a run that took too long, so that the next caller leads one of its own."""
+        with self._guard:
+            if self._under_way.get(key) is flight:
+                del self._under_way[key]
 
-
-class Landing:
-    """Whatever happens to the one who runs the flow, those who wait hear of it."""
-
-    def __init__(self, flights: Flights, key: Hashable, flight: Flight) -> None:
-        self._flights, self._key, self._flight = flights, key, flight
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, AuthError):
-            self._flight.error = error
-        self._flights.land(self._key, self._flight)
+    @contextmanager
+    def landing(self, key: Hashable, flight: Flight) -> Iterator[None]:
+        """Ends the run for all who wait, whatever happens to the leader."""
+        try:
+            yield
+        except AuthError as error:
+            flight.error = error
+            raise
+        else:
+            flight.error = None
+        finally:
+            self.give_up(key, flight)
+            flight.landed.set()
 
 
 threads = Flights()
+_loops: PerLoop[Flights] = PerLoop("auth_agent_flights")
 
 
 def loop_flights() -> Flights:
-    flights = _loop_variable().get(None)
-    if flights is None:
-        flights = Flights()
-        _loop_variable().set(flights)
-    return flights
-
-
-@functools.cache
-def _loop_variable() -> RunVar[Flights | None]:
-    from anyio.lowlevel import RunVar  # noqa: PLC0415
-
-    return RunVar("auth_agent_flights")
+    """Returns the runs of the running event loop."""
+    return _loops.get("flights", Flights)

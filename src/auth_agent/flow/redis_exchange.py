@@ -2,136 +2,197 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import threading
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from auth_agent.errors import ServerUnavailable
+from auth_agent.flow.breaker import Breaker
 from auth_agent.flow.effects import Ask
-
-if TYPE_CHECKING:
-    from anyio.lowlevel import RunVar
+from auth_agent.flow.kept import PerLoop, PerProcess
 
 SECONDS = 3.0
+# What a node says that was the master once, or is not one yet (a failover, a restart).
+_WRONG_NODE = ("READONLY", "LOADING", "MASTERDOWN")
 
-_lock = threading.Lock()
-# redis-py leaves execute_command untyped.
-_clients: dict[str, Any] = {}
+
+class _Known:
+    """A client, which redis-py leaves untyped, and whether Redis was asked what it is."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.is_checked = False
+
+
+_clients: PerProcess[_Known] = PerProcess()
+_loop_clients: PerLoop[_Known] = PerLoop("auth_agent_redis")
+_breaker = Breaker()
 
 
 def ask(effect: Ask) -> list[Any]:
     """Raises `ServerUnavailable` with the code `store_unavailable`."""
-    import redis  # noqa: PLC0415
-
-    try:
-        client = _client(effect.url)
-        if len(effect.commands) == 1:
-            return [client.execute_command(*effect.commands[0])]
-        with client.pipeline(transaction=True) as pipeline:
-            for command in effect.commands:
-                pipeline.execute_command(*command)
-            return list(pipeline.execute())
-    except (redis.RedisError, OSError) as error:
-        raise _unavailable(error) from None
+    with _watched(effect.url):
+        known = _clients.get(effect.url, lambda: _make(effect.url))
+        started_at = time.monotonic()
+        try:
+            return _ask(known, effect)
+        except Exception as error:
+            if not _may_repeat(error, started_at):
+                raise
+        known.client.connection_pool.disconnect(inuse_connections=False)
+        return _ask(known, effect)
 
 
 async def ask_async(effect: Ask) -> list[Any]:
     """The same for tasks."""
+    import anyio  # noqa: PLC0415
+
+    with _watched(effect.url), anyio.fail_after(SECONDS):
+        known = _loop_clients.get(effect.url, lambda: _make_async(effect.url))
+        started_at = time.monotonic()
+        try:
+            return await _ask_async(known, effect)
+        except Exception as error:
+            if not _may_repeat(error, started_at):
+                raise
+        await known.client.connection_pool.disconnect(inuse_connections=False)
+        return await _ask_async(known, effect)
+
+
+def _ask(known: _Known, effect: Ask) -> list[Any]:
+    if not known.is_checked:
+        _check(known, _info_of(known.client))
+    if len(effect.commands) == 1:
+        return [known.client.execute_command(*effect.commands[0])]
+    with known.client.pipeline(transaction=True) as pipeline:
+        for command in effect.commands:
+            pipeline.execute_command(*command)
+        return list(pipeline.execute())
+
+
+async def _ask_async(known: _Known, effect: Ask) -> list[Any]:
+    if not known.is_checked:
+        _check(known, await _info_of_async(known.client))
+    if len(effect.commands) == 1:
+        return [await known.client.execute_command(*effect.commands[0])]
+    async with known.client.pipeline(transaction=True) as pipeline:
+        for command in effect.commands:
+            pipeline.execute_command(*command)
+        return list(await pipeline.execute())
+
+
+def _info_of(client: Any) -> Any:
     import redis  # noqa: PLC0415
 
     try:
-        client = _async_client(effect.url)
-        if len(effect.commands) == 1:
-            return [await client.execute_command(*effect.commands[0])]
-        async with client.pipeline(transaction=True) as pipeline:
-            for command in effect.commands:
-                pipeline.execute_command(*command)
-            return list(await pipeline.execute())
-    except (redis.RedisError, OSError) as error:
-        raise _unavailable(error) from None
+        return client.execute_command("INFO", "cluster")
+    except redis.ResponseError:  # this user may not ask
+        return {}
+
+
+async def _info_of_async(client: Any) -> Any:
+    import redis  # noqa: PLC0415
+
+    try:
+        return await client.execute_command("INFO", "cluster")
+    except redis.ResponseError:
+        return {}
+
+
+def _check(known: _Known, info: Any) -> None:
+    """A node of a cluster works by luck: only while it owns the website's slot."""
+    if isinstance(info, dict) and info.get("cluster_enabled"):
+        raise _unsupported()
+    known.is_checked = True
+
+
+@contextmanager
+def _watched(url: str) -> Iterator[None]:
+    """Makes a `ServerUnavailable` of each error; after a time-out Redis is left alone."""
+    import redis  # noqa: PLC0415
+
+    paused = _unavailable("TimeoutError", "paused after a time-out")
+    try:
+        with _breaker.watch(url, paused):
+            try:
+                yield
+            except redis.TimeoutError as error:
+                raise TimeoutError(str(error)) from error
+    except redis.exceptions.AskError:  # MOVED is one, too
+        raise _unsupported() from None
+    except (redis.RedisError, OSError) as error:  # a TimeoutError is an OSError
+        name = type(error).__name__
+        raise _unavailable(name, str(error) or name) from None
+
+
+def _may_repeat(error: Exception, started_at: float) -> bool:
+    """Once: if Redis has closed the connection meanwhile, or this node is not the master."""
+    import redis  # noqa: PLC0415
+
+    if isinstance(error, redis.AuthenticationError) or time.monotonic() > started_at + SECONDS / 2:
+        return False
+    wrong_node = any(word in str(error) for word in _WRONG_NODE)
+    return isinstance(error, redis.ConnectionError) or wrong_node
 
 
 def close() -> None:
-    with _lock:
-        clients = list(_clients.values())
-        _clients.clear()
-    for client in clients:
-        client.close()
+    """Closes this process's clients; the next question makes new ones."""
+    _breaker.reset()
+    for known in _clients.take_all():
+        known.client.close()
 
 
 async def aclose() -> None:
-    clients = _loop_clients().get({})
-    _loop_clients().set({})
-    for client in clients.values():
-        await client.aclose()
+    """Closes this event loop's clients; the next question makes new ones."""
+    _breaker.reset()
+    for known in _loop_clients.take_all():
+        await known.client.aclose()
 
 
-def _unavailable(error: Exception) -> ServerUnavailable:
-    unavailable = ServerUnavailable(
-        f"The session store cannot be reached ({type(error).__name__}); try again in a few "
+def _unavailable(name: str, reason: str) -> ServerUnavailable:
+    return ServerUnavailable(
+        f"The session store cannot be reached ({name}); try again in a few "
         "seconds. Nobody is signed out by this.",
         code="store_unavailable",
+        reason=reason,
     )
-    unavailable.reason = str(error) or type(error).__name__
-    return unavailable
+
+
+def _unsupported() -> ServerUnavailable:
+    return ServerUnavailable(
+        "The session store is a Redis cluster, which is not supported; set "
+        "AUTH_AGENT_SESSION_STORE to a Redis that is no cluster.",
+        code="store_unsupported",
+    )
 
 
 def _options() -> dict[str, Any]:
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-
     return {
         "socket_timeout": SECONDS,
         "socket_connect_timeout": SECONDS,
         "health_check_interval": 30,
         "max_connections": 100,
         "timeout": SECONDS,  # for a connection to become free: a rush of requests queues up
-        "backoff": NoBackoff(),
     }
 
 
-def _client(url: str) -> Any:
-    with _lock:
-        if url not in _clients:
-            import redis  # noqa: PLC0415
-            from redis.retry import Retry  # noqa: PLC0415
+def _make(url: str) -> _Known:
+    import redis  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
 
-            options = _options()
-            retry = Retry(options.pop("backoff"), 1)  # a connection that Redis has closed meanwhile
-            pool = redis.BlockingConnectionPool.from_url(url, retry=retry, **options)
-            _clients[url] = redis.Redis.from_pool(pool)
-        return _clients[url]
+    # No retries of its own: those of the handshake would multiply with those of the command.
+    retry = Retry(NoBackoff(), 0)
+    pool = redis.BlockingConnectionPool.from_url(url, retry=retry, **_options())
+    return _Known(redis.Redis.from_pool(pool))
 
 
-def _async_client(url: str) -> Any:
-    clients = _loop_clients().get(None)
-    if clients is None:
-        clients = {}
-        _loop_clients().set(clients)
-    if url not in clients:
-        import redis.asyncio  # noqa: PLC0415
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
+def _make_async(url: str) -> _Known:
+    import redis.asyncio  # noqa: PLC0415
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
 
-        options = _options()
-        retry = Retry(options.pop("backoff"), 1)
-        pool = redis.asyncio.BlockingConnectionPool.from_url(url, retry=retry, **options)
-        clients[url] = redis.asyncio.Redis.from_pool(pool)
-    return clients[url]
-
-
-@functools.cache
-def _loop_clients() -> RunVar[dict[str, Any]]:
-    from anyio.lowlevel import RunVar  # noqa: PLC0415
-
-    return RunVar("auth_agent_redis")
-
-
-def _forget_clients() -> None:
-    """A forked worker must not share its parent's connections."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
-    _clients.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_clients)
+    retry = Retry(NoBackoff(), 0)
+    pool = redis.asyncio.BlockingConnectionPool.from_url(url, retry=retry, **_options())
+    return _Known(redis.asyncio.Redis.from_pool(pool))

@@ -5,36 +5,35 @@ One client and one TLS context per process (one client per event loop), made whe
 
 from __future__ import annotations
 
-import functools
-import os
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 from auth_agent.errors import ServerMisbehaved, ServerUnavailable
-from auth_agent.flow.deadline import deadline, held, seconds_left
+from auth_agent.flow.breaker import Breaker
+from auth_agent.flow.deadline import deadline, seconds_left
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.flow.kept import PerLoop, PerProcess
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx2
-    from anyio.lowlevel import RunVar
 
 TOTAL_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
-KEEPALIVE_SECONDS = 3.0  # below the five seconds after which common servers hang up
 MAX_BYTES = 262_144
 ATTEMPTS = 2
 
-_lock = threading.Lock()
-_clients: dict[str, httpx2.Client] = {}
+_clients: PerProcess[httpx2.Client] = PerProcess()
+_loop_clients: PerLoop[httpx2.AsyncClient] = PerLoop("auth_agent_client")
+_breaker = Breaker()
 
 
 def exchange(request: HttpRequest) -> HttpResponse:
     """Raises `ServerUnavailable` for network errors and time-outs, `ServerMisbehaved` for size."""
     import httpx2  # noqa: PLC0415
 
-    with deadline(TOTAL_SECONDS):
+    with _watched(request), deadline(TOTAL_SECONDS):
         for attempt in range(ATTEMPTS):
             try:
                 with _client().stream(**_arguments(request)) as response:
@@ -43,14 +42,9 @@ def exchange(request: HttpRequest) -> HttpResponse:
                         body.add(chunk)
                         seconds_left()
                     return body.finish()
-            except (
-                httpx2.TransportError,
-                httpx2.InvalidURL,
-                TimeoutError,
-                UnicodeError,  # a host name that no resolver takes
-            ) as error:
+            except httpx2.TransportError as error:
                 if not _may_repeat(request, error, attempt):
-                    raise _unavailable(request, error) from None
+                    raise
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -59,21 +53,42 @@ async def exchange_async(request: HttpRequest) -> HttpResponse:
     import anyio  # noqa: PLC0415
     import httpx2  # noqa: PLC0415
 
-    try:
-        with anyio.fail_after(TOTAL_SECONDS):
-            for attempt in range(ATTEMPTS):
-                try:
-                    async with _async_client().stream(**_arguments(request)) as response:
-                        body = _Body(response)
-                        async for chunk in response.aiter_raw():
-                            body.add(chunk)
-                        return body.finish()
-                except (httpx2.TransportError, httpx2.InvalidURL, UnicodeError) as error:
-                    if not _may_repeat(request, error, attempt):
-                        raise _unavailable(request, error) from None
-    except TimeoutError as error:
-        raise _unavailable(request, error) from None
+    with _watched(request), anyio.fail_after(TOTAL_SECONDS):
+        for attempt in range(ATTEMPTS):
+            try:
+                async with _async_client().stream(**_arguments(request)) as response:
+                    body = _Body(response)
+                    async for chunk in response.aiter_raw():
+                        body.add(chunk)
+                    return body.finish()
+            except httpx2.TransportError as error:
+                if not _may_repeat(request, error, attempt):
+                    raise
     raise AssertionError("the last attempt returns or raises")
+
+
+@contextmanager
+def _watched(request: HttpRequest) -> Iterator[None]:
+    """Makes a `ServerUnavailable` of each error; after a time-out that endpoint is left alone."""
+    import httpx2  # noqa: PLC0415
+
+    paused = ServerUnavailable(
+        f"The Auth Agent server at {_host(request)} has not answered in time; asked again soon.",
+        reason="paused after a time-out",
+    )
+    try:
+        with _breaker.watch(request.url.partition("?")[0], paused):
+            try:
+                yield
+            except httpx2.TimeoutException as error:
+                raise TimeoutError(str(error) or type(error).__name__) from error
+    except (
+        httpx2.TransportError,
+        httpx2.InvalidURL,
+        TimeoutError,
+        UnicodeError,  # a host name that no resolver takes
+    ) as error:
+        raise _unavailable(request, error) from None
 
 
 def _may_repeat(request: HttpRequest, error: Exception, attempt: int) -> bool:
@@ -85,18 +100,16 @@ def _may_repeat(request: HttpRequest, error: Exception, attempt: int) -> bool:
 
 
 def close() -> None:
-    """Close this process's client; the next exchange makes a new one."""
-    with _lock:
-        client = _clients.pop("client", None)
-    if client is not None:
+    """Closes this process's client; the next exchange makes a new one."""
+    _breaker.reset()
+    for client in _clients.take_all():
         client.close()
 
 
 async def aclose() -> None:
-    """Close this event loop's client; the next exchange makes a new one."""
-    client = _loop_client().get(None)
-    if client is not None:
-        _loop_client().set(None)
+    """Closes this event loop's client; the next exchange makes a new one."""
+    _breaker.reset()
+    for client in _loop_clients.take_all():
         await client.aclose()
 
 
@@ -137,68 +150,42 @@ def _arguments(request: HttpRequest) -> dict[str, Any]:
 
 
 def _unavailable(request: HttpRequest, error: Exception) -> ServerUnavailable:
-    host = request.url.split("/")[2]
-    unavailable = ServerUnavailable(
-        f"The Auth Agent server at {host} cannot be reached ({type(error).__name__}); "
-        "try again in a few seconds."
+    cause = error.__cause__ or error  # a time-out was translated for the breaker
+    return ServerUnavailable(
+        f"The Auth Agent server at {_host(request)} cannot be reached ({type(cause).__name__}); "
+        "try again in a few seconds.",
+        reason=str(error) or type(cause).__name__,
     )
-    unavailable.reason = str(error) or type(error).__name__
-    return unavailable
 
 
-@functools.cache
-def tls_context() -> ssl.SSLContext:
-    """The one context of this process."""
-    import httpx2  # noqa: PLC0415
-
-    return httpx2.create_ssl_context()  # reads the CA bundle: 20 ms, once
+def _host(request: HttpRequest) -> str:
+    return request.url.split("/")[2]
 
 
 def _client_options() -> dict[str, Any]:
     import httpx2  # noqa: PLC0415
 
     return {
-        "verify": tls_context(),
         "timeout": httpx2.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
-        "limits": httpx2.Limits(
-            max_connections=100, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS
-        ),
         "follow_redirects": False,  # credentials go to the endpoint that was configured
+        # All agents share the client: a cookie that one answer sets must not go with the next.
+        "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
     }
 
 
 def _client() -> httpx2.Client:
-    with _lock:
-        if "client" not in _clients:
-            import httpx2  # noqa: PLC0415
+    def make() -> httpx2.Client:
+        from auth_agent.flow.clients import new_client  # noqa: PLC0415
 
-            _clients["client"] = held(httpx2.Client(**_client_options()))
-        return _clients["client"]
+        return new_client(**_client_options())
+
+    return _clients.get("client", make)
 
 
 def _async_client() -> httpx2.AsyncClient:
-    client = _loop_client().get(None)
-    if client is None:
-        import httpx2  # noqa: PLC0415
+    def make() -> httpx2.AsyncClient:
+        from auth_agent.flow.clients import new_async_client  # noqa: PLC0415
 
-        client = httpx2.AsyncClient(**_client_options())
-        _loop_client().set(client)
-    return client
+        return new_async_client(**_client_options())
 
-
-@functools.cache
-def _loop_client() -> RunVar[httpx2.AsyncClient | None]:
-    from anyio.lowlevel import RunVar  # noqa: PLC0415
-
-    return RunVar("auth_agent_client")
-
-
-def _forget_clients() -> None:
-    """A forked worker must not share its parent's connections."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
-    _clients.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_clients)
+    return _loop_clients.get("client", make)

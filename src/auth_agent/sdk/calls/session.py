@@ -16,7 +16,7 @@ import anyio
 import httpx2
 
 from auth_agent.errors import AuthError, SettingsError
-from auth_agent.flow import transport
+from auth_agent.flow import clients
 from auth_agent.sdk.calls.token_calls import TokenCalls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow.effects import Flow
@@ -153,21 +153,19 @@ class AsyncTokenAuth(TokenAuth):
 
 
 def new_session(auth: SyncTokenAuth, resource: str, timeout: float) -> httpx2.Client:
-    return httpx2.Client(
+    return clients.new_client(
         auth=auth,
         base_url=resource,
         timeout=timeout,
-        verify=transport.tls_context(),
         event_hooks={"request": [auth.withhold]},
     )
 
 
 def new_async_session(auth: AsyncTokenAuth, resource: str, timeout: float) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
+    return clients.new_async_client(
         auth=auth,
         base_url=resource,
         timeout=timeout,
-        verify=transport.tls_context(),
         event_hooks={"request": [auth.withhold_async]},
     )
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urldefrag
 
 from auth_agent.errors import ServerMisbehaved
-from auth_agent.flow.deadline import deadline, held
+from auth_agent.flow.deadline import deadline
 from auth_agent.flow.exchange import HttpResponse
-from auth_agent.flow.transport import tls_context
 from auth_agent.sdk.flow.cookies import add_secure_cookies
 from auth_agent.sdk.flow.effects import Fetch
 from auth_agent.sdk.flow.quiet import without_queries
@@ -33,22 +32,22 @@ _UNCHANGED: dict[str, Any] = {"stream": True, "auth": None, "follow_redirects": 
 
 def new_client(timeout: float, url: str = "") -> httpx2.Client:
     """Returns a client for the website of `url`; every exchange has a deadline."""
-    import httpx2  # noqa: PLC0415
+    from auth_agent.flow import clients  # noqa: PLC0415
 
-    client = httpx2.Client(verify=tls_context(), timeout=timeout, base_url=_base(url))
+    client = clients.new_client(timeout=timeout, base_url=_base(url))
 
     def before(request: httpx2.Request) -> None:
         add_secure_cookies(request, client.cookies.jar)
 
     client.event_hooks = {"request": [before]}
-    return held(client)
+    return client
 
 
 def new_async_client(timeout: float, url: str = "") -> httpx2.AsyncClient:
     """Returns the same for tasks."""
-    import httpx2  # noqa: PLC0415
+    from auth_agent.flow import clients  # noqa: PLC0415
 
-    client = httpx2.AsyncClient(verify=tls_context(), timeout=timeout, base_url=_base(url))
+    client = clients.new_async_client(timeout=timeout, base_url=_base(url))
 
     async def before(request: httpx2.Request) -> None:
         add_secure_cookies(request, client.cookies.jar)

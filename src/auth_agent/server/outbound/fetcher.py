@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from auth_agent.flow.deadline import deadline, held, seconds_left
-from auth_agent.flow.transport import tls_context
+from auth_agent.errors import AuthError
+from auth_agent.flow.clients import new_client
+from auth_agent.flow.deadline import deadline, seconds_left
 from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.urls import url_problem
 from auth_agent.url import is_loopback
@@ -91,7 +92,7 @@ class Fetcher:
         try:
             with deadline(DEADLINE):
                 return self._exchange(method, url, form)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, AuthError, OSError, UnicodeError) as error:
             raise FetchRefused(type(error).__name__) from None
         finally:
             self._places.release()
@@ -138,15 +139,13 @@ class Fetcher:
     def _http(self) -> httpx2.Client:
         with self._making:
             if self._client is None:
-                client = httpx2.Client(
-                    verify=self._tls or tls_context(),
-                    trust_env=False,
+                self._client = new_client(
+                    tls=self._tls,
+                    use_environment=False,
+                    max_kept=0,  # a kept connection was checked for another name
                     follow_redirects=False,
                     timeout=httpx2.Timeout(5.0),
-                    # A kept connection was checked for another name.
-                    limits=httpx2.Limits(max_keepalive_connections=0),
                 )
-                self._client = held(client)
             return self._client
 
 
