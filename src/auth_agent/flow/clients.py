@@ -117,6 +117,8 @@ class _Pools:
             raise _unusable(setting, hint)
         try:
             proxy = httpx2.Proxy(setting.url)
+            if not proxy.url.host:
+                raise _unusable(setting, hint)
             target = proxy.url.copy_with(raw_path=b"/")
             options |= {"proxy_url": str(target), "proxy_auth": proxy.raw_auth}
             if proxy.url.scheme.startswith("socks"):
