@@ -253,12 +253,27 @@ class TestServer:
 
     def test_a_proxy_that_is_gone(self, shop, monkeypatch):
         proxy = f"127.0.0.1:{free_port()}"
-        monkeypatch.setenv("http_proxy", f"http://canary:canary@{proxy}")
+        monkeypatch.setenv("https_proxy", f"http://canary:canary@{proxy}")
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        problem = shop.problem()
+        problem = shop.problem(AUTH_AGENT_ISSUER="https://auth.example")
         tells(problem, "server.unreachable", "nothing listens there", f"the proxy {proxy} (HTTP_")
         assert "canary" not in problem["remedy"]
+
+    @pytest.mark.parametrize("value", ["socks://127.0.0.1:1080", "http://u:canary#w@proxy.example"])
+    def test_a_proxy_that_cannot_be_used(self, shop, monkeypatch, value):
+        monkeypatch.setenv("ALL_PROXY", value)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        problem = shop.problem(AUTH_AGENT_ISSUER="https://auth.example")
+        tells(problem, "server.unreachable", "ALL_PROXY cannot be used", "Correct that variable")
+        assert "canary" not in str(problem)
+
+    def test_certificates_that_cannot_be_read(self, shop, monkeypatch):
+        clients.tls_context.cache_clear()
+        monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
+        problem = shop.problem(AUTH_AGENT_ISSUER="https://auth.example")
+        tells(problem, "server.unreachable", "cannot be read (FileNotFound", "that variable")
 
     def test_a_slash_too_many(self, auth_server, shop):
         problem = shop.problem(AUTH_AGENT_ISSUER=f"{auth_server.issuer}/")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import IO
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 
@@ -19,6 +18,7 @@ from auth_agent.doctor.finding import LEVELS, Finding, is_well, plain
 from auth_agent.doctor.paper import Paper
 from auth_agent.errors import SettingsError
 from auth_agent.flow import drive
+from auth_agent.flow.proxies import Proxies
 from auth_agent.url import normal_origin, url_problem
 from auth_agent.website.config.settings import Settings
 
@@ -73,12 +73,14 @@ def consult(
 
 
 def proxy_to(url: str) -> str | None:
-    """The proxy that the environment puts between this machine and a server, without its user."""
-    parts, known = urlsplit(url), getproxies()
-    proxy = known.get(parts.scheme) or known.get("all")
-    if not proxy or proxy_bypass(parts.hostname or ""):
+    """Returns the environment's proxy between this machine and a server, without its user."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        setting = Proxies().proxy_for(parts.scheme, parts.hostname or "", port)
+        return setting and plain(urlsplit(setting.url).netloc.rpartition("@")[2])
+    except ValueError:  # neither URL is judged here
         return None
-    return plain(urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2])
 
 
 def _examine(settings: Settings, visited: str | None, paper: Paper | None) -> list[Finding]:

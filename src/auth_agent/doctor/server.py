@@ -84,6 +84,8 @@ def _moment(headers: Mapping[str, str]) -> float | None:
 
 
 def _unreachable(settings: Settings, error: ServerUnavailable, proxy: str | None) -> Finding:
+    if error.code in ("proxy_failed", "tls_failed"):  # this machine's environment, not the server
+        return failure("server.unreachable", plain(error.description), "Correct that variable.")
     if not error.reason:  # it answers, and says that it is broken
         return failure(
             "server.broken",
