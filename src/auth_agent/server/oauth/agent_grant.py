@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from authlib.oauth2.rfc6749.errors import InvalidRequestError, InvalidScopeError, OAuth2Error
+from authlib.oauth2.rfc6749.errors import (
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidScopeError,
+    OAuth2Error,
+)
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 
 from auth_agent.secret import Secret
@@ -12,6 +17,7 @@ from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.oauth.grants import Issuing
 from auth_agent.server.registry.agents import LONGEST_MODEL, find_agent
 from auth_agent.server.security.credentials import new_token
+from auth_agent.server.tokens.families import hold_agent
 from auth_agent.server.tokens.signed import Issue, sign_access_token
 from auth_agent.server.web.urls import url_problem
 
@@ -47,6 +53,8 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
 
     def generate_token(self, **_more: Any) -> dict[str, Any]:
         settings, resources = self.context.settings, self.request.parameters.resources
+        if not hold_agent(self.request.transaction, self.agent.id):
+            raise InvalidClientError()
         audience = tuple(dict.fromkeys(resources))
         issue = Issue(
             key=self.key,

@@ -145,9 +145,24 @@ def change_agent(
 
 
 def enable_agent(database: Database, agent_id: str, now: int) -> bool:
-    """Lets a disabled agent sign in again; False if there is none. Its old tokens stay dead."""
-    statement = update(tables.agent).where(tables.agent.c.disabled_at.is_not(None))
-    return _update(database, statement.values(disabled_at=None), agent_id, "enabled", now)
+    """Lets a disabled agent sign in again; False if there is none.
+
+    Its old tokens and codes stay dead, also those that were on their way when it was disabled.
+    """
+    agent, family, sign_in = tables.agent, tables.token_family, tables.sign_in
+    statement = update(agent).where(agent.c.id == agent_id, agent.c.disabled_at.is_not(None))
+    with database.begin() as connection:
+        enabled = statement.values(disabled_at=None, updated_at=now)
+        if connection.execute(enabled).rowcount != 1:
+            return False
+        alive = update(family).where(family.c.agent_id == agent_id, family.c.revoked_at.is_(None))
+        connection.execute(alive.values(revoked_at=now))
+        waiting = update(sign_in).where(
+            sign_in.c.agent_id == agent_id, sign_in.c.code_expires_at > now
+        )
+        connection.execute(waiting.values(code_expires_at=now))
+        record(connection, at=now, kind="agent", outcome="enabled", agent_id=agent_id)
+    return True
 
 
 def vouch_for_owner(database: Database, agent_id: str, now: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
+from sqlalchemy import ColumnElement, exists, select
 
 from auth_agent.server.storage import tables
 
@@ -40,6 +41,17 @@ AGENT_COLUMNS = (
     tables.agent.c.permissions.label("agent_permissions"),
     tables.agent.c.disabled_at.label("agent_disabled_at"),
 )
+
+
+def is_enabled(agent_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Returns the condition that this agent is enabled, and stays so until the transaction ends.
+
+    A transaction that is about to disable it is waited for (PostgreSQL; SQLite has a single
+    writer): a subquery that does not wait would let something be issued after the end of all.
+    """
+    agent = tables.agent
+    found = select(agent.c.id).where(agent.c.id == agent_id, agent.c.disabled_at.is_(None))
+    return exists(found.with_for_update(read=True))
 
 
 def claims_about(agent: AgentRecord, model: str, scope: Collection[str]) -> dict[str, Any]:

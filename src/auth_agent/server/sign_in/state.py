@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
 from auth_agent.server.context import Context
-from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord
+from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord, is_enabled
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.sign_in.request import AuthorizationRequest
 from auth_agent.server.storage.tables import agent, client, sign_in
@@ -132,7 +132,7 @@ _REDEEM = Write(
         sign_in.c.id == bindparam("sign_in_id"),
         sign_in.c.redeemed_at.is_(None),
         sign_in.c.code_expires_at > bindparam("now"),
-        sign_in.c.agent_id.in_(select(agent.c.id).where(agent.c.disabled_at.is_(None))),
+        is_enabled(sign_in.c.agent_id),
     )
     .values(redeemed_at=bindparam("now"), family_id=bindparam("family"))
 )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import QueuePool
 
 from auth_agent.server.storage.quick_connection import QuickConnection
@@ -143,7 +143,7 @@ def _engine(url: str) -> Engine:
         "hide_parameters": True,
     }
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, **options)
+        return _network_engine(parsed, options)
     if parsed.database in (None, "", ":memory:"):
         # A memory database lives in one connection, which its users take in turns.
         options |= {"pool_size": 1, "max_overflow": 0}
@@ -155,6 +155,22 @@ def _engine(url: str) -> Engine:
         connect_args={"check_same_thread": False, "isolation_level": None},
         **options,
     )
+
+
+def _network_engine(url: URL, options: dict[str, Any]) -> Engine:
+    """An engine whose connections rely on nothing that a pooler or a server's default may change.
+
+    psycopg prepares statements on the connection, which PgBouncer in transaction mode hands to
+    another client; `?prepare_threshold=5` in the URL prepares them all the same. A server whose
+    default encoding is SQL_ASCII would answer with bytes.
+    """
+    arguments: dict[str, Any] = {}
+    if url.get_driver_name() == "psycopg":
+        threshold = str(url.query.get("prepare_threshold", ""))
+        arguments["prepare_threshold"] = int(threshold) if threshold.isdecimal() else None
+        arguments["client_encoding"] = "utf8"
+        url = url.difference_update_query(["prepare_threshold", "client_encoding"])
+    return create_engine(url, pool_pre_ping=True, connect_args=arguments, **options)
 
 
 def _sqlite_set_up(synchronous: str) -> Callable[[Any, Any], None]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
-from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord
+from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord, is_enabled
 from auth_agent.server.storage.tables import agent, client, spent_refresh_token, token_family
 from auth_agent.server.storage.writes import Write
 
@@ -22,6 +22,7 @@ _BY_REFRESH = _FAMILY.where(token_family.c.refresh_hash == bindparam("hash"))
 _BY_SPENT = _FAMILY.join(
     spent_refresh_token, spent_refresh_token.c.family_id == token_family.c.id
 ).where(spent_refresh_token.c.hash == bindparam("hash"))
+_HOLD = select(is_enabled(bindparam("id")))
 _START = Write(
     insert(token_family),
     [column.name for column in token_family.c if column is not token_family.c.revoked_at],
@@ -34,7 +35,7 @@ _ROTATE = Write(
         token_family.c.revoked_at.is_(None),
         token_family.c.refresh_expires_at > bindparam("now"),
         token_family.c.expires_at > bindparam("now"),
-        token_family.c.agent_id.in_(select(agent.c.id).where(agent.c.disabled_at.is_(None))),
+        is_enabled(token_family.c.agent_id),
     )
     .values(
         refresh_hash=bindparam("new_hash"),
@@ -108,6 +109,11 @@ def find_by_spent_token(connection: Connection, token_hash: str) -> Family | Non
     """The family that once had this refresh token."""
     row = connection.execute(_BY_SPENT, {"hash": token_hash}).one_or_none()
     return None if row is None else Family(row)
+
+
+def hold_agent(connection: Connection, agent_id: str) -> bool:
+    """Keeps the agent enabled until the transaction ends; False if it is disabled."""
+    return bool(connection.execute(_HOLD, {"id": agent_id}).scalar())
 
 
 def start_family(connection: Connection, row: dict[str, Any]) -> None:
