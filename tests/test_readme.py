@@ -84,6 +84,21 @@ def test_the_starlette_example_lets_agents_in(monkeypatch):
     assert (answer.status_code, answer.json()["issuer"]) == (401, "https://auth.example")
 
 
+def test_the_mcp_example_lets_agents_in(monkeypatch):
+    for name in ("AUTH_AGENT_ISSUER", "AUTH_AGENT_BASE_URL"):
+        monkeypatch.setenv(name, ENVIRON[name])
+    namespace = {"__name__": "readme"}
+    exec(example("mcp"), namespace)  # noqa: S102  # our own README
+    from starlette.testclient import TestClient
+
+    with TestClient(namespace["app"], base_url="https://shop.example") as client:
+        answer = client.post(
+            "/mcp", json={}, headers={"mcp-method": "tools/call", "mcp-name": "refund"}
+        )
+    assert answer.status_code == 401
+    assert 'scope="refunds:write"' in answer.headers["www-authenticate"]
+
+
 def test_the_wsgi_example_greets_a_stranger(monkeypatch):
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)

@@ -43,7 +43,9 @@ def serve(issuer):
             port = free_port()
             base_url = f"http://127.0.0.1:{port}"
             made = (app or make_app)(kind, issuer, base_url, **options)
-            running.enter_context(serve_asgi(made, port))
+            running.enter_context(
+                serve_asgi(made, port, loop="asyncio", timeout_graceful_shutdown=2)
+            )
             return World(base_url, issuer, running)
 
         yield start
