@@ -11,33 +11,53 @@ from django.http.response import HttpResponseBase
 
 from auth_agent.asgi import AsgiVisit
 from auth_agent.errors import SettingsError
-from auth_agent.url import quote_path
 from auth_agent.website.entry import Entry
+from auth_agent.website.paths import path_readings, raw_path
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.visit import Visit
-from auth_agent.wsgi import WsgiVisit
+from auth_agent.wsgi import WsgiVisit, request_target
 
 
 class MetaVisit(WsgiVisit):
     """A visit read from `request.META`, whose PATH_INFO Django has already decoded."""
 
-    __slots__ = ()
+    __slots__ = ("_path_info",)
 
     def __init__(self, request: HttpRequest) -> None:
         Visit.__init__(self, request.method or "GET", request.path)
         self._environ = request.META
+        self._path_info = request.path_info
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        root = self._environ.get("SCRIPT_NAME", "")
+        return (self.path, *path_readings(root, self._path_info))
 
     @property
     def raw_path(self) -> str:
-        return quote_path(self.path)
+        return raw_path(self.path, self._path_info, request_target(self._environ))
+
+
+class ScopeVisit(AsgiVisit):
+    """A visit read from the scope, which is more exact than META: Django joins split cookies with
+    a comma. The mount point is Django's, which knows FORCE_SCRIPT_NAME."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, request: ASGIRequest) -> None:
+        query = request.META["QUERY_STRING"].encode()  # text in the scopes of Django's test client
+        super().__init__(
+            {**request.scope, "query_string": query}, root=request.META.get("SCRIPT_NAME") or ""
+        )
+        self._seen = (request.path, request.path_info)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (*super().paths, *self._seen)
 
 
 def visit_of(request: HttpRequest) -> Visit:
-    """The scope is more exact than META, where Django joins split cookies with a comma."""
-    if isinstance(request, ASGIRequest):
-        query = request.META["QUERY_STRING"].encode()  # text in the scopes of Django's test client
-        return AsgiVisit({**request.scope, "query_string": query})
-    return MetaVisit(request)
+    return ScopeVisit(request) if isinstance(request, ASGIRequest) else MetaVisit(request)
 
 
 def body_reader(request: HttpRequest) -> Callable[[int], bytes | None]:

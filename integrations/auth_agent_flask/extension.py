@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from auth_agent.errors import AuthError
 from auth_agent.website.agent import Agent
@@ -20,7 +21,7 @@ from auth_agent_flask.commands import group
 from auth_agent_flask.views import current_agent, login_path, logout_path
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 Hook = Callable[..., Any]
 
@@ -60,7 +61,7 @@ class AuthAgent:
             **{name: _in_context(app, hook) for name, hook in self._hooks.items() if hook},
         )
         app.extensions["auth_agent"] = relying_party
-        app.wsgi_app = Middleware(app, relying_party)  # type: ignore[method-assign]
+        _wrap(app, relying_party)
         app.cli.add_command(group)
         app.jinja_env.globals.update(
             current_agent=current_agent,
@@ -69,11 +70,27 @@ class AuthAgent:
         )
 
 
+def _wrap(app: Flask, relying_party: RelyingParty) -> None:
+    """Stands inside of every `ProxyFix`, which says where the application is mounted.
+
+    All other middleware stays inside: it may serve something by itself, which needs the guard.
+    """
+    outer: ProxyFix | None = None
+    inner: WSGIApplication = app.wsgi_app
+    while isinstance(inner, ProxyFix):
+        outer, inner = inner, inner.app
+    middleware = Middleware(app, inner, relying_party)
+    if outer is None:
+        app.wsgi_app = middleware  # type: ignore[method-assign]
+    else:
+        outer.app = middleware
+
+
 class Middleware(AuthAgentMiddleware):
     """Around the whole application: before every view, static file and error page, and after."""
 
-    def __init__(self, app: Flask, relying_party: RelyingParty) -> None:
-        super().__init__(app.wsgi_app, relying_party=relying_party)
+    def __init__(self, app: Flask, inner: WSGIApplication, relying_party: RelyingParty) -> None:
+        super().__init__(inner, relying_party=relying_party)
         self._views: dict[str, Callable[..., Any]] | None = app.view_functions
 
     def attach(self, environ: WSGIEnvironment, entry: Entry) -> None:

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from auth_agent.flow.drive import aclose, arun
-from auth_agent.url import quote_path
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.entry import Entry, agent_of
 from auth_agent.website.gate import RelyingParty
+from auth_agent.website.paths import path_readings, public_path, raw_path
 from auth_agent.website.web.headers import FOR_SHARED_CACHES
 from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.website.web.visit import Visit
@@ -44,13 +44,23 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class AsgiVisit(Visit):
     """A visit read from an ASGI scope."""
 
-    __slots__ = ("_headers", "_query", "_raw_path", "authorization", "cookie_key")
+    __slots__ = (
+        "_given",
+        "_headers",
+        "_query",
+        "_raw_path",
+        "_root",
+        "authorization",
+        "cookie_key",
+    )
 
-    def __init__(self, scope: Scope) -> None:  # no call of another __init__: it has to be quick
+    def __init__(self, scope: Scope, root: str = "") -> None:  # calls no other: it has to be quick
         self.problem = None
         self.judged = False
         self.method = scope.get("method", "GET")
-        self.path = scope["path"]
+        self._root: str = root or scope.get("root_path", "")
+        self._given: str = scope["path"]
+        self.path = public_path(self._root, self._given) if self._root else self._given
         self._raw_path: bytes | None = scope.get("raw_path")
         self._query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -67,7 +77,11 @@ class AsgiVisit(Visit):
 
     @property
     def raw_path(self) -> str:
-        return self._raw_path.decode("latin-1") if self._raw_path else quote_path(self.path)
+        return raw_path(self.path, self._given, (self._raw_path or b"").decode("latin-1"))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return path_readings(self._root, self._given)
 
     @property
     def query(self) -> str:
@@ -97,12 +111,13 @@ class AuthAgentMiddleware:
     ) -> None:
         self.app = app
         self.relying_party = relying_party or RelyingParty(settings)
+        self._root: str = getattr(app, "root_path", "")  # FastAPI's own, where we stand outside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, _closing(send))
             return
-        visit, relying_party = AsgiVisit(scope), self.relying_party
+        visit, relying_party = AsgiVisit(scope, self._root), self.relying_party
         if scope["type"] == "http":
             outcome = relying_party.enter(visit)
         else:

@@ -118,8 +118,8 @@ def _written(host: str) -> str:
 
 
 def quote_path(path: str | bytes) -> str:
-    """Percent-encodes a decoded path, so that it can stand in a header."""
-    return quote(path, safe="/:@!$&'()*+,;=~-._%")
+    """Percent-encodes a decoded path, so that decoding it gives the same path again."""
+    return quote(path, safe="/:@!$&'()*+,;=~-._")
 
 
 def safe_next(value: str | None, *, prefix: str) -> str:

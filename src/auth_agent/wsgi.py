@@ -15,10 +15,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from auth_agent.flow.drive import run
-from auth_agent.url import quote_path
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.entry import Entry, agent_of
 from auth_agent.website.gate import RelyingParty
+from auth_agent.website.paths import path_readings, raw_path
 from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.website.web.visit import Visit
 
@@ -41,17 +41,23 @@ _NO_PREFIX = ("CONTENT_TYPE", "CONTENT_LENGTH")  # PEP 3333
 class WsgiVisit(Visit):
     """A visit read from a WSGI environ."""
 
-    __slots__ = ("_environ", "_path")
+    __slots__ = ("_environ",)
 
     def __init__(self, environ: WSGIEnvironment) -> None:
-        raw = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
-        super().__init__(environ["REQUEST_METHOD"], raw.decode("utf-8", "replace"))
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        super().__init__(environ["REQUEST_METHOD"], _decoded(path))
         self._environ = environ
-        self._path = raw
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        environ = self._environ
+        root, given = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+        return path_readings(_decoded(root), _decoded(given))
 
     @property
     def raw_path(self) -> str:
-        return quote_path(self._path)
+        environ = self._environ
+        return raw_path(self.path, _decoded(environ.get("PATH_INFO", "")), request_target(environ))
 
     @property
     def query(self) -> str:
@@ -72,6 +78,18 @@ class WsgiVisit(Visit):
         key = name.upper().replace("-", "_")
         value: str | None = self._environ.get(key if key in _NO_PREFIX else f"HTTP_{key}")
         return value
+
+
+def request_target(environ: WSGIEnvironment) -> str:
+    """Returns the path of the request line, which most servers add to the environ, else ""."""
+    target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if not target.startswith("/"):  # the absolute form (RFC 9112 3.2.2)
+        target = "/" + target.partition("://")[2].partition("/")[2]
+    return target.partition("?")[0]
+
+
+def _decoded(path: str) -> str:
+    return path.encode("latin-1").decode("utf-8", "replace")  # PEP 3333
 
 
 class AuthAgentMiddleware:

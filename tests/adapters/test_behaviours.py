@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import parse_qsl, urlsplit
+from contextlib import closing
+from http.client import HTTPConnection
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import msgspec
 import pytest
@@ -86,10 +88,58 @@ def test_a_post_without_an_agent_is_not_redirected(site):
     assert "Sign in with Auth Agent" in answer.text
 
 
-def test_a_preflight_passes(site):
+@pytest.mark.parametrize("path", ["/private/report", "/me"])
+def test_no_preflight_reaches_a_view(site, path):
     headers = {"origin": "https://app.example", "access-control-request-method": "GET"}
-    assert site.options("/private/report", headers=headers).status_code == 200
+    answer = site.options(path, headers=headers)
+    if path == "/me" and answer.status_code == 405:
+        return  # the router has answered: the view takes no OPTIONS
+    allowed = [name for name in answer.headers if name.startswith("access-control-")]
+    assert (answer.status_code, answer.content, allowed) == (204, b"", [])
     assert site.options("/private/report").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/x/../private/report",
+        "/x/%2e%2e/private/report",
+        "/x/%252e%252e/private/report",
+        "/x/../private/;/../secret.txt",
+        "/x%00/../private/secret.txt",
+        "/x/..;/private/report",
+        "/x/..%5cprivate%5creport",
+        "/x/..%c0%afprivate",
+        "/%EF%BC%8E%EF%BC%8E/private",
+        "/%2fprivate/report",
+        "/%5cprivate/report",
+        "/PRIVATE/report",
+        "/private;a=b/report",
+        "/private%3b/report",
+        "/private.%20/report",
+        "/private::$INDEX_ALLOCATION/report",
+        "/private%3Freport",
+        "/%2570rivate/report",
+        "/%70rivate%2freport",
+        "/.",
+        "/priv%E9",
+    ],
+)
+def test_no_spelling_of_a_path_goes_around_a_rule(site, path):
+    connection = HTTPConnection(site.base_url.host, site.base_url.port, timeout=30)
+    with closing(connection):
+        connection.request("GET", path, headers=JSON)
+        answer = connection.getresponse()
+        assert (answer.status, b"login_url" in answer.read()) == (401, True)
+
+
+@pytest.mark.parametrize("name", ["a%252Fb", "50%2525", "a%2Fb", "%C3%A9"])
+def test_the_browser_returns_to_the_address_that_it_asked_for(site, name):
+    path = f"/private/{name}"
+    answer = site.get(f"{str(site.base_url).rstrip('/')}{path}", headers=PAGE)
+    (asked,) = parse_qs(urlsplit(answer.headers["location"]).query)["next"]
+    assert asked == path
+    assert site.sign_in(asked).headers["location"] == path
 
 
 def test_a_missing_scope_is_forbidden(site):

@@ -7,10 +7,15 @@ import json
 import pytest
 
 from auth_agent import Requirement, ServerUnavailable
+from auth_agent.protocol.jose.base64url import decode
 from auth_agent.testing.issuer import ABSENT, encode
 from auth_agent.testing.provider import json_response
-from auth_agent.website.web.outcome import Pass
+from auth_agent.website.recognition import bearer
+from auth_agent.website.recognition.bearer import _Known
+from auth_agent.website.web.outcome import NOBODY, Pass
 from tests.website.browser import ValueVisit, cause, drive, entry
+
+KNOWN = _Known(NOBODY, 0, 0, None)
 
 
 @pytest.fixture
@@ -261,23 +266,19 @@ class TestMemory:
         assert_invalid(call(site, token), "key_unknown")
 
     def test_is_bounded(self, make_site, server):
-        from auth_agent.website.recognition import bearer
-
         site = make_site(protect="/api/*")
         bearers = site.relying_party._recogniser.bearers
-        for number in range(bearer.REMEMBERED + 100):
-            bearers._remember(number.to_bytes(4, "big"), number)
+        for number in range(bearer.MAX_REMEMBERED + 100):
+            bearers._remember(number.to_bytes(4, "big"), KNOWN)
             bearers._refuse(number.to_bytes(5, "big"), until=0)
-        assert len(bearers._known) == len(bearers._refused) == bearer.REMEMBERED
+        assert len(bearers._known) == len(bearers._refused) == bearer.MAX_REMEMBERED
 
     def test_forgets_what_it_has_not_heard_of_for_longest(self, api, server):
-        from auth_agent.website.recognition import bearer
-
         bearers = api.relying_party._recogniser.bearers
-        for number in range(bearer.REMEMBERED):
-            bearers._remember(number.to_bytes(4, "big"), number)
-        bearers._remember((0).to_bytes(4, "big"), 0)
-        bearers._remember(b"another", 1)
+        for number in range(bearer.MAX_REMEMBERED):
+            bearers._remember(number.to_bytes(4, "big"), KNOWN)
+        bearers._remember((0).to_bytes(4, "big"), KNOWN)
+        bearers._remember(b"another", KNOWN)
         assert (0).to_bytes(4, "big") in bearers._known
         assert (1).to_bytes(4, "big") not in bearers._known
 
@@ -486,3 +487,52 @@ def assert_invalid(reply, code):
     document = json.loads(reply.body)
     assert (reply.status, document["error"], document["cause"]) == (401, "invalid_token", code)
     assert 'error="invalid_token"' in dict(reply.headers)["WWW-Authenticate"]
+
+
+class TestRevoked:
+    """What the server has revoked stays refused, whoever cannot be asked meanwhile."""
+
+    def revoke(self, api, server, clock, token):
+        assert isinstance(call(api, token), Pass)
+        clock.advance(61)
+        server.active.discard(token)
+        assert_invalid(call(api, token), "token_inactive")
+        server.answers["/introspect"] = json_response(500, {})
+
+    def other_signature(self, token):
+        """ECDSA: (r, n - s) is as good as (r, s)."""
+        order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+        content, _, signature = token.rpartition(".")
+        raw = decode(signature)
+        s = order - int.from_bytes(raw[32:], "big")
+        return f"{content}.{encode(raw[:32] + s.to_bytes(32, 'big'))}"
+
+    def test_with_its_other_signature(self, api, server, clock):
+        token = server.access_token()
+        other = self.other_signature(token)
+        assert isinstance(call(api, other), Pass), "it is a good one"
+        self.revoke(api, server, clock, token)
+        assert_invalid(call(api, other), "token_inactive")
+        assert_invalid(call(api, token), "token_inactive")
+
+    def test_after_a_flood_of_garbage(self, api, server, clock):
+        token = server.access_token()
+        self.revoke(api, server, clock, token)
+        bearers = api.relying_party._recogniser.bearers
+        for number in range(bearer.MAX_REMEMBERED + 10):
+            bearers._refuse(number.to_bytes(8, "big"), until=clock() + 1_000)
+        assert_invalid(call(api, token), "token_inactive")
+
+
+@pytest.mark.parametrize(("recheck", "seconds"), [(5, 5), (60, 60), (600, 60), (0, 60)])
+def test_an_opaque_token_is_asked_about_when_the_setting_says(
+    make_site, server, clock, recheck, seconds
+):
+    site = make_site(protect="/api/*", bearer_recheck=recheck)
+    token = token_with(server, {}, True)
+    assert isinstance(call(site, token), Pass)
+    server.active.discard(token)
+    clock.advance(seconds - 0.5)
+    assert isinstance(call(site, token), Pass)
+    clock.advance(0.5)
+    assert_invalid(call(site, token), "token_inactive")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from auth_agent import Requirement
+from auth_agent import Agent, Requirement
 from tests.website.browser import ValueVisit, cause, location
 
 JSON = {"accept": "application/json"}
@@ -126,3 +126,22 @@ def test_a_denied_agent_is_out_although_it_was_signed_in(make_site):
 def test_a_misspelt_requirement_is_no_requirement():
     with pytest.raises(TypeError):
         Requirement(scope="a")
+
+
+@pytest.mark.parametrize("name", ["agents", "models"])
+@pytest.mark.parametrize(
+    ("value", "admits"), [(None, True), ([], False), ("", False), (["*"], True)]
+)
+def test_an_empty_list_admits_no_agent(browser, name, value, admits):
+    browser.sign_in()
+    decision = browser.relying_party.explain(browser.agent, Requirement(**{name: value}))
+    assert (decision.admitted, decision.rule) == (admits, "all" if admits else name)
+
+
+@pytest.mark.parametrize(
+    ("value", "admits"), [(None, True), ([], False), (",", False), ("*", True)]
+)
+def test_an_empty_list_of_models_admits_no_agent(make_site, value, admits):
+    site = make_site(allow_models=value)
+    agent = Agent(id="a", issuer="i", client_id="c", authenticated_at=0, expires_at=1, model="m")
+    assert site.relying_party.explain(agent).admitted is admits

@@ -18,6 +18,7 @@ from auth_agent.website.config.seal import Seal
 from auth_agent.website.recognition.cookie_sessions import MAX_REMEMBERED
 from auth_agent.website.recognition.session import open_session, session_cookie
 from auth_agent.website.web.headers import cookie_headers, private_headers
+from auth_agent.website.web.outcome import Pass
 from auth_agent.website.web.visit import Cookie
 from tests.website.browser import Browser, ValueVisit, cause, entry, location
 
@@ -385,3 +386,109 @@ def test_ten_thousand_garbage_requests_leave_nothing_behind(browser):
     assert isinstance(browser, Browser)
     browser.cookies.clear()
     assert browser.sign_in().status == 303
+
+
+class TestLateAnswers:
+    """A request that began before a sign-in or a sign-out, and whose answer comes afterwards."""
+
+    @pytest.fixture
+    def late(self, browser, clock):
+        """The cookies of an answer that refreshes the session; the browser has not seen it yet."""
+        browser.sign_in()
+        slow = browser.twin()
+        slow.cookies = dict(browser.cookies)
+        clock.advance(1_801)
+        answer = slow.request("/").cookies
+        assert [cookie.max_age > 0 for cookie in answer] == [True]
+        return answer
+
+    def sign_out(self, browser):
+        headers = {"sec-fetch-site": "same-origin"}
+        assert browser.request("/auth-agent/logout", method="POST", headers=headers).status == 303
+
+    @pytest.mark.parametrize("seconds", [0, 31, 62, 1_762, 3_598])
+    def test_do_not_undo_a_sign_out(self, browser, clock, late, seconds):
+        self.sign_out(browser)
+        browser.keep(late)
+        clock.advance(seconds)
+        assert browser.agent is None
+        assert set(browser.cookies) == {f"{NAME}_out"}, "the answer has cleared the session"
+
+    def test_the_tombstone_lives_as_long_as_the_session_could(self, browser):
+        browser.sign_in()
+        headers = {"sec-fetch-site": "same-origin"}
+        reply = browser.request("/auth-agent/logout", method="POST", headers=headers)
+        (tombstone,) = [cookie for cookie in reply.cookies if cookie.name == f"{NAME}_out"]
+        assert tombstone.max_age == browser.relying_party.settings.session_lifetime
+
+    @pytest.mark.parametrize("signs_out", [True, False])
+    def test_do_not_replace_a_newer_session(self, browser, late, signs_out):
+        if signs_out:
+            self.sign_out(browser)
+        browser.end(browser.begin(), agent={"sub": "agent_8"})
+        assert browser.agent.id == "agent_8"
+        browser.keep(late)
+        assert browser.agent.id == "agent_8"
+        self.sign_out(browser)
+        browser.keep(late)
+        assert browser.agent is None
+
+    def test_many_sessions_one_after_the_other(self, browser, clock):
+        late = []
+        for number in range(12):
+            browser.end(browser.begin(), agent={"sub": f"agent_{number}"})
+            assert browser.agent.id == f"agent_{number}"
+            clock.advance(1_801)
+            slow = browser.twin()
+            slow.cookies = dict(browser.cookies)
+            late.append(slow.request("/").cookies)
+        for answer in late[-4:-1]:
+            browser.keep(answer)
+            assert browser.agent is None or browser.agent.id == "agent_11"
+        assert len(browser.cookies[f"{NAME}_out"]) < 200
+
+    @pytest.mark.parametrize("value", ["", ".", "x", "é", "A" * 9_000, "." * 9_000])
+    def test_a_planted_tombstone_ends_nothing(self, browser, value):
+        browser.sign_in()
+        browser.cookies[f"{NAME}_out"] = value
+        outcome = browser.request("/")
+        assert (outcome.agent is not None, outcome.cookies) == (True, ())
+
+
+class TestSocket:
+    def enter(self, browser):
+        cookie = "; ".join(f"{n}={v}" for n, v in browser.cookies.items())
+        headers = {"cookie": cookie, "origin": "https://shop.example"}
+        visit = ValueVisit("GET", "/", headers)
+        outcome = browser.relying_party.enter_socket(visit)
+        if not isinstance(outcome, Pass):
+            outcome = browser.run(outcome, browser.server)
+        return outcome.agent
+
+    def test_ends_for_a_disabled_agent_when_http_does(self, browser, server, clock):
+        browser.sign_in()
+        server.active.clear()
+        clock.advance(1_799)
+        assert self.enter(browser) is not None
+        clock.advance(2)
+        assert self.enter(browser) is None
+        assert browser.twin().agent is None
+
+    def test_goes_on_for_a_good_agent(self, browser, clock):
+        browser.sign_in()
+        clock.advance(1_801)
+        assert self.enter(browser) is not None
+
+
+def test_claims_that_do_not_fit_are_told_of(browser, caplog):
+    groups = ["g" * 40 for _ in range(60)]
+    with caplog.at_level("WARNING", "auth_agent"):
+        browser.end(browser.begin(), agent={"groups": groups})
+    assert browser.agent.claims == {}
+    (told,) = [r.auth_agent for r in caplog.records if r.auth_agent["event"] == "claims_dropped"]
+    assert told == {
+        "event": "claims_dropped", "agent": "agent_7", "count": 2, "size": told["size"],
+        "limit": 4_000,
+    }  # fmt: skip
+    assert told["size"] > 2_400
+    assert "g" * 40 not in caplog.text

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from auth_agent.website.policy import requirement as policy
-from auth_agent.website.policy.requirement import is_protected
+from auth_agent.website import paths
+from auth_agent.website.paths import is_protected
 from auth_agent.website.web.outcome import Pass
 from tests.website.browser import NAVIGATION, ValueVisit, location, relative
 
@@ -53,10 +53,25 @@ def test_without_an_agent(site, method, headers, status):
     assert ("Cache-Control", "no-store") in reply.headers
 
 
-def test_a_true_preflight_passes_without_an_agent(site):
-    headers = {"origin": "https://app.example", "access-control-request-method": "GET"}
-    outcome = site.request("/private/report", method="OPTIONS", headers=headers)
-    assert outcome == Pass(None)
+PREFLIGHT = {"origin": "https://app.example", "access-control-request-method": "GET"}
+
+
+def test_a_true_preflight_is_answered_and_permits_nothing(site):
+    reply = site.request("/private/report", method="OPTIONS", headers=PREFLIGHT)
+    assert (reply.status, reply.body) == (204, b"")
+    assert reply.header_list() == [("Cache-Control", "no-store")]
+
+
+def test_a_preflight_reaches_no_guarded_view(site):
+    visit = ValueVisit("OPTIONS", "/me", PREFLIGHT)
+    assert site.relying_party.require(visit, None).status == 204
+
+
+@pytest.mark.parametrize("path", ["/private/../secret", "*", "/x\x00"])
+def test_no_options_request_passes_without_an_agent(site, path):
+    visit = ValueVisit("OPTIONS", "/", {})
+    visit.path = path
+    assert site.relying_party.enter(visit).status == 401
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "TRACE", "options", "BREW"])
@@ -146,16 +161,16 @@ def test_a_form_is_returned_to_and_its_loss_is_said(site, referer, next_path):
     ],
 )
 def test_a_rule_covers_what_a_lenient_server_would_serve(path, protected):
-    assert is_protected(path, ("/private/*", "/exact")) is protected
+    assert is_protected((path,), ("/private/*", "/exact")) is protected
 
 
 def test_ten_thousand_long_paths_are_not_remembered(site):
     for number in range(10_000):
         assert site.request(f"/{number:02000}", headers=JSON) == Pass(None)
-    remembered = policy._covered.cache_info().currsize * policy.MAX_REMEMBERED
-    before = policy._covered.cache_info()
+    remembered = paths._remembered.cache_info().currsize * paths.MAX_REMEMBERED
+    before = paths._remembered.cache_info()
     site.request("/" + "a" * 3_000, headers=JSON)
-    assert policy._covered.cache_info() == before
+    assert paths._remembered.cache_info() == before
     assert remembered < 5_000_000
 
 

@@ -14,6 +14,7 @@ from auth_agent.protocol.jose.private_key import key_problem
 from auth_agent.url import url_problem
 from auth_agent.website.config.converters import COOKIE_STORE
 from auth_agent.website.config.fields import Fields
+from auth_agent.website.paths import pattern_problem
 
 MAX_LIFETIME = 30 * 86_400
 
@@ -89,8 +90,8 @@ def _check_api_scopes(fields: Fields) -> Iterator[str]:
 
 def _check_protect(fields: Fields) -> Iterator[str]:
     for pattern in fields.protect:
-        if not pattern.startswith("/"):
-            yield f"pattern {pattern!r} must begin with a slash, e.g. /private/*"
+        if problem := pattern_problem(pattern):
+            yield f"pattern {pattern!r} {problem}"
 
 
 def _check_prefix(fields: Fields) -> Iterator[str]:

@@ -75,6 +75,11 @@ def _as_base_url(value: Any) -> str:
     return normal_origin(text) if text and url_problem(text, origin=True) is None else text
 
 
+def _as_optional_list(value: Any) -> tuple[str, ...] | None:
+    """An empty list is one that admits nothing; None is no list."""
+    return None if value is None else _as_list(value)
+
+
 CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "client_secret": _as_secret,
     "secret": _as_secrets,
@@ -83,7 +88,7 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "api_scopes": _as_scopes,
     "protect": _as_list,
     "algorithms": _as_list,
-    "allow_models": _as_list,
+    "allow_models": _as_optional_list,
     "deny_agents": _as_list,
     "session_lifetime": _as_seconds,
     "session_idle": _as_seconds,

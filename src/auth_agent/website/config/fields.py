@@ -37,7 +37,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     session_store: Secret = COOKIE_STORE
     session_lifetime: int = 28_800
     session_idle: int = 3_600
-    allow_models: tuple[str, ...] = ()
+    allow_models: tuple[str, ...] | None = None
     deny_agents: tuple[str, ...] = ()
 
     @property

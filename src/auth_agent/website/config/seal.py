@@ -62,6 +62,11 @@ class Seal:
     def __repr__(self) -> str:
         return f"Seal({len(self._secrets)} secrets)"
 
+    @property
+    def generations(self) -> int:
+        """How many secrets there are; 0 is the newest generation."""
+        return len(self._secrets)
+
     @cached_property
     def _signer(self) -> itsdangerous.Signer:
         # Our list is newest first; itsdangerous wants the signing key last. The derivation is done.

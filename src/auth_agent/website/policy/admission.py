@@ -13,18 +13,18 @@ from auth_agent.flow.effects import Flow, invoke
 from auth_agent.website.agent import Agent, copied
 from auth_agent.website.config.site import Site
 from auth_agent.website.events import log_event
+from auth_agent.website.paths import is_protected
 from auth_agent.website.policy.challenge import challenge, forbid, reject
 from auth_agent.website.policy.requirement import (
     FOREIGN_REQUEST,
     NOT_WELCOME,
     Refusal,
     Requirement,
-    is_protected,
     judge,
     judge_absence,
     judge_site,
 )
-from auth_agent.website.web.origin import is_own_request, is_preflight
+from auth_agent.website.web.origin import is_own_request
 from auth_agent.website.web.outcome import Outcome, Pass, Recognised, Reply
 from auth_agent.website.web.visit import Cookie, Visit
 
@@ -40,7 +40,9 @@ class Admission:
         self._site = site
         self._settings = site.settings
         self._is_welcome = site.hooks.is_welcome
-        self._has_rules = bool(self._settings.allow_models or self._settings.deny_agents)
+        self._has_rules = self._settings.allow_models is not None or bool(
+            self._settings.deny_agents
+        )
         self._protects = bool(self._settings.protect)
         self.lets_all_pass = not (self._has_rules or self._protects) and self._is_welcome is None
 
@@ -65,10 +67,10 @@ class Admission:
             refusal = judge_site(agent, self._settings)
             if refusal is not None and self._refuse(visit, agent, refusal) is not None:
                 agent = None
-        if not self._protects or not is_protected(visit.path, self._settings.protect):
+        if not self._protects or not is_protected(visit.paths, self._settings.protect):
             return Pass(agent, cookies)
         visit.judged = True
-        if agent is None and not is_preflight(visit):
+        if agent is None:
             reply = self._refuse_nobody(visit)
             if reply is not None:
                 return msgspec.structs.replace(reply, cookies=(*reply.cookies, *cookies))

@@ -10,9 +10,9 @@ from auth_agent.url import safe_next
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.policy.requirement import Refusal
 from auth_agent.website.policy.resource import metadata_url
-from auth_agent.website.web.origin import is_navigation, own_referer
+from auth_agent.website.web.origin import is_navigation, is_preflight, own_referer
 from auth_agent.website.web.outcome import Reply
-from auth_agent.website.web.replies import json_reply, link, page, redirect
+from auth_agent.website.web.replies import NO_STORE, json_reply, link, page, redirect
 from auth_agent.website.web.visit import Cookie, Visit
 
 
@@ -28,6 +28,8 @@ def challenge(
     The body of a POST would be lost on the way, so it is never redirected; afterwards the agent
     returns to the page that holds the form. `scopes` are all that the place needs.
     """
+    if is_preflight(visit):  # permits nothing; a CORS middleware outside of the gate may
+        return Reply(204, (NO_STORE,))
     if not settings.sign_in:
         return _demand_token(settings, refusal, scopes)
     is_read = visit.method in ("GET", "HEAD")

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Literal
-from urllib.parse import unquote
 
 import msgspec
 
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.settings import Settings
 
-MAX_REMEMBERED = 1_024  # characters of a path; a longer one is judged anew each time
-
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent must bring; everything that is given must hold.
 
-    `models` and `agents` are glob patterns of which one must match; a model is what the agent
-    claims, not a proof. `max_age` is the age of the sign-in in seconds.
+    `models` and `agents` are glob patterns of which one must match; an empty list admits no agent,
+    None asks for nothing. A model is what the agent claims, not a proof. `max_age` is the age of
+    the sign-in in seconds.
     """
 
     scopes: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    agents: tuple[str, ...] = ()
+    models: tuple[str, ...] | None = None
+    agents: tuple[str, ...] | None = None
     max_age: int | None = None
     verified_email: bool = False
 
@@ -37,6 +32,8 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if isinstance(value, str):  # "a b" for ("a", "b"), as OAuth writes scopes
                 value = value.split()
+            if value is None and name in ("models", "agents"):
+                continue
             msgspec.structs.force_setattr(self, name, tuple(value))
 
 
@@ -104,9 +101,9 @@ def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | No
         )
     if not set(requirement.permissions) <= set(agent.permissions):
         return _denied("permissions", "This needs a permission that the agent does not have.")
-    if requirement.models and not _matches(agent.model, requirement.models):
+    if requirement.models is not None and not _matches(agent.model, requirement.models):
         return _denied("models", "This is not open to the agent's model.")
-    if requirement.agents and not _matches(agent.id, requirement.agents):
+    if requirement.agents is not None and not _matches(agent.id, requirement.agents):
         return _denied("agents", "This is not open to this agent.")
     if requirement.verified_email and not agent.email_verified:
         return _denied("verified_email", "This needs a verified e-mail address of the owner.")
@@ -117,38 +114,9 @@ def judge_site(agent: Agent, settings: Settings) -> Refusal | None:
     """AUTH_AGENT_ALLOW_MODELS and AUTH_AGENT_DENY_AGENTS, which hold for the whole site."""
     if settings.deny_agents and _matches(agent.id, settings.deny_agents):
         return _denied("AUTH_AGENT_DENY_AGENTS", "This website does not admit this agent.")
-    if settings.allow_models and not _matches(agent.model, settings.allow_models):
+    if settings.allow_models is not None and not _matches(agent.model, settings.allow_models):
         return _denied("AUTH_AGENT_ALLOW_MODELS", "This website does not admit this model.")
     return None
-
-
-def is_protected(path: str, patterns: Sequence[str]) -> bool:
-    """Whether a pattern covers the path, as it stands or as a lenient server would read it.
-
-    `/private/*` covers `/private` too: a rule that only seems to hold is worse than a wide one.
-    """
-    if not patterns:
-        return False
-    covered = _covered if len(path) <= MAX_REMEMBERED else _covered.__wrapped__
-    return covered(path, tuple(patterns))
-
-
-@lru_cache(maxsize=4_096)
-def _covered(path: str, patterns: tuple[str, ...]) -> bool:
-    forms = {path.lower()}
-    for spelling in (path, unquote(path)):  # what decodes a second time, sees the second
-        tidy = _tidy(spelling)
-        forms |= {tidy, tidy + "/"}
-    return any(fnmatchcase(form, pattern.lower()) for form in forms for pattern in patterns)
-
-
-def _tidy(path: str) -> str:
-    """As the most lenient of servers and file systems reads it: in lower case, up to a NUL, with
-    backslashes for slashes, without `;parameters` and without dots and spaces at a name's end."""
-    names = re.split(r"[\\/]+", path.lower().partition("\0")[0])
-    cut = (name.partition(";")[0] for name in names)
-    tidy = (name if name in (".", "..") else name.rstrip(". ") for name in cut)
-    return posixpath.normpath("/" + "/".join(name for name in tidy if name))
 
 
 def _matches(value: str | None, patterns: Sequence[str]) -> bool:

@@ -13,6 +13,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,11 +32,13 @@ from auth_agent.protocol.jose.jwks import Key
 from auth_agent.protocol.jose.jws import past
 from auth_agent.website.agent import Agent, agent_from, text_of
 from auth_agent.website.config.site import Site
+from auth_agent.website.recognition.store import Store
 from auth_agent.website.web.outcome import Recognised
 
 T = TypeVar("T")
 
-REMEMBERED = 4_096
+MAX_REMEMBERED = 4_096
+MAX_REVOKED = 65_536
 OPAQUE_SECONDS = 60
 REFUSED_SECONDS = 10
 MAX_HEADER = 32_768 + 16
@@ -52,6 +55,8 @@ class _Known(msgspec.Struct, frozen=True):
     checked_at: float
     """When it was last known not to be revoked: when it was issued, to begin with."""
     key: Key | None
+    content: bytes = b""
+    """The digest of what the key has signed: the same in every spelling of the signature."""
 
 
 def is_bearer(authorization: str) -> bool:
@@ -74,8 +79,9 @@ def read_token(authorization: str) -> str:
 class Bearers:
     """The tokens that this process has seen; bounded, the oldest go first."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, store: Store | None = None) -> None:
         self._site = site
+        self._store = store
         settings = site.settings
         self._expected = ExpectedAccess(
             settings.issuer, settings.expected_audience, settings.client_id
@@ -83,6 +89,9 @@ class Bearers:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         # Apart from the good ones, so that garbage crowds out none of them.
         self._refused: OrderedDict[bytes, float] = OrderedDict()
+        # Tokens of the server that it has revoked, until they end. By what was signed: anybody can
+        # make a second signature of ECDSA from the first one.
+        self._revoked: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
 
     def recognise(self, authorization: str) -> Recognised | Flow[Recognised]:
@@ -135,7 +144,13 @@ class Bearers:
         asks = recheck > 0 and known.key is not None and settings.has_client
         return asks and self._site.clock() >= known.checked_at + recheck
 
+    def _check_revoked(self, content: bytes) -> None:
+        """Raises `TokenRefused` if the server has revoked what was signed."""
+        if self._revoked.get(content, 0) > self._site.clock():
+            raise _inactive()
+
     def _resolve_signed(self, token: str, digest: bytes) -> Flow[_Known]:
+        self._check_revoked(_content(token))
         known = self._known.get(digest)
         if known is None or not self._is_verified(known):
             known = yield from self._verify(token, digest, known)
@@ -153,7 +168,9 @@ class Bearers:
         claims = verify_access_token(token, header, key, expected=self._expected, now=now)
         found = self._recognised(claims, now, claims["exp"])
         checked_at = min(claims["iat"], now) if before is None else before.checked_at
-        return self._remember(digest, _Known(found, claims["exp"], checked_at, key))
+        known = _Known(found, claims["exp"], checked_at, key, _content(token))
+        yield from self._ask_store(known)
+        return self._remember(digest, known)
 
     def _recheck(self, token: str, digest: bytes, known: _Known) -> Flow[_Known]:
         try:
@@ -161,8 +178,9 @@ class Bearers:
         except AuthError:  # valid until its end; asked again in a minute
             revoked = False
         if revoked:
-            self._refuse(digest, until=known.expires_at + CLOCK_SKEW)
+            yield from self._revoke(known)
             raise _inactive()
+        yield from self._ask_store(known)
         checked = msgspec.structs.replace(known, checked_at=self._site.clock())
         return self._remember(digest, checked)
 
@@ -176,9 +194,35 @@ class Bearers:
             self._refuse(digest, until=now + REFUSED_SECONDS)
             raise _inactive()
         check_introspected(claims, expected=self._expected, now=now)
-        exp = claims.get("exp", now + OPAQUE_SECONDS)
+        seconds = min(self._site.settings.bearer_recheck or OPAQUE_SECONDS, OPAQUE_SECONDS)
+        exp = claims.get("exp", now + seconds)
         found = self._recognised(claims, now, exp)
-        return self._remember(digest, _Known(found, min(exp, now + OPAQUE_SECONDS), now, None))
+        return self._remember(digest, _Known(found, min(exp, now + seconds), now, None))
+
+    def _revoke(self, known: _Known) -> Flow[None]:
+        """Remembers it for every spelling of the token, here and on the other machines."""
+        until = known.expires_at + CLOCK_SKEW
+        with self._lock:
+            for digest in [d for d, other in self._known.items() if other.content == known.content]:
+                del self._known[digest]
+            _put(self._revoked, known.content, until, MAX_REVOKED)
+        if self._store is not None:
+            with suppress(ServerUnavailable):
+                seconds = max(1, int(until - self._site.clock()))
+                yield from self._store.revoke(known.content, seconds)
+
+    def _ask_store(self, known: _Known) -> Flow[None]:
+        """Raises `TokenRefused` if another machine was told that the token is revoked."""
+        if self._store is None:
+            return
+        try:
+            revoked = yield from self._store.is_revoked(known.content)
+        except ServerUnavailable:  # the token's own checks have passed
+            return
+        if revoked:
+            with self._lock:
+                _put(self._revoked, known.content, known.expires_at + CLOCK_SKEW, MAX_REVOKED)
+            raise _inactive()
 
     def _recognised(self, claims: Mapping[str, Any], now: float, expires_at: float) -> Recognised:
         issuer = self._site.settings.issuer
@@ -193,20 +237,26 @@ class Bearers:
 
     def _remember(self, digest: bytes, known: _Known) -> _Known:
         with self._lock:
-            _put(self._known, digest, known)
+            self._check_revoked(known.content)  # meanwhile, in another spelling
+            _put(self._known, digest, known, MAX_REMEMBERED)
         return known
 
     def _refuse(self, digest: bytes, *, until: float) -> None:
         with self._lock:
             self._known.pop(digest, None)
-            _put(self._refused, digest, until)
+            _put(self._refused, digest, until, MAX_REMEMBERED)
 
 
-def _put(memory: OrderedDict[bytes, T], digest: bytes, value: T) -> None:
+def _put(memory: OrderedDict[bytes, T], digest: bytes, value: T, limit: int) -> None:
     memory[digest] = value
     memory.move_to_end(digest)
-    while len(memory) > REMEMBERED:
+    while len(memory) > limit:
         memory.popitem(last=False)
+
+
+def _content(token: str) -> bytes:
+    """The digest of what was signed (RFC 7515 5.1, step 5)."""
+    return _digest(token.rpartition(".")[0])
 
 
 def _inactive() -> TokenRefused:

@@ -17,9 +17,11 @@ from auth_agent.website.recognition.session import (
     MAX_COOKIE,
     Session,
     cleared_cookie,
-    cookie_name,
+    cookie_names,
     decode_session,
     due_at,
+    free_name,
+    is_ended,
     lifetime,
     session_cookie,
     tombstone,
@@ -40,6 +42,8 @@ class Known(Discreet, frozen=True):
     due_at: float
     """When to re-check the agent and refresh the cookie; never after `until`."""
     recognised: Recognised
+    name: str
+    """Of the cookie."""
 
     def __repr__(self) -> str:
         return f"Known({self.session!r})"
@@ -70,9 +74,9 @@ class CookieSessions:
         if known is None or not known.since <= now < known.due_at:
             known = self.read(visit, now)
             if known is None:
-                return NOBODY
+                return self._ended(visit)
             if now >= known.due_at:
-                return self._renew(known.session)
+                return self._renew(known)
         return known.recognised
 
     def read(self, visit: Visit, now: float) -> Known | None:
@@ -83,29 +87,40 @@ class CookieSessions:
         known = self.recall(visit.cookie_key) or self._verify(visit, header)
         return known if known is not None and known.since <= now < known.until else None
 
-    def current(self, visit: Visit) -> Flow[Session | None]:
-        """The session of this visit."""
-        known = self.read(visit, self._clock())
-        return known.session if known is not None else None
-        yield  # a flow, as with a store
-
     def count_ends(self) -> Flow[int]:
         """Nothing ends a session from outside."""
         return 0
+        yield  # a flow, as with a store
+
+    def open(self, visit: Visit, session: Session, _since: int) -> Flow[tuple[Cookie, ...]]:
+        """Returns the cookies of a new session, which replaces that of the visit.
+
+        Raises `ServerMisbehaved` if the session is too large for a cookie.
+        """
+        settings = self._site.settings
+        old = self.read(visit, self._clock())
+        marks = visit.cookie(tombstone_name(settings))
+        name = free_name(old.name if old is not None else None, marks, settings)
+        cookie = session_cookie(session, self._site, name)
+        return (cookie,) if old is None else (cookie, *self._closing(visit, old))
         yield
 
-    def open(self, session: Session, _since: int) -> Flow[Cookie]:
-        """Returns the cookie of a new session; raises `ServerMisbehaved` if it is too large."""
-        return session_cookie(session, self._site)
+    def close(self, visit: Visit) -> Flow[tuple[Session | None, tuple[Cookie, ...]]]:
+        """Ends the session of a visit; returns it, and the cookies that say so."""
+        settings = self._site.settings
+        known = self.read(visit, self._clock())
+        if known is None:
+            return None, tuple(cleared_cookie(settings, name) for name in cookie_names(settings))
+        return known.session, self._closing(visit, known)
         yield
 
-    def close(self, session: Session) -> Flow[tuple[Cookie, ...]]:
-        """Ends a session and returns the cookies that say so."""
+    def _closing(self, visit: Visit, known: Known) -> tuple[Cookie, ...]:
         with self._lock:
             self._verified.clear()
         settings = self._site.settings
-        return cleared_cookie(settings), tombstone(session, settings)
-        yield
+        marks = visit.cookie(tombstone_name(settings))
+        ended = tombstone(known.session, known.name, marks, settings)
+        return cleared_cookie(settings, known.name), ended
 
     def end(self, _kind: str, _value: str = "") -> Flow[int]:
         """Raises `SettingsError`: a session in a cookie cannot be reached."""
@@ -114,21 +129,36 @@ class CookieSessions:
 
     def _verify(self, visit: Visit, header: str) -> Known | None:
         settings = self._site.settings
-        value = find_cookie(header, cookie_name(settings))
+        marks = find_cookie(header, tombstone_name(settings))
+        for name in cookie_names(settings):
+            session = self._decode(find_cookie(header, name))
+            if session is not None and not is_ended(session, marks):
+                since, until = lifetime(session, settings)
+                due = min(until, due_at(session, settings))
+                known = Known(session, since, until, due, Recognised(session.agent), name)
+                return self._remember(visit, known)
+        return None
+
+    def _decode(self, value: str | None) -> Session | None:
         if value is None or len(value) > MAX_COOKIE:
             return None
         data = self._site.seal.unsign(value)
         if data is None:
             return None
         try:
-            session = decode_session(data)
+            return decode_session(data)
         except msgspec.MsgspecError:  # signed by an older or newer release
             return None
-        if find_cookie(header, tombstone_name(settings)) == session.id:
-            return None
-        since, until = lifetime(session, settings)
-        due = min(until, due_at(session, settings))
-        return self._remember(visit, Known(session, since, until, due, Recognised(session.agent)))
+
+    def _ended(self, visit: Visit) -> Recognised:
+        """Clears sessions that a late answer has set again after their end."""
+        settings = self._site.settings
+        marks = visit.cookie(tombstone_name(settings))
+        if marks is None:
+            return NOBODY
+        found = {name: self._decode(visit.cookie(name)) for name in cookie_names(settings)}
+        ended = [name for name, session in found.items() if session and is_ended(session, marks)]
+        return Recognised(None, tuple(cleared_cookie(settings, name) for name in ended))
 
     def _remember(self, visit: Visit, known: Known) -> Known:
         """Replaces the oldest entry if there are too many."""
@@ -138,11 +168,12 @@ class CookieSessions:
             self._verified[visit.cookie_key] = known
         return known
 
-    def _renew(self, session: Session) -> Flow[Recognised]:
+    def _renew(self, known: Known) -> Flow[Recognised]:
         """Asks once for all requests of this session that are under way."""
+        session = known.session
         key = ("renew", self, session.id)
         renewed = yield from join(key, lambda: renew(session, self._site))
         if renewed is None:
             log_event("ended", agent=session.agent.id, cause="token_inactive")
-            return Recognised(None, (cleared_cookie(self._site.settings),))
-        return Recognised(renewed.agent, (session_cookie(renewed, self._site),))
+            return Recognised(None, (cleared_cookie(self._site.settings, known.name),))
+        return Recognised(renewed.agent, (session_cookie(renewed, self._site, known.name),))

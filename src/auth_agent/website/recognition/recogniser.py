@@ -28,7 +28,7 @@ class Recogniser:
         url = site.settings.store_url if site.settings.sign_in else None
         self._base_url = site.settings.base_url
         self.store = Store(url, site) if url is not None else None
-        self.bearers = Bearers(site)
+        self.bearers = Bearers(site, self.store)
         self.sessions: Sessions = (
             CookieSessions(site) if self.store is None else StoredSessions(self.store, site)
         )

@@ -6,6 +6,7 @@ and revoke at logout, is encrypted and bound to this session.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -23,10 +24,13 @@ from auth_agent.website.agent import Agent, agent_from, text_of
 from auth_agent.website.config.seal import Seal
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Site
+from auth_agent.website.events import log_event
 from auth_agent.website.web.visit import Cookie, Visit
 
 MAX_COOKIE = 4_000  # name and value; browsers take 4,096 bytes with the name
-TOMBSTONE_SECONDS = 60
+MAX_MARKS = 8
+_MARK_LENGTH = 16  # of the 43 characters of a session's id: 96 bits
+_MARK = re.compile(r"[A-Za-z0-9_-]{16}[01]")
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -122,15 +126,24 @@ def seal_refresh_token(session: Session, refresh_token: str, seal: Seal) -> Sess
     return msgspec.structs.replace(session, refresh_token=sealed)
 
 
-def session_cookie(session: Session, site: Site) -> Cookie:
-    """Raises `ServerMisbehaved` where what the server says of the agent does not fit a cookie."""
-    name = cookie_name(site.settings)
+def session_cookie(session: Session, site: Site, name: str | None = None) -> Cookie:
+    """Raises `ServerMisbehaved` if what the server says of the agent does not fit a cookie."""
+    name = name or cookie_name(site.settings)
     left = session.created_at + site.settings.session_lifetime - int(site.clock())
     if session.tokens is not None:
         return Cookie(name, session.id, left, site.settings.secure)
     for content in (session, _without_claims(session)):
         value = site.seal.sign(msgspec.json.encode(content))
         if len(name) + len(value) <= MAX_COOKIE:
+            if content is not session:
+                log_event(
+                    "claims_dropped",
+                    level=logging.WARNING,
+                    agent=session.agent.id,
+                    count=len(session.agent.claims),
+                    size=len(msgspec.json.encode(session.agent.claims)),
+                    limit=MAX_COOKIE,
+                )
             return Cookie(name, value, left, site.settings.secure)
     raise ServerMisbehaved(
         "What the server says of this agent does not fit into a cookie of 4 KB.",
@@ -138,17 +151,48 @@ def session_cookie(session: Session, site: Site) -> Cookie:
     )
 
 
-def cleared_cookie(settings: Settings) -> Cookie:
-    return Cookie(cookie_name(settings), "", 0, settings.secure)
+def cleared_cookie(settings: Settings, name: str | None = None) -> Cookie:
+    return Cookie(name or cookie_name(settings), "", 0, settings.secure)
 
 
-def tombstone(session: Session, settings: Settings) -> Cookie:
-    """Keeps a session ended that a request in flight writes anew after its logout."""
-    return Cookie(tombstone_name(settings), session.id, TOMBSTONE_SECONDS, settings.secure)
+def tombstone(session: Session, name: str, before: str | None, settings: Settings) -> Cookie:
+    """Returns the cookie that keeps ended sessions ended, whichever late answer sets them again.
+
+    It outlives them all. `name` is that of the session's cookie, `before` the value so far, of
+    which the newest entries are kept.
+    """
+    mark = f"{session.id[:_MARK_LENGTH]}{cookie_names(settings).index(name)}"
+    kept = [mark for mark in (before or "").split(".") if _MARK.fullmatch(mark)]
+    value = ".".join([mark, *kept][:MAX_MARKS])
+    return Cookie(tombstone_name(settings), value, settings.session_lifetime, settings.secure)
+
+
+def is_ended(session: Session, marks: str | None) -> bool:
+    """Whether the browser's tombstone names the session."""
+    ended = [mark[:_MARK_LENGTH] for mark in (marks or "").split(".")]
+    return session.id[:_MARK_LENGTH] in ended
+
+
+def free_name(old: str | None, marks: str | None, settings: Settings) -> str:
+    """Returns the name for a new session's cookie: not that of the session before."""
+    names = cookie_names(settings)
+    if old is None and marks is not None:
+        old = names[1] if marks.partition(".")[0][_MARK_LENGTH:] == "1" else names[0]
+    return names[1] if old == names[0] else names[0]
 
 
 def tombstone_name(settings: Settings) -> str:
     return f"{cookie_name(settings)}_out"
+
+
+def cookie_names(settings: Settings) -> tuple[str, str]:
+    """Returns the two names that a session's cookie can have.
+
+    A sign-in that replaces a session takes the other one, so that a late answer, which refreshes
+    the cookie of the old session, does not overwrite the new one.
+    """
+    name = cookie_name(settings)
+    return name, f"{name}_2"
 
 
 def cookie_name(settings: Settings) -> str:

@@ -24,6 +24,17 @@ from auth_agent.website.recognition.session import Session, is_alive
 LOCK_SECONDS = 25  # one exchange and some; whoever dies with the lock blocks nobody for longer
 MARK_SECONDS = 300  # longer than a callback takes to open its session
 
+# The count of ended sessions begins with the time, so that a count that Redis has evicted goes on
+# above all marks that were made with the one before.
+_COUNT = """
+local count = redis.call('GET', KEYS[1])
+if not count then
+  local now = redis.call('TIME')
+  count = string.format('%.0f', now[1] * 1000000 + now[2])
+  redis.call('SET', KEYS[1], count)
+end
+"""
+_COUNT_ENDS = _COUNT + "return count"
 _CREATE = """
 for i = 2, #KEYS, 2 do
   if tonumber(redis.call('GET', KEYS[i + 1]) or 0) > tonumber(ARGV[1]) then return 0 end
@@ -41,16 +52,25 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 return 1
 """
-_END = """
-if KEYS[4] and not redis.call('SET', KEYS[4], 1, 'NX', 'EX', ARGV[3]) then return -1 end
-redis.call('SET', KEYS[2], redis.call('INCR', KEYS[3]), 'EX', ARGV[2])
+_END = (
+    """
+if KEYS[2] ~= KEYS[1] and not redis.call('SET', KEYS[2], 1, 'NX', 'EX', ARGV[3]) then return -1 end
+"""
+    + _COUNT
+    + """
+redis.call('INCR', KEYS[1])
+count = redis.call('GET', KEYS[1])
 local ended = 0
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  ended = ended + redis.call('DEL', ARGV[1] .. id)
+for i = 3, #KEYS, 2 do
+  redis.call('SET', KEYS[i + 1], count, 'EX', ARGV[2])
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[i], 0, -1)) do
+    ended = ended + redis.call('DEL', ARGV[1] .. id)
+  end
+  redis.call('DEL', KEYS[i])
 end
-redis.call('DEL', KEYS[1])
 return ended
 """
+)
 _LOCK = """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return 1 end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -106,8 +126,8 @@ class Store:
 
     def count_ends(self) -> Flow[int]:
         """How often sessions were ended so far; `create` wants to know it from before."""
-        (count,) = yield from ask(self._url, ("GET", self._counter))
-        return int(count or 0)
+        (count,) = yield from ask(self._url, ("EVAL", _COUNT_ENDS, 1, self._counter))
+        return int(count)
 
     def create(self, session: Session, *, since: int) -> Flow[bool]:
         """False where the session's agent was ended after `count_ends` said `since`."""
@@ -146,13 +166,23 @@ class Store:
 
         With a `jti` once only: -1 where it was seen within so many seconds.
         """
-        index = self._index(kind, value)
-        keys = [index, _mark(index), self._counter]
-        if jti:
-            keys.append(f"{self._prefix}jti:{_digest(jti)}")
+        keys = [self._counter, self._name("jti", jti) if jti else self._counter]
+        for index in self._under_all_secrets(kind, value):
+            keys += (index, _mark(index))
         arguments = (f"{self._prefix}session:", MARK_SECONDS, seconds)
         (ended,) = yield from ask(self._url, ("EVAL", _END, len(keys), *keys, *arguments))
         return int(ended)
+
+    def revoke(self, content: bytes, seconds: int) -> Flow[None]:
+        """Remembers a token that the server has revoked, for so many seconds."""
+        names = self._under_all_secrets("revoked", content.hex())
+        yield from ask(self._url, *(("SET", name, 1, "EX", seconds) for name in names))
+
+    def is_revoked(self, content: bytes) -> Flow[bool]:
+        """Whether any machine of this website has called `revoke`."""
+        names = self._under_all_secrets("revoked", content.hex())
+        answers = yield from ask(self._url, *(("EXISTS", name) for name in names))
+        return any(answers)
 
     def lock(self, session: Session, token: str) -> Flow[bool]:
         """Whether `token` holds the lock now, for another `LOCK_SECONDS`."""
@@ -177,15 +207,22 @@ class Store:
         return f"{self._prefix}session:{_digest(session_id)}"
 
     def _indexes(self, session: Session) -> Iterator[str]:
-        yield self._index("all")
-        yield self._index("agent", session.agent.id)
+        """Under every secret, so that machines that do not have the newest one yet find them."""
+        yield from self._under_all_secrets("all", "")
+        yield from self._under_all_secrets("agent", session.agent.id)
         if session.agent.email is not None:
-            yield self._index("email", session.agent.email.casefold())
+            yield from self._under_all_secrets("email", session.agent.email.casefold())
         if session.sid is not None:
-            yield self._index("sid", session.sid)
+            yield from self._under_all_secrets("sid", session.sid)
 
-    def _index(self, kind: str, value: str = "") -> str:
-        return f"{self._prefix}{kind}:{_digest(value)}"
+    def _under_all_secrets(self, kind: str, value: str) -> Iterator[str]:
+        for generation in range(self._site.seal.generations):
+            yield self._name(kind, value, generation)
+
+    def _name(self, kind: str, value: str, generation: int = 0) -> str:
+        """Returns the name of a key, which tells nothing to anybody without the secret."""
+        hidden = self._site.seal.derive(f"stored {kind}", value, generation=generation)
+        return f"{self._prefix}{kind}:{hidden}"
 
 
 def _mark(index: str) -> str:

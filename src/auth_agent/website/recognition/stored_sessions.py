@@ -29,34 +29,41 @@ class StoredSessions:
         session_id = read_session_id(visit, self._site.settings)
         return NOBODY if session_id is None else self._load(session_id)
 
-    def current(self, visit: Visit) -> Flow[Session | None]:
-        """The session of this visit; raises `ServerUnavailable`."""
-        session_id = read_session_id(visit, self._site.settings)
-        return (yield from self._store.load(session_id)) if session_id else None
-
     def count_ends(self) -> Flow[int]:
         """How often sessions were ended so far; `open` compares it."""
         return self._store.count_ends()
 
-    def open(self, session: Session, since: int) -> Flow[Cookie]:
-        """Stores a new session and returns its cookie.
+    def open(self, visit: Visit, session: Session, since: int) -> Flow[tuple[Cookie, ...]]:
+        """Stores a new session, ends that of the visit, and returns the new one's cookie.
 
         Raises `SignInRefused` if the agent's sessions were ended after `count_ends` said `since`.
         """
+        old = yield from self._current(visit)
         if not (yield from self._store.create(session, since=since)):
             raise SignInRefused(
                 "The agent's sessions were ended while it signed in.", code="session_ended"
             )
-        return session_cookie(session, self._site)
+        if old is not None:
+            yield from self._store.delete(old)
+        return (session_cookie(session, self._site),)
 
-    def close(self, session: Session) -> Flow[tuple[Cookie, ...]]:
-        """Ends a session and returns the cookies that say so; raises `ServerUnavailable`."""
-        yield from self._store.delete(session)
-        return (cleared_cookie(self._site.settings),)
+    def close(self, visit: Visit) -> Flow[tuple[Session | None, tuple[Cookie, ...]]]:
+        """Ends the session of a visit; returns it, and the cookies that say so.
+
+        Raises `ServerUnavailable`.
+        """
+        session = yield from self._current(visit)
+        if session is not None:
+            yield from self._store.delete(session)
+        return session, (cleared_cookie(self._site.settings),)
 
     def end(self, kind: str, value: str = "") -> Flow[int]:
         """Ends every session of an `agent` or an `email`, or `all` of them; returns how many."""
         return self._store.end(kind, value)
+
+    def _current(self, visit: Visit) -> Flow[Session | None]:
+        session_id = read_session_id(visit, self._site.settings)
+        return (yield from self._store.load(session_id)) if session_id else None
 
     def _load(self, session_id: str) -> Flow[Recognised]:
         store, site = self._store, self._site

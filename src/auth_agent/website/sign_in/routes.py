@@ -18,7 +18,7 @@ from auth_agent.website.policy.challenge import refuse
 from auth_agent.website.policy.requirement import judge_site
 from auth_agent.website.policy.resource import answer_metadata, metadata_paths
 from auth_agent.website.recognition.recogniser import Sessions
-from auth_agent.website.recognition.session import Session, cleared_cookie
+from auth_agent.website.recognition.session import Session
 from auth_agent.website.recognition.store import Store
 from auth_agent.website.sign_in import backchannel, login, transaction
 from auth_agent.website.sign_in.logout import revoke
@@ -95,11 +95,11 @@ class Routes:
             if refusal is not None and not self._settings.report_only:
                 raise SignInRefused(refusal.description, code="agent_refused", status_code=403)
             session = yield from self._tell_sign_in(session)
-            cookie = yield from self._sessions.open(session, since)
+            cookies = yield from self._sessions.open(visit, session, since)
         except AuthError as error:
             return (yield from self._refuse(visit, error, begun.next, (cleared,)))
         log_event("signed_in", agent=session.agent.id, client=session.agent.client_id)
-        return redirect(begun.next, cookies=(cleared, cookie))
+        return redirect(begun.next, cookies=(cleared, *cookies))
 
     def _tell_sign_in(self, session: Session) -> Flow[Session]:
         hook = self._site.hooks.on_sign_in
@@ -135,11 +135,8 @@ class Routes:
         return self._sign_out(visit)
 
     def _sign_out(self, visit: Visit) -> Flow[Outcome]:
-        cookies: tuple[Cookie, ...] = (cleared_cookie(self._settings),)
         try:
-            session = yield from self._sessions.current(visit)
-            if session is not None:
-                cookies = yield from self._sessions.close(session)
+            session, cookies = yield from self._sessions.close(visit)
         except AuthError as error:  # the store is away: nobody may believe to be signed out
             return (yield from self._refuse(visit, error, "/"))
         if session is not None:

@@ -20,7 +20,9 @@ class Reply(msgspec.Struct, frozen=True):
 
     def header_list(self) -> list[tuple[str, str]]:
         """Returns all headers, with one `Set-Cookie` for each cookie."""
-        headers = [*self.headers, ("Content-Length", str(len(self.body)))]
+        headers = list(self.headers)
+        if self.status != 204:  # RFC 9110 8.6
+            headers.append(("Content-Length", str(len(self.body))))
         headers.extend(("Set-Cookie", cookie.header()) for cookie in self.cookies)
         if self.cookies and not any(name == "Cache-Control" for name, _ in headers):
             headers.append(("Cache-Control", "no-store"))

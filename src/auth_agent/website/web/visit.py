@@ -33,7 +33,7 @@ class Cookie(Discreet, frozen=True):
 class Visit:
     """A request to the website without its body; each adapter says how to read a header.
 
-    `path` is decoded, as the application routes it; `raw_path` is percent-encoded.
+    `path` is the public path, decoded; `raw_path` is the same, percent-encoded.
     """
 
     __slots__ = ("judged", "method", "path", "problem")
@@ -62,6 +62,11 @@ class Visit:
     def cookie_key(self) -> str | bytes | None:
         """The cookies as the web server hands them over, by which they are known again."""
         return self.cookie_header
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path by which the application may route this visit."""
+        return (self.path,)
 
     @property
     def raw_path(self) -> str:
