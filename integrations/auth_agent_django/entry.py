@@ -131,9 +131,13 @@ class ReplyResponse(HttpResponse):
 
 def finish(response: HttpResponseBase, entry: Entry) -> HttpResponseBase:
     """The application's response with what the core has to add; its body is never touched."""
-    names = ("Vary", "Cache-Control", "Content-Type", "Link")
-    told = [(name, response[name]) for name in names if name in response]
-    write_headers(response, entry.finish(told))
+    told = list(response.headers.items())
+    finished = entry.finish(told)
+    kept = {name.lower() for name, _ in finished}
+    for name, _ in told:
+        if name.lower() not in kept:
+            del response.headers[name]
+    write_headers(response, finished)
     return response
 
 

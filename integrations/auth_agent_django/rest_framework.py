@@ -72,7 +72,7 @@ class AgentRefused(APIException):
     """A reply of the core, as the framework renders errors."""
 
     def __init__(self, reply: Reply) -> None:
-        super().__init__(detail=msgspec.json.decode(reply.body))
+        super().__init__(detail=msgspec.json.decode(reply.body) if reply.body else {})
         self.status_code = reply.status
         self.auth_header = _challenge(reply)  # the framework copies it into the response
 

@@ -18,7 +18,7 @@ from auth_agent.website.config.settings import Settings
 from auth_agent.website.entry import Entry, agent_of
 from auth_agent.website.gate import RelyingParty
 from auth_agent.website.paths import path_readings, public_path, raw_path
-from auth_agent.website.web.headers import FOR_SHARED_CACHES
+from auth_agent.website.web.headers import tells_caches
 from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.website.web.visit import Visit
 
@@ -173,12 +173,11 @@ async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -
     await send({"type": f"{prefix}.response.body", "body": body})
 
 
-_CACHE_HEADERS = frozenset(name.encode() for name in ("vary", "cache-control", *FOR_SHARED_CACHES))
 _PRIVATE = [(b"vary", b"Cookie, Authorization"), (b"cache-control", b"private")]
 
 
 def _has_cache_headers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    return not _CACHE_HEADERS.isdisjoint([name.lower() for name, _ in headers])
+    return any(tells_caches(name.lower().decode("latin-1")) for name, _ in headers)
 
 
 def _finishing(send: Send, entry: Entry) -> Send:

@@ -20,7 +20,7 @@ from auth_agent.website.entry import Entry, agent_of
 from auth_agent.website.gate import RelyingParty
 from auth_agent.website.paths import path_readings, raw_path
 from auth_agent.website.web.outcome import Pass, Reply
-from auth_agent.website.web.visit import Visit
+from auth_agent.website.web.visit import Visit, unfold_cookies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -72,7 +72,7 @@ class WsgiVisit(Visit):
     @property
     def cookie_header(self) -> str | None:
         value: str | None = self._environ.get("HTTP_COOKIE")
-        return value
+        return unfold_cookies(value) if value is not None else None
 
     def header(self, name: str) -> str | None:
         key = name.upper().replace("-", "_")

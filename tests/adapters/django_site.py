@@ -99,13 +99,18 @@ def describe(agent):
     return {"agent_id": agent.id if agent else None, "via": agent.via if agent else None}
 
 
+def cached(request):
+    wish = request.headers.get("cache-wish")
+    return {"Cache-Control": PUBLIC_CACHE, **({wish: "max-age=600"} if wish else {})}
+
+
 def home(request):
-    return JsonResponse(describe(request.agent), headers={"Cache-Control": PUBLIC_CACHE})
+    return JsonResponse(describe(request.agent), headers=cached(request))
 
 
 @non_atomic_requests
 async def static(request):
-    return JsonResponse({}, headers={"Cache-Control": PUBLIC_CACHE})
+    return JsonResponse({}, headers=cached(request))
 
 
 def page(request):

@@ -38,16 +38,22 @@ class Stack(NamedTuple):
     serve: Callable[[Any, int], AbstractContextManager[None]]
 
 
+def cached(wish):
+    """The headers of a public answer; `wish` is one more that tells caches to store it."""
+    return {"Cache-Control": PUBLIC_CACHE, **({wish: "max-age=600"} if wish else {})}
+
+
 def describe(agent):
     return {"agent_id": agent.id if agent else None, "via": agent.via if agent else None}
 
 
 def build_starlette(settings):
     async def home(request):
-        return JSONResponse(describe(request.state.agent), headers={"Cache-Control": PUBLIC_CACHE})
+        headers = cached(request.headers.get("cache-wish"))
+        return JSONResponse(describe(request.state.agent), headers=headers)
 
     async def static(request):
-        return JSONResponse({}, headers={"Cache-Control": PUBLIC_CACHE})
+        return JSONResponse({}, headers=cached(request.headers.get("cache-wish")))
 
     async def page(request):
         return Response(b"<p>A page", headers=PAGE_HEADERS)
@@ -84,12 +90,12 @@ def build_fastapi(settings):
     app.add_middleware(AuthAgentMiddleware, settings)
 
     @app.get("/")
-    async def home(agent: OptionalAgent):
-        return JSONResponse(describe(agent), headers={"Cache-Control": PUBLIC_CACHE})
+    async def home(request: Request, agent: OptionalAgent):
+        return JSONResponse(describe(agent), headers=cached(request.headers.get("cache-wish")))
 
     @app.get("/static")
-    async def static():
-        return JSONResponse({}, headers={"Cache-Control": PUBLIC_CACHE})
+    async def static(request: Request):
+        return JSONResponse({}, headers=cached(request.headers.get("cache-wish")))
 
     @app.get("/page")
     async def page():
@@ -120,11 +126,11 @@ def build_flask(settings):
 
     @app.get("/")
     def home():
-        return describe(current_agent), {"Cache-Control": PUBLIC_CACHE}
+        return describe(current_agent), cached(request.headers.get("cache-wish"))
 
     @app.get("/static")
     def static():
-        return {}, {"Cache-Control": PUBLIC_CACHE}
+        return {}, cached(request.headers.get("cache-wish"))
 
     @app.get("/page")
     def page():
@@ -204,7 +210,7 @@ def answer(request, path, agent_of, body):
         content[path] = describe(request["auth_agent"])
     headers = [("Content-Type", "application/json")]
     if path in ("/", "/static"):
-        headers.append(("Cache-Control", PUBLIC_CACHE))
+        headers += cached(entry.visit.header("cache-wish")).items()
     return 200, headers, json.dumps(content.get(path, {})).encode()
 
 

@@ -71,7 +71,9 @@ def test_the_closed_doors(site, path):
     assert page.headers["location"].startswith("/auth-agent/login?next=")
     document = site.get(f"{str(site.base_url).rstrip('/')}{path}", headers=JSON)
     assert document.status_code == 401
-    assert document.headers["www-authenticate"].startswith("Bearer resource_metadata=")
+    challenge = document.headers["www-authenticate"]
+    assert challenge.startswith("Bearer ")
+    assert 'resource_metadata="http' in challenge
     assert document.json()["issuer"] == site.provider.issuer
     assert document.headers["link"] == f'<{document.json()["login_url"]}>; rel="login"'
 
@@ -92,7 +94,8 @@ def test_a_post_without_an_agent_is_not_redirected(site):
 def test_no_preflight_reaches_a_view(site, path):
     headers = {"origin": "https://app.example", "access-control-request-method": "GET"}
     answer = site.options(path, headers=headers)
-    if path == "/me" and answer.status_code == 405:
+    if path == "/me" and "allow" in answer.headers:
+        assert b"agent_id" not in answer.content
         return  # the router has answered: the view takes no OPTIONS
     allowed = [name for name in answer.headers if name.startswith("access-control-")]
     assert (answer.status_code, answer.content, allowed) == (204, b"", [])
@@ -136,6 +139,8 @@ def test_no_spelling_of_a_path_goes_around_a_rule(site, path):
 @pytest.mark.parametrize("name", ["a%252Fb", "50%2525", "a%2Fb", "%C3%A9"])
 def test_the_browser_returns_to_the_address_that_it_asked_for(site, name):
     path = f"/private/{name}"
+    if name == "a%2Fb" and ("wsgi" in site.stack or site.stack == "flask"):
+        pytest.skip("wsgiref does not tell the request line; see test_servers for servers that do")
     answer = site.get(f"{str(site.base_url).rstrip('/')}{path}", headers=PAGE)
     (asked,) = parse_qs(urlsplit(answer.headers["location"]).query)["next"]
     assert asked == path
@@ -275,6 +280,38 @@ def test_fifty_agents_at_once_are_never_mixed_up(site):
     path = "/.well-known/oauth-authorization-server"
     asked = [site.provider.count(path), site.provider.count("/.well-known/jwks.json")]
     assert max(asked) <= 1, "what is known is not asked for again"
+
+
+@pytest.mark.parametrize("before", [[], [("cookie", "theme=dark; a=1")], [("cookie", "x=a, b")]])
+@pytest.mark.parametrize("after", [[], [("cookie", "b=2; c=3")]])
+def test_cookies_in_several_headers(site, before, after):
+    """HTTP/2 splits the cookies (RFC 9113 8.2.3), and WSGI servers join them by commas."""
+    site.sign_in()
+    (cookie,) = [f"{cookie.name}={cookie.value}" for cookie in site.cookies.jar]
+    site.cookies.clear()
+    answer = site.get("/me", headers=[*before, ("cookie", cookie), *after])
+    assert answer.json()["agent_id"] == "agent_7"
+
+
+FOR_CACHES = [
+    "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Netlify-CDN-Cache-Control",
+    "Vercel-CDN-Cache-Control", "Akamai-Cache-Control", "X-LiteSpeed-Cache-Control",
+    "Surrogate-Control", "Edge-Control", "X-Accel-Expires",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOR_CACHES)
+def test_nothing_tells_a_shared_cache_to_store_what_an_agent_sees(site, name):
+    wish = {"cache-wish": name}
+    assert site.get("/static", headers=wish).headers[name] == "max-age=600"
+    site.sign_in()
+    assert name not in site.get("/", headers=wish).headers
+    if site.stack not in ("asgi", "wsgi"):  # around them, every answer to an agent is private
+        assert site.get("/static", headers=wish).headers[name] == "max-age=600"
+    age(site, 2_000)
+    renewed = site.get("/static", headers=wish)
+    assert "set-cookie" in renewed.headers
+    assert name not in renewed.headers
 
 
 @pytest.mark.parametrize("name", ["asgi", "starlette", "fastapi", "django-asgi"])

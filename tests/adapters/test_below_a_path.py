@@ -76,7 +76,8 @@ def _around_fastapi(settings):
 
     from auth_agent.asgi import AuthAgentMiddleware, agent_of
 
-    app = FastAPI(root_path=PLACE)
+    app = FastAPI()
+    app.root_path = PLACE
 
     @app.get("/private/{rest:path}")
     @app.get("/me")

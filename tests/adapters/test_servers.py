@@ -60,6 +60,9 @@ def test_an_agent_signs_in_acts_and_signs_out(auth_server, addresses):
         assert "May be refunded" in ask(site, "/refunds", cookies).text
         assert ask(site, "/reports", cookies).status_code == 403
         assert ask(site, "/private/report", {}).status_code == 401
+        closed = ask(site, "/private/a%2Fb%2525", {}).json()["login_url"]
+        assert closed.endswith("?next=/private/a%252Fb%252525"), "exactly what was asked for"
+        assert ask(site, "/x/%2e%2e/private/report", {}).status_code == 401
 
         out = visit.client.post(f"{site}/auth-agent/logout", follow_redirects=False)
         assert (out.status_code, out.headers["location"]) == (303, "/")

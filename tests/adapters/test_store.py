@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import redis
 from auth_agent import RelyingParty, Settings, SettingsError
 from auth_agent.flow import drive, redis_exchange
 from auth_agent.flow.exchange import HttpResponse
+from auth_agent.protocol.jose.base64url import encode
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
 from auth_agent.website.recognition import store
@@ -82,8 +84,12 @@ def settings_with(provider, url, **changes):
         issuer=provider.issuer,
         client_id=provider.client_id,
         client_secret=provider.client_secret,
-        secret="a secret of the website that is long enough",
-        **{"base_url": "https://shop.example", "session_store": url, **changes},
+        **{
+            "secret": "a secret of the website that is long enough",
+            "base_url": "https://shop.example",
+            "session_store": url,
+            **changes,
+        },
     )
 
 
@@ -625,6 +631,81 @@ class TestBackChannelLogout:
         site = make_site(session_store="cookie")
         reply = site.request("/auth-agent/backchannel-logout", method="POST")
         assert reply.status == 501
+
+
+class TestNames:
+    """Of the keys in Redis."""
+
+    def test_cannot_be_computed_without_the_secret(self, site, redis_client, provider):
+        provider.claims["sid"] = "s1"
+        site.end(site.begin(), agent={"email": "owner@example.com"})
+        site.relying_party.end_sessions(agent_id="agent_9")
+        names = b" ".join(redis_client.keys()).decode()
+        indexes = [key for key in _indexes(redis_client) if not key.endswith(b":ended")]
+        members = [redis_client.zrange(key, 0, -1) for key in indexes]
+        for known in ("", "agent_7", "agent_9", "owner@example.com", "s1"):
+            for text in (known.encode(), json.dumps([known]).encode(), json.dumps(known).encode()):
+                digest = hashlib.sha256(text)
+                for form in (digest.hexdigest(), encode(digest.digest())):
+                    assert form not in names
+                    assert form not in str(members)
+
+    def test_are_found_under_every_secret(self, make_site, site):
+        old, new = "a secret of the website that is long enough", "n" * 40
+        site.sign_in()
+        rotated = make_site(secret=[new, old])
+        rotated.cookies = dict(site.cookies)
+        assert rotated.agent is not None
+        other = make_site(secret=[new, old])
+        other.sign_in()
+        assert site.relying_party.end_sessions(agent_id="agent_7") == 2, "by the old secret"
+        site.sign_in()
+        other.sign_in()
+        assert rotated.relying_party.end_sessions(agent_id="agent_7") == 2, "by both"
+        assert (site.agent, other.agent) == (None, None)
+
+
+class TestEvicted:
+    """Redis forgets the count of ended sessions (maxmemory-policy allkeys-lru)."""
+
+    def test_a_sign_in_under_way_is_stopped_and_the_next_one_is_not(
+        self, make_site, clock, redis_client
+    ):
+        def end(agent):
+            other.relying_party.end_sessions(agent_id="agent_7")
+            (count,) = redis_client.scan_iter("*:ends")
+            redis_client.delete(count)
+
+        other = make_site()
+        other.relying_party.end_sessions(agent_id="agent_8")
+        party = RelyingParty(other.relying_party.settings, on_sign_in=end, clock=clock)
+        reply = Browser(party, other.server, other.run).sign_in()
+        assert (reply.status, cause(reply)) == (400, "session_ended")
+        assert make_site().sign_in().status == 303
+
+    def test_what_is_ended_afterwards_is_ended(self, make_site, clock, redis_client):
+        def end(agent):
+            (count,) = redis_client.scan_iter("*:ends")
+            redis_client.delete(count)
+            other.relying_party.end_sessions(agent_id="agent_7")
+
+        other = make_site()
+        party = RelyingParty(other.relying_party.settings, on_sign_in=end, clock=clock)
+        reply = Browser(party, other.server, other.run).sign_in()
+        assert (reply.status, cause(reply)) == (400, "session_ended")
+
+
+def test_a_revoked_token_is_refused_on_every_machine(make_site, provider, clock):
+    token = provider.access_token()
+    headers = {"authorization": f"Bearer {token}"}
+    one, two = make_site(), make_site()
+    assert one.request("/", headers=headers).agent is not None
+    clock.advance(61)
+    provider.active.discard(token)
+    assert one.request("/", headers=headers).agent is None
+    provider.answers["/introspect"] = json_response(500, {})
+    assert two.request("/", headers=headers).agent is None
+    assert one.request("/", headers=headers).agent is None
 
 
 class TestOutage:

@@ -243,6 +243,9 @@ class TestWelcome:
             assert site.agent is None
 
 
+FOREIGN = {**JSON, "sec-fetch-site": "same-site", "origin": "https://evil.shop.example"}
+
+
 class TestOwnRequests:
     """For what changes something where no framework's own protection stands."""
 
@@ -263,6 +266,26 @@ class TestOwnRequests:
         visit = ValueVisit(method, "/orders", {**JSON, **headers})
         reply = browser.relying_party.require_own_request(visit, browser.agent)
         assert (reply is not None and reply.status == 403) is refused
+
+    def test_no_guard_takes_it_unless_it_is_told_to(self, make_site):
+        browser = make_site(protect="/private/*")
+        browser.sign_in()
+        party, agent = browser.relying_party, browser.agent
+        visit = ValueVisit("POST", "/orders", FOREIGN)
+        reply = party.require(visit, agent)
+        assert (reply.status, cause(reply)) == (403, "access_denied")
+        assert party.require(visit, agent, Requirement(dangerously_allow_cross_site=True)) is None
+        assert party.require(visit, agent, Requirement(scopes="email")).status == 403
+        assert browser.request("/private/x", method="POST", headers=FOREIGN).status == 403
+        own = {**JSON, "sec-fetch-site": "same-origin"}
+        assert browser.request("/private/x", method="POST", headers=own).agent is not None
+        assert browser.request("/private/x", headers=FOREIGN).agent is not None
+
+    def test_a_rule_of_paths_can_be_told_to_take_it(self, make_site):
+        browser = make_site(protect="/private/*", dangerously_allow_cross_site=True)
+        browser.sign_in()
+        outcome = browser.request("/private/x", method="POST", headers=FOREIGN)
+        assert outcome.agent is not None
 
     def test_a_token_is_not_sent_by_a_browser_of_its_own_accord(self, browser, server):
         headers = {"authorization": f"Bearer {server.access_token()}"}

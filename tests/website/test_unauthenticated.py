@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 
 import pytest
 
@@ -189,3 +191,44 @@ class TestSocket:
         site.sign_in()
         assert self.enter(site, "/public", origin).agent is None
         assert self.enter(site, "/private/ws", origin).status == 401
+
+
+FETCHED = {**HTML, "sec-fetch-mode": "cors", "sec-fetch-site": "same-origin"}
+
+
+class TestServiceWorker:
+    """One that fetches navigations itself: the browser says another mode than `navigate`."""
+
+    @pytest.mark.parametrize("mode", ["cors", "same-origin"])
+    def test_a_person_gets_a_page_with_a_link(self, site, mode):
+        reply = site.request("/private/report", headers={**FETCHED, "sec-fetch-mode": mode})
+        assert reply.status == 401
+        assert dict(reply.headers)["Content-Type"].startswith("text/html")
+        assert b'href="/auth-agent/login?next=/private/report"' in reply.body
+        assert b"What you sent" not in reply.body
+
+    def test_the_link_leads_to_a_page_from_which_the_sign_in_goes_on(self, site):
+        reply = site.request("/auth-agent/login?next=/private/report", headers=FETCHED)
+        assert reply.status == 403
+        url = unescape(re.search(rb'href="(https://auth[^"]+)"', reply.body)[1].decode())
+        assert location(site.end(url)) == "/private/report"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"accept": "application/json"},
+            {"accept": "*/*"},
+            {"sec-fetch-site": "same-site"},
+            {"sec-fetch-site": "cross-site"},
+            {"x-requested-with": "XMLHttpRequest"},
+        ],
+    )
+    def test_scripts_get_json(self, site, changes):
+        for path, status in (("/private/report", 401), ("/auth-agent/login", 403)):
+            reply = site.request(path, headers={**FETCHED, **changes})
+            assert (reply.status, reply.cookies) == (status, ())
+            json.loads(reply.body)
+
+    def test_a_prefetch_starts_nothing(self, site):
+        headers = {**FETCHED, "sec-purpose": "prefetch"}
+        assert site.request("/auth-agent/login", headers=headers).cookies == ()

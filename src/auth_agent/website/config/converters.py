@@ -94,6 +94,7 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "session_idle": _as_seconds,
     "bearer_recheck": _as_seconds,
     "report_only": as_boolean,
+    "dangerously_allow_cross_site": as_boolean,
     "client_key": _as_key,
     "session_store": _as_store,
 }

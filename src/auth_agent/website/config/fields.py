@@ -34,6 +34,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     identity: Literal["id_token", "introspection"] = "id_token"
     bearer_recheck: int = 60
     report_only: bool = False
+    dangerously_allow_cross_site: bool = False
     session_store: Secret = COOKIE_STORE
     session_lifetime: int = 28_800
     session_idle: int = 3_600

@@ -74,12 +74,20 @@ class Admission:
             reply = self._refuse_nobody(visit)
             if reply is not None:
                 return msgspec.structs.replace(reply, cookies=(*reply.cookies, *cookies))
+        elif not self._settings.dangerously_allow_cross_site:
+            reply = self.require_own_request(visit, agent)
+            if reply is not None:
+                return msgspec.structs.replace(reply, cookies=(*reply.cookies, *cookies))
         return Pass(agent, cookies)
 
     def require(self, visit: Visit, agent: Agent | None, requirement: Requirement) -> Reply | None:
         """None where the agent brings what a place requires."""
         if agent is None:
             return self._refuse_nobody(visit, requirement)
+        if not requirement.dangerously_allow_cross_site:
+            reply = self.require_own_request(visit, agent)
+            if reply is not None:
+                return reply
         if requirement == ANY_AGENT:
             return None
         return self._refuse(visit, agent, judge(agent, requirement, now=self._site.clock()))

@@ -10,7 +10,7 @@ from auth_agent.url import safe_next
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.policy.requirement import Refusal
 from auth_agent.website.policy.resource import metadata_url
-from auth_agent.website.web.origin import is_navigation, is_preflight, own_referer
+from auth_agent.website.web.origin import is_navigation, is_preflight, own_referer, wants_page
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.replies import NO_STORE, json_reply, link, page, redirect
 from auth_agent.website.web.visit import Cookie, Visit
@@ -42,11 +42,12 @@ def challenge(
         ("Link", f'<{settings.base_url}{login}>; rel="login"'),
     )
     description = refusal.description if refusal else "This needs a signed-in agent."
-    if is_navigation(visit):
+    if wants_page(visit):
+        lost = "" if is_read else " What you sent was not taken; send it again after signing in."
         return page(
             401,
             "Sign in first",
-            f"{description} What you sent was not taken; send it again after signing in.",
+            description + lost,
             action=link(login, "Sign in with Auth Agent"),
             headers=headers,
         )
@@ -85,7 +86,7 @@ def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
     if refusal.scope is not None:
         headers = (("WWW-Authenticate", _bearer(settings, refusal, ())),)
         content["scope"] = refusal.scope
-    if is_navigation(visit):
+    if wants_page(visit):
         return page(
             403,
             "Not for this agent",
@@ -109,7 +110,7 @@ def refuse(
     headers: Headers = ()
     if isinstance(error, ServerUnavailable):
         headers = (("Retry-After", str(error.retry_after)),)
-    if is_navigation(visit):
+    if wants_page(visit):
         return page(
             error.status_code,
             "The sign-in did not work",
@@ -132,7 +133,7 @@ def reject(
     visit: Visit, settings: Settings, problem: AuthError, scopes: Sequence[str] = ()
 ) -> Reply:
     """For credentials that are worth nothing: 400, 401 (RFC 6750 3.1), 403 or 503."""
-    if settings.sign_in and is_navigation(visit):
+    if settings.sign_in and wants_page(visit):
         return refuse(visit, settings, problem)
     content = {"error": problem.code, "error_description": problem.description}
     headers: Headers = ()

@@ -26,6 +26,8 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...] | None = None
     max_age: int | None = None
     verified_email: bool = False
+    dangerously_allow_cross_site: bool = False
+    """Lets pages of other websites send unsafe methods (POST, PUT, ...) with the agent's cookie."""
 
     def __post_init__(self) -> None:
         for name in ("scopes", "permissions", "models", "agents"):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from auth_agent.errors import AuthError, SignInRefused
-from auth_agent.flow.effects import Flow, send, sleep
+from auth_agent.errors import AuthError, ServerUnavailable, SignInRefused
+from auth_agent.flow.effects import Flow, send, sleep, spawn
 from auth_agent.protocol.introspection import introspection_request, parse_introspection
 from auth_agent.protocol.jose.base64url import encode
 from auth_agent.protocol.token import Tokens, parse_tokens, refresh_request
@@ -18,13 +18,15 @@ from auth_agent.website.recognition.session import (
     read_refresh_token,
     seal_refresh_token,
 )
-from auth_agent.website.recognition.store import Store
+from auth_agent.website.recognition.store import LOCK_SECONDS, Store
 
 EARLY_SECONDS = 10
 RETRY_SECONDS = 30
 WAIT_SECONDS = 0.05
 MAX_WAITS = 400  # 20 seconds, the time that two exchanges may take
 MAX_WRITES = 10
+INSIST_SECONDS = 0.5
+MAX_INSISTS = 50
 
 
 def renew(session: Session, site: Site) -> Flow[Session | None]:
@@ -92,9 +94,7 @@ def _refresh(session: Session, store: Store, site: Site) -> Flow[Session | None]
     current: Session | None = session
     for _ in range(MAX_WAITS):
         if (yield from store.lock(session, token)):
-            renewed = yield from _refresh_locked(session, token, store, site)
-            yield from store.unlock(session, token)
-            return renewed
+            return (yield from _refresh_locked(session, token, store, site))
         yield from sleep(WAIT_SECONDS)
         current = yield from store.load(session.id)
         if current is None or not _is_stale(current, site.clock()):
@@ -104,8 +104,9 @@ def _refresh(session: Session, store: Store, site: Site) -> Flow[Session | None]
 
 def _refresh_locked(session: Session, token: str, store: Store, site: Site) -> Flow[Session | None]:
     current = yield from store.load(session.id)
-    if current is None or not _is_stale(current, site.clock()):
-        return current  # somebody else was quicker
+    if current is None or not _is_stale(current, site.clock()):  # another request was quicker
+        yield from store.unlock(session, token)
+        return current
     refresh_token = read_refresh_token(current, site.seal) or ""
     try:
         metadata = yield from site.provider.metadata()
@@ -115,10 +116,40 @@ def _refresh_locked(session: Session, token: str, store: Store, site: Site) -> F
         tokens = parse_tokens(response, needs_id_token=False)
     except SignInRefused:  # the server has ended it: RFC 6749 5.2, invalid_grant
         yield from store.delete(current)
+        yield from store.unlock(session, token)
         return None
     except AuthError:  # it cannot be asked; a good session stays good
-        return (yield from _write(current, store, lambda now: _postponed(now, site.clock())))
-    return (yield from _write(current, store, lambda now: _refreshed(now, tokens, site.clock())))
+        written = yield from _write(current, store, lambda now: _postponed(now, site.clock()))
+        yield from store.unlock(session, token)
+        return written
+    until = site.clock() + LOCK_SECONDS
+
+    def store_tokens() -> Flow[Session | None]:
+        written = yield from _write(
+            current, store, lambda now: _refreshed(now, tokens, site.clock())
+        )
+        yield from store.unlock(session, token)
+        return written
+
+    try:
+        return (yield from store_tokens())
+    except ServerUnavailable:  # the old refresh token is spent, the new one is only here
+        key = ("store tokens", store, session.id)
+        yield from spawn(key, lambda: _insist(store_tokens, until, site))
+        return _refreshed(current, tokens, site.clock())
+
+
+def _insist(write: Callable[[], Flow[object]], until: float, site: Site) -> Flow[None]:
+    """Writes as soon as the store is back, within the time of the lock."""
+    for _ in range(MAX_INSISTS):
+        if site.clock() >= until:
+            return
+        yield from sleep(INSIST_SECONDS)
+        try:
+            yield from write()
+        except ServerUnavailable:
+            continue
+        return
 
 
 def _refreshed(session: Session, tokens: Tokens, now: float) -> Session:

@@ -23,9 +23,9 @@ from auth_agent.website.recognition.store import Store
 from auth_agent.website.sign_in import backchannel, login, transaction
 from auth_agent.website.sign_in.logout import revoke
 from auth_agent.website.sign_in.transaction import SpentStates, Transaction
-from auth_agent.website.web.origin import is_own_request, may_start_login
+from auth_agent.website.web.origin import is_own_request, is_prefetch, may_start_login, wants_page
 from auth_agent.website.web.outcome import Outcome, Reply
-from auth_agent.website.web.replies import json_reply, page, post_button, redirect
+from auth_agent.website.web.replies import json_reply, link, page, post_button, redirect
 from auth_agent.website.web.visit import Cookie, Visit
 
 Route = Callable[[Visit], Outcome | Flow[Outcome]]
@@ -62,11 +62,13 @@ class Routes:
             description = (
                 "A sign-in starts when a page is opened, not by a prefetch, an image or a script."
             )
+            if wants_page(visit) and not is_prefetch(visit):
+                return self._start(visit, _offer)
             content = {"error": "not_a_navigation", "error_description": description}
             return json_reply(403, content)
         return self._start(visit)
 
-    def _start(self, visit: Visit) -> Flow[Outcome]:
+    def _start(self, visit: Visit, answer: Callable[..., Reply] = redirect) -> Flow[Outcome]:
         next_path = safe_next(login.read_next(visit), prefix=self._settings.prefix)
         try:
             metadata = yield from self._site.provider.metadata()
@@ -74,7 +76,7 @@ class Routes:
             location = login.authorization_url(begun, self._settings, metadata)
         except AuthError as error:
             return (yield from self._refuse(visit, error, next_path))
-        return redirect(location, cookies=cookies)
+        return answer(location, cookies=cookies)
 
     def _callback(self, visit: Visit) -> Outcome | Flow[Outcome]:
         if visit.method != "GET":
@@ -166,6 +168,18 @@ class Routes:
         log_event("refused", level=logging.WARNING, cause=error.code, status=error.status_code)
         yield from self._tell(self._site.hooks.on_refused, error)
         return refuse(visit, self._settings, error, next_path=next_path, cookies=cookies)
+
+
+def _offer(location: str, *, cookies: tuple[Cookie, ...]) -> Reply:
+    """For a service worker that fetches navigations: its `fetch` cannot follow to the server, but
+    the person can."""
+    return page(
+        403,
+        "Sign in with Auth Agent",
+        "The sign-in goes on at the Auth Agent server.",
+        action=link(location, "Go on to sign in"),
+        cookies=cookies,
+    )
 
 
 def _method_not_allowed(allowed: str) -> Reply:

@@ -7,11 +7,21 @@ from collections.abc import Iterable
 from auth_agent.website.web.replies import NO_STORE
 from auth_agent.website.web.visit import Cookie
 
-# What a content delivery network obeys instead of Cache-Control (RFC 9213 2.2).
-FOR_SHARED_CACHES = frozenset(
-    {"cdn-cache-control", "surrogate-control"}
-    | {f"{name}-cdn-cache-control" for name in ("cloudflare", "netlify", "vercel")}
+# What a shared cache obeys instead of Cache-Control: targeted fields (RFC 9213 2.2: CDN, Akamai,
+# Cloudflare, Netlify, Vercel, LiteSpeed, ...), Fastly and Varnish, Akamai, nginx.
+_TARGETED = "-cache-control"
+_FOR_SHARED_CACHES = frozenset(
+    {"surrogate-control", "edge-control", "x-accel-expires", "x-varnish-ttl", "x-cache-ttl"}
 )
+
+
+def tells_caches(name: str) -> bool:
+    """Whether a header, in lower case, tells a cache what to store."""
+    return name in ("vary", "cache-control") or _tells_shared_caches(name)
+
+
+def _tells_shared_caches(name: str) -> bool:
+    return name in _FOR_SHARED_CACHES or name.endswith(_TARGETED)
 
 
 def is_page(headers: Iterable[tuple[str, str]]) -> bool:
@@ -39,7 +49,7 @@ def private_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]
             vary += _parts(value)
         elif lower == "cache-control":
             control += _parts(value)
-        elif lower not in FOR_SHARED_CACHES:
+        elif not _tells_shared_caches(lower):
             kept.append((name, value))
     named = {part.lower() for part in vary}
     if "*" not in named:
@@ -54,8 +64,11 @@ def cookie_headers(
     headers: Iterable[tuple[str, str]], cookies: Iterable[Cookie]
 ) -> list[tuple[str, str]]:
     """For a response that also sets cookies of ours: it must be stored nowhere."""
-    replaced = FOR_SHARED_CACHES | {"cache-control"}
-    kept = [pair for pair in headers if pair[0].lower() not in replaced]
+    kept = [
+        (name, value)
+        for name, value in headers
+        if name.lower() != "cache-control" and not _tells_shared_caches(name.lower())
+    ]
     return [*kept, NO_STORE, *(("Set-Cookie", cookie.header()) for cookie in cookies)]
 
 

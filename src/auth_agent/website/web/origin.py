@@ -13,6 +13,23 @@ def is_navigation(visit: Visit) -> bool:
     mode = visit.header("sec-fetch-mode")
     if mode is not None:
         return mode == "navigate"
+    return _accepts_page(visit)
+
+
+def wants_page(visit: Visit) -> bool:
+    """Whether a person will read the answer: a navigation, or one that a service worker fetches.
+
+    A worker's `fetch(event.request)` keeps the Accept of the page that was asked for, but says
+    another mode (Fetch 5.4).
+    """
+    if is_navigation(visit):
+        return True
+    fetched = visit.header("sec-fetch-mode") in ("cors", "same-origin", "no-cors")
+    is_own = visit.header("sec-fetch-site") == "same-origin"
+    return fetched and is_own and _accepts_page(visit)
+
+
+def _accepts_page(visit: Visit) -> bool:
     accepts_html = "text/html" in (visit.header("accept") or "").lower()
     by_script = (visit.header("x-requested-with") or "").lower() == "xmlhttprequest"
     return accepts_html and not by_script
@@ -20,10 +37,12 @@ def is_navigation(visit: Visit) -> bool:
 
 def may_start_login(visit: Visit) -> bool:
     """No login for a prefetch, an image or a script; an agent or curl says none of this."""
+    return not is_prefetch(visit) and visit.header("sec-fetch-mode") in (None, "navigate")
+
+
+def is_prefetch(visit: Visit) -> bool:
     purposes = (visit.header(name) or "" for name in ("sec-purpose", "purpose", "x-moz"))
-    if any("prefetch" in purpose.lower() for purpose in purposes):
-        return False
-    return visit.header("sec-fetch-mode") in (None, "navigate")
+    return any("prefetch" in purpose.lower() for purpose in purposes)
 
 
 def is_preflight(visit: Visit) -> bool:

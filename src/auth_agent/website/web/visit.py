@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from auth_agent.errors import AuthError
 from auth_agent.secret import Discreet
 
 MAX_COOKIE_HEADER = 16_384
+_OWN = r"(?:__Host-)?auth_agent[A-Za-z0-9_-]*=[^;,]*"
+_FOLDED = re.compile(rf",[ \t]*({_OWN})")
+_FOLDED_AFTER = re.compile(rf"((?:^|;)[ \t]*{_OWN}),[^;]*")
 
 
 class Cookie(Discreet, frozen=True):
@@ -98,6 +102,17 @@ def split_cookies(header: str) -> Iterator[tuple[str, str]]:
             # RFC 6265 5.2 knows two kinds of whitespace. `strip()` knows many more, so that another
             # host's cookie called "\x85__Host-…" would count as ours.
             yield name.strip(" \t"), value.strip(" \t")
+
+
+def unfold_cookies(header: str) -> str:
+    """Returns the cookies of several headers that a WSGI server has joined by commas.
+
+    A comma counts only beside a name of ours: other cookies hold commas of their own. What stands
+    after one comes last, so that no other host's cookie hides a cookie of ours.
+    """
+    if "," not in header or len(header) > MAX_COOKIE_HEADER:
+        return header
+    return ";".join([_FOLDED_AFTER.sub(r"\1", header), *_FOLDED.findall(header)])
 
 
 def find_cookie(header: str, name: str) -> str | None:
