@@ -111,7 +111,7 @@ class AuthAgentMiddleware:
     ) -> None:
         self.app = app
         self.relying_party = relying_party or RelyingParty(settings)
-        self._root: str = getattr(app, "root_path", "")  # FastAPI's own, where we stand outside
+        self._root = _root_of(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -137,6 +137,14 @@ class AuthAgentMiddleware:
         scope["auth_agent"] = entry.agent
         scope["auth_agent.entry"] = entry
         entry.read = entry.read or not entry.is_nobody
+
+
+def _root_of(app: App) -> str:
+    """Returns FastAPI's own `root_path`, which no scope holds yet where we stand outside of it.
+
+    Other frameworks call a directory of the file system by this name.
+    """
+    return str(getattr(app, "root_path", "")) if hasattr(app, "root_path_in_servers") else ""
 
 
 def body_reader(receive: Receive) -> Callable[[int], Awaitable[bytes | None]]:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 import redis
 
-from auth_agent import RelyingParty, Settings, SettingsError
+from auth_agent import RelyingParty, ServerUnavailable, Settings, SettingsError
 from auth_agent.flow import drive, redis_exchange
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.protocol.jose.base64url import encode
@@ -353,6 +353,36 @@ class TestTwoAtOnce:
         meanwhile(store._LOCK, take_over)
         assert one.agent is not None
         assert provider.count("/token") == 1
+
+
+def test_new_tokens_outlive_a_gap_of_the_store(url, redis_client, provider, clock, monkeypatch):
+    """The store goes away between the answer of the token endpoint and the write."""
+    provider.clock = clock
+    site = Browser(RelyingParty(settings_with(provider, url), clock=clock), provider, run_in_thread)
+    site.sign_in()
+    honest, written = redis_exchange.ask, threading.Event()
+    away = threading.Event()
+
+    def ask(effect):
+        script = effect.commands[0][1]
+        if away.is_set() and script == store._UPDATE:
+            away.clear()  # for one write
+            raise ServerUnavailable("The session store cannot be reached.")
+        answer = honest(effect)
+        if script == store._UNLOCK:
+            written.set()
+        return answer
+
+    monkeypatch.setattr(redis_exchange, "ask", ask)
+    clock.advance(3_595)
+    away.set()
+    assert site.agent is not None
+    assert written.wait(10), "the lock is kept until the tokens are stored"
+    assert site.agent is not None
+    assert provider.count("/token") == 2
+    clock.advance(3_595)
+    assert site.agent is not None, "the newest refresh token is the one that is sent"
+    assert provider.count("/token") == 3
 
 
 @pytest.mark.parametrize("colour", ["threads", "tasks"])

@@ -16,7 +16,7 @@ from auth_agent.url import quote_path
 
 MAX_REMEMBERED = 1_024  # characters of a path; a longer one is judged each time
 # Of the readings of one path; beyond them it counts as protected.
-MAX_READINGS, MAX_TEXT = 256, 131_072
+MAX_READINGS, MAX_TEXT = 64, 65_536
 
 # Control characters, broken UTF-8, and segments of dots alone: browsers resolve `.` and `..` before
 # they send a request (WHATWG URL 4.4), and readers disagree about where they lead.
