@@ -4,8 +4,8 @@ app = AuthAgentMiddleware(app)      # settings from AUTH_AGENT_*
 scope["auth_agent"]                 # the Agent, or None
 agent_of(scope)                     # the same, for what depends on it
 
-A plain dict cannot tell who looks into it: with an agent every response is private, without one
-only those for which `agent_of` was asked.
+A plain dict does not notice reads: with an agent every response is private, without one only
+those for which `agent_of` was called.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class AsgiVisit(Visit):
 
 
 class AuthAgentMiddleware:
-    """Wraps any ASGI application; raises `SettingsError` at start where the settings are wrong."""
+    """Wraps any ASGI application; raises `SettingsError` at start if the settings are wrong."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class AuthAgentMiddleware:
         await self.app(scope, receive, _finishing(send, entry))
 
     def attach(self, scope: Scope, entry: Entry) -> None:
-        """A plain dict cannot tell who looks into it, so an agent that is there counts as read."""
+        """Stores the agent; a plain dict does not notice reads, so an agent counts as read."""
         scope["auth_agent"] = entry.agent
         scope["auth_agent.entry"] = entry
         entry.read = entry.read or not entry.is_nobody
@@ -148,7 +148,7 @@ def _root_of(app: App) -> str:
 
 
 def body_reader(receive: Receive) -> Callable[[int], Awaitable[bytes | None]]:
-    """Reads a body that belongs to a route of ours; the application's bodies are never touched."""
+    """Returns a reader of the body, for our own routes; other bodies are never read."""
 
     async def read(limit: int) -> bytes | None:
         import anyio  # noqa: PLC0415
@@ -200,7 +200,7 @@ def _finishing(send: Send, entry: Entry) -> Send:
 def _finished(
     headers: Iterable[tuple[bytes, bytes]], entry: Entry
 ) -> Iterable[tuple[bytes, bytes]]:
-    """What `Entry.finish` makes of them; the common cases quickly."""
+    """Returns what `Entry.finish` does, the common cases quickly."""
     if not entry.cookies:
         if not entry.read and not _is_page(headers):
             return headers

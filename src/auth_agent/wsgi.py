@@ -4,8 +4,8 @@ application = AuthAgentMiddleware(application)      # settings from AUTH_AGENT_*
 environ["auth_agent"]                               # the Agent, or None
 agent_of(environ)                                   # the same, for what depends on it
 
-A plain dict cannot tell who looks into it: with an agent every response is private, without one
-only those for which `agent_of` was asked.
+A plain dict does not notice reads: with an agent every response is private, without one only
+those for which `agent_of` was called.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _decoded(path: str) -> str:
 
 
 class AuthAgentMiddleware:
-    """Wraps any WSGI application; raises `SettingsError` at start where the settings are wrong."""
+    """Wraps any WSGI application; raises `SettingsError` at start if the settings are wrong."""
 
     def __init__(
         self,
@@ -117,15 +117,15 @@ class AuthAgentMiddleware:
         return self.app(environ, _finishing(start_response, entry))
 
     def attach(self, environ: WSGIEnvironment, entry: Entry) -> None:
-        """PEP 3333 wants a plain dict, which cannot tell who looks into it, so an agent that is
-        there counts as read."""
+        """Stores the agent; the plain dict of PEP 3333 does not notice reads, so an agent counts as
+        read."""
         environ["auth_agent"] = entry.agent
         environ["auth_agent.entry"] = entry
         entry.read = entry.read or not entry.is_nobody
 
 
 def body_reader(environ: WSGIEnvironment) -> Callable[[int], bytes | None]:
-    """Reads a body that belongs to a route of ours; the application's bodies are never touched."""
+    """Returns a reader of the body, for our own routes; other bodies are never read."""
 
     def read(limit: int) -> bytes | None:
         length = environ.get("CONTENT_LENGTH") or "0"

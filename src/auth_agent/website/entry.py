@@ -16,7 +16,7 @@ from auth_agent.website.web.visit import Cookie, Visit
 
 
 class Entry:
-    """What a middleware leaves for the application: the agent, and whether anybody looked."""
+    """The agent of one request, and whether the application has read it."""
 
     __slots__ = ("_own", "_passed", "adds", "read", "relying_party", "visit")
 
@@ -25,13 +25,13 @@ class Entry:
         self.visit = visit
         self.read = visit.judged
         self.adds = passed.agent is None or bool(passed.cookies)
-        """Whether `finish` may have something to add although nobody looked."""
+        """Whether `finish` may add headers although the application has not read the agent."""
         self._passed = passed
         self._own: Agent | None = None
 
     @property
     def agent(self) -> Agent | None:
-        """For this request alone: what it writes into the claims is not the next one's."""
+        """The agent of this request alone: changed claims do not reach the next request."""
         if self._own is None and self._passed.agent is not None:
             self._own = copied(self._passed.agent)
         return self._own
@@ -42,29 +42,29 @@ class Entry:
 
     @property
     def cookies(self) -> tuple[Cookie, ...]:
-        """What the response has to set."""
+        """The cookies that the response has to set."""
         return self._passed.cookies
 
     def look(self) -> Agent | None:
-        """The agent, for a response that depends on it and is therefore private."""
+        """Returns the agent and marks the response as private, because it depends on the agent."""
         self.read = True
         return self._own or self.agent
 
     def require(self, requirement: Requirement = ANY_AGENT) -> Reply | None:
-        """None where the agent brings what is required, else what to answer instead."""
+        """Returns None if the agent meets the requirement, else the reply to send instead."""
         self.read = True
         return self.relying_party.require(self.visit, self._passed.agent, requirement)
 
     def require_no_agent(self) -> Reply | None:
-        """None where no agent is signed in: for a place that is kept for humans."""
+        """Returns None if no agent is signed in, else a reply: for pages kept for humans."""
         self.read = True
         return self.relying_party.require_no_agent(self.visit, self._passed.agent)
 
     def finish(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The headers of the application's response, with what belongs to them.
+        """Returns the headers of the application's response, with ours.
 
-        A response for which the agent was read is private, one with cookies of ours is stored
-        nowhere, and a page that nobody is signed in on says where an agent can.
+        A response that depends on the agent is private, a response with a cookie of ours is not
+        stored, and a page without an agent links to the sign-in.
         """
         finished = private_headers(headers) if self.read else list(headers)
         if self.is_nobody and self.relying_party.settings.sign_in and is_page(finished):
@@ -74,9 +74,9 @@ class Entry:
 
 
 def agent_of(request: Mapping[str, Any]) -> Agent | None:
-    """The agent of a scope or an environ; caches then know that the response depends on it.
+    """Returns the agent of a scope or an environ, and marks the response as private.
 
-    Raises `SettingsError` where the middleware has not seen the request.
+    Raises `SettingsError` if the middleware has not seen the request.
     """
     entry = request.get("auth_agent.entry")
     if not isinstance(entry, Entry):

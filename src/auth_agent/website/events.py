@@ -1,4 +1,4 @@
-"""One log event for everything that a site's operator may want to know (logger `auth_agent`).
+"""One log event for each thing that an operator may want to know (logger `auth_agent`).
 
 The message reads as words, `extra` holds the same facts for programs. Facts are identifiers and
 causes; a token, code, secret or cookie is never one of them.
@@ -15,7 +15,7 @@ _PLAIN = re.compile(r"[^\x21-\x7e]")
 
 
 def log_event(name: str, *, level: int = logging.INFO, **facts: str | int | bool | None) -> None:
-    """`facts` may come from outside, so that line breaks and the like are taken out of them."""
+    """Logs an event; control characters in `facts`, which may come from outside, are replaced."""
     if not logger.isEnabledFor(level):
         return
     clean = {key: _clean(value) for key, value in facts.items() if value is not None}

@@ -33,8 +33,8 @@ from auth_agent.website.web.visit import Visit
 class RelyingParty:
     """A website that lets agents in: its settings, its keys, and what it knows of its server.
 
-    Raises `SettingsError` at birth where the settings are wrong. Never talks to the server at
-    birth, so that a website starts although its server is down. `site.Hooks` says what the hooks
+    Raises `SettingsError` if the settings are wrong. Sends nothing to the server when it is made,
+    so that a website starts although its server is down. `site.Hooks` says what the hooks
     may do.
     """
 
@@ -80,30 +80,30 @@ class RelyingParty:
     def require(
         self, visit: Visit, agent: Agent | None, requirement: Requirement = ANY_AGENT
     ) -> Reply | None:
-        """None where the agent brings what is required, else what to answer instead."""
+        """Returns None if the agent meets the requirement, else the reply to send instead."""
         return self._admission.require(visit, agent, requirement)
 
     def require_no_agent(self, visit: Visit, agent: Agent | None) -> Reply | None:
-        """None where no agent is signed in: for a place that is kept for humans."""
+        """Returns None if no agent is signed in, else a reply: for pages kept for humans."""
         return self._admission.require_no_agent(visit, agent)
 
     def require_own_request(self, visit: Visit, agent: Agent | None) -> Reply | None:
-        """None where no other website can have sent this with the agent's cookie.
+        """Returns None unless another website's page may have sent this with the agent's cookie.
 
         For what changes something where no framework's own CSRF protection stands.
         """
         return self._admission.require_own_request(visit, agent)
 
     def explain(self, agent: Agent | None, requirement: Requirement = ANY_AGENT) -> Decision:
-        """Which rule admits or refuses the agent, and why; nothing is logged."""
+        """Returns the rule that admits or refuses the agent, and why; logs nothing."""
         return explain(agent, requirement, self.settings, now=self._site.clock())
 
     def login_path(self, next_path: str = "/") -> str:
-        """Where the button "Sign in with Auth Agent" leads, and where the agent returns to."""
+        """Returns the target of the button "Sign in with Auth Agent"."""
         return self.settings.login_path(safe_next(next_path, prefix=self.settings.prefix))
 
     def logout_path(self) -> str:
-        """Where the button "Sign out" posts to."""
+        """Returns the target of the button "Sign out", which sends a POST."""
         return f"{self.settings.prefix}/logout"
 
     def end_sessions(self, *, agent_id: str | None = None, email: str | None = None) -> int:

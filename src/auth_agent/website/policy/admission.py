@@ -1,4 +1,4 @@
-"""Who is let in: the website's rules, applied to a visit whose agent is known, or is nobody."""
+"""Who may come in: the website's rules, applied to a recognised visit."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Admission:
         return Pass(agent, cookies)
 
     def require(self, visit: Visit, agent: Agent | None, requirement: Requirement) -> Reply | None:
-        """None where the agent brings what a place requires."""
+        """Returns None if the agent meets the requirement of a view, else a reply."""
         if agent is None:
             return self._refuse_nobody(visit, requirement)
         if not requirement.dangerously_allow_cross_site:
@@ -99,7 +99,7 @@ class Admission:
         return self._refuse(visit, agent, judge_absence(agent))
 
     def require_own_request(self, visit: Visit, agent: Agent | None) -> Reply | None:
-        """None where no other website can have sent this with the agent's cookie."""
+        """Returns None unless another website's page may have sent this with the agent's cookie."""
         cookie_acts = agent is not None and agent.via == "session"
         if not cookie_acts or visit.method in _SAFE_METHODS or self._is_own(visit):
             return None

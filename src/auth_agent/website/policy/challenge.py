@@ -1,4 +1,4 @@
-"""What a visit without a fitting agent is told, so that a person or an agent knows what to do."""
+"""Replies to a visit without a fitting agent: what is missing, and what to do about it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def challenge(
     refusal: Refusal | None = None,
     scopes: Sequence[str] = (),
 ) -> Reply:
-    """Redirects a navigation to the login; everybody else gets a 401 that names the door.
+    """Redirects a navigation to the sign-in; other requests get a 401 with the sign-in URL.
 
     The body of a POST would be lost on the way, so it is never redirected; afterwards the agent
     returns to the page that holds the form. `scopes` are all that the place needs.

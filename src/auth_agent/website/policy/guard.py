@@ -1,4 +1,4 @@
-"""What can be told of the guards of views before anybody comes.
+"""Checks of guards that run before the first request.
 
 A framework registers the function that its decorator is given. A guard that is put around it later
 (`@requires_agent` above `@app.get`) guards nothing, so each view remembers its guard, and an
@@ -26,7 +26,7 @@ class _Mark(NamedTuple):
 
 
 def check_view(view: object) -> None:
-    """Raises `TypeError` for what a decorator cannot guard."""
+    """Raises `TypeError` if a decorator cannot guard this."""
     if isinstance(view, type):
         raise TypeError(f"{view.__name__} is a class: guard its methods, or the view made of it.")
     if not callable(view):
@@ -42,7 +42,7 @@ def remember(view: View, guarded: View) -> None:
 
 
 def check_order(registered: Iterable[View]) -> None:
-    """Raises `SettingsError` where a view is registered and its guard is not."""
+    """Raises `SettingsError` if a view is registered and its guard is not."""
     views = list(registered)
     reached = {id(inner) for view in views for inner in _unwrap(view)}
     problems = []
@@ -59,10 +59,10 @@ def check_order(registered: Iterable[View]) -> None:
 
 
 def check_sources(endpoints: Iterable[tuple[str, Iterable[object]]]) -> None:
-    """Raises `SettingsError` where an agent would be made of what the request says of itself.
+    """Raises `SettingsError` if FastAPI would build an `Agent` from the query.
 
     `endpoints` are paths with what is called for their parameters. FastAPI fills a class that is a
-    dependency from the query, so `Depends(Agent)` believes whoever comes.
+    dependency from the query, so `Depends(Agent)` believes every visitor.
     """
     problems = [
         f"{path} takes its agent from the query: write `agent: CurrentAgent` (or `OptionalAgent`), "

@@ -60,7 +60,7 @@ class Decision(msgspec.Struct, frozen=True):
 def explain(
     agent: Agent | None, requirement: Requirement, settings: Settings, *, now: float
 ) -> Decision:
-    """What the gate would say, for people and for tests."""
+    """Returns the decision of the gate, for people and for tests."""
     if agent is None:
         return Decision(False, "agent", "Nobody is signed in.")
     refusal = judge_site(agent, settings) or judge(agent, requirement, now=now)
@@ -79,12 +79,12 @@ FOREIGN_REQUEST = _denied("own_request", "This request was sent from another web
 
 
 def judge_absence(agent: Agent | None) -> Refusal | None:
-    """For a place that is kept for humans."""
+    """Returns None if no agent is signed in: for pages kept for humans."""
     return None if agent is None else HUMANS_ONLY
 
 
 def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | None:
-    """None where the agent brings all that is required."""
+    """Returns None if the agent meets the requirement."""
     lacking = [scope for scope in requirement.scopes if scope not in agent.scopes]
     if lacking:
         return Refusal(
@@ -113,7 +113,7 @@ def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | No
 
 
 def judge_site(agent: Agent, settings: Settings) -> Refusal | None:
-    """AUTH_AGENT_ALLOW_MODELS and AUTH_AGENT_DENY_AGENTS, which hold for the whole site."""
+    """Applies AUTH_AGENT_ALLOW_MODELS and AUTH_AGENT_DENY_AGENTS, which hold for the whole site."""
     if settings.deny_agents and _matches(agent.id, settings.deny_agents):
         return _denied("AUTH_AGENT_DENY_AGENTS", "This website does not admit this agent.")
     if settings.allow_models is not None and not _matches(agent.model, settings.allow_models):

@@ -48,7 +48,7 @@ _CREDENTIALS = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750 2.
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What is remembered of a good token; an opaque one has no key."""
+    """A good token in the memory; an opaque one has no key."""
 
     recognised: Recognised
     expires_at: float
@@ -60,12 +60,12 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 def is_bearer(authorization: str) -> bool:
-    """Whether the header is meant for us; other schemes are the website's own."""
+    """Whether the header has our scheme; other schemes belong to the website itself."""
     return _SCHEME.match(authorization) is not None
 
 
 def read_token(authorization: str) -> str:
-    """Raises `TokenRefused` with `invalid_request` where there is not exactly one token."""
+    """Returns the token; raises `TokenRefused` with `invalid_request` unless there is one."""
     found = _CREDENTIALS.fullmatch(authorization) if len(authorization) <= MAX_HEADER else None
     if found is None:
         raise TokenRefused(
@@ -89,8 +89,8 @@ class Bearers:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         # Apart from the good ones, so that garbage crowds out none of them.
         self._refused: OrderedDict[bytes, float] = OrderedDict()
-        # Tokens of the server that it has revoked, until they end. By what was signed: anybody can
-        # make a second signature of ECDSA from the first one.
+        # Tokens of the server that it has revoked, until they end. Keyed by what was signed: a
+        # second signature of ECDSA can be made from the first one without the key.
         self._revoked: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Keeping a session that is in use: is the agent still welcome, and are its tokens still good?"""
+"""Renewing a session in use: the agent is re-checked, its tokens are refreshed."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ MAX_INSISTS = 50
 
 
 def renew(session: Session, site: Site) -> Flow[Session | None]:
-    """The session of a cookie for another idle lifetime; None where the server has ended it.
+    """Returns the session of a cookie for another idle lifetime; None if the server has ended it.
 
     A server that cannot be reached ends nothing: a good session stays good. One whose refresh token
-    was sealed with a secret that is no longer ours ends: nobody could be asked about it.
+    was sealed with a secret that has been dropped ends, because the agent cannot be re-checked.
     """
     refresh_token = read_refresh_token(session, site.seal)
     renewed = _seen(session, int(site.clock()))
@@ -54,7 +54,7 @@ def renew(session: Session, site: Site) -> Flow[Session | None]:
 
 
 def wants_keeping(session: Session, site: Site) -> bool:
-    """Whether a stored session in use has to be written anew: its tokens end, or it was seen."""
+    """Whether a stored session has to be written: its tokens end soon, or `seen_at` is old."""
     now = site.clock()
     return _is_stale(session, now) or now >= session.seen_at + min(
         60, site.settings.session_idle / 4
@@ -62,7 +62,7 @@ def wants_keeping(session: Session, site: Site) -> bool:
 
 
 def keep(session: Session, store: Store, site: Site) -> Flow[Session | None]:
-    """The session seen again, with tokens that are good; None where it has ended."""
+    """Returns the session with the time of this visit and good tokens; None if it has ended."""
     now = site.clock()
     if _is_stale(session, now):
         return (yield from _refresh(session, store, site))
@@ -76,7 +76,7 @@ def _seen(session: Session, now: int) -> Session:
 def _write(
     session: Session, store: Store, change: Callable[[Session], Session]
 ) -> Flow[Session | None]:
-    """The session as it is now, changed; whoever writes at the same time loses nothing by it."""
+    """Changes the stored session as it is now, so that concurrent writes are not lost."""
     changed: Session | None = None
     for _ in range(MAX_WRITES):
         stored = yield from store.fetch(session.id)
@@ -89,7 +89,7 @@ def _write(
 
 
 def _refresh(session: Session, store: Store, site: Site) -> Flow[Session | None]:
-    """One token call, however many requests, tasks, threads and processes want it."""
+    """Makes one token call for all requests, tasks, threads and processes that need it."""
     token = encode(site.random(16))
     current: Session | None = session
     for _ in range(MAX_WAITS):

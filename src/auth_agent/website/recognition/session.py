@@ -68,7 +68,7 @@ decode_session = msgspec.json.Decoder(Session).decode
 
 
 def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Session:
-    """A new session with a new id, whatever the browser had before."""
+    """Returns a new session with a new id; nothing of an earlier session is kept."""
     session_id, now = encode(site.random(32)), int(site.clock())
     session = Session(
         id=session_id,
@@ -86,18 +86,21 @@ def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Sessi
 
 
 def is_alive(session: Session, site: Site, now: float) -> bool:
-    """Within its absolute and its idle lifetime, as they are set today."""
+    """Whether it is within its absolute and its idle lifetime, by the settings of today."""
     since, until = lifetime(session, site.settings)
     return since <= now < until
 
 
 def due_at(session: Session, settings: Settings) -> float:
-    """Half of the idle lifetime has gone by then."""
+    """Returns the time when half of the idle lifetime has passed."""
     return session.seen_at + settings.session_idle / 2
 
 
 def lifetime(session: Session, settings: Settings) -> tuple[float, float]:
-    """A longer setting does not lengthen what has begun: the store's lists know it no longer."""
+    """Returns when the session begins and ends.
+
+    A longer setting does not lengthen a session, because the store's lists forget it earlier.
+    """
     return session.created_at - CLOCK_SKEW, min(
         session.agent.expires_at,
         session.created_at + settings.session_lifetime,
@@ -106,7 +109,7 @@ def lifetime(session: Session, settings: Settings) -> tuple[float, float]:
 
 
 def read_session_id(visit: Visit, settings: Settings) -> str | None:
-    """The opaque id that a browser holds where sessions are kept in a store."""
+    """Returns the opaque id that a browser holds if sessions are kept in a store."""
     value = visit.cookie(cookie_name(settings))
     return value if value is not None and _SESSION_ID.fullmatch(value) else None
 
@@ -121,7 +124,7 @@ def read_refresh_token(session: Session, seal: Seal) -> str | None:
 
 
 def seal_refresh_token(session: Session, refresh_token: str, seal: Seal) -> Session:
-    """Encrypted with the newest secret, for this session alone."""
+    """Encrypts it with the newest secret, bound to this session."""
     sealed = seal.encrypt("refresh token", refresh_token.encode(), bound_to=session.id)
     return msgspec.structs.replace(session, refresh_token=sealed)
 

@@ -21,7 +21,7 @@ from auth_agent.secret import Discreet
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.session import Session, is_alive
 
-LOCK_SECONDS = 25  # one exchange and some; whoever dies with the lock blocks nobody for longer
+LOCK_SECONDS = 25  # longer than one exchange; a crashed process blocks others so long
 MARK_SECONDS = 300  # longer than a callback takes to open its session
 
 # The count of ended sessions begins with the time, so that a count that Redis has evicted goes on
@@ -104,12 +104,12 @@ class Store:
         self._counter = f"{self._prefix}ends"
 
     def load(self, session_id: str) -> Flow[Session | None]:
-        """The session, if it is there and alive; raises `ServerUnavailable`."""
+        """Returns the session if it is alive; raises `ServerUnavailable`."""
         stored = yield from self.fetch(session_id)
         return stored.session if stored is not None else None
 
     def fetch(self, session_id: str) -> Flow[Stored | None]:
-        """The same, to be written anew."""
+        """Returns the same with its record, so that it can be updated."""
         key = self._key(session_id)
         (box,) = yield from ask(self._url, ("GET", key))
         sealed = box and self._site.seal.decrypt(
@@ -125,12 +125,12 @@ class Store:
         return Stored(session, box) if alive else None
 
     def count_ends(self) -> Flow[int]:
-        """How often sessions were ended so far; `create` wants to know it from before."""
+        """Returns how often sessions were ended so far; `create` compares it."""
         (count,) = yield from ask(self._url, ("EVAL", _COUNT_ENDS, 1, self._counter))
         return int(count)
 
     def create(self, session: Session, *, since: int) -> Flow[bool]:
-        """False where the session's agent was ended after `count_ends` said `since`."""
+        """Returns False if the agent's sessions were ended after `count_ends` said `since`."""
         now, lifetime = int(self._site.clock()), self._site.settings.session_lifetime
         keys = [self._key(session.id)]
         for index in self._indexes(session):
@@ -149,7 +149,7 @@ class Store:
         return bool(created)
 
     def update(self, session: Session, over: Stored) -> Flow[bool]:
-        """Whether the record was still the one that is written over."""
+        """Replaces a record; returns False if another writer has changed it."""
         key = self._key(session.id)
         (written,) = yield from ask(
             self._url, ("EVAL", _UPDATE, 1, key, over.box, *self._record(session))
@@ -164,7 +164,7 @@ class Store:
     def end(self, kind: str, value: str = "", *, jti: str = "", seconds: int = 0) -> Flow[int]:
         """Ends every session of an `agent`, an `email`, a server's `sid`, or `all`: how many.
 
-        With a `jti` once only: -1 where it was seen within so many seconds.
+        With a `jti` once only: -1 if it was seen within so many seconds.
         """
         keys = [self._counter, self._name("jti", jti) if jti else self._counter]
         for index in self._under_all_secrets(kind, value):
@@ -195,7 +195,7 @@ class Store:
         yield from ask(self._url, ("EVAL", _UNLOCK, 1, key, token))
 
     def _record(self, session: Session) -> tuple[str, int]:
-        """What is written, and for how many seconds."""
+        """Returns the encrypted record and its lifetime in seconds."""
         settings = self._site.settings
         data = msgspec.json.encode(session)
         box = self._site.seal.encrypt("stored session", data, bound_to=self._key(session.id))
@@ -203,7 +203,7 @@ class Store:
         return box, max(1, min(left, settings.session_idle))
 
     def _key(self, session_id: str) -> str:
-        """The id itself is nowhere in Redis: who reads its keys cannot become anybody."""
+        """Returns the name of a record; Redis never holds the id, which opens the session."""
         return f"{self._prefix}session:{_digest(session_id)}"
 
     def _indexes(self, session: Session) -> Iterator[str]:
@@ -220,7 +220,7 @@ class Store:
             yield self._name(kind, value, generation)
 
     def _name(self, kind: str, value: str, generation: int = 0) -> str:
-        """Returns the name of a key, which tells nothing to anybody without the secret."""
+        """Returns the name of a key, which cannot be computed without the website's secret."""
         hidden = self._site.seal.derive(f"stored {kind}", value, generation=generation)
         return f"{self._prefix}{kind}:{hidden}"
 

@@ -1,4 +1,4 @@
-"""What belongs to the headers of a response for which an agent was read."""
+"""Headers of a response that depends on the agent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def is_page(headers: Iterable[tuple[str, str]]) -> bool:
 
 
 def link_headers(headers: Iterable[tuple[str, str]], link: str) -> list[tuple[str, str]]:
-    """One more `Link`, in one header with those that are there (RFC 8288 3)."""
+    """Adds a `Link`, in one header with the existing ones (RFC 8288 3)."""
     pairs = list(headers)
     links = [value for name, value in pairs if name.lower() == "link"]
     kept = [pair for pair in pairs if pair[0].lower() != "link"]
@@ -41,7 +41,7 @@ def link_headers(headers: Iterable[tuple[str, str]], link: str) -> list[tuple[st
 
 
 def private_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """For a response for which the agent was read: no shared cache may give it to another."""
+    """Returns the headers of a response that no shared cache may store."""
     kept, vary, control = [], [], []
     for name, value in headers:
         lower = name.lower()
@@ -63,7 +63,7 @@ def private_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]
 def cookie_headers(
     headers: Iterable[tuple[str, str]], cookies: Iterable[Cookie]
 ) -> list[tuple[str, str]]:
-    """For a response that also sets cookies of ours: it must be stored nowhere."""
+    """Adds cookies of ours to a response, which no cache may store then."""
     kept = [
         (name, value)
         for name, value in headers

@@ -1,4 +1,4 @@
-"""Where a visit comes from and what it is for, as its headers tell."""
+"""Where a visit comes from and what it is for, by its headers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from auth_agent.website.web.visit import Visit
 
 
 def is_navigation(visit: Visit) -> bool:
-    """Whether a browser will show the answer as a page."""
+    """Whether the browser navigates, so that it shows the answer as a page."""
     mode = visit.header("sec-fetch-mode")
     if mode is not None:
         return mode == "navigate"
@@ -36,7 +36,10 @@ def _accepts_page(visit: Visit) -> bool:
 
 
 def may_start_login(visit: Visit) -> bool:
-    """No login for a prefetch, an image or a script; an agent or curl says none of this."""
+    """Whether a sign-in may start: not for a prefetch, an image or a script.
+
+    Agents and curl send none of these headers.
+    """
     return not is_prefetch(visit) and visit.header("sec-fetch-mode") in (None, "navigate")
 
 
@@ -46,7 +49,7 @@ def is_prefetch(visit: Visit) -> bool:
 
 
 def is_preflight(visit: Visit) -> bool:
-    """A CORS preflight never carries a cookie, so it proves nothing and asks for nothing."""
+    """Whether it is a CORS preflight (Fetch 4.8), which never carries credentials."""
     return (
         visit.method == "OPTIONS"
         and visit.header("origin") is not None
@@ -55,7 +58,7 @@ def is_preflight(visit: Visit) -> bool:
 
 
 def own_referer(visit: Visit, base_url: str) -> str | None:
-    """The page of this site that the request was sent from."""
+    """Returns the page of this website that sent the request."""
     try:
         parts = urlsplit(visit.header("referer") or "")
         if normal_origin(f"{parts.scheme}://{parts.netloc}") != base_url:
@@ -68,7 +71,7 @@ def own_referer(visit: Visit, base_url: str) -> str | None:
 def is_own_request(visit: Visit, base_url: str) -> bool:
     """Whether this came from our own pages, or from no page at all (an agent, curl).
 
-    Sec-Fetch-Site decides where it is present, because no page can forge it; else Origin.
+    Sec-Fetch-Site decides if it is present, because pages cannot forge it; else Origin.
     """
     site = visit.header("sec-fetch-site")
     if site is not None:

@@ -53,7 +53,7 @@ _PAGE_HEADERS = (
 
 
 def redirect(location: str, *, cookies: tuple[Cookie, ...] = ()) -> Reply:
-    """303, so that the next request is a GET whatever this one was (RFC 9110 15.4.4)."""
+    """Redirects with 303, so that the next request is always a GET (RFC 9110 15.4.4)."""
     headers = (
         ("Location", location),
         ("Content-Type", "text/plain; charset=utf-8"),

@@ -26,7 +26,7 @@ class Cookie(Discreet, frozen=True):
         return f"Cookie({self.name}, max_age={self.max_age})"
 
     def header(self) -> str:
-        """The header's value; SameSite=Lax, because the callback is a cross-site navigation."""
+        """Returns the value; SameSite=Lax, because the callback is a cross-site navigation."""
         secure = "; Secure" if self.secure else ""
         return (
             f"{self.name}={self.value}; Path=/; Max-Age={self.max_age}; HttpOnly; SameSite=Lax"
@@ -44,14 +44,14 @@ class Visit:
 
     def __init__(self, method: str, path: str) -> None:
         self.problem: AuthError | None = None
-        """Why the credentials of this visit are worth nothing; said where an agent is needed."""
+        """Why the credentials of this visit prove nothing; the reply if an agent is needed."""
         self.judged = False
-        """Whether the answer depends on the agent, although the application never looks."""
+        """Whether the answer depends on the agent, although the application does not read it."""
         self.method = method
         self.path = path
 
     def header(self, name: str) -> str | None:
-        """A header's value, repeated ones joined (RFC 9110 5.3); `name` is in lower case."""
+        """Returns a header, repeated ones joined (RFC 9110 5.3); `name` is in lower case."""
         raise NotImplementedError
 
     @property
@@ -64,7 +64,7 @@ class Visit:
 
     @property
     def cookie_key(self) -> str | bytes | None:
-        """The cookies as the web server hands them over, by which they are known again."""
+        """The cookies as the web server passes them on: the key of verified sessions."""
         return self.cookie_header
 
     @property
