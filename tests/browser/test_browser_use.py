@@ -59,7 +59,7 @@ def play(world, cdp_url, url):
 
 
 @pytest.fixture
-def cdp_url(tmp_path):
+def cdp_url(chromium, tmp_path):
     with run_chromium(tmp_path / "profile") as url:
         yield url
 

@@ -142,3 +142,8 @@ def test_nothing_listens_there(world):
         in_thread(lambda: AgentSDK(**options(world)).sign_in_cdp(f"http://127.0.0.1:{free_port()}"))
     assert caught.value.code == "browser_failed"
     assert "--remote-debugging-port" in caught.value.description
+    hosted = f"ws://user:token1@127.0.0.1:{free_port()}/token2?token=token3"
+    with pytest.raises(AuthError) as caught:
+        in_thread(lambda: AgentSDK(**options(world)).sign_in_cdp(hosted))
+    assert "token" not in caught.value.description
+    assert "127.0.0.1" in caught.value.description

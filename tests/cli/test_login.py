@@ -92,9 +92,10 @@ def test_options_win_over_the_environment(login, world):  # noqa: F811
     assert answer["body"]["model"] == "gpt-x"
 
 
-def test_a_refusal(login):
+def test_a_refusal(login, world):  # noqa: F811
     result = login(code=1, AUTH_AGENT_AGENT_SECRET="ags_wrong")
     assert "invalid_credentials" in result.stderr
+    assert f"{world.agent_id} at {world.issuer}" in result.stderr
     assert "ags_wrong" not in result.output
     answer = json.loads(login("--json", code=1, url="/").stdout)
     assert (answer["ok"], answer["error"], answer["steps"]) == (False, "not_a_sign_in", [])

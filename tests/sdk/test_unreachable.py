@@ -149,3 +149,5 @@ def test_a_proxy_that_refuses(refused, monkeypatch):
 def test_nobody_listens(refused):
     error = refused(f"http://127.0.0.1:{free_port()}")
     assert error.code == "server_unavailable"
+    assert "Connection refused" in error.description
+    assert "Check that it runs" in error.description

@@ -25,6 +25,7 @@ def mcp(
         str | None,
         typer.Option(
             "--cdp",
+            envvar="AUTH_AGENT_AGENT_CDP",
             help="Sign in to this browser: its DevTools address, e.g. http://127.0.0.1:9222.",
         ),
     ] = None,

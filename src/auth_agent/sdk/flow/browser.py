@@ -7,6 +7,7 @@ its own.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from auth_agent.errors import AuthError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 READ_SECONDS = 5.0  # a page whose scripts never end would be read for ever
 MAX_STATUSES = 100
 _LOADED: Literal["domcontentloaded"] = "domcontentloaded"
+_URL = re.compile(r"\b[a-z]+://\S+", re.IGNORECASE)
 _BETWEEN = ("navigating", "Execution context was destroyed", "interrupted by another navigation")
 
 
@@ -110,6 +112,11 @@ def check_between(error: Exception) -> None:
     """Raises `browser_failed`, unless the page is only between two pages."""
     if not any(words in str(error) for words in _BETWEEN):
         raise AuthError(
-            f"The browser's page cannot be used: {one_line(str(error).partition('Call log')[0])}",
-            code="browser_failed",
+            f"The browser's page cannot be used: {words_of(error)}", code="browser_failed"
         ) from None
+
+
+def words_of(error: Exception) -> str:
+    """Returns Playwright's message without URLs: they may hold a code, or a browser's token."""
+    message = str(error).partition("Call log")[0]
+    return one_line(_URL.sub("…", message), 200)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from auth_agent.errors import AuthError
+from auth_agent.sdk.flow.browser import words_of
 from auth_agent.sdk.flow.effects import ConnectBrowser
 from auth_agent.sdk.text import one_line
 
@@ -125,9 +126,10 @@ def _no_playwright() -> AuthError:
 
 
 def _unreachable(url: str, error: Exception) -> AuthError:
-    reason = one_line(str(error).partition("Call log")[0], 150)
+    """Names the host alone: a hosted browser's address holds a token."""
+    host = one_line(url.partition("://")[2].partition("/")[0].rpartition("@")[2])
     return AuthError(
-        f"No browser answers at {one_line(url.partition('?')[0])} ({reason}). Start it with "
+        f"No browser answers at {host} ({words_of(error)}). Start it with "
         "--remote-debugging-port=9222, and give that address, e.g. http://127.0.0.1:9222.",
         code="browser_failed",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -36,7 +37,16 @@ def unavailable(request: HttpRequest, error: Exception) -> AuthError:
                 "name service.",
                 code="dns_failed",
             )
-    return ServerUnavailable(f"{host} does not answer ({name}).")
+    return ServerUnavailable(
+        f"{host} does not answer ({_reason(error) or name}). Check that it runs and that the "
+        "address is right, or try again later."
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Returns the operating system's own words, such as `Connection refused`."""
+    numbers = (cause.errno for cause in _causes(error) if isinstance(cause, OSError))
+    return next((os.strerror(number) for number in numbers if number), "")
 
 
 def _tls_failed(host: str, error: ssl.SSLError) -> ServerUnavailable:

@@ -98,13 +98,13 @@ def answer_request(
     return _post(answer_url(issuer), content)
 
 
-def parse_answer(response: HttpResponse) -> float | None:
+def parse_answer(response: HttpResponse, who: str = "this agent") -> float | None:
     """Returns None once it is approved, or how many seconds the server waits for a second factor.
 
     Raises `invalid_credentials`, `request_expired` and the rest of the wire contract's 1.3.
     """
     if response.status != 200:
-        refuse_agent(response)
+        refuse_agent(response, who)
     check_origin(response)
     document = json_object(response, "answer to the agent")
     if document.get("success") is not True:
@@ -139,13 +139,13 @@ def at(issuer: str, path: str) -> str:
     return issuer.rstrip("/") + path
 
 
-def refuse_agent(response: HttpResponse) -> NoReturn:
+def refuse_agent(response: HttpResponse, who: str = "this agent") -> NoReturn:
     """Raises the errors of the agent's endpoints."""
     check_origin(response)
     error = error_code(response)
     if response.status == 401:
         raise AuthError(
-            "The server does not accept this agent: unknown agent ID, or its secret or key is "
+            f"The server does not accept {who}: unknown agent ID, or its secret or key is "
             "wrong or has been replaced, or the agent is disabled. `auth-agent agent list` on the "
             "server shows its agents; `auth-agent agent rotate-secret ID` makes a new secret.",
             code="invalid_credentials",

@@ -59,7 +59,8 @@ def answer(
     approval.check_model(response, options)
     if response.status == 401 and options.private_key is not None:
         yield from check_clock(response, issuer)
-    if approval.parse_answer(response) is not None:
+    who = f"{options.agent_id} at {issuer}"
+    if approval.parse_answer(response, who) is not None:
         response = yield from _second_factor(issuer, request_id, options, journey, wanted)
     text = f"{options.agent_id} proved itself to {issuer}, for {website} only"
     yield from report("agent_proved", text, approval.answer_url(issuer), response.status)

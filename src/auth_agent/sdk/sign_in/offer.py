@@ -68,8 +68,8 @@ def _form_offer(
     branded = [form for form in posts if _BRAND.search(f"{form.text} {form.action}")]
     choice = posts if len(posts) == 1 else branded
     if not choice:
-        several = f" and has {len(posts)} forms, none of which names Auth Agent" if posts else ""
-        raise _none(url, f"answers {status}, offers no sign-in with Auth Agent{several}")
+        several = f": none of its {len(posts)} forms names Auth Agent" if posts else ""
+        raise _none(url, f"answers {status} and offers no sign-in with Auth Agent{several}")
     if not follow_form:
         raise _none(
             url, f"answers {status} and offers a sign-in only by a form; to send that form, give "
