@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
 
 from auth_agent.sdk import AgentSDK
-from auth_agent.sdk.flow.cookies import add_secure_cookies, netscape
+from auth_agent.sdk.flow.cookies import MAX_COOKIES, add_secure_cookies, netscape, new_jar
 
 
 def cookie(name, value="1", domain="shop.example", path="/", **more):
@@ -78,6 +78,23 @@ def test_a_path_counts_and_a_cookie_is_sent_once():
         add_secure_cookies(request, jar)
         add_secure_cookies(request, jar)
         assert request.headers.get("cookie") == sent
+
+
+def test_no_website_fills_the_jar_without_bound():
+    jar = httpx2.Cookies(new_jar())
+
+    def answer(*names):
+        headers = [("set-cookie", f"{name}; Path=/") for name in names]
+        request = httpx2.Request("GET", "https://shop.example/")
+        jar.extract_cookies(httpx2.Response(200, headers=headers, request=request))
+
+    answer(*(f"c{number}=1" for number in range(2 * MAX_COOKIES)))
+    assert len(jar.jar) == MAX_COOKIES
+    answer("c0=2", "new=1")
+    assert (jar["c0"], "new" in jar) == ("2", False)
+    answer("c1=; Max-Age=0", "new=1")
+    answer("new=1")
+    assert jar["new"] == "1"
 
 
 def test_the_file_holds_the_websites_cookies_and_no_others():

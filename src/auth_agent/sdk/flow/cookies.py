@@ -14,7 +14,22 @@ if TYPE_CHECKING:
     import httpx2
 
 _HEADER = "# Netscape HTTP Cookie File"
+MAX_COOKIES = 300
 _DOTLESS = ".local"  # what the standard library appends to a host without a dot
+
+
+class _BoundedPolicy(DefaultCookiePolicy):
+    """Takes no new cookie once there are many; known ones are still replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jar = CookieJar(self)
+
+    def set_ok(self, cookie: Cookie, request: Any) -> bool:
+        if not super().set_ok(cookie, request):
+            return False
+        known = {(one.domain, one.path, one.name) for one in self.jar}
+        return len(known) < MAX_COOKIES or (cookie.domain, cookie.path, cookie.name) in known
 
 
 class _LoopbackPolicy(DefaultCookiePolicy):
@@ -22,6 +37,11 @@ class _LoopbackPolicy(DefaultCookiePolicy):
 
     def return_ok_secure(self, _cookie: Cookie, request: Any) -> bool:
         return is_loopback(request.host.rpartition(":")[0] or request.host)
+
+
+def new_jar() -> CookieJar:
+    """Returns a jar that no website can fill without bound."""
+    return _BoundedPolicy().jar
 
 
 def add_secure_cookies(request: httpx2.Request, jar: CookieJar) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urldefrag
 from auth_agent.errors import ServerMisbehaved
 from auth_agent.flow.deadline import deadline
 from auth_agent.flow.exchange import HttpResponse
-from auth_agent.sdk.flow.cookies import add_secure_cookies
+from auth_agent.sdk.flow.cookies import add_secure_cookies, new_jar
 from auth_agent.sdk.flow.effects import Fetch
 from auth_agent.sdk.flow.quiet import without_queries
 from auth_agent.sdk.flow.unreachable import unavailable
@@ -40,6 +40,7 @@ def new_client(timeout: float, url: str = "") -> httpx2.Client:
         add_secure_cookies(request, client.cookies.jar)
 
     client.event_hooks = {"request": [before]}
+    client.cookies = new_jar()
     return client
 
 
@@ -53,6 +54,7 @@ def new_async_client(timeout: float, url: str = "") -> httpx2.AsyncClient:
         add_secure_cookies(request, client.cookies.jar)
 
     client.event_hooks = {"request": [before]}
+    client.cookies = new_jar()
     return client
 
 
