@@ -241,6 +241,29 @@ def test_a_wrong_clock(world, agent_key, tmp_path, shift, word):  # noqa: F811
     assert re.search(rf"3,(59|60)\d seconds {word}", done.stderr), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "code"),
+    [
+        ("ALL_PROXY", "socks://127.0.0.1:1080", "proxy_failed"),  # as GNOME writes it
+        ("HTTPS_PROXY", "http://user:p#w@proxy.example:3128", "proxy_failed"),
+        ("SSL_CERT_FILE", "/nonexistent/ca.pem", "tls_failed"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used(world, variable, value, code):  # noqa: F811
+    words = ["login", "https://shop.example/me", "--agent-id", "a", "--issuer", world.issuer]
+    kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    done = subprocess.run(
+        [sys.executable, "-m", "auth_agent", *words, "--json"],
+        env={**kept, variable: value, "AUTH_AGENT_AGENT_SECRET": "ags_1"},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (3, "")
+    told = json.loads(done.stdout)
+    assert told["error"] == code
+    assert variable in told["error_description"]
+    assert "p#w" not in done.stdout
+
+
 EVIL = {"login_url": "/login", "issuer": "\x1b]0;owned\x07\x1b[2J\n" + "x" * 300_000}
 
 

@@ -34,6 +34,7 @@ from auth_agent.url import normal_origin, url_problem
 __all__ = ["Gateway", "Landing", "answer", "open_request", "sign_in"]
 
 REFUSALS = (401, 403)
+OWN_CAUSES = ("proxy_failed", "tls_failed")  # more exact than that the website is away
 
 
 class Landing(NamedTuple):
@@ -216,8 +217,9 @@ def _open(request: HttpRequest, website: str, journey: Journey) -> Flow[HttpResp
         return (yield from journey.open(request))
     except ServerUnavailable as error:
         whose = "website" if normal_origin(request.url) == website else "page it redirects to"
+        code = error.code if error.code in OWN_CAUSES else "website_unavailable"
         raise ServerUnavailable(
-            f"The {whose} cannot be reached: {error.description}", code="website_unavailable"
+            f"The {whose} cannot be reached: {error.description}", code=code
         ) from None
 
 

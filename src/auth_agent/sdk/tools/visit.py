@@ -10,6 +10,7 @@ from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.exchange import Headers, HttpRequest, HttpResponse
 from auth_agent.sdk.exchange.journey import PAGE, Journey, check_hop, readable, redirect_target
 from auth_agent.sdk.flow.effects import Flow, now
+from auth_agent.sdk.sign_in.website import OWN_CAUSES
 from auth_agent.sdk.text import one_line
 from auth_agent.url import normal_origin
 
@@ -55,8 +56,9 @@ def visit(request: HttpRequest, website: str, *, within: float) -> Flow[Visited]
         try:
             response = yield from journey.open(request)
         except ServerUnavailable as error:
+            code = error.code if error.code in OWN_CAUSES else "website_unavailable"
             raise ServerUnavailable(
-                f"The website cannot be reached: {error.description}", code="website_unavailable"
+                f"The website cannot be reached: {error.description}", code=code
             ) from None
         target = redirect_target(url, response)
         if response.status == 401:
