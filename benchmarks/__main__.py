@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import access_token, server_sign_in, signed_in_request
+from benchmarks import access_token, server_sign_in, signed_in_request, tool_call
 
 if __name__ == "__main__":
     signed_in_request.main()
     access_token.main()
+    tool_call.main()
     server_sign_in.main()

@@ -8,26 +8,27 @@ from typing import Any
 
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.middleware import Middleware
+from fastmcp.server.providers.addressing import parse_hashed_backend_name
 from mcp.shared.exceptions import MCPError
 
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.entry import Entry
 from auth_agent.website.mcp.door import LISTS, Door, refusal_text
 from auth_agent.website.mcp.message import REFUSED, Malformed, Target, targets_of
+from auth_agent.website.mcp.rules import Rules
 from auth_agent.website.policy.requirement import Requirement
 from auth_agent_mcpserver.guarded import Guarded, hosts, said
 from auth_agent_mcpserver.tools import entered, entry_in_scope, refused
 
 KNOWN_SECONDS = 10.0
 MAX_KNOWN = 1_024
-_MEMBERS = {"tools": "name", "prompts": "name", "resources": "uri"}
 
 
 def guard_fast(
     server: Any, door: Door, settings: Settings, path: str, *, hide: bool, options: dict[str, Any]
 ) -> Guarded:
     """Allows the hosts and origins of the base URL; an option wins."""
-    catalogue = _Catalogue(server)
+    catalogue = _Catalogue(server, door.rules)
     server.middleware.insert(0, _InnerLine(door, catalogue, hide))
     defaults = {
         "path": path,
@@ -39,14 +40,16 @@ def guard_fast(
 
 
 class _Catalogue:
-    """What is said at the tools of a server, looked up once in a while.
+    """What is required of the components behind a name, looked up once in a while.
 
-    A tool may be another server's, so nobody but an agent makes us look. What a stale answer lets
-    pass is refused by the function itself.
+    Besides what is said at a function, a component may be listed under another name than it was
+    called by. A tool may be another server's, so only an agent makes us look. What a stale answer
+    lets pass is refused by the function itself.
     """
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, rules: Rules) -> None:
         self._server = server
+        self._rules = rules
         self._known: dict[Target, tuple[float, tuple[Requirement, ...]]] = {}
 
     async def requirements_of(
@@ -61,31 +64,52 @@ class _Catalogue:
         return found
 
     async def _look(self, target: Target) -> tuple[Requirement, ...]:
-        requirements = said(await _functions(self._server, target))
+        components = await _components(self._server, target)
+        if not components:  # unknown, or not to this agent
+            return ()
+        functions = [one for component in components for one in await _functions(component, target)]
+        listed = [Target(target.kind, _name_of(one)) for one in components]
+        requirements = (*said(functions), *self._rules.requirements(listed))
         if len(self._known) >= MAX_KNOWN:
             self._known.pop(next(iter(self._known)), None)
         self._known[target] = (time.monotonic() + KNOWN_SECONDS, requirements)
         return requirements
 
 
-async def _functions(server: Any, target: Target, depth: int = 0) -> list[object]:
-    """The functions behind a name, through transforms and mounted servers."""
-    finders = {
-        "tools": (server.get_tool,),
-        "prompts": (server.get_prompt,),
-        "resources": (server.get_resource, server.get_resource_template),
-    }
+async def _components(server: Any, target: Target) -> list[Any]:
+    """What the server runs for a name; a tool of an app has a second one, with its hash."""
+    if target.kind == "tools":
+        tool = await server.get_tool(target.name)
+        hashed = None if tool is not None else parse_hashed_backend_name(target.name)
+        found = [tool if hashed is None else await server.get_tool_by_hash(*hashed)]
+    elif target.kind == "prompts":
+        found = [await server.get_prompt(target.name)]
+    else:
+        found = [
+            await server.get_resource(target.name),
+            await server.get_resource_template(target.name),
+        ]
+    return [one for one in found if one is not None]
+
+
+async def _functions(component: Any, target: Target, depth: int = 0) -> list[object]:
+    """The functions of a component, through transforms and mounted servers."""
     found: list[object] = []
-    for find in finders[target.kind]:
-        component = await find(target.name)
-        while component is not None:
-            found.append(getattr(component, "fn", None))
-            child = getattr(component, "_server", None)
-            name = next(filter(None, (getattr(component, one, None) for one in _ORIGINALS)), None)
-            if child is not None and name is not None and depth < 8:
-                found += await _functions(child, Target(target.kind, str(name)), depth + 1)
-            component = getattr(component, "parent_tool", None)
+    while component is not None:
+        found.append(getattr(component, "fn", None))
+        child = getattr(component, "_server", None)
+        name = next(filter(None, (getattr(component, one, None) for one in _ORIGINALS)), None)
+        if child is not None and name is not None and depth < 8:
+            inner = Target(target.kind, str(name))
+            for one in await _components(child, inner):
+                found += await _functions(one, inner, depth + 1)
+        component = getattr(component, "parent_tool", None)
     return found
+
+
+def _name_of(component: Any) -> str:
+    names = (getattr(component, member, None) for member in ("uri_template", "uri", "name"))
+    return str(next(filter(None, names)))
 
 
 _ORIGINALS = ("_original_name", "_original_uri", "_original_uri_template")
@@ -120,8 +144,7 @@ class _InnerLine(Middleware):
         _, kind, _ = LISTS[method]
         shown = []
         for item in items:
-            name = getattr(item, "uri_template", None) or getattr(item, _MEMBERS[kind])
-            target = Target(kind, str(name))
+            target = Target(kind, _name_of(item))
             said_there = await self._catalogue.requirements_of([target], entry)
             if self._door.shows(entry, target, said_there):
                 shown.append(item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -27,7 +28,9 @@ def principal(scope: Scope, agent: Agent | None) -> Iterator[dict[str, Any]]:
     if agent is None:
         yield dict(scope)
         return
-    user = AuthenticatedUser(AccessToken(token=_mark(agent), **token_values(agent)))
+    known = (agent.issuer, agent.id, agent.via, agent.scopes, agent.permissions, agent.model)
+    times = (agent.authenticated_at, agent.expires_at, agent.email, agent.email_verified)
+    user = _user(*known, *times)
     token = auth_context_var.set(user)
     try:
         yield {**scope, "user": user, "auth": AuthCredentials(list(agent.scopes))}
@@ -35,19 +38,29 @@ def principal(scope: Scope, agent: Agent | None) -> Iterator[dict[str, Any]]:
         auth_context_var.reset(token)
 
 
-def _mark(agent: Agent) -> str:
-    """Stands for the token where a package keys a cache by it: who this is, and what it may do."""
-    who = [agent.issuer, agent.id, agent.via, agent.scopes, agent.permissions, agent.model]
-    known = [*who, agent.authenticated_at, agent.email, agent.email_verified]
-    return f"auth-agent:{hashlib.sha256(msgspec.json.encode(known)).hexdigest()}"
+@lru_cache(maxsize=1_024)
+def _user(issuer: str, agent_id: str, via: str, scopes: tuple[str, ...], *more: Any) -> Any:
+    """`AuthenticatedUser` of an agent as it is known now.
+
+    A package that keys a cache by the token finds a digest of who this is and what it may do.
+    """
+    digest = hashlib.sha256(msgspec.json.encode([issuer, agent_id, via, scopes, *more])).hexdigest()
+    values = _values(issuer, agent_id, scopes, expires_at=more[-3])
+    return AuthenticatedUser(AccessToken(token=f"auth-agent:{digest}", **values))
 
 
 def token_values(agent: Agent) -> dict[str, Any]:
     """The agent as `mcp` describes a token, without the token."""
+    return _values(agent.issuer, agent.id, agent.scopes, expires_at=agent.expires_at)
+
+
+def _values(
+    issuer: str, agent_id: str, scopes: tuple[str, ...], *, expires_at: int
+) -> dict[str, Any]:
     return {
-        "client_id": agent.id,
-        "subject": agent.id,
-        "scopes": list(agent.scopes),
-        "expires_at": agent.expires_at,
-        "claims": {"iss": agent.issuer, "sub": agent.id},
+        "client_id": agent_id,
+        "subject": agent_id,
+        "scopes": list(scopes),
+        "expires_at": expires_at,
+        "claims": {"iss": issuer, "sub": agent_id},
     }

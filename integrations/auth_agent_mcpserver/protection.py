@@ -20,7 +20,7 @@ from auth_agent.website.entry import Entry
 from auth_agent.website.gate import RelyingParty
 from auth_agent.website.mcp.door import Door
 from auth_agent.website.mcp.message import Rpc, all_targets
-from auth_agent.website.mcp.routing import read_routing
+from auth_agent.website.mcp.routing import Routing, read_routing
 from auth_agent.website.mcp.rules import Patterns, Rules
 from auth_agent.website.policy.admission import ANY_AGENT
 from auth_agent.website.policy.requirement import Requirement
@@ -110,26 +110,34 @@ class _Guard:
             await self._judge(scope, receive, send)
 
     async def _judge(self, scope: Scope, receive: Receive, send: Send) -> None:
-        door, entry = self._door, scope["auth_agent.entry"]
+        entry = scope["auth_agent.entry"]
         routing = read_routing(scope["headers"])
-        said = await self._requirements_of(routing.targets, entry)
-        answer: Reply | tuple[Rpc, ...] | None = door.refuse_headers(entry, routing, said)
-        messages: tuple[Rpc, ...] = ()
-        if answer is None and door.reads_body(entry):
-            body = await self._read(receive)
-            answer = body if isinstance(body, Reply) else door.read(routing, body)
-            if not isinstance(answer, Reply):
-                messages = answer
-                said = await self._requirements_of(all_targets(messages), entry)
-                answer = door.refuse_messages(entry, messages, said)
-            receive = _replay(body, receive) if isinstance(body, bytes) else receive
-        if isinstance(answer, Reply):
-            await send_reply(scope, receive, send, answer)
-            return
         with entered(entry), principal(scope, entry.agent) as scope_for_app:
+            said = await self._requirements_of(routing.targets, entry)
+            reply = self._door.refuse_headers(entry, routing, said)
+            messages: tuple[Rpc, ...] = ()
+            if reply is None and self._door.reads_body(entry):
+                body = await self._read(receive)
+                answer = body if isinstance(body, Reply) else self._door.read(routing, body)
+                if isinstance(body, bytes):
+                    receive = _replay(body, receive)
+                if isinstance(answer, Reply):
+                    reply = answer
+                else:
+                    messages = answer
+                    reply = await self._refuse_messages(entry, routing, messages)
+            if reply is not None:
+                await send_reply(scope, receive, send, reply)
+                return
             send = self._watch_sessions(scope, entry, routing.session_id, send)
-            seconds = door.seconds_left(entry, messages)
+            seconds = self._door.seconds_left(entry, messages)
             await _run(self.app, scope_for_app, receive, send, seconds)
+
+    async def _refuse_messages(
+        self, entry: Entry, routing: Routing, messages: tuple[Rpc, ...]
+    ) -> Reply | None:
+        said = await self._requirements_of(all_targets(messages), entry)
+        return self._door.refuse_messages(entry, routing, messages, said)
 
     async def _read(self, receive: Receive) -> bytes | Reply:
         """The whole body, bounded in size and time."""

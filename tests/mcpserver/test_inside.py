@@ -6,9 +6,11 @@ import anyio
 import pytest
 from fastmcp import Client as FastClient
 from fastmcp import FastMCP
+from fastmcp.apps import FastMCPApp
 from fastmcp.contrib.bulk_tool_caller import BulkToolCaller
 from fastmcp.exceptions import ToolError
 from fastmcp.server.middleware.caching import ResponseCachingMiddleware
+from fastmcp.server.providers.addressing import hashed_backend_name
 from fastmcp.server.transforms.search import BM25SearchTransform
 from mcp.client.client import Client
 from mcp.server.mcpserver import MCPServer
@@ -97,6 +99,35 @@ class TestMountedServers:
         params = {"uri": "vault://billing/gold"}
         assert mounted.agent().modern("resources/read", params).status_code == 403
         assert mounted.agent(scope="vault:read").modern("resources/read", params).status_code == 200
+
+
+class TestTheSecondNameOfATool:
+    """A tool of a FastMCP app answers to `__<hash>_<name>`, too, which no pattern knows."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def with_app(cls, serve):
+        app = FastMCPApp("panel")
+
+        @app.tool()
+        def danger_button() -> str:
+            ran.append(("danger_button", agent_of().id))
+            return "pressed"
+
+        server = FastMCP("Invoices")
+        server.add_provider(app)
+        return serve("fastmcp", server=server)
+
+    @pytest.mark.parametrize(
+        "name", ["danger_button", hashed_backend_name("panel", "danger_button")]
+    )
+    def test_it_is_judged_as_the_tool_it_is(self, with_app, name):
+        params = {"name": name, "arguments": {}}
+        assert with_app.agent().modern("tools/call", params).status_code == 403
+        assert ran == []
+        allowed = with_app.agent(scope="danger").modern("tools/call", params)
+        assert allowed.status_code == 200
+        assert len(ran) <= 1
 
 
 class TestCaches:
@@ -230,6 +261,34 @@ class TestBareApplications:
                 protect(app, settings=settings_of(issuer, "http://127.0.0.1:9"), **wrong)
         with pytest.raises(TypeError, match="no MCP server"):
             protect(object(), settings=settings_of(issuer, "http://127.0.0.1:9"))
+
+
+class TestTheOlderTransport:
+    """HTTP with server-sent events: a session's stream and its messages are two requests."""
+
+    @pytest.fixture(scope="class", params=["mcp", "fastmcp"])
+    @classmethod
+    def older(cls, request, serve):
+        def build(kind, provider, base_url):
+            server = make_server(kind)
+            app = server.sse_app() if kind == "mcp" else server.http_app(transport="sse")
+            rules = {"danger_*": Requirement(scopes=["danger"])}
+            return protect(app, tools=rules, settings=settings_of(provider, base_url))
+
+        return serve(request.param, app=build)
+
+    def test_another_agent_cannot_write_into_it(self, older):
+        owner, thief = older.agent(), older.agent("agent_8")
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        forbidden = {**ping, "method": "tools/call", "params": {"name": "danger_zone"}}
+        with owner.stream("GET", "/sse", headers={"accept": "text/event-stream"}) as stream:
+            assert stream.status_code == 200
+            lines = stream.iter_lines()
+            target = next(line for line in lines if line.startswith("data: "))[6:]
+            assert thief.post(target, json=ping).status_code == 404
+            assert owner.post(target, json=forbidden).status_code == 403
+            assert owner.post(target, json=ping).status_code == 202
+        assert ran == []
 
 
 class TestApplicationsThatForget:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
+from auth_agent.doctor.api import examine_api
 from auth_agent.doctor.client import examine_client
 from auth_agent.doctor.configuration import examine_settings
 from auth_agent.doctor.finding import Finding
@@ -34,6 +35,8 @@ def examine(
     found = list(examine_settings(settings))
     metadata, of_server = yield from examine_server(site, proxy)
     found += of_server
+    if not settings.sign_in:
+        return [*found, *(yield from examine_api(settings, visited or settings.base_url))]
     if metadata is not None:
         found += yield from examine_client(site, metadata)
     found += yield from examine_website(settings, visited or settings.base_url, metadata)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -29,6 +30,7 @@ from auth_agent.website.mcp.message import (
 from auth_agent.website.mcp.routing import Routing, contradiction
 from auth_agent.website.mcp.rules import Rules
 from auth_agent.website.mcp.sessions import SessionOwners
+from auth_agent.website.policy.admission import ANY_AGENT
 from auth_agent.website.policy.requirement import Requirement
 from auth_agent.website.web.origin import is_preflight
 from auth_agent.website.web.outcome import Reply
@@ -91,10 +93,20 @@ class Door:
         return messages
 
     def refuse_messages(
-        self, entry: Entry, messages: tuple[Rpc, ...], said_at_tools: Iterable[Requirement] = ()
+        self,
+        entry: Entry,
+        routing: Routing,
+        messages: tuple[Rpc, ...],
+        said_at_tools: Iterable[Requirement] = (),
     ) -> Reply | None:
-        """Judges every message; one that may not be called refuses the whole batch."""
-        reply = self._require(entry, all_targets(messages), said_at_tools)
+        """Judges every message; one that may not be called refuses the whole batch.
+
+        What the headers named has been judged already where the body turns out to say the same.
+        """
+        targets = all_targets(messages)
+        if targets == routing.targets:
+            return None
+        reply = self._require(entry, targets, said_at_tools)
         return as_rpc(reply, _id_of(messages)) if reply is not None else None
 
     def refuse_call(
@@ -139,18 +151,19 @@ class Door:
     def _require(
         self, entry: Entry, targets: Iterable[Target], more: Iterable[Requirement] = ()
     ) -> Reply | None:
-        return require_all(entry, [*self.rules.requirements(targets), *more])
+        for requirement in together((*self.rules.requirements(targets), *more)):
+            reply = entry.require(requirement)
+            if reply is not None:
+                return reply
+        return None
 
 
-def require_all(entry: Entry, requirements: list[Requirement]) -> Reply | None:
-    """None where all of them hold; the challenge names the scopes of the whole operation."""
+@lru_cache(maxsize=1_024)
+def together(requirements: tuple[Requirement, ...]) -> tuple[Requirement, ...]:
+    """The same requirements, so that a challenge names the scopes of the whole operation."""
     scopes = tuple(dict.fromkeys(scope for one in requirements for scope in one.scopes))
-    first, *others = requirements
-    for requirement in (msgspec.structs.replace(first, scopes=scopes), *others):
-        reply = entry.require(requirement)
-        if reply is not None:
-            return reply
-    return None
+    others = [one for one in requirements if msgspec.structs.replace(one, scopes=()) != ANY_AGENT]
+    return (Requirement(scopes=scopes), *dict.fromkeys(others))
 
 
 def as_rpc(reply: Reply, request_id: Id = None) -> Reply:

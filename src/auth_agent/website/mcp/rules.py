@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import get_args
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ from auth_agent.website.policy.requirement import Requirement
 Patterns = Mapping[str, Requirement]
 
 _KINDS = get_args(Kind)
+MAX_REMEMBERED = 256  # characters of a name; a longer one is judged anew each time
 
 
 class Rules:
@@ -34,6 +36,7 @@ class Rules:
     ) -> None:
         self.always = always
         given = dict(zip(_KINDS, (tools, resources, prompts), strict=True))
+        self._matching = lru_cache(maxsize=4_096)(self._match)
         self._patterns = {kind: dict(patterns or {}) for kind, patterns in given.items()}
         for kind, patterns in self._patterns.items():
             for pattern, requirement in patterns.items():
@@ -53,12 +56,16 @@ class Rules:
         """What always holds, and what the patterns say of these targets."""
         yield self.always
         for target in targets:
-            patterns = self._patterns[target.kind]
-            if patterns:
-                names = _readings(target.name) if target.kind == "resources" else {target.name}
-                for pattern, requirement in patterns.items():
-                    if _covers(pattern, names, target.kind):
-                        yield requirement
+            if self._patterns[target.kind]:
+                short = len(target.name) <= MAX_REMEMBERED
+                yield from self._matching(target) if short else self._match(target)
+
+    def _match(self, target: Target) -> tuple[Requirement, ...]:
+        names = _readings(target.name) if target.kind == "resources" else {target.name}
+        patterns = self._patterns[target.kind].items()
+        return tuple(
+            requirement for pattern, requirement in patterns if _covers(pattern, names, target.kind)
+        )
 
 
 def _covers(pattern: str, names: Iterable[str], kind: Kind) -> bool:
