@@ -57,8 +57,10 @@ def login(
 
     The agent's secret comes from AUTH_AGENT_AGENT_SECRET, from the file (chmod 600) named by
     AUTH_AGENT_AGENT_SECRET_FILE or from the keyring, or is asked for; with a key instead of it,
-    AUTH_AGENT_AGENT_PRIVATE_KEY names its file. AUTH_AGENT_AGENT_WEBSITES and
-    AUTH_AGENT_AGENT_SCOPES, comma separated, bound what the agent may sign in to.
+    AUTH_AGENT_AGENT_PRIVATE_KEY names its file. If no variable names an agent, a .env in this
+    folder does (`agent add --env .env` writes it; only its owner may read it).
+    AUTH_AGENT_AGENT_WEBSITES and AUTH_AGENT_AGENT_SCOPES, comma separated, bound what the agent
+    may sign in to.
     """
     from auth_agent.errors import AuthError, ServerUnavailable, SettingsError  # noqa: PLC0415
     from auth_agent.sdk import AgentSDK  # noqa: PLC0415

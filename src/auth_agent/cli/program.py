@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from auth_agent.cli import doctor, login, mcp
 from auth_agent.cli.demo import command as demo
+from auth_agent.cli.dotenv import add_identity
 from auth_agent.cli.output import EXIT_CODES
 from auth_agent.cli.server import admin, agents, clients, keys, serve
 from auth_agent.doctor.report import DOCTOR_EXIT_CODES
@@ -24,6 +27,8 @@ START = """What do you want to do?
   Give a model the tool  auth-agent mcp
 
 All commands: auth-agent --help"""
+
+_OF_AN_AGENT = ("login", "mcp")
 
 app = typer.Typer(
     add_completion=False,
@@ -53,6 +58,10 @@ def start(
     """Let AI agents sign in to websites with an identity of their own."""
     if context.invoked_subcommand is None:
         typer.echo(START)
+    elif context.invoked_subcommand in _OF_AN_AGENT and (
+        said := add_identity(os.environ, Path(".env").absolute())
+    ):
+        typer.echo(said, err=True)
 
 
 app.command("demo", epilog=demo.DEMO_EXIT_CODES)(demo.demo)

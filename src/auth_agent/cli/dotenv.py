@@ -1,0 +1,72 @@
+"""The `.env` of the present folder, where `agent add --env .env` writes an agent's identity.
+
+It counts as a whole or not at all, and only if nobody else can read it: a folder that came from
+elsewhere must not send this machine's credentials to a server of its own choice.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+PREFIX = "AUTH_AGENT_AGENT_"
+_IDENTITY = tuple(
+    PREFIX + part for part in ("ID", "ISSUER", "SECRET", "SECRET_FILE", "PRIVATE_KEY")
+)
+# A path to somebody's secret is not taken from a file: the secret would go to the file's issuer.
+_FORBIDDEN = PREFIX + "SECRET_FILE"
+MAX_BYTES = 65_536
+
+
+def add_identity(environ: MutableMapping[str, str], path: Path) -> str | None:
+    """Adds the agent's variables in `path`, unless `environ` names an agent already.
+
+    Returns one line about what was done, for stderr; None if there is nothing to say.
+    """
+    if any(environ.get(name) for name in _IDENTITY):
+        return None
+    try:
+        with path.open("rb") as file:
+            is_private = os.name != "posix" or _is_private(os.fstat(file.fileno()))
+            found = _read(file.read(MAX_BYTES))
+    except OSError:
+        return None
+    if not found:
+        return None
+    if not is_private:
+        return f"{path} is ignored: others can read it, or it is not yours (chmod 600 {path})"
+    if problem := _problem(found):
+        return f"{path} is ignored: {problem}"
+    for name, value in found.items():
+        environ.setdefault(name, value)
+    return f"The agent is that of {path}"
+
+
+def _is_private(status: os.stat_result) -> bool:
+    is_ours = status.st_uid == os.geteuid()
+    return stat.S_ISREG(status.st_mode) and is_ours and not status.st_mode & 0o077
+
+
+def _problem(found: Mapping[str, str]) -> str | None:
+    if _FORBIDDEN in found:
+        return f"it may not set {_FORBIDDEN}"
+    if not found.get(PREFIX + "SECRET") and not found.get(PREFIX + "PRIVATE_KEY"):
+        return f"it has to hold {PREFIX}SECRET or {PREFIX}PRIVATE_KEY beside {PREFIX}ISSUER"
+    return None
+
+
+def _read(content: bytes) -> dict[str, str]:
+    """Returns the agent's variables; a line that is none is passed over."""
+    found = {}
+    for line in content.replace(b"\0", b"").decode("utf-8", "replace").splitlines():
+        name, is_assignment, rest = line.strip().removeprefix("export ").partition("=")
+        if not is_assignment or not name.strip().startswith(PREFIX):
+            continue
+        try:
+            found[name.strip()] = "".join(shlex.split(rest, comments=True)[:1])
+        except ValueError:  # a quotation without its end
+            continue
+    return found
