@@ -32,6 +32,9 @@ class Shopper:
     def post(self, path, data=None, **headers):
         return self._ask(self.client.post, path, data, **headers)
 
+    def options(self, path, **headers):
+        return self._ask(self.client.options, path, "", **headers)
+
     def _ask(self, method, path, data, **headers):
         if self._portal is None:
             return method(path, data, **headers)

@@ -138,3 +138,36 @@ def test_another_website_cannot_post_with_the_agents_cookie(django, site, status
     shop.sign_in()
     assert shop.post("/", HTTP_SEC_FETCH_SITE=site).status_code == status
     assert shop.get("/", HTTP_SEC_FETCH_SITE=site).status_code == 200
+
+
+class ByPermission(APIView):
+    """The agent comes from the middleware; nothing authenticates for the framework."""
+
+    authentication_classes = ()
+    permission_classes = (HasAgent,)
+
+    def post(self, request):
+        return Response({"agent": request.agent.id})
+
+
+class Unchecked(ByPermission):
+    permission_classes = (agent_with(dangerously_allow_cross_site=True),)
+
+
+@pytest.mark.parametrize(("name", "status"), [("/by-permission", 403), ("/unchecked", 200)])
+def test_a_permission_alone_asks_whose_page_has_sent_a_request(django, name, status):
+    urls = (*URLS, path("by-permission", ByPermission.as_view()),
+            path("unchecked", Unchecked.as_view()))  # fmt: skip
+    shop = django(urls=urls)
+    shop.sign_in()
+    foreign = {"HTTP_ORIGIN": "https://evil.shop.example", "HTTP_SEC_FETCH_SITE": "same-site"}
+    assert shop.post(name, **foreign).status_code == status
+    assert shop.post(name, HTTP_SEC_FETCH_SITE="same-origin").status_code == 200
+
+
+def test_a_preflight_permits_nothing(django):
+    shop = django(urls=URLS)
+    headers = {"HTTP_ORIGIN": "https://app.example", "HTTP_ACCESS_CONTROL_REQUEST_METHOD": "GET"}
+    answer = shop.options("/guarded", **headers)
+    assert answer.status_code == 204
+    assert not [name for name in answer.headers if name.startswith("Access-Control-")]

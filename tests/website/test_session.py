@@ -71,6 +71,26 @@ class TestLifetime:
         clock.advance(1)
         assert browser.agent is None
 
+    @pytest.mark.parametrize(
+        ("used", "idle", "stays"),
+        [
+            (
+                1_799,
+                1_800,
+                True,
+            ),  # the cookie was not written then: half of the time has gone already
+            (1_799, 1_801, False),
+            (1_800, 3_599, True),  # it was written: all of the time begins anew
+            (1_800, 3_600, False),
+        ],
+    )
+    def test_ends_between_half_and_all_of_the_idle_time(self, browser, clock, used, idle, stays):
+        browser.sign_in()
+        clock.advance(used)
+        assert browser.agent is not None
+        clock.advance(idle)
+        assert (browser.agent is not None) is stays
+
     def test_does_not_begin_in_the_future(self, browser, clock):
         """More than a minute, by which clocks may differ."""
         browser.sign_in()
