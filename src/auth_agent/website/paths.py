@@ -53,7 +53,8 @@ def path_readings(root: str, path: str) -> tuple[str, ...]:
     root = root.rstrip("/")
     if not root:
         return (path,)
-    return (path, root + path, path.removeprefix(root) if path.startswith(root) else path)
+    is_below = path == root or path.startswith(f"{root}/")
+    return (path, root + path, path.removeprefix(root) if is_below else path)
 
 
 def raw_path(public: str, given: str, target: str) -> str:
