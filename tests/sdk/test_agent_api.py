@@ -93,6 +93,15 @@ def test_a_websites_context_is_answered(world, signed_in):
     assert sdk.get_verify_status(token, context).verified
 
 
+def test_a_context_that_another_website_has_opened(world, signed_in):
+    sdk, _, agent_id = signed_in
+    context = open_context(world, agent_id)
+    with pytest.raises(AuthError) as caught:
+        sdk.poll_and_authenticate(context, website="https://other.example/verify")
+    assert (caught.value.code, caught.value.status_code) == ("request_failed", 409)
+    assert sdk.poll_and_authenticate(context, website=f"{world.website}/verify")
+
+
 def test_a_context_that_nobody_answers_in_time(world, signed_in):
     sdk, _, agent_id = signed_in
     context = open_context(world, agent_id)

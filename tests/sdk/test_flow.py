@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jwt
 import pytest
 
 from auth_agent import AuthError, ServerMisbehaved, ServerUnavailable
@@ -324,7 +325,9 @@ def test_an_approval_by_key_is_good_for_one_request_at_one_website(agent_key):
     internet.now = 1_000_000.0
     play(internet, private_key=agent_key.pem)
     sent = [json.loads(request.body) for request in internet.requests if request.url == ANSWER]
-    claims = [agent_key.open(content.pop("agent_assertion"), ISSUER) for content in sent]
+    signed = [content.pop("agent_assertion") for content in sent]
+    assert {jwt.get_unverified_header(one)["typ"] for one in signed} == {"agent-approval+jwt"}
+    claims = [agent_key.open(one, ISSUER) for one in signed]
     assert sent[0] == {
         "request_id": "req_1234", "agent_id": "agent_1", "expected_origin": SHOP
     }  # fmt: skip

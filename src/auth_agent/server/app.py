@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,6 +27,7 @@ from auth_agent.server.outbound.fetcher import Fetcher
 from auth_agent.server.outbound.mail import Outbox
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.sign_in import routes as sign_in
+from auth_agent.server.web.hosts import Hosts
 from auth_agent.server.web.pages.refusals import not_served
 from auth_agent.server.web.route import Route, S
 from auth_agent.server.web.router import Resource, StaticRouter
@@ -88,6 +90,13 @@ def _resources(context: Context) -> dict[str, Resource]:
     return resources
 
 
+def _hosts(settings: ServerSettings) -> Hosts | None:
+    """Returns the hosts of a loopback server; all others are reached by TLS, which checks them."""
+    if not settings.is_loopback:
+        return None
+    return Hosts(urlsplit(settings.issuer).hostname or "", *settings.allowed_hosts)
+
+
 def _endpoints(context: Context) -> Iterator[tuple[str, Endpoint]]:
     database, server = context.database, build_oauth(context)
     around = Surroundings(
@@ -95,6 +104,7 @@ def _endpoints(context: Context) -> Iterator[tuple[str, Endpoint]]:
         context.proxies,
         context.origins,
         context.pages,
+        _hosts(context.settings),
         database.at_once if database.is_quick else None,
     )
 

@@ -1,4 +1,4 @@
-"""What the server does between requests: it tells websites of logouts, and sweeps."""
+"""The work between requests: telling websites of logouts, and deleting what has expired."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("auth_agent.server")
 EVERY = 2.0  # seconds between looks into the queue
+LAST_DELIVERY = 12.0  # seconds; a website answers within ten or not at all
 
 
 class BackgroundWorker:
@@ -30,16 +31,21 @@ class BackgroundWorker:
         self._thread.start()
 
     def close(self) -> None:
+        """Ends after the delivery that is under way; the mail that waits is sent meanwhile."""
         self._end.set()
-        self._thread.join(20)
+        outbox = threading.Thread(target=self._context.outbox.close, name="last mail", daemon=True)
+        outbox.start()
+        self._thread.join(LAST_DELIVERY)
+        outbox.join(LAST_DELIVERY)
 
     def _run(self) -> None:
         while not self._end.wait(EVERY):
             try:
-                deliver_due(self._context)
+                deliver_due(self._context, self._end.is_set)
+                self._context.record_unrecorded()
                 self._context.sweeper.sweep_if_due(self._context.now())
             except SQLAlchemyError:
                 log.exception("background work: the database refused")
             except Exception:
-                # The worker outlives whatever one delivery runs into.
+                # One delivery that fails must not end the worker.
                 log.exception("background work: unexpected error")

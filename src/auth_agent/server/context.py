@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from auth_agent.errors import SettingsError
 from auth_agent.server.outbound.fetcher import Fetcher
 from auth_agent.server.outbound.mail import Outbox, build_outbox
@@ -14,6 +16,7 @@ from auth_agent.server.registry.client_cache import Clients, Origins
 from auth_agent.server.registry.client_documents import ClientDocuments
 from auth_agent.server.security.assertions import Assertions
 from auth_agent.server.security.credentials import CodeMaker, SecretVerifier
+from auth_agent.server.security.guesses import Guesses
 from auth_agent.server.security.keyring import Keyring, has_keys
 from auth_agent.server.security.limits import Limits
 from auth_agent.server.security.mailed_codes import MailedCodes
@@ -23,11 +26,30 @@ from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import HEAD, Database
 from auth_agent.server.storage.schema import current_revision
 from auth_agent.server.storage.sweep import Sweeper
+from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Answer, Call
 from auth_agent.server.web.pages.render import Pages
 from auth_agent.server.web.proxies import Proxies
 
 Clock = Callable[[], float]
+
+
+class Unrecorded:
+    """The number of refusals that were not recorded one by one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def add(self) -> None:
+        with self._lock:
+            self.count += 1
+
+    def take(self) -> int:
+        """Returns the number, and begins again at none."""
+        with self._lock:
+            count, self.count = self.count, 0
+        return count
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,6 +68,8 @@ class Context:
     outbox: Outbox
     mailed_codes: MailedCodes
     limits: Limits
+    guesses: Guesses
+    unrecorded: Unrecorded
     fetcher: Fetcher
     clients: Clients
     assertions: Assertions
@@ -61,9 +85,24 @@ class Context:
 
         Writes a bounded number per minute; refusals are deleted sooner than other records.
         """
-        if self.limits.count("refusal_records"):
+        or_wait()  # the event loop waits for no other writer
+        if not self.limits.count("refusal_records"):
+            self.unrecorded.add()
+            return
+        with self.database.begin() as connection:
+            record(connection, at=self.now(), kind=kind, outcome=outcome, **whom)
+            self._record_unrecorded(connection)
+
+    def record_unrecorded(self) -> None:
+        """Records how many refusals were left out of the audit, once a minute has room for it."""
+        if self.unrecorded.count and not self.limits.is_spent("refusal_records"):
             with self.database.begin() as connection:
-                record(connection, at=self.now(), kind=kind, outcome=outcome, **whom)
+                self._record_unrecorded(connection)
+
+    def _record_unrecorded(self, connection: Connection) -> None:
+        if count := self.unrecorded.take():
+            text = f"and {count} more"
+            record(connection, at=self.now(), kind="refusals", outcome=text, counted_as="more")
 
     def close(self) -> None:
         self.outbox.close()
@@ -88,13 +127,15 @@ def build_context(
         secrets = server_secrets(settings, has_keys=has_keys(database, int(clock())))
         lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
         keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)
-        limits = Limits(settings, clock)
+        limits, verifier = Limits(settings, clock), SecretVerifier()
         fetcher = fetcher or Fetcher(loopback_allowed=settings.is_loopback)
         context = Context(
             settings=settings,
             database=database,
             keyring=keyring,
-            verifier=SecretVerifier(),
+            verifier=verifier,
+            guesses=Guesses(verifier, limits),
+            unrecorded=Unrecorded(),
             codes=CodeMaker(secrets),
             origins=Origins(database),
             sweeper=Sweeper(database, threading.Lock(), settings),

@@ -98,5 +98,5 @@ _CONVERTERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("upstream_compat", "client_documents"), as_boolean),
     "secrets": lambda text: tuple(Secret(item) for item in _as_list(text)),
     "scopes": _as_scopes,
-    "trusted_proxies": _as_list,
+    **dict.fromkeys(("trusted_proxies", "allowed_hosts"), _as_list),
 }

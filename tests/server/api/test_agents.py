@@ -14,7 +14,15 @@ from auth_agent.server.registry import agents, clients
 from auth_agent.server.storage.tables import event
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
-from tests.server.world import CHALLENGE, ISSUER, REDIRECT, UPSTREAM_PATTERN, VERIFIER, World
+from tests.server.world import (
+    CHALLENGE,
+    ISSUER,
+    ORIGIN,
+    REDIRECT,
+    UPSTREAM_PATTERN,
+    VERIFIER,
+    World,
+)
 
 LOOPBACK = "http://localhost:3000/callback"
 NEW = {
@@ -388,14 +396,16 @@ def test_a_token_for_this_server_is_enough(world: World) -> None:
 
 
 def test_a_thousand_calls_an_hour(build: Build) -> None:
-    world = build(limit_calls=2)
-    headers = _bearer(_own_tokens(world)["access_token"])
-    other = _bearer(_own_tokens(world)["access_token"])
+    """However many tokens the agent gets; another agent goes on."""
+    world = build(limit_calls=3)
+    tokens = [_bearer(_own_tokens(world)["access_token"]) for _ in range(2)]
+    rival = _bearer(_own_tokens(world, world.rival)["access_token"])
     codes = [
-        world.browser().get("/api/agents/profile", headers=headers).status_code for _ in range(3)
+        world.browser().get("/api/agents/profile", headers=headers).status_code
+        for headers in (*tokens, *tokens)
     ]
-    assert codes == [200, 200, 429]
-    assert world.browser().get("/api/agents/profile", headers=other).status_code == 200
+    assert codes == [200, 200, 200, 429]
+    assert world.browser().get("/api/agents/profile", headers=rival).status_code == 200
 
 
 # Events
@@ -451,6 +461,20 @@ def test_events_are_bounded_in_age_and_number(build: Build) -> None:
     world.context.sweeper.sweep(world.context.now() + 31 * 86_400)
     with world.database.read() as connection:
         assert connection.execute(count).scalar() == 0
+
+
+def test_an_agent_evicts_no_events_but_its_own(build: Build) -> None:
+    world = build(max_agent_events=100)
+    mine = _bearer(_own_tokens(world)["access_token"])
+    rival = _bearer(_own_tokens(world, world.rival)["access_token"])
+    send = world.browser().post
+    send("/api/events", json={"event": "of the rival"}, headers=rival)
+    for number in range(3):
+        batch = {"events": [{"event": f"{number}"}] * 60}
+        assert send("/api/events", json=batch, headers=mine).status_code == 202
+    with world.database.read() as connection:
+        kinds = list(connection.execute(select(event.c.kind).order_by(event.c.id)).scalars())
+    assert kinds == ["of the rival", *["1"] * 40, *["2"] * 60]
 
 
 # The challenge
@@ -576,3 +600,43 @@ def test_a_website_asks_whether_its_agent_is_alive(world: World) -> None:
         ({"auth": world.basic(), "json": {}}, 400),
     ):
         assert browser.post("/api/verify/challenge", **wrong).status_code == status
+
+
+def _relayed(world: World, agent: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+    """The agent's header, and what it sees of a verification that the shop has opened."""
+    agent = agent or world.agent
+    body = {"agent_id": agent.agent_id}
+    opened = world.browser().post("/api/verify/challenge", json=body, auth=world.basic()).json()
+    form = {"grant_type": "client_credentials", "resource": ISSUER, "model": "m"}
+    auth = (agent.agent_id, agent.agent_secret.reveal())
+    token = world.browser().post("/token", data=form, auth=auth).json()["access_token"]
+    headers = _bearer(token)
+    return headers, _status(world, headers, opened["verify_ctx_id"])["pending"]
+
+
+def _confirmed(world: World, headers: dict[str, str], pending: Any, **more: Any) -> Any:
+    names = ("challenge", "expires", "sig", "verify_ctx_id")
+    body = {**{name: pending[name] for name in names}, **more}
+    return world.browser().post("/api/verify/confirm", json=body, headers=headers)
+
+
+def test_a_verification_names_the_website_that_asks(world: World) -> None:
+    headers, pending = _relayed(world)
+    assert pending["client_id"] == world.shop.client_id
+    assert pending["client_name"] == "The Shop"
+    assert (pending["origin"], pending["origins"]) == (ORIGIN, [ORIGIN])
+    for wrong in ("https://other.example", ORIGIN + "/", 5, [ORIGIN]):
+        answer = _confirmed(world, headers, pending, expected_origin=wrong)
+        assert (answer.status_code, answer.json()["error"]) == (409, "origin_mismatch")
+    answer = _confirmed(world, headers, pending, expected_origin=ORIGIN)
+    assert answer.json()["verified"] is True
+
+
+def test_a_careful_agent_always_says_which_website_it_means(world: World) -> None:
+    headers, pending = _relayed(world, world.careful)
+    answer = _confirmed(world, headers, pending)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert _confirmed(world, headers, pending, expected_origin=ORIGIN).status_code == 200
+    own = _challenge(world, headers)  # no website has asked for this one
+    assert _confirmed(world, headers, own, expected_origin=ORIGIN).status_code == 409
+    assert _confirmed(world, headers, own).status_code == 200

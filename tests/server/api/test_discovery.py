@@ -51,7 +51,7 @@ def test_an_issuer_with_a_path_is_found_in_both_places() -> None:
 
     issuer = "http://127.0.0.1:8420/auth"
     app = create_app(ServerSettings(issuer=issuer, database="sqlite://"))
-    browser = TestClient(app)
+    browser = TestClient(app, base_url="http://127.0.0.1:8420")
     for path in (
         "/.well-known/oauth-authorization-server/auth",
         "/.well-known/openid-configuration/auth",
@@ -187,7 +187,7 @@ def test_a_new_secret_opens_what_the_old_one_sealed(build: Build) -> None:
     first.answer(request_id)
     code = first.poll(browser, request_id)["code"]
     second = build(secrets=(new, old))
-    cookie = {"cookie": f"auth_agent={browser.cookies['auth_agent']}"}
+    cookie = {"cookie": f"auth_agent_browser={browser.cookies['auth_agent_browser']}"}
     asked = second.browser().get(f"/api/check-status?request_id={request_id}", headers=cookie)
     assert asked.json()["code"] == code
 
@@ -304,7 +304,7 @@ def test_nothing_secret_is_ever_logged(own_world: World, caplog: pytest.LogCaptu
     for secret in (
         *(code, tokens["refresh_token"], tokens["access_token"], tokens["id_token"]),
         *(own_world.agent.agent_secret.reveal(), own_world.basic()[1], "canary-secret"),
-        browser.cookies["auth_agent"],
+        browser.cookies["auth_agent_browser"],
     ):
         assert secret not in caplog.text
         assert secret not in stored

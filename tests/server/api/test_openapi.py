@@ -57,7 +57,7 @@ def test_the_document_is_served(world: World) -> None:
 def test_nothing_breaks_the_server(tmp_path: Path) -> None:
     """Schemathesis calls every operation, with what fits the document and what does not."""
     url = f"sqlite:///{tmp_path}/auth-agent.db"
-    app = create_app(ServerSettings(issuer=ISSUER, database=url))
+    app = create_app(ServerSettings(issuer=ISSUER, database=url, allowed_hosts=("testserver",)))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     called = set()
     for found in schema.get_all_operations():

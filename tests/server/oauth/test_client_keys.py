@@ -293,6 +293,32 @@ def test_an_approval_names_the_website(signer: World, origin: Any) -> None:
     assert (answer.status_code, answer.json()["error"]) == (409, "origin_mismatch")
 
 
+@pytest.mark.parametrize("typ", [None, "JWT", "agent-approval+jwt"])
+def test_an_approval_is_no_client_assertion(signer: World, typ: str | None) -> None:
+    agent_id, now = signer.agent.agent_id, signer.clock()
+    request_id = signer.open(signer.browser())
+    header = {"kid": None, "typ": typ}
+    form = {"grant_type": "client_credentials", "resource": "https://api.anywhere.example"}
+    for claims in (
+        {"request_id": request_id, "origin": ORIGIN},
+        {"request_id": request_id},
+        {"origin": ORIGIN},
+        *([{}] if typ == "agent-approval+jwt" else []),
+    ):
+        signed = PAIR.assertion(agent_id, now, header=header, **claims)
+        proof = {"client_assertion": signed, "client_assertion_type": JWT_BEARER}
+        answer = signer.browser().post("/token", data={**form, **proof})
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert _approve(signer, request_id, header=header).status_code == 200
+
+
+def test_a_client_assertion_is_no_approval(signer: World) -> None:
+    request_id = signer.open(signer.browser())
+    assert _approve(signer, request_id, request_id=None, origin=None).status_code == 401
+    typed = {"kid": None, "typ": "client-authentication+jwt"}
+    assert _approve(signer, request_id, header=typed).status_code == 401
+
+
 def test_an_approval_is_good_once_and_needs_the_key(signer: World) -> None:
     request_id = signer.open(signer.browser())
     assert _approve(signer, request_id, STRANGER).status_code == 401

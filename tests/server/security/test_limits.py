@@ -6,8 +6,10 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,8 +19,12 @@ from starlette.testclient import TestClient
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
 from auth_agent.server.bounds import DAY
+from auth_agent.server.security import credentials
+from auth_agent.server.security.credentials import new_token
 from auth_agent.server.security.limits import Limits, Memory
+from auth_agent.server.storage.audit import REFUSALS
 from auth_agent.server.storage.tables import audit
+from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.proxies import Proxies, party_of
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, World
@@ -63,14 +69,9 @@ def test_guessing_an_agents_secret_ends_after_ten(own_world: World) -> None:
     answer = attacker.post("/api/agent/authenticate", json=wrong)
     _limited(answer, "10")
     assert answer.json()["success"] is False
-    # Not even the right secret helps there now, else the eleventh guess would be as good.
-    _limited(attacker.post("/api/agent/authenticate", json=_proof(own_world, request_id)), "10")
-    # From elsewhere the agent is not locked out, and there another agent may go on.
+    # Another agent goes on there, and so does this one, with its right secret.
     other = _proof(own_world, request_id, agent_id=own_world.rival.agent_id, agent_secret="x")
     assert attacker.post("/api/agent/authenticate", json=other).status_code == 401
-    assert own_world.answer(request_id).status_code == 200
-    own_world.clock.forward(60)
-    request_id = own_world.open(own_world.browser())
     good = attacker.post("/api/agent/authenticate", json=_proof(own_world, request_id))
     assert good.status_code == 200
 
@@ -105,9 +106,142 @@ def test_guessing_a_websites_secret_ends_after_thirty(build: Build) -> None:
         assert attacker.post(path, data=form).status_code == 401
     _limited(attacker.post("/token", data={**form, "grant_type": "refresh_token"}), "3")
     right = {**form, "client_secret": world.basic()[1]}
-    _limited(attacker.post("/introspect", data=right), "3")
-    assert world.introspect("x") == {"active": False}
     assert attacker.post("/introspect", data=right).status_code == 200
+
+
+def _register(world: World, secret: str) -> str:
+    """An agent with a secret of its own choice, which bcrypt has to hash."""
+    body = {"agent_id": "chooser", "agent_secret": secret, "owner_email": "eve@owner.example"}
+    assert world.browser().post("/api/register-agent", json=body).status_code == 201
+    return "chooser"
+
+
+def test_a_chosen_secret_gets_through_beside_guesses(own_world: World) -> None:
+    agent_id = _register(own_world, "chosen by a person")
+    request_id = own_world.open(own_world.browser())
+    wrong = [
+        own_world.answer(request_id, agent_id=agent_id, agent_secret=f"w{n}") for n in range(10)
+    ]
+    assert {answer.status_code for answer in wrong} == {401}
+    # What was wrong before is not tried again; something else is, once a minute.
+    _limited(own_world.answer(request_id, agent_id=agent_id, agent_secret="w3"), "10")
+    right = {"agent_id": agent_id, "agent_secret": "chosen by a person"}
+    assert own_world.answer(request_id, **right).status_code == 200
+    _limited(own_world.answer(request_id, agent_id=agent_id, agent_secret="w11"), "10")
+
+
+def test_one_address_cannot_keep_bcrypt_busy_with_many_names(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import bcrypt
+
+    world, calls, real = build(limit_address_failures=5), [], bcrypt.checkpw
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *a: calls.append(1) or real(*a))
+    request_id, attacker = world.open(world.browser()), _from(world, "203.0.113.9")
+    codes = []
+    for number in range(10):
+        wrong = _proof(world, request_id, agent_id=f"agent_{number}", agent_secret="wrong")
+        codes.append(attacker.post("/api/agent/authenticate", json=wrong).status_code)
+        form = {"grant_type": "refresh_token", "refresh_token": "x", "client_secret": "wrong"}
+        told = attacker.post("/token", data={**form, "client_id": f"client_{number}"})
+        codes.append(told.status_code)
+    assert codes == [401] * 6 + [429] * 14  # one more than five: the minute's second chance
+    assert len(calls) == 6
+    good = attacker.post("/api/agent/authenticate", json=_proof(world, request_id))
+    assert good.status_code == 200
+    assert attacker.post("/introspect", data={"token": "x"}, auth=world.basic()).status_code == 200
+
+
+def test_a_guess_in_the_servers_own_form_costs_no_bcrypt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import bcrypt
+
+    monkeypatch.setattr(bcrypt, "checkpw", None)
+    request_id = world.open(world.browser())
+    for agent_id in (world.rival.agent_id, "agent_unknown"):
+        wrong = {"agent_id": agent_id, "agent_secret": new_token("ags_")}
+        assert world.answer(request_id, **wrong).status_code == 401
+    assert world.redeem("ac_x", auth=(world.shop.client_id, new_token("cs_"))).status_code == 401
+    assert world.introspect("x") == {"active": False}
+
+
+def test_bcrypt_never_has_a_queue_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: Any) -> bool:
+        begun.release()
+        return go_on.wait(20)
+
+    monkeypatch.setattr(credentials, "_TURNS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(credentials, "_PLACES", threading.BoundedSemaphore(2))
+    monkeypatch.setattr(credentials.bcrypt, "checkpw", slow)
+    verifier, stored = credentials.SecretVerifier(), credentials.hash_secret("right")
+    with ThreadPoolExecutor(2) as pool:
+        working = [pool.submit(verifier.verify, stored, secret) for secret in ("a", "b")]
+        assert begun.acquire(timeout=20)
+        while not pool._work_queue.empty() or credentials._PLACES._value:  # both have a place
+            go_on.wait(0.01)
+        with pytest.raises(Refusal) as caught:
+            verifier.verify(stored, "c")
+        go_on.set()
+        assert all(each.result() for each in working)
+    assert (caught.value.status, caught.value.headers) == (503, (("retry-after", "1"),))
+
+
+def test_each_wrong_secret_leaves_a_line(own_world: World) -> None:
+    client, wrong = own_world.shop.client_id, "wrong"
+    request = {**own_world.request(), "agent_id": own_world.agent.agent_id, "agent_secret": wrong}
+    post = own_world.browser().post
+    for path in ("/token", "/introspect", "/revoke"):
+        form = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"}
+        assert post(path, data=form, auth=(client, wrong)).status_code == 401
+    body = {"agent_id": own_world.agent.agent_id}
+    assert post("/api/verify/challenge", json=body, auth=(client, wrong)).status_code == 401
+    status = own_world.browser().get("/api/verify/status", auth=(client, wrong))
+    assert status.status_code == 401
+    assert post("/api/agent-auth", json=request).status_code == 401
+    with own_world.database.read() as connection:
+        lines = connection.execute(
+            select(audit.c.kind, audit.c.outcome, audit.c.client_id, audit.c.agent_id)
+            .where(audit.c.outcome.in_(REFUSALS))
+            .order_by(audit.c.id)
+        ).all()
+    assert lines == [
+        *((kind, "refused", client, None) for kind in ("token", "introspection", "revocation")),
+        *((("verification", "refused", client, None),) * 2),
+        ("agent sign-in", "invalid_credentials", None, own_world.agent.agent_id),
+    ]
+
+
+def test_what_is_not_recorded_is_counted(build: Build) -> None:
+    world = build(limit_refusal_records=3, limit_client_failures=50)
+    for _ in range(8):
+        world.redeem("ac_x", auth=(world.shop.client_id, "wrong"))
+    more = select(audit.c.outcome).where(audit.c.kind == "refusals")
+    world.context.record_unrecorded()  # not yet: this minute is full
+    with world.database.read() as connection:
+        assert not connection.execute(more).all()
+    world.clock.forward(61)
+    world.context.record_unrecorded()
+    world.context.record_unrecorded()
+    with world.database.read() as connection:
+        assert list(connection.execute(more).scalars()) == ["and 5 more"]
+
+
+def test_an_agent_cannot_fill_the_disk_with_successes(build: Build) -> None:
+    world = build(limit_agent_successes=2)
+    form = {"grant_type": "client_credentials", "resource": "https://api.example", "model": "m"}
+    auth = (world.agent.agent_id, world.agent.agent_secret.reveal())
+    assert world.browser().post("/token", data=form, auth=auth).status_code == 200
+    assert world.answer(world.open(world.browser())).status_code == 200
+    _limited(world.browser().post("/token", data=form, auth=auth), "2")
+    pending = world.open(world.browser())
+    _limited(world.answer(pending), "2")
+    rival = (world.rival.agent_id, world.rival.agent_secret.reveal())
+    assert world.browser().post("/token", data=form, auth=rival).status_code == 200
+    world.clock.forward(60)
+    assert world.answer(pending).status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["poll", "look", "answer", "challenge"])
@@ -203,7 +337,14 @@ def test_refusals_are_written_down_but_not_without_end(build: Build) -> None:
         ("10.0.0.1", "nonsense" * 1_000, "10.0.0.1"),
         ("10.0.0.1", " 203.0.113.9" + " " * 100, "10.0.0.1"),
         ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
-        ("10.0.0.1", "203.0.113.9:5000", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9:5000", "203.0.113.9"),
+        ("10.0.0.1", "198.51.100.1:99, [2001:db8::1]:443", "2001:db8::1"),
+        ("10.0.0.1", "[2001:db8::1]", "2001:db8::1"),
+        ("10.0.0.1", "[::ffff:203.0.113.9]:443", "203.0.113.9"),
+        ("10.0.0.1", "2001:db8::1:443", "2001:db8::1:443"),
+        ("10.0.0.1", "203.0.113.9:", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9:5:5", "10.0.0.1"),
+        ("", "203.0.113.9", ""),
         ("::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9"),
         ("192.0.2.1", "203.0.113.9", "192.0.2.1"),
     ],
@@ -213,6 +354,19 @@ def test_a_forwarded_address_counts_from_our_proxies_only(
 ) -> None:
     assert Proxies(("10.0.0.0/24",)).client(peer, forwarded) == found
     assert Proxies(()).client(peer, forwarded) == peer
+
+
+def test_a_socket_without_addresses_can_be_a_proxy() -> None:
+    assert Proxies(("unix",)).client("", "203.0.113.9") == "203.0.113.9"
+    assert Proxies(("unix",)).client("203.0.113.7", "203.0.113.9") == "203.0.113.7"
+
+
+def test_an_entry_that_is_no_address_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    proxies = Proxies(("10.0.0.1",))
+    for _ in range(3):
+        assert proxies.client("10.0.0.1", "_hidden") == "10.0.0.1"
+    assert len(caplog.records) == 1
+    assert "_hidden" not in caplog.text
 
 
 def test_the_server_reads_every_forwarded_header(build: Build) -> None:

@@ -95,7 +95,7 @@ def test_both_cost_one_bcrypt(world: World, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(bcrypt, "checkpw", lambda *a: calls.append(a[1][:7]) or real(*a))
     request_id = world.open(world.browser())
     world.answer(request_id, agent_secret="ags_wrong")
-    world.answer(request_id, agent_id="agent_unknown")
+    world.answer(request_id, agent_id="agent_unknown", agent_secret="ags_wrong")
     assert calls == [b"$2b$04$", b"$2b$04$"]
     assert REAL_ROUNDS == 10
 

@@ -175,7 +175,7 @@ def test_the_browser_gets_one_cookie_and_keeps_it(world: World) -> None:
     browser = world.browser()
     first = browser.get("/authorize", params=world.request())
     cookie = first.headers["set-cookie"]
-    assert re.fullmatch(r"auth_agent=[\w-]{43}; Path=/; HttpOnly; SameSite=Lax", cookie)
+    assert re.fullmatch(r"auth_agent_browser=[\w-]{43}; Path=/; HttpOnly; SameSite=Lax", cookie)
     assert "set-cookie" not in browser.get("/authorize", params=world.request()).headers
 
 
@@ -186,7 +186,7 @@ def test_a_head_request_opens_none(world: World) -> None:
 
 @pytest.mark.parametrize("planted", ["short", "x" * 44, "ä" * 43, "a b" * 14 + "c"])
 def test_a_malformed_cookie_is_replaced(world: World, planted: str) -> None:
-    headers = {"cookie": f"auth_agent={planted}".encode()}
+    headers = {"cookie": f"auth_agent_browser={planted}".encode()}
     answer = world.browser().get("/authorize", params=world.request(), headers=headers)
     assert "set-cookie" in answer.headers
 

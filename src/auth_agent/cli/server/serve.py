@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import socket
 from tempfile import TemporaryDirectory
@@ -128,21 +129,27 @@ def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
         "access_log": False,
         # The audit would believe whoever writes X-Forwarded-For.
         "proxy_headers": False,
-        "timeout_graceful_shutdown": 20,
+        "timeout_graceful_shutdown": 15,
         # After uvicorn's five seconds a worker of a busy machine is killed while it still starts.
         "timeout_worker_healthcheck": 60,
         "log_config": log_config(settings.log_format),
+        # h11 has bounds of its own, for the head's size at least.
+        "http": "auth_agent.cli.server.http_bounds:BoundedHttp" if _has_httptools() else "h11",
+        "h11_max_incomplete_event_size": 32_768,
     }
     if workers == 1:
-        from auth_agent.server.worker import create_worker  # noqa: PLC0415
+        from auth_agent.server import create_app  # noqa: PLC0415
 
-        uvicorn.run(create_worker(settings), **options)
+        uvicorn.run(create_app(settings), **options)
         return
     _hand_over(settings)
     with TemporaryDirectory(prefix="auth-agent-metrics-") as folder:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
-        worker = "auth_agent.server.worker:create_worker"
-        uvicorn.run(worker, factory=True, workers=workers, **options)
+        uvicorn.run("auth_agent.server:create_app", factory=True, workers=workers, **options)
+
+
+def _has_httptools() -> bool:
+    return importlib.util.find_spec("httptools") is not None
 
 
 def _hand_over(settings: ServerSettings) -> None:
@@ -190,6 +197,11 @@ def _warnings(settings: ServerSettings, host: str, workers: int) -> list[str]:
         found.append("http issuer: for development on this machine only")
     if not is_loopback(host):
         found.append(f"listens on {host} without TLS: put a proxy with TLS in front")
+    elif settings.is_https and not settings.trusted_proxies:
+        found.append(
+            "https issuer, but no AUTH_AGENT_SERVER_TRUSTED_PROXIES: behind a proxy all visitors "
+            "count as one, and share its limits"
+        )
     if settings.upstream_compat:
         found.append("--upstream-compat: whoever knows a request id can finish the sign-in")
     if "plaintext=allowed" in settings.smtp_url.reveal():

@@ -66,12 +66,17 @@ def challenge_request(
 
 
 def confirm_request(
-    options: Options, access_token: str | None, challenge: Mapping[str, Any]
+    options: Options,
+    access_token: str | None,
+    challenge: Mapping[str, Any],
+    expected_origin: str | None = None,
 ) -> HttpRequest:
     names = ("challenge", "expires", "sig", "verify_ctx_id")
     content = {name: challenge.get(name) for name in names}
     if missing := [name for name, value in content.items() if value is None]:
         raise SettingsError([f"the challenge lacks {', '.join(missing)}; request one first"])
+    if expected_origin is not None:
+        content["expected_origin"] = expected_origin
     return _post(at(options, "/api/verify/confirm"), content, _bearer(access_token))
 
 

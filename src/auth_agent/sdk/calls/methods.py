@@ -31,6 +31,7 @@ from auth_agent.sdk.results import (
     VerifyStatus,
     read,
 )
+from auth_agent.url import normal_origin
 
 
 class Calls(TokenCalls):
@@ -185,12 +186,21 @@ class Calls(TokenCalls):
         )
 
     def confirm_verification(
-        self, access_token: str | None, challenge: ChallengeResponse | Mapping[str, Any]
+        self,
+        access_token: str | None,
+        challenge: ChallengeResponse | Mapping[str, Any],
+        *,
+        website: str | None = None,
     ) -> Flow[VerifyStatus]:
-        """Sends a challenge back. Raises `request_failed` if it is expired, used or not ours."""
+        """Sends a challenge back. Raises `request_failed` if it is expired, used or not ours.
+
+        `website` is the URL of the website that the agent means: the server refuses the
+        confirmation if another one has asked for it.
+        """
         if isinstance(challenge, ChallengeResponse):
             challenge = challenge.to_dict()
-        request = agent_api.confirm_request(self._options, access_token, challenge)
+        origin = None if website is None else normal_origin(website)
+        request = agent_api.confirm_request(self._options, access_token, challenge, origin)
         return read(
             VerifyStatus, (yield from self._protected(request, "verification", again=False))
         )
@@ -209,8 +219,12 @@ class Calls(TokenCalls):
         timeout: float = 30.0,
         interval: float = 2.0,
         access_token: str | None = None,
+        website: str | None = None,
     ) -> Flow[bool]:
         """Waits for the challenge of a website's context and confirms it; False once time is up.
+
+        `website` is the URL of the website that gave you the context: raises `request_failed`
+        (409) if another one has opened it.
 
         Both times are in seconds. Without `access_token` the SDK's own tokens are used, and
         refreshed if they have expired.
@@ -221,18 +235,19 @@ class Calls(TokenCalls):
             status = yield from self.get_verify_status(token, verify_ctx_id)
             if status.verified:
                 return True
-            if status.pending and (yield from self._confirm(token, status.pending)):
+            if status.pending and (yield from self._confirm(token, status.pending, website)):
                 return True
             if (yield from now()) + interval > ends_at:
                 return False
             yield from wait(interval)
 
-    def _confirm(self, token: str | None, challenge: Any) -> Flow[bool]:
+    def _confirm(self, token: str | None, challenge: Any, website: str | None) -> Flow[bool]:
         """Returns False if the challenge is used or expired; the next status says which."""
         try:
-            return (yield from self.confirm_verification(token, challenge)).verified
+            sent = self.confirm_verification(token, challenge, website=website)
+            return (yield from sent).verified
         except AuthError as error:
-            if error.code != "request_failed":
+            if error.code != "request_failed" or error.status_code == 409:
                 raise
             return False
 

@@ -17,6 +17,7 @@ from auth_agent.secret import Secret
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_SECONDS = 60
 CLOCK_SECONDS = 30  # no honest clock of ours is that far off, and the answer took a moment
+APPROVAL_TYPE = "agent-approval+jwt"
 
 
 def prove(options: Options, issuer: str, **bound: str) -> Flow[dict[str, str]]:
@@ -85,4 +86,6 @@ def _sign(pem: Secret, options: Options, issuer: str, bound: dict[str, str]) -> 
         "exp": at + ASSERTION_SECONDS,
         "jti": (yield from draw()),
     }
-    return jwt.encode(claims, private.key, private.alg)
+    # An approval has a type of its own, so that it is good for nothing else.
+    headers = {"typ": APPROVAL_TYPE} if "request_id" in bound else None
+    return jwt.encode(claims, private.key, private.alg, headers)

@@ -51,17 +51,18 @@ def events(context: Context, call: Call) -> Answer:
     batch = body.get("events", [body]) if "event" not in body else [body]
     if not isinstance(batch, list) or not 1 <= len(batch) <= MOST_EVENTS:
         raise Refusal(400, "invalid_request", f"events has to be a list of 1 to {MOST_EVENTS}")
+    agent_id = bearer.family.agent.id
     rows = [
         {
             **_event(each),
             "at": context.now(),
-            "agent_id": bearer.family.agent.id,
+            "agent_id": agent_id,
             "client_id": bearer.family.client_id,
         }
         for each in batch
     ]
     with context.database.begin() as connection:
-        keep_events(connection, rows)
+        keep_events(connection, agent_id, rows, context.settings.max_agent_events)
     return json_answer({"ok": True, "accepted": len(rows)}, 202, (*NO_STORE, *headers))
 
 

@@ -47,6 +47,7 @@ _TOKEN = {"token": _TEXT, "token_type_hint?": _TEXT, **_CLIENT, **_ASSERTION}
 _CHALLENGE = {
     **dict.fromkeys(("challenge", "sig", "verify_ctx_id"), _TEXT),
     "expires": {"type": "integer"},
+    "expected_origin?": _TEXT,
 }
 _AGENT = {
     **{f"{name}?": {"type": "string"} for name in ("name", "model")},

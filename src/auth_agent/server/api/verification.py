@@ -22,6 +22,7 @@ from auth_agent.server.storage.audit import record
 from auth_agent.server.tokens.bearer import need_agent
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import Parameters, from_query, json_body, need_text
+from auth_agent.server.web.urls import origin_of
 
 _TABLE = tables.verification
 _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("id"))
@@ -45,6 +46,7 @@ _CONFIRM = (
 _KNOWN_AGENT = select(tables.agent.c.id).where(
     tables.agent.c.id == bindparam("id"), tables.agent.c.disabled_at.is_(None)
 )
+_NEEDS_ORIGIN = select(tables.agent.c.require_origin).where(tables.agent.c.id == bindparam("id"))
 
 
 def challenge(oauth: OAuthServer, call: Call) -> Answer:
@@ -80,6 +82,7 @@ def confirm(oauth: OAuthServer, call: Call) -> Answer:
         raise Refusal(400, "invalid_challenge", "The challenge has expired")
     if not hmac.compare_digest(right.encode(), signature.encode()):
         raise Refusal(400, "invalid_challenge", "The signature is not ours for this agent")
+    _check_origin(context, body, agent_id, context_id)
     values = {"context": context_id, "agent": agent_id, "said": said, "now": now}
     with context.database.begin() as connection:
         if connection.execute(_CONFIRM, values).rowcount != 1:
@@ -87,6 +90,41 @@ def confirm(oauth: OAuthServer, call: Call) -> Answer:
         record(connection, at=now, kind="verification", outcome="verified", agent_id=agent_id)
     told = {"ok": True, "verified": True, "verified_at": moment(now), "verify_ctx_id": context_id}
     return json_answer(told, headers=(*NO_STORE, *headers))
+
+
+def _check_origin(context: Context, body: dict[str, Any], agent_id: str, context_id: str) -> None:
+    """Refuses a confirmation that the agent meant for another website than the one that asked.
+
+    Otherwise a website could pass on, as its own, a verification that another one has opened.
+    """
+    expected = body.get("expected_origin")
+    row = _find(context, context_id)
+    website = None if row is None else _asking(context, row.client_id)
+    if expected is None:
+        if website is not None and _needs_origin(context, agent_id):
+            raise Refusal(400, "invalid_request", "This agent has to send expected_origin")
+        return
+    if not isinstance(expected, str) or website is None or expected not in website["origins"]:
+        raise Refusal(409, "origin_mismatch", "Another website has asked for this verification")
+
+
+def _asking(context: Context, client_id: str | None) -> dict[str, Any] | None:
+    """Describes the website that asked; None if the agent asked for itself."""
+    client = None if client_id is None else context.clients.find(client_id)
+    if client is None:
+        return None
+    origins = list(dict.fromkeys(origin_of(uri) for uri in client.redirect_uris))
+    return {
+        "client_id": client.id,
+        "client_name": client.name,
+        "origin": origins[0] if origins else None,
+        "origins": origins,
+    }
+
+
+def _needs_origin(context: Context, agent_id: str) -> bool:
+    with context.database.read() as connection:
+        return bool(connection.execute(_NEEDS_ORIGIN, {"id": agent_id}).scalar())
 
 
 def status(oauth: OAuthServer, call: Call) -> Answer:
@@ -117,7 +155,8 @@ def _status_for_agent(
             raise _unknown()
     told = _status(row)
     if row.verified_at is None and row.expires_at > context.now():
-        told["pending"] = _told(context, dict(row._mapping))
+        asking = _asking(context, row.client_id)
+        told["pending"] = {**_told(context, dict(row._mapping)), **(asking or {})}
     return json_answer(told, headers=(*NO_STORE, *headers))
 
 

@@ -6,6 +6,7 @@ import re
 
 from auth_agent.server.bounds import NUMBERS
 from auth_agent.server.config.fields import DEFAULT_DATABASE, Fields
+from auth_agent.server.web.hosts import HOST_NAME
 from auth_agent.server.web.proxies import proxy_problem
 from auth_agent.server.web.urls import issuer_problem, smtp_problem
 
@@ -65,6 +66,11 @@ def _abuse_problems(settings: Fields) -> list[str]:
         f"{PREFIX}TRUSTED_PROXIES {problem}"
         for proxy in settings.trusted_proxies
         if (problem := proxy_problem(proxy))
+    ]
+    problems += [
+        f"{PREFIX}ALLOWED_HOSTS holds {host!r}, which is no host name; write e.g. id.internal"
+        for host in settings.allowed_hosts
+        if not HOST_NAME.fullmatch(host)
     ]
     redis = settings.redis.reveal()
     if redis and not redis.startswith(("redis://", "rediss://", "redis+unix://")):

@@ -18,7 +18,7 @@ from auth_agent.server.context import Context
 from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.storage.people_tables import browser_session
-from auth_agent.server.web.call import Call, Headers, Refusal
+from auth_agent.server.web.call import Call, Headers, Refusal, cookie_name
 from auth_agent.server.web.parameters import Parameters, from_body
 from auth_agent.server.web.urls import origin_of
 
@@ -65,7 +65,7 @@ class BrowserSession(Struct, frozen=True):
 
 def find_session(context: Context, call: Call, kind: str) -> BrowserSession | None:
     """The session of this browser, unless it is too old or was idle for too long."""
-    token = call.cookie(cookie_name(context, kind))
+    token = call.cookie(_name(context, kind))
     if token is None or not _TOKEN.fullmatch(token):
         return None
     now = context.now()
@@ -105,7 +105,7 @@ def start_session(
 
 def end_session(context: Context, connection: Connection, call: Call, kind: str) -> Headers:
     """Signs this browser out; returns the header that removes its cookie."""
-    token = call.cookie(cookie_name(context, kind))
+    token = call.cookie(_name(context, kind))
     if token is not None:
         connection.execute(_END, {"hash": digest(token)})
     return _cookie(context, kind, "", "; Max-Age=0")
@@ -113,7 +113,7 @@ def end_session(context: Context, connection: Connection, call: Call, kind: str)
 
 def visitor_mark(context: Context, call: Call) -> tuple[str, Headers]:
     """A random mark for a browser that is not signed in, and the cookie if it had none."""
-    known = call.cookie(cookie_name(context, VISITOR))
+    known = call.cookie(_name(context, VISITOR))
     if known is not None and _TOKEN.fullmatch(known):
         return known, ()
     fresh = new_token("")
@@ -122,7 +122,7 @@ def visitor_mark(context: Context, call: Call) -> tuple[str, Headers]:
 
 def known_mark(context: Context, call: Call) -> str | None:
     """The mark that this browser brings; None if it brings none."""
-    known = call.cookie(cookie_name(context, VISITOR))
+    known = call.cookie(_name(context, VISITOR))
     return known if known is not None and _TOKEN.fullmatch(known) else None
 
 
@@ -150,9 +150,8 @@ def read_form(context: Context, call: Call, cookie: str | None) -> Parameters:
     return parameters
 
 
-def cookie_name(context: Context, kind: str) -> str:
-    prefix = "__Host-" if context.settings.is_https else ""
-    return f"{prefix}auth_agent_{kind}"
+def _name(context: Context, kind: str) -> str:
+    return cookie_name(kind, is_https=context.settings.is_https)
 
 
 def _cookie(context: Context, kind: str, value: str, more: str = "") -> Headers:
@@ -160,7 +159,7 @@ def _cookie(context: Context, kind: str, value: str, more: str = "") -> Headers:
     same_site = "Strict" if kind == ADMINISTRATOR else "Lax"
     secure = "; Secure" if context.settings.is_https else ""
     attributes = f"Path=/; HttpOnly; SameSite={same_site}{secure}{more}"
-    return (("set-cookie", f"{cookie_name(context, kind)}={value}; {attributes}"),)
+    return (("set-cookie", f"{_name(context, kind)}={value}; {attributes}"),)
 
 
 def _foreign() -> Refusal:

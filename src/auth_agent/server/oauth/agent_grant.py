@@ -56,6 +56,7 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
         if not hold_agent(self.request.transaction, self.agent.id):
             raise InvalidClientError()
         audience = tuple(dict.fromkeys(resources))
+        self.context.limits.take("agent_successes", self.agent.id)
         issue = Issue(
             key=self.key,
             refresh_token=Secret(new_token("rt_")),

@@ -24,6 +24,7 @@ from auth_agent.server.security.assertions import (
     header_of,
 )
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
+from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Call, Refusal
 from auth_agent.server.web.parameters import Parameters
 
@@ -73,14 +74,15 @@ class ClientProof:
         named = request.form.get("client_id", subject)
         if "client_secret" in request.form or (subject is not None and named != subject):
             raise _in_two_ways()
-        context = self._server.context
+        context, request.claimed = self._server.context, subject
         client = None if subject is None else self._server.query_client(subject)
         try:
             kid = header_of(assertion).get("kid")
             keys = [] if client is None else self._keys.of(client, kid)
             context.assertions.check(assertion, keys, subject or "", self._also_for(client))
         except BadAssertion as error:
-            # Without the key nothing can be guessed: who proves himself is never stopped.
+            or_wait()  # to count and to record it
+            # A signature cannot be guessed, so a right one is never refused for the wrong ones.
             context.limits.take("client_failures", subject or "", request.party)
             raise invalid_client(str(error)) from None
         return client
@@ -99,17 +101,14 @@ class ClientProof:
         return client if client is not None and client.is_public else None
 
     def _proven(self, request: Any, client_id: str, secret: str) -> Client:
+        request.claimed = client_id
         if is_too_long(secret):
             raise invalid_client(f"The client secret is longer than {LONGEST_SECRET} bytes")
         client = self._server.query_client(client_id)
         stored = None if client is None else client.secret_hash
-        verifier, limits = self._server.context.verifier, self._server.context.limits
-        # Whoever was let in a moment ago is not stopped by the guesses of others beside him.
-        if not verifier.recognises(stored, secret):
-            limits.refuse_if_spent("client_failures", client_id, request.party)
-            if not verifier.verify(stored, secret):
-                limits.count("client_failures", client_id, request.party)
-                raise invalid_client("Unknown client or wrong secret")
+        guesses = self._server.context.guesses
+        if not guesses.proves("client_failures", client_id, request.party, stored, secret):
+            raise invalid_client("Unknown client or wrong secret")
         assert client is not None  # noqa: S101  (a missing hash is never verified)
         return client
 
@@ -117,7 +116,7 @@ class ClientProof:
 def need_website(server: OAuthServer, call: Call, parameters: Parameters) -> Client:
     """Returns the confidential client that calls; Refusal 401 unless it proves itself."""
     issuer = server.context.settings.issuer
-    request = OAuthRequest(issuer, call, parameters)
+    request = OAuthRequest(issuer, call, parameters, "verification")
     try:
         client: Client = server.authenticate_client(request, METHODS[:3])
     except OAuth2Error as error:

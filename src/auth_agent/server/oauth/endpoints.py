@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from auth_agent.server.context import Context
 from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
 from auth_agent.server.registry.claims import claims_about
 from auth_agent.server.tokens.bearer import need_bearer, token_anywhere
@@ -12,23 +11,27 @@ from auth_agent.server.web.parameters import from_body
 
 def token(oauth: OAuthServer, call: Call) -> Answer:
     """POST /token: a code or a refresh token for tokens."""
-    request = _request(oauth, call)
+    request = _request(oauth, call, "token")
     request.parameters.need("grant_type")
     answer: Answer = oauth.create_token_response(request)
     if answer.status != 200:
-        _record_refusal(oauth.context, call, request, "token")
+        oauth.record_refusal(request)
     return answer
 
 
 def introspect(oauth: OAuthServer, call: Call) -> Answer:
     """POST /introspect (RFC 7662)."""
-    answer: Answer = oauth.create_endpoint_response("introspection", _request(oauth, call))
+    answer: Answer = oauth.create_endpoint_response(
+        "introspection", _request(oauth, call, "introspection")
+    )
     return answer
 
 
 def revoke(oauth: OAuthServer, call: Call) -> Answer:
     """POST /revoke (RFC 7009)."""
-    answer: Answer = oauth.create_endpoint_response("revocation", _request(oauth, call))
+    answer: Answer = oauth.create_endpoint_response(
+        "revocation", _request(oauth, call, "revocation")
+    )
     return answer
 
 
@@ -39,11 +42,6 @@ def userinfo(oauth: OAuthServer, call: Call) -> Answer:
     return json_answer({"sub": family.agent.id, **claims_about(family.agent, family.model, scope)})
 
 
-def _request(oauth: OAuthServer, call: Call) -> OAuthRequest:
+def _request(oauth: OAuthServer, call: Call, kind: str) -> OAuthRequest:
     parameters = from_body(call.content_type, call.body).refuse_duplicates()
-    return OAuthRequest(oauth.context.settings.issuer, call, parameters)
-
-
-def _record_refusal(context: Context, call: Call, request: OAuthRequest, kind: str) -> None:
-    client_id = request.client.id if request.client else request.payload.client_id
-    context.record_refusal(kind=kind, outcome="refused", client_id=client_id, address=call.address)
+    return OAuthRequest(oauth.context.settings.issuer, call, parameters, kind)

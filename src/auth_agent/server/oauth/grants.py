@@ -27,6 +27,7 @@ from auth_agent.server.storage.audit import record
 from auth_agent.server.tokens import families
 from auth_agent.server.tokens.families import Family
 from auth_agent.server.tokens.signed import Issue
+from auth_agent.server.web.at_once import or_wait
 
 
 class Reused(InvalidGrantError):  # type: ignore[misc]
@@ -56,6 +57,7 @@ class Issuing:
                 self.request.transaction = connection
                 return super().create_token_response()  # type: ignore[misc]
         except Reused as reused:
+            or_wait()  # a second transaction, which the event loop must not wait for
             self._end(reused.family_id)
             raise
 
@@ -171,10 +173,11 @@ class RefreshGrant(Issuing, RefreshTokenGrant):  # type: ignore[misc]
             family = families.find_by_refresh_token(connection, self.token_hash)
             spent = None if family else families.find_by_spent_token(connection, self.token_hash)
         if spent is not None and spent.check_client(self.request.client):
+            or_wait()
             self._end(spent.id)
             raise Reused(spent.id)
         if family is not None and family.check_client(self.request.client):
-            self.context.limits.take("refreshes", family.id)
+            self.context.limits.refuse_if_spent("refreshes", family.id)
         return family
 
     def _validate_token_scope(self, token: Family) -> None:
@@ -198,6 +201,7 @@ class RefreshGrant(Issuing, RefreshTokenGrant):  # type: ignore[misc]
             access_until=self.now + lifetime,
         )
         if rotated:
+            self.context.limits.count("refreshes", family.id)
             self._record(connection, "refresh", "issued", issue.agent.id)
             return issue
         if families.find_by_spent_token(connection, self.token_hash):

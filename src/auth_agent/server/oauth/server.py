@@ -17,9 +17,12 @@ from auth_agent.server.web.parameters import Parameters
 
 
 class OAuthRequest(OAuth2Request):  # type: ignore[misc]
-    """A request in Authlib's words; `transaction` and `issue` are filled in on the way."""
+    """A request with the attributes that Authlib reads; `kind` is its word in the audit.
 
-    def __init__(self, issuer: str, call: Call, parameters: Parameters) -> None:
+    `transaction` and `issue` are filled in on the way.
+    """
+
+    def __init__(self, issuer: str, call: Call, parameters: Parameters, kind: str) -> None:
         # The address is the issuer's, whose scheme the settings have already judged (https, or
         # http on a loopback host): behind a proxy the connection's own scheme says nothing.
         super().__init__(call.method, issuer + call.path, headers=dict(call.headers))
@@ -27,6 +30,9 @@ class OAuthRequest(OAuth2Request):  # type: ignore[misc]
         self.parameters = parameters
         self.address = call.address
         self.party = call.party
+        self.kind = kind
+        # What the caller says it is, where Authlib does not look: in Basic or in an assertion.
+        self.claimed = parameters.get("client_id")
         self.transaction: Connection
         self.issue: Issue
 
@@ -61,6 +67,24 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
 
     def query_client(self, client_id: str) -> Client | None:
         return self.context.clients.find(client_id)
+
+    def authenticate_client(
+        self, request: OAuthRequest, methods: list[str], endpoint: str = "token"
+    ) -> Client:
+        """Returns the client that has proved itself; records each proof that fails."""
+        try:
+            client: Client = super().authenticate_client(request, methods, endpoint)
+        except OAuth2Error:
+            if request.kind != "token":  # which records every refusal, this one among them
+                self.record_refusal(request)
+            raise
+        return client
+
+    def record_refusal(self, request: OAuthRequest) -> None:
+        client_id = request.client.id if request.client else request.claimed
+        self.context.record_refusal(
+            kind=request.kind, outcome="refused", client_id=client_id, address=request.address
+        )
 
     def save_token(self, token: dict[str, Any], request: OAuthRequest) -> None:
         """Nothing of the token itself is stored; grants write the family's row."""

@@ -127,7 +127,10 @@ class Outbox:
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
-            self._waiting.put(None)
+            try:
+                self._waiting.put_nowait(None)
+            except queue.Full:
+                log.error("the server ends with %d mails unsent", MOST_WAITING)  # noqa: TRY400
             thread.join(LAST_MAILS)
 
     def _run(self) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from auth_agent.secret import Secret
 from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord
 from auth_agent.server.registry.rules import IdTaken, agent_columns, checked_id, checked_keys
-from auth_agent.server.security.credentials import hash_secret, new_token
+from auth_agent.server.security.credentials import hash_secret, made_hash, new_token
 from auth_agent.server.settings import DEFAULT_SCOPES
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
@@ -81,7 +81,7 @@ def add_agent(
         **columns,
         "id": agent_id,
         "email_verified": verified,
-        "secret_hash": hash_secret(secret.reveal()) if secret else None,
+        "secret_hash": _stored(secret, chosen=agent_secret is not None),
         "require_origin": require_origin or public_key is not None,
         "jwks": None if public_key is None else checked_keys(public_key),
         "created_at": now,
@@ -96,6 +96,12 @@ def add_agent(
     except IntegrityError:
         raise IdTaken("this id is taken; choose another one") from None
     return AgentCredentials(agent_id, secret)
+
+
+def _stored(secret: Secret, *, chosen: bool) -> str | None:
+    if not secret:
+        return None
+    return hash_secret(secret.reveal()) if chosen else made_hash(secret.reveal())
 
 
 def list_agents(database: Database) -> list[dict[str, Any]]:
@@ -201,7 +207,7 @@ def rotate_agent_secret(database: Database, agent_id: str, now: int) -> Secret |
     statement = (
         update(table)
         .where(table.c.disabled_at.is_(None), table.c.secret_hash.is_not(None))
-        .values(secret_hash=hash_secret(secret.reveal()))
+        .values(secret_hash=made_hash(secret.reveal()))
     )
     return secret if _update(database, statement, agent_id, "secret rotated", now) else None
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from auth_agent.secret import Secret
 from auth_agent.server.registry.rules import client_columns, website_columns
-from auth_agent.server.security.credentials import hash_secret, new_token
+from auth_agent.server.security.credentials import made_hash, new_token
 from auth_agent.server.settings import DEFAULT_SCOPES
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
@@ -148,7 +148,7 @@ def add_client(
     row = {
         **columns,
         "id": client_id,
-        "secret_hash": None if secret is None else hash_secret(secret.reveal()),
+        "secret_hash": None if secret is None else made_hash(secret.reveal()),
         "upstream_compat": upstream_compat,
         "created_at": now,
     }
@@ -207,7 +207,7 @@ def rotate_client_secret(database: Database, client_id: str, now: int) -> Secret
         _TABLE.c.id == client_id, _TABLE.c.removed_at.is_(None), _TABLE.c.secret_hash.is_not(None)
     )
     with database.begin() as connection:
-        values = {"secret_hash": hash_secret(secret.reveal())}
+        values = {"secret_hash": made_hash(secret.reveal())}
         if connection.execute(statement.values(values)).rowcount != 1:
             return None
         record(connection, at=now, kind="client", outcome="secret rotated", client_id=client_id)

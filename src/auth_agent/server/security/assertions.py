@@ -20,6 +20,7 @@ from auth_agent.protocol.jose.algorithms import verifier
 from auth_agent.server.security.public_keys import Jwk, choose_key
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import used_assertion
+from auth_agent.server.web.at_once import or_wait
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LIFETIME = 300  # seconds
@@ -29,6 +30,10 @@ LONGEST_NAME = 255  # no client or agent has a longer id
 # The same for a wrong signature and for somebody unknown, who has no key.
 _NOT_SIGNED = "No registered key fits the assertion, or its form is wrong"
 _TYPES = (None, "JWT", "client-authentication+jwt")
+APPROVAL_TYPE = "agent-approval+jwt"
+# Published agents sign approvals without a type; these claims tell them from client assertions.
+_APPROVAL_TYPES = (None, "JWT", APPROVAL_TYPE)
+_APPROVES = ("request_id", "origin")
 _REQUIRED = ("exp", "aud", "iss", "sub", "jti")
 
 
@@ -64,9 +69,27 @@ class Assertions:
         """Returns the claims of a good assertion of this subject, which is used up by this call.
 
         `also_for` holds addresses that may be its audience beside the issuer. Raises
-        `BadAssertion` if the assertion proves nothing.
+        `BadAssertion` if the assertion proves nothing, or is an approval.
         """
-        claims = _signed_claims(assertion, keys)
+        claims = _signed_claims(assertion, keys, _TYPES)
+        if any(name in claims for name in _APPROVES):
+            raise BadAssertion("An approval of a sign-in is no client assertion")
+        return self._checked(claims, subject, also_for)
+
+    def check_approval(self, assertion: str, keys: list[Jwk], subject: str) -> dict[str, Any]:
+        """Returns the claims of an approval, which is used up by this call.
+
+        Raises `BadAssertion` if it proves nothing, or is a client assertion: an approval names
+        its request and its website.
+        """
+        claims = _signed_claims(assertion, keys, _APPROVAL_TYPES)
+        if not isinstance(claims.get("request_id"), str):
+            raise BadAssertion("request_id in the assertion has to be that of the request")
+        return self._checked(claims, subject, ())
+
+    def _checked(
+        self, claims: dict[str, Any], subject: str, also_for: Collection[str]
+    ) -> dict[str, Any]:
         _check_audience(claims["aud"], (self._issuer, *also_for))
         _check_claims(claims, subject, self._clock())
         self._use_once(subject, claims)
@@ -74,6 +97,7 @@ class Assertions:
 
     def _use_once(self, subject: str, claims: dict[str, Any]) -> None:
         named = f"{subject}\0{claims['jti']}".encode("utf-8", "replace")
+        or_wait()  # the call goes on to write more, and must not wait for that on the event loop
         row = {"hash": hashlib.sha256(named).hexdigest(), "expires_at": int(claims["exp"]) + 1}
         try:
             with self._database.begin() as connection:
@@ -82,9 +106,11 @@ class Assertions:
             raise BadAssertion("The assertion was used before") from None
 
 
-def _signed_claims(assertion: str, keys: list[Jwk]) -> dict[str, Any]:
+def _signed_claims(
+    assertion: str, keys: list[Jwk], types: tuple[str | None, ...]
+) -> dict[str, Any]:
     header, _ = _unverified(assertion)
-    if "crit" in header or header.get("typ") not in _TYPES:
+    if "crit" in header or header.get("typ") not in types:
         raise BadAssertion("The assertion's header is not acceptable")
     chosen = choose_key(keys, header.get("kid"), header.get("alg"))
     if chosen is None:

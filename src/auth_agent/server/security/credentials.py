@@ -1,7 +1,8 @@
 """Making, hashing and checking of secrets.
 
-Secrets that people or programs keep are hashed with bcrypt. Codes and refresh tokens are random
-and short-lived, so that SHA-256 is enough for them.
+Secrets that people or programs choose are hashed with bcrypt. What this server makes (secrets,
+codes, tokens) is 256 bits of chance, for which one SHA-256 is enough: it cannot be guessed, and
+a wrong one is recognised in microseconds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
+import os
+import re
 import secrets
 import threading
 import time
@@ -21,11 +24,24 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from auth_agent.secret import Secret
 from auth_agent.server.web.at_once import or_wait
+from auth_agent.server.web.call import Refusal
 
 ROUNDS = 10
 LONGEST_SECRET = 72  # bytes; bcrypt sees no more
 REMEMBERED_FOR = 300.0  # seconds
 REMEMBERED_AT_MOST = 10_000
+_MADE = "sha256:"
+_MADE_HERE = re.compile(r"[a-z]{2,3}_[A-Za-z0-9_-]{43}")
+# bcrypt takes a whole core for a while: no more at once than there are, and few that wait.
+_CORES = os.cpu_count() or 1
+_TURNS = threading.BoundedSemaphore(_CORES)
+_PLACES = threading.BoundedSemaphore(_CORES + 8)
+_BUSY = Refusal(
+    503,
+    "temporarily_unavailable",
+    "Too many secrets are being checked at this moment; try again",
+    (("retry-after", "1"),),
+)
 
 
 def new_token(prefix: str, size: int = 32) -> str:
@@ -43,6 +59,11 @@ def hash_secret(secret: str) -> str:
     if is_too_long(secret):
         raise ValueError(f"the secret is longer than {LONGEST_SECRET} bytes; choose a shorter one")
     return bcrypt.hashpw(secret.encode(), bcrypt.gensalt(ROUNDS)).decode()
+
+
+def made_hash(secret: str) -> str:
+    """Returns what is stored of a secret that `new_token` has made."""
+    return _MADE + digest(secret)
 
 
 def is_too_long(secret: str) -> bool:
@@ -63,7 +84,7 @@ def _nobody() -> str:
 
 
 class SecretVerifier:
-    """Compares a secret with its bcrypt hash; remembers for minutes what it has just verified.
+    """Compares a secret with what is stored of it; remembers what bcrypt has just verified.
 
     What is remembered is a digest under a random key of this process, and the stored hash is part
     of it: a secret that was replaced elsewhere is not recognised from that moment on.
@@ -77,27 +98,37 @@ class SecretVerifier:
         self._nobody = _nobody()
 
     def verify(self, stored: str | None, secret: str) -> bool:
-        """Takes the same time for a missing hash as for a wrong secret."""
+        """Compares; Refusal 503 if too many others are being compared.
+
+        Takes the same time for a wrong secret as for a missing one. Only a guess in the form of
+        the server's own secrets is quick, unless a chosen secret is stored.
+        """
         if is_too_long(secret):
             return False
-        if stored is None:
-            or_wait()
-            bcrypt.checkpw(secret.encode(), self._nobody.encode())
-            return False
-        mark = self._mark(stored, secret)
-        if self._recognises(mark):
+        if self.recognises(stored, secret):
             return True
-        or_wait()
-        if not bcrypt.checkpw(secret.encode(), stored.encode()):
+        is_hashed = stored is not None and not stored.startswith(_MADE)
+        if not is_hashed and _MADE_HERE.fullmatch(secret):
             return False
-        self._remember(mark)
+        right = _compare(secret, stored if stored and is_hashed else self._nobody)
+        if not right or not is_hashed or stored is None:
+            return False
+        self._remember(self.mark(stored, secret))
         return True
 
     def recognises(self, stored: str | None, secret: str) -> bool:
-        """True if this very secret was verified a while ago; costs next to nothing."""
-        return stored is not None and self._recognises(self._mark(stored, secret))
+        """True if the secret is right, and it takes microseconds to see that.
 
-    def _mark(self, stored: str, secret: str) -> bytes:
+        So it is for a secret that this server made, and for one that was verified minutes ago.
+        """
+        if stored is None:
+            return False
+        if stored.startswith(_MADE):
+            return hmac.compare_digest(stored.encode(), made_hash(secret).encode())
+        return self._recognises(self.mark(stored, secret))
+
+    def mark(self, stored: str, secret: str) -> bytes:
+        """Returns a digest of both that only this process can make."""
         marked = f"{stored}\0{secret}".encode()
         return hashlib.blake2b(marked, key=self._key, digest_size=32).digest()
 
@@ -111,6 +142,17 @@ class SecretVerifier:
             self._seen.move_to_end(mark)
             while len(self._seen) > REMEMBERED_AT_MOST:
                 self._seen.popitem(last=False)
+
+
+def _compare(secret: str, stored: str) -> bool:
+    or_wait()
+    if not _PLACES.acquire(blocking=False):
+        raise _BUSY
+    try:
+        with _TURNS:
+            return bcrypt.checkpw(secret.encode(), stored.encode())
+    finally:
+        _PLACES.release()
 
 
 class CodeMaker:

@@ -29,12 +29,16 @@ MOST_COUNTERS = 100_000
 WINDOWS = {
     "agent_failures": MINUTE,  # per agent and address
     "client_failures": MINUTE,  # per client and address
+    "address_failures": MINUTE,  # per address: wrong secrets of any agent and client
     "unknown_requests": MINUTE,  # per address
     "registrations": HOUR,  # per address
     "refreshes": HOUR,  # per token family
-    "calls": HOUR,  # per access token
+    "calls": HOUR,  # per agent, whatever its token
+    "agent_successes": MINUTE,  # per agent: sign-ins approved, and tokens for itself
     "refusal_records": MINUTE,  # all rows about refusals that one server writes to the audit
 }
+# They bound what is written; asking Redis for each sign-in would cost more than it saves.
+_OF_THIS_PROCESS = ("agent_successes", "refusal_records")
 log = logging.getLogger("auth_agent.server")
 
 
@@ -98,6 +102,7 @@ class Limits:
             name: RateLimitItemPerSecond(getattr(settings, f"limit_{name}"), seconds, name)
             for name, seconds in WINDOWS.items()
         }
+        self._items["second_chances"] = RateLimitItemPerSecond(1, MINUTE, "second_chances")
         self._own = FixedWindowRateLimiter(Memory(clock))
         self._shared = None
         if redis := settings.redis.reveal():
@@ -156,7 +161,7 @@ class Limits:
 
     def _limiter(self, name: str) -> FixedWindowRateLimiter:
         """Returns the counters for this name; Redis must not be asked on the event loop."""
-        if self._shared is None or name == "refusal_records":
+        if self._shared is None or name in _OF_THIS_PROCESS:
             return self._own
         or_wait()
         return self._shared

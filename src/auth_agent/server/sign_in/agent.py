@@ -128,6 +128,7 @@ def verify_second_factor(context: Context, call: Call) -> Answer:
 
 
 def _approve(context: Context, connection: Connection, row: Any, by: Answering) -> None:
+    context.limits.refuse_if_spent("agent_successes", by.agent_id)
     now = context.now()
     done = approve(
         connection,
@@ -141,6 +142,7 @@ def _approve(context: Context, connection: Connection, row: Any, by: Answering) 
         code_until=now + context.settings.code_lifetime,
     )
     if done:
+        context.limits.count("agent_successes", by.agent_id)
         record(
             connection,
             at=now,

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select
 
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
-from auth_agent.server.sign_in.proofs import check_secret, wrong_credentials
+from auth_agent.server.sign_in.proofs import need_secret
 from auth_agent.server.sign_in.request import check_request, validated_client
 from auth_agent.server.sign_in.state import open_sign_in
 from auth_agent.server.storage import tables
@@ -37,10 +37,7 @@ def agent_auth(context: Context, call: Call) -> Answer:
         raise Refusal(400, "invalid_request", f"agent_secret is over {LONGEST_SECRET} bytes long")
     with context.database.read() as connection:
         row = connection.execute(_AGENT, {"id": agent_id}).one_or_none()
-    stored = None if row is None else row.secret_hash
-    proven = check_secret(context, call, agent_id, stored, secret)
-    if not proven or row is None or row.disabled_at is not None:
-        raise wrong_credentials(context)
+    need_secret(context, call, agent_id, row, secret, kind="agent sign-in")
     request_id = _open(context, call, agent_id, _parameters(body))
     told = {
         "session_id": request_id,

@@ -23,6 +23,7 @@ from auth_agent.server.web.call import (
     Call,
     Headers,
     Refusal,
+    cookie_name,
     json_answer,
     redirect,
 )
@@ -170,7 +171,7 @@ def _browser(context: Context, call: Call) -> tuple[str, Headers]:
 
 
 def _cookie_name(context: Context) -> str:
-    return "__Host-auth_agent" if context.settings.is_https else "auth_agent"
+    return cookie_name("browser", is_https=context.settings.is_https)
 
 
 def _is_bound(context: Context, call: Call, row: Any) -> bool:

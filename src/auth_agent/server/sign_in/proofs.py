@@ -1,4 +1,4 @@
-"""How an agent proves itself: by its secret, or by a signature with its key."""
+"""How an agent proves itself: with its secret, or with a signature by its key."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from auth_agent.server.context import Context
 from auth_agent.server.security.assertions import BadAssertion
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
+from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Call, Refusal
 from auth_agent.server.web.parameters import need_text
 from auth_agent.server.web.urls import origin_of
@@ -17,7 +18,7 @@ PASSWORD, KEY = "pwd", "swk"
 
 
 class Proof(NamedTuple):
-    """What an agent shows; exactly one of the two is there."""
+    """What an agent sends to prove itself: exactly one of the two."""
 
     secret: str | None
     assertion: str | None
@@ -27,7 +28,7 @@ class Proof(NamedTuple):
 
 
 def read_proof(body: dict[str, Any]) -> Proof:
-    """The proof in a request; Refusal 400 if it has none, two, or one that cannot be right."""
+    """Reads the proof of a request; Refusal 400 if it has none, two, or one that is too long."""
     assertion = body.get("agent_assertion")
     if assertion is None:
         secret = need_text(body, "agent_secret")
@@ -41,7 +42,7 @@ def read_proof(body: dict[str, Any]) -> Proof:
 
 
 def prove(context: Context, call: Call, proof: Proof, agent_id: str, row: Any) -> str:
-    """How the agent proved itself, as a value of `amr`; Refusal if it did not.
+    """Returns how the agent proved itself, as a value of `amr`; Refusal if it did not.
 
     `row` is a sign-in beside the claimed agent, as `find_with_claimant` reads them.
     """
@@ -50,62 +51,59 @@ def prove(context: Context, call: Call, proof: Proof, agent_id: str, row: Any) -
     return _by_signature(context, call, proof.assertion or "", agent_id, row)
 
 
-def check_secret(
-    context: Context, call: Call, agent_id: str, stored: str | None, secret: str
-) -> bool:
-    """Compares, counts failures per agent and address, and lets nobody guess on.
+def need_secret(
+    context: Context, call: Call, agent_id: str, row: Any, secret: str, *, kind: str, **about: str
+) -> None:
+    """Checks an agent's secret; counts, records and refuses a wrong one.
 
-    Whoever was let in a moment ago is not stopped by the guesses of others beside him.
+    `row` has the agent's `secret_hash` and `disabled_at`; None stands for an unknown agent.
     """
-    if context.verifier.recognises(stored, secret):
-        return True
-    context.limits.refuse_if_spent("agent_failures", agent_id, call.party)
+    stored = None if row is None else row.secret_hash
     # The database is not held while bcrypt works.
-    if context.verifier.verify(stored, secret):
-        return True
-    context.limits.count("agent_failures", agent_id, call.party)
-    return False
+    proven = context.guesses.proves("agent_failures", agent_id, call.party, stored, secret)
+    if not proven or row.disabled_at is not None:
+        _record(context, call, agent_id, kind=kind, **about)
+        raise wrong_credentials(context)
 
 
 def wrong_credentials(context: Context) -> Refusal:
-    """The same for an unknown agent, a disabled one and a wrong secret."""
+    """Returns the same refusal for an unknown agent, a disabled one and a wrong secret."""
     challenge = ("www-authenticate", f'AgentSecret realm="{context.settings.issuer}"')
     return Refusal(401, "invalid_credentials", "Unknown agent or wrong secret", (challenge,))
 
 
 def _by_secret(context: Context, call: Call, secret: str, agent_id: str, row: Any) -> str:
-    proven = check_secret(context, call, agent_id, row.secret_hash, secret)
-    if not proven or row.disabled_at is not None:
-        _record(context, call, agent_id, row)
-        raise wrong_credentials(context)
+    about = {"client_id": row.client_id, "request_id": row.id}
+    need_secret(context, call, agent_id, row, secret, kind="approval", **about)
     return PASSWORD
 
 
 def _by_signature(context: Context, call: Call, assertion: str, agent_id: str, row: Any) -> str:
-    """The signature is for this request at this website and for no other."""
+    """Checks a signature for this request at this website and for no other."""
     is_active = row.agent_jwks is not None and row.disabled_at is None
     keys = json.loads(row.agent_jwks)["keys"] if is_active else []
     problem = "request_id in the assertion has to be that of the request"
     try:
-        claims = context.assertions.check(assertion, keys, agent_id)
+        claims = context.assertions.check_approval(assertion, keys, agent_id)
     except BadAssertion as error:
         claims, problem = {}, str(error)
     if claims.get("request_id") != row.id:
-        # Without the key nothing can be guessed: who proves himself is never stopped.
+        or_wait()  # to count and to record it
+        # A signature cannot be guessed, so a right one is never refused for the wrong ones.
         context.limits.take("agent_failures", agent_id, call.party)
-        _record(context, call, agent_id, row)
+        about = {"client_id": row.client_id, "request_id": row.id}
+        _record(context, call, agent_id, kind="approval", **about)
         raise Refusal(401, "invalid_credentials", problem, wrong_credentials(context).headers)
     if claims.get("origin") != origin_of(row.redirect_uri):
         raise Refusal(409, "origin_mismatch", "The request belongs to another website")
     return KEY
 
 
-def _record(context: Context, call: Call, agent_id: str, row: Any) -> None:
+def _record(context: Context, call: Call, agent_id: str, *, kind: str, **about: str) -> None:
     context.record_refusal(
-        kind="approval",
+        kind=kind,
         outcome="invalid_credentials",
         agent_id=agent_id,
-        client_id=row.client_id,
-        request_id=row.id,
         address=call.address,
+        **about,
     )

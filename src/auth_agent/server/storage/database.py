@@ -170,6 +170,8 @@ def _network_engine(url: URL, options: dict[str, Any]) -> Engine:
         arguments["prepare_threshold"] = int(threshold) if threshold.isdecimal() else None
         arguments["client_encoding"] = "utf8"
         url = url.difference_update_query(["prepare_threshold", "client_encoding"])
+    # One connection for each of the event loop's 40 threads.
+    options |= {"pool_size": 10, "max_overflow": 30, "pool_timeout": 10}
     return create_engine(url, pool_pre_ping=True, connect_args=arguments, **options)
 
 

@@ -1,20 +1,36 @@
-"""What agents report: a table that nothing else reads or writes, bounded in age and size."""
+"""What agents report: a table that nothing else reads or writes, bounded in age and size,
+and for each agent alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from auth_agent.server.storage.tables import event
 
 _INSERT = insert(event)
 _NEWEST = select(func.max(event.c.id))
+_OLDEST_KEPT = (
+    select(event.c.id)
+    .where(event.c.agent_id == bindparam("agent"))
+    .order_by(event.c.id.desc())
+    .offset(bindparam("most"))
+    .limit(1)
+)
+_FORGET = delete(event).where(
+    event.c.agent_id == bindparam("agent"), event.c.id <= bindparam("last")
+)
 
 
-def keep_events(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """All of a batch or none of it."""
+def keep_events(
+    connection: Connection, agent_id: str, rows: list[dict[str, Any]], most: int
+) -> None:
+    """Stores a batch of one agent, and deletes its own oldest events beyond `most`."""
     connection.execute(_INSERT, rows)
+    last = connection.execute(_OLDEST_KEPT, {"agent": agent_id, "most": most}).scalar()
+    if last is not None:
+        connection.execute(_FORGET, {"agent": agent_id, "last": last})
 
 
 def forget_old_events(connection: Connection, most: int) -> int:

@@ -9,10 +9,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from auth_agent.server.web.at_once import WouldWait, happened, is_trying, try_at_once
 
-_PATIENT, _IMPATIENT = "PRAGMA busy_timeout = 10000", "PRAGMA busy_timeout = 0"
+# Even where a call can no longer be given up, the event loop waits for a moment only.
+PATIENCE = 0.05  # seconds
+_PATIENT, _IMPATIENT = "PRAGMA busy_timeout = 50", "PRAGMA busy_timeout = 0"
 _CACHE = "PRAGMA cache_size = -32000"  # KiB; every sign-in comes through here
 
 
@@ -79,6 +82,8 @@ class QuickConnection(AbstractContextManager[None]):
             self._raw.execute(_PATIENT)
             try:
                 self._raw.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                raise _locked(error) from None
             finally:
                 self._raw.execute(_IMPATIENT)
             return
@@ -99,13 +104,20 @@ class QuickConnection(AbstractContextManager[None]):
             self._raw.execute("ROLLBACK")
 
 
+def _locked(error: sqlite3.OperationalError) -> OperationalError:
+    """Returns the error as SQLAlchemy raises it, which the shell answers with 503."""
+    return OperationalError("BEGIN IMMEDIATE", None, error, hide_parameters=True)
+
+
 class _Transaction(AbstractContextManager[Connection]):
     def __init__(self, quick: QuickConnection, turn: Any) -> None:
         self._quick, self._turn = quick, turn
 
     def __enter__(self) -> Connection:
-        if not self._turn.acquire(blocking=not is_trying()):
-            raise WouldWait
+        if not self._turn.acquire(timeout=0 if is_trying() else PATIENCE):
+            if is_trying():
+                raise WouldWait
+            raise _locked(sqlite3.OperationalError("database is locked"))
         try:
             self._quick.begin()
         except BaseException:

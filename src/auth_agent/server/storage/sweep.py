@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from sqlalchemy import Delete, and_, bindparam, delete, or_, select
+from sqlalchemy import Delete, Table, and_, bindparam, delete, or_, select
 
 from auth_agent.server.bounds import DAY, HOUR
 from auth_agent.server.settings import ServerSettings
@@ -32,6 +32,7 @@ from auth_agent.server.storage.tables import (
 )
 
 EVERY = 60.0  # seconds
+BATCH = 2_000  # rows
 # A redeemed code is kept for a day, so that seeing it again still ends what came from it.
 KEPT = DAY
 
@@ -69,11 +70,34 @@ _PEOPLE = (
     delete(second_step).where(second_step.c.expires_at < bindparam("day_ago")),
     delete(setup_link).where(setup_link.c.expires_at < bindparam("day_ago")),
 )
-_STATEMENTS = (
-    *(_SIGN_INS, _SPENT, _FAMILIES, _KEYS, _ASSERTIONS, _VERIFICATIONS, _LOGOUTS, _EVENTS),
-    *(_REFUSALS, _AUDIT),
-    *_PEOPLE,
-)
+
+
+def _batch(statement: Delete) -> Delete:
+    """Returns the statement for so many rows at once."""
+    table = statement.table
+    assert isinstance(table, Table)  # noqa: S101  (for mypy)
+    (key,) = table.primary_key.columns
+    assert statement.whereclause is not None  # noqa: S101  (none of them empties its table)
+    some = select(key).where(statement.whereclause).limit(BATCH)
+    return delete(table).where(key.in_(some))
+
+
+_STATEMENTS = [
+    _batch(statement)
+    for statement in (
+        _SIGN_INS,
+        _SPENT,
+        _FAMILIES,
+        _KEYS,
+        _ASSERTIONS,
+        _VERIFICATIONS,
+        _LOGOUTS,
+        _EVENTS,
+        _REFUSALS,
+        _AUDIT,
+        *_PEOPLE,
+    )
+]
 
 
 class Sweeper:
@@ -105,11 +129,16 @@ class Sweeper:
             "audit_before": now - kept.audit_retention,
             "events_before": now - kept.event_retention,
         }
-        # One transaction each: nobody else should have to wait for all of them.
         swept = sum(self._delete(statement, values) for statement in _STATEMENTS)
         with self._database.begin() as connection:
             return swept + forget_old_events(connection, kept.max_events)
 
     def _delete(self, statement: Delete, values: dict[str, int]) -> int:
-        with self._database.begin() as connection:
-            return int(connection.execute(statement, values).rowcount)
+        """Deletes in batches: between two of them other writers have their turn."""
+        total = 0
+        while True:
+            with self._database.begin() as connection:
+                deleted = int(connection.execute(statement, values).rowcount)
+            total += deleted
+            if deleted < BATCH:
+                return total

@@ -35,7 +35,7 @@ def need_agent(context: Context, call: Call) -> tuple[Bearer, Headers]:
     has to be one that the agent got for itself, and for this server.
     """
     bearer = need_bearer(context, token_in_header(call))
-    headers = context.limits.take("calls", bearer.claims.get("jti") or bearer.family.id)
+    headers = context.limits.take("calls", bearer.claims["client_id"])
     audience = bearer.claims["aud"]
     is_ours = context.settings.issuer in ([audience] if isinstance(audience, str) else audience)
     if not is_ours or bearer.claims["client_id"] != bearer.family.agent.id:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, null, select, update
@@ -79,11 +80,16 @@ def logout_token(context: Context, row: Any) -> str:
     return context.keyring.current().signer(now).sign(claims, "logout+jwt")
 
 
-def deliver_due(context: Context) -> int:
-    """Delivers what is due; says how many websites were told."""
+def deliver_due(context: Context, is_over: Callable[[], bool] = lambda: False) -> int:
+    """Delivers what is due until `is_over`; returns how many websites were told."""
     with context.database.read() as connection:
         due = connection.execute(_DUE, {"now": context.now()}).all()
-    return sum(_deliver(context, row) for row in due)
+    told = 0
+    for row in due:
+        if is_over():  # the rest stays in the queue, for another worker or the next start
+            break
+        told += _deliver(context, row)
+    return told
 
 
 def _deliver(context: Context, row: Any) -> bool:

@@ -80,6 +80,14 @@ class Refusal(Exception):
         return json_answer(body, self.status, (*NO_STORE, *self.headers))
 
 
+def cookie_name(kind: str, *, is_https: bool) -> str:
+    """Returns the name of one of the server's cookies.
+
+    No cookie of a website has such a name, so both can live on one host.
+    """
+    return f"{'__Host-' if is_https else ''}auth_agent_{kind}"
+
+
 def json_answer(body: Any, status: int = 200, headers: Headers = NO_STORE) -> Answer:
     return Answer(status, msgspec.json.encode(body), headers)
 

@@ -1,17 +1,25 @@
-"""Which address a request comes from, when proxies stand before the server."""
+"""Finds the address that a request comes from, if proxies stand before the server."""
 
 from __future__ import annotations
 
 import functools
 import ipaddress
+import logging
+import re
+
+log = logging.getLogger("auth_agent.server")
 
 LONGEST = 64  # characters of an address with spaces around it
+UNIX = "unix"  # a peer without an address, as on a Unix socket
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_WITH_PORT = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}|\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?")
 
 
 def proxy_problem(text: str) -> str | None:
-    """What is wrong with one entry of the list of proxies."""
+    """Returns what is wrong with one entry of the list of proxies, or None."""
+    if text == UNIX:
+        return None
     try:
         ipaddress.ip_network(text)
     except ValueError:
@@ -23,32 +31,53 @@ class Proxies:
     """The proxies whose X-Forwarded-For is believed; mostly none."""
 
     def __init__(self, networks: tuple[str, ...]) -> None:
-        self._networks = [ipaddress.ip_network(network) for network in networks]
+        self._unix = UNIX in networks
+        self._networks = [ipaddress.ip_network(one) for one in networks if one != UNIX]
+        self._told = False
 
     def client(self, peer: str, forwarded: str | None) -> str:
-        """The nearest address that is not one of our proxies.
+        """Returns the nearest address that is not one of our proxies.
 
-        Read from the right: what stands further left was written by whoever sent the request.
+        Reads from the right: what stands further left was written by the client itself.
         """
-        if not self._networks or not forwarded or not self._trusts(peer):
+        if not forwarded or not self._trusts(peer):
             return peer
         nearest = peer
         for text in reversed(forwarded.split(",")):
-            address = _address(text.strip()) if len(text) <= LONGEST else None
+            address = _forwarded_address(text.strip()) if len(text) <= LONGEST else None
             if address is None:
+                self._tell_once()
                 break
             nearest = str(address)
             if not self._trusts(nearest):
                 break
         return nearest
 
+    def _tell_once(self) -> None:
+        if not self._told:
+            self._told = True
+            log.warning(
+                "X-Forwarded-For from a trusted proxy holds an entry that is no address; "
+                "such requests count as the proxy's own"
+            )
+
     def _trusts(self, text: str) -> bool:
+        if not text:
+            return self._unix
+        if not self._networks:
+            return False
         address = _address(text)
         return address is not None and any(address in network for network in self._networks)
 
 
+def _forwarded_address(text: str) -> Address | None:
+    """Returns the address of one entry; some proxies add the port (RFC 7239 section 6)."""
+    found = _WITH_PORT.fullmatch(text)
+    return _address((found[1] or found[2]) if found else text)
+
+
 def party_of(address: str) -> str:
-    """Whom an address stands for when failures are counted: an IPv6 customer has a whole /64."""
+    """Returns what stands for an address in limits: an IPv6 customer has a whole /64."""
     return _party(address) if ":" in address else address
 
 
@@ -62,7 +91,7 @@ def _party(address: str) -> str:
 
 @functools.lru_cache(4_096)
 def _address(text: str) -> Address | None:
-    """An IPv4 address in IPv6 clothes is that IPv4 address."""
+    """Reads an address; IPv4-mapped IPv6 addresses count as IPv4."""
     try:
         found = ipaddress.ip_address(text)
     except ValueError:

@@ -9,20 +9,26 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple, Protocol
 
-from anyio import to_thread
+from anyio import fail_after, to_thread
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolIsEmpty
 from starlette.types import Receive, Scope, Send
 
 from auth_agent.server.web.at_once import WouldWait, or_wait
 from auth_agent.server.web.call import Answer, Call, Headers, Refusal
 from auth_agent.server.web.counters import observe_request
+from auth_agent.server.web.hosts import Hosts
 from auth_agent.server.web.pages.render import Pages
 from auth_agent.server.web.proxies import Proxies
 from auth_agent.server.web.route import Route, S
 
 log = logging.getLogger("auth_agent.server")
 
-_TOO_LARGE = Refusal(413, "invalid_request", "The body is too large")
+BODY_SECONDS = 20.0
+# Nothing more is read from such a connection.
+_CLOSE: Headers = (("connection", "close"),)
+_TOO_LARGE = Refusal(413, "invalid_request", "The body is too large", _CLOSE)
+_TOO_SLOW = Refusal(408, "invalid_request", "The body did not come in time", _CLOSE)
 _NOT_THERE = Refusal(404, "not_found", "There is nothing at this address")
 _TWICE = Refusal(400, "invalid_request", "The Authorization header is given more than once")
 _BROKEN = Refusal(
@@ -52,12 +58,16 @@ class Origins(Protocol):
 
 
 class Surroundings(NamedTuple):
-    """What all endpoints share; without `at_once` nothing is tried on the loop's thread."""
+    """What all endpoints share; without `hosts` any Host header will do.
+
+    Without `at_once` nothing is tried on the loop's thread.
+    """
 
     max_body: int
     proxies: Proxies
     origins: Origins
     pages: Pages
+    hosts: Hosts | None
     at_once: Callable[[], AbstractContextManager[None]] | None
 
 
@@ -89,6 +99,8 @@ class Endpoint:
         headers, method = _headers(scope), scope["method"]
         if "\0" in scope["path"]:
             raise _NOT_THERE
+        if self._around.hosts is not None:
+            self._around.hosts.check(headers.get("host", ""))
         body = b""
         if method in _WITH_BODY:
             body = await _read_body(receive, headers, self._around.max_body)
@@ -122,7 +134,7 @@ class Endpoint:
             return self._refused(refusal)
         except WouldWait:
             raise
-        except OperationalError:
+        except (OperationalError, PoolIsEmpty):
             or_wait()
             log.exception("database error at %s", self._name)
             return self._refused(_BUSY)
@@ -171,6 +183,14 @@ async def _read_body(receive: Receive, headers: dict[str, str], limit: int) -> b
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
         raise _TOO_LARGE
+    try:
+        with fail_after(BODY_SECONDS):
+            return await _whole_body(receive, limit)
+    except TimeoutError:
+        raise _TOO_SLOW from None
+
+
+async def _whole_body(receive: Receive, limit: int) -> bytes:
     chunks, size = [], 0
     while True:
         message = await receive()
