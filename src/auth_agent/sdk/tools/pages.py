@@ -56,7 +56,7 @@ def read_page(website: str, url: str, response: HttpResponse, agent_id: str) -> 
     return Page(
         signed_in=True,
         website=website,
-        url=url.partition("?")[0],
+        url=one_line(url.partition("?")[0], MAX_URL),
         status=response.status,
         agent_id=agent_id,
         page_text=marked(website, words(response, MAX_WORDS)),

@@ -17,7 +17,7 @@ from auth_agent.sdk.exchange.journey import PAGE, check_hop
 from auth_agent.sdk.flow import drive
 from auth_agent.sdk.signed_in import AsyncSignedIn
 from auth_agent.sdk.text import one_line
-from auth_agent.sdk.tools.pages import Page, marked, read_page
+from auth_agent.sdk.tools.pages import MAX_URL, Page, read_page
 from auth_agent.sdk.tools.visit import Visited, build_request, visit
 from auth_agent.url import is_loopback, normal_origin
 
@@ -113,8 +113,8 @@ class Sites:
         found = await self._sdk.sign_in_cdp(cdp_url, url, within=SIGN_IN_SECONDS)
         agent_id = self._sdk.options.agent_id
         text = f"The browser is signed in to {found.website} now; go on there."
-        where = found.url.partition("?")[0]
-        return Page(True, website, where, 200, agent_id, marked("this tool", text))
+        where = one_line(found.url.partition("?")[0], MAX_URL)
+        return Page(True, website, where, 200, agent_id, text)
 
     async def _keep(self, session: AsyncSignedIn) -> None:
         """Keeps a session under its website, which an authorization request names by itself."""
