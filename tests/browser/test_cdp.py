@@ -25,24 +25,29 @@ from tests.sdk.conftest import run_async
 
 
 @contextmanager
-def run_chromium(folder: Path):
+def run_chromium(folder: Path, started=lambda process: None):
     """A browser with remote debugging; yields its DevTools address."""
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
              "--disable-background-networking", "--disable-component-update",
              "--remote-debugging-port=0", f"--user-data-dir={folder}"]  # fmt: skip
     process = subprocess.Popen([CHROMIUM, *flags, "about:blank"], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+                               stderr=subprocess.DEVNULL)  # fmt: skip
+    started(process)
     try:
-        for line in process.stderr:  # "DevTools listening on ws://127.0.0.1:…/devtools/browser/…"
-            if "DevTools listening on ws://" in line:
-                yield f"http://{line.split('ws://')[1].split('/')[0]}"
-                break
-        else:
-            pytest.fail("chromium did not start")
+        yield f"http://127.0.0.1:{_listening_port(process, folder / 'DevToolsActivePort')}"
     finally:
         process.terminate()
         process.wait(20)
-        process.stderr.close()
+
+
+def _listening_port(process, path):
+    """Chromium writes this file once it listens."""
+    until = time.monotonic() + 30
+    while not path.exists() or not path.read_text():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return path.read_text().splitlines()[0]
 
 
 @pytest.fixture
@@ -135,6 +140,22 @@ def test_a_tab_that_imitates_the_waiting_page(world, cdp_url):
         assert refused(within=1.0) in ("not_a_sign_in", "timeout")
         open_tab(cdp_url, f"{world.site}/private/report")
         assert refused(website=fake) == "website_mismatch"
+
+
+def test_a_browser_that_dies_meanwhile(world, chromium, tmp_path):
+    killed = []
+    with run_chromium(tmp_path / "profile", killed.append) as cdp_url:
+        (process,) = killed
+        sdk = AgentSDK(**options(world))
+        opened = f"{world.site}/private/report"
+
+        def kill(step):
+            if step.action == "request_checked":
+                process.kill()
+
+        with pytest.raises(AuthError) as caught:
+            in_thread(lambda: sdk.sign_in_cdp(cdp_url, opened, on_step=kill, within=20))
+        assert caught.value.code in ("browser_failed", "timeout")
 
 
 def test_nothing_listens_there(world):

@@ -6,6 +6,7 @@ Playwright connects to it and disconnects again; the browser and its tabs stay a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from auth_agent.errors import AuthError
@@ -63,8 +64,12 @@ class Connection:
         return (contexts[0] if contexts else self._browser.new_context()).new_page()
 
     def close(self) -> None:
+        """Disconnects, also from a browser that is gone already."""
+        from playwright.sync_api import Error  # noqa: PLC0415
+
         try:
-            self._browser.close()
+            with suppress(Error):
+                self._browser.close()
         finally:
             self._playwright.stop()
 
@@ -106,8 +111,12 @@ class AsyncConnection:
         return await context.new_page()
 
     async def close(self) -> None:
+        """Disconnects, also from a browser that is gone already."""
+        from playwright.async_api import Error  # noqa: PLC0415
+
         try:
-            await self._browser.close()
+            with suppress(Error):
+                await self._browser.close()
         finally:
             await self._playwright.stop()
 
