@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import access_token, server_sign_in, signed_in_request, tool_call
+from benchmarks import access_token, frameworks, server_sign_in, signed_in_request, tool_call
 
 if __name__ == "__main__":
     signed_in_request.main()
+    frameworks.main()
     access_token.main()
     tool_call.main()
     server_sign_in.main()

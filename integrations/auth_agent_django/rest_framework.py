@@ -10,7 +10,7 @@ nobody can tell it: add `vary_on_headers("Cookie", "Authorization")` there.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rest_framework.authentication import BaseAuthentication
@@ -20,10 +20,13 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
 from auth_agent.website.agent import Agent
-from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.visit import Visit
 from auth_agent_django.entry import look
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _OF_BROWSERS = ("accept", "sec-fetch-mode")
 
@@ -63,9 +66,9 @@ class HasAgent(BasePermission):
         return True
 
 
-def agent_with(**requirement: Any) -> type[HasAgent]:
+def agent_with(**requirement: Unpack[RequirementFields]) -> type[HasAgent]:
     """A permission that takes what `Requirement` takes, e.g. `scopes=["reports:read"]`."""
-    return type("AgentWith", (HasAgent,), {"requirement": Requirement(**requirement)})
+    return type("AgentWith", (HasAgent,), {"requirement": Requirement.of(**requirement)})
 
 
 class AgentRefused(APIException):

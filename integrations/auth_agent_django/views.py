@@ -11,12 +11,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from auth_agent.website.policy.guard import check_view
-from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Reply
 from auth_agent_django.entry import ReplyResponse, entry_of, look
 
 if TYPE_CHECKING:
     from django.views import View as _View
+    from typing_extensions import Unpack
 else:
     _View = object
 
@@ -24,12 +25,14 @@ ViewFunction = TypeVar("ViewFunction", bound=Callable[..., Any])
 Judge = Callable[[Any], Reply | None]
 
 
-def requires_agent(view: ViewFunction | None = None, **requirement: Any) -> Any:
+def requires_agent(
+    view: ViewFunction | None = None, **requirement: Unpack[RequirementFields]
+) -> Any:
     """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
 
     For sync and async views, and with `method_decorator` for those that are classes.
     """
-    judge = _judge(Requirement(**requirement))
+    judge = _judge(Requirement.of(**requirement))
     return _guard(view, judge) if view is not None else functools.partial(_guard, judge=judge)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import Flask, Response, current_app, request
 from werkzeug.local import LocalProxy
@@ -14,9 +14,12 @@ from auth_agent.website.agent import Agent
 from auth_agent.website.entry import Entry
 from auth_agent.website.gate import RelyingParty
 from auth_agent.website.policy.guard import check_view, remember
-from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.wsgi import WsgiVisit
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 View = TypeVar("View", bound=Callable[..., Any])
 Judge = Callable[[Entry], Reply | None]
@@ -30,13 +33,13 @@ def _read_agent() -> Agent | None:
 current_agent = cast(Agent, LocalProxy(_read_agent))
 
 
-def requires_agent(view: View | None = None, **requirement: Any) -> Any:
+def requires_agent(view: View | None = None, **requirement: Unpack[RequirementFields]) -> Any:
     """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
 
     For sync and async views, below `@app.route`; for class-based ones in `View.decorators`; for a
     whole blueprint as `blueprint.before_request(requires_agent(lambda: None))`.
     """
-    judge = functools.partial(Entry.require, requirement=Requirement(**requirement))
+    judge = functools.partial(Entry.require, requirement=Requirement.of(**requirement))
     return _guard(view, judge) if view is not None else functools.partial(_guard, judge=judge)
 
 

@@ -14,21 +14,24 @@ For HTTP and WebSocket endpoints, and in `dependencies=[…]` of a router; /docs
 from __future__ import annotations
 
 import functools
-from typing import Annotated, Any
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import HTTPException, Security
+from fastapi import HTTPException
 from fastapi.openapi.models import APIKey, HTTPBearer
-from fastapi.openapi.models import SecurityBase as SecurityModel
+from fastapi.params import Security
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from auth_agent.website.agent import Agent
-from auth_agent.website.entry import Entry
-from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Reply
-from auth_agent_starlette.endpoints import Judge, deny, entry_of, login_path, logout_path, response
 from auth_agent_starlette.middleware import AuthAgentMiddleware
+from auth_agent_starlette.views import deny, entry_of, login_path, logout_path, response
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "AgentRefused",
@@ -36,6 +39,7 @@ __all__ = [
     "CurrentAgent",
     "OptionalAgent",
     "agent_with",
+    "get_agent",
     "login_path",
     "logout_path",
     "no_agents",
@@ -53,73 +57,85 @@ class AgentRefused(HTTPException):
         self.reply = reply
 
 
-class _Scheme(SecurityBase):
-    """What OpenAPI shows; the middleware has checked it all before any endpoint is reached."""
+class _SignedIn(SecurityBase):
+    """Returns the signed-in agent, or None; shown by OpenAPI as the bearer scheme.
 
-    def __init__(self, name: str, model: SecurityModel) -> None:
-        self.scheme_name = name
-        self.model = model
+    In a test `app.dependency_overrides[get_agent] = make_agent` replaces the agent everywhere;
+    every requirement is judged for the one that the override returns.
+    """
 
-    async def __call__(self) -> None:
-        pass
+    scheme_name = "AuthAgentBearer"
+    model = HTTPBearer(bearerFormat="JWT", description="An access token of the Auth Agent server.")
+
+    async def __call__(self, connection: HTTPConnection) -> Agent | None:
+        return entry_of(connection).look()
 
 
-_session = _Scheme(
-    "AuthAgentSession",
-    APIKey.model_validate(
+get_agent = _SignedIn()
+
+
+# Two nested dependencies, each of them a scheme: OpenAPI shows both as alternatives, and a request
+# pays for no third one. FastAPI is told their scope because it otherwise works it out each time.
+class _Guard(SecurityBase):
+    """Returns the agent that meets a requirement; shown by OpenAPI as the session scheme."""
+
+    scheme_name = "AuthAgentSession"
+    model = APIKey.model_validate(
         {
             "in": "cookie",
             "name": "__Host-auth_agent",
             "description": "The session of an agent that signed in under `/auth-agent/login`.",
         }
-    ),
-)
-_bearer = _Scheme(
-    "AuthAgentBearer",
-    HTTPBearer(bearerFormat="JWT", description="An access token of the Auth Agent server."),
-)
+    )
+
+    def __init__(self, requirement: Requirement | None) -> None:
+        self.requirement = requirement
+
+    async def __call__(
+        self,
+        connection: HTTPConnection,
+        agent: Annotated[Agent | None, Security(get_agent, scope="request")],
+    ) -> Agent | None:
+        if self.requirement is not None:
+            entry = entry_of(connection)
+            _judge(connection, entry.relying_party.require(entry.visit, agent, self.requirement))
+        return agent
 
 
-def agent_with(requirement: Requirement | None = None, /, **fields: Any) -> Any:
-    """A dependency on an agent that brings what `Requirement` says, e.g. `scopes=["a"]`."""
-    wanted = requirement or Requirement(**fields)
-    judge = functools.partial(Entry.require, requirement=wanted)
+def agent_with(
+    requirement: Requirement | None = None, /, **fields: Unpack[RequirementFields]
+) -> Any:
+    """A dependency on an agent that meets a requirement, e.g. `agent_with(scopes=["a"])`.
 
-    async def agent(connection: HTTPConnection, _locks: Locks) -> Agent | None:
-        return _judged(connection, judge)
-
-    return Security(agent, scopes=list(wanted.scopes))
-
-
-async def _locks(
-    _session: Annotated[None, Security(_session)], _bearer: Annotated[None, Security(_bearer)]
-) -> None:
-    pass
+    Equal requirements give the same callable, so that `dependency_overrides` finds it.
+    """
+    wanted = Requirement.of(**fields) if requirement is None else requirement
+    return Security(_guard(wanted), scope="request", scopes=list(wanted.scopes))
 
 
-Locks = Annotated[None, Security(_locks)]
-
-
-async def _optional_agent(connection: HTTPConnection, _locks: Locks) -> Agent | None:
-    return entry_of(connection).look()
+@functools.lru_cache(maxsize=1_024)
+def _guard(requirement: Requirement | None) -> _Guard:
+    return _Guard(requirement)
 
 
 async def _no_agent(connection: HTTPConnection) -> None:
-    _judged(connection, Entry.require_no_agent)
+    """Depends on no scheme, so that OpenAPI shows no lock on a place for people."""
+    entry, overrides = entry_of(connection), connection.app.dependency_overrides
+    agent = entry.look() if get_agent not in overrides else overrides[get_agent]()
+    if inspect.isawaitable(agent):
+        agent = await agent
+    _judge(connection, entry.relying_party.require_no_agent(entry.visit, agent))
 
 
 CurrentAgent = Annotated[Agent, agent_with()]
-OptionalAgent = Annotated[Agent | None, Security(_optional_agent)]
+OptionalAgent = Annotated[Agent | None, Security(_guard(None), scope="request")]
 no_agents = Security(_no_agent)
-"""In `dependencies=[no_agents]`: keeps a place for humans."""
+"""In `dependencies=[no_agents]`: refuses agents, for a place that is meant for people."""
 
 
-def _judged(connection: HTTPConnection, judge: Judge) -> Agent | None:
-    entry = entry_of(connection)
-    reply = judge(entry)
+def _judge(connection: HTTPConnection, reply: Reply | None) -> None:
     if reply is not None:
         raise _refused(connection, reply)
-    return entry.agent
 
 
 def _refused(connection: HTTPConnection, reply: Reply) -> AgentRefused:

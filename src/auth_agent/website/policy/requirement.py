@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import msgspec
 
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.settings import Settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,13 +34,44 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
     """Lets pages of other websites send unsafe methods (POST, PUT, ...) with the agent's cookie."""
 
     def __post_init__(self) -> None:
+        """Raises `TypeError` if a value has the wrong type, when the view is defined."""
         for name in ("scopes", "permissions", "models", "agents"):
             value = getattr(self, name)
             if isinstance(value, str):  # "a b" for ("a", "b"), as OAuth writes scopes
                 value = value.split()
             if value is None and name in ("models", "agents"):
                 continue
-            msgspec.structs.force_setattr(self, name, tuple(value))
+            names = tuple(value) if isinstance(value, Iterable) else (value,)
+            if not all(isinstance(one, str) for one in names) or isinstance(value, bytes):
+                raise TypeError(f"{name} must be a list of text, not {value!r}")
+            msgspec.structs.force_setattr(self, name, names)
+        if self.max_age is not None and type(self.max_age) is not int:
+            raise TypeError(f"max_age must be a number of seconds (int), not {self.max_age!r}")
+        for name in ("verified_email", "dangerously_allow_cross_site"):
+            if type(getattr(self, name)) is not bool:
+                raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
+
+    @classmethod
+    def of(cls, **fields: Unpack[RequirementFields]) -> Requirement:
+        """Returns the requirement of a decorator. Raises `TypeError` if a name is unknown."""
+        for name in fields:
+            if name not in cls.__struct_fields__:
+                close = difflib.get_close_matches(name, cls.__struct_fields__, n=1)
+                hint = f"did you mean {close[0]}=?" if close else "Requirement lists the names."
+                raise TypeError(f"{name}= is no requirement: {hint}")
+        return cls(**fields)  # type: ignore[arg-type]  # text and lists become tuples
+
+
+class RequirementFields(TypedDict, total=False):
+    """The keyword arguments of every decorator and dependency, for editors and type checkers."""
+
+    scopes: str | Sequence[str]
+    permissions: str | Sequence[str]
+    models: str | Sequence[str] | None
+    agents: str | Sequence[str] | None
+    max_age: int | None
+    verified_email: bool
+    dangerously_allow_cross_site: bool
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
@@ -16,20 +16,25 @@ from auth_agent.asgi import send_reply
 from auth_agent.errors import SettingsError
 from auth_agent.website.entry import Entry
 from auth_agent.website.policy.guard import check_view, remember
-from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Reply
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Judge = Callable[[Entry], Reply | None]
 
 
-def requires_agent(endpoint: Endpoint | None = None, **requirement: Any) -> Any:
+def requires_agent(
+    endpoint: Endpoint | None = None, **requirement: Unpack[RequirementFields]
+) -> Any:
     """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
 
     For sync and async endpoints that have a `request` argument, and for WebSocket endpoints, where
     it is `websocket`: they are refused before they accept.
     """
-    judge = functools.partial(Entry.require, requirement=Requirement(**requirement))
+    judge = functools.partial(Entry.require, requirement=Requirement.of(**requirement))
     if endpoint is None:
         return functools.partial(_guard, judge=judge)
     return _guard(endpoint, judge)

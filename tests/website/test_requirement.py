@@ -1,0 +1,61 @@
+"""What a decorator refuses when a view is defined, instead of at the first request."""
+
+from __future__ import annotations
+
+import pytest
+
+from auth_agent import Requirement
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"scope": ["a"]}, "scope= is no requirement: did you mean scopes="),
+        ({"model": "claude-*"}, "did you mean models="),
+        ({"colour": "red"}, "Requirement lists the names"),
+        ({"max_age": "60"}, "max_age must be a number of seconds"),
+        ({"max_age": True}, "max_age must be a number of seconds"),
+        ({"max_age": 1.5}, "max_age must be a number of seconds"),
+        ({"verified_email": "no"}, "verified_email must be True or False"),
+        ({"verified_email": 1}, "verified_email must be True or False"),
+        ({"scopes": None}, "scopes must be a list of text"),
+        ({"scopes": [1]}, "scopes must be a list of text"),
+        ({"scopes": b"a"}, "scopes must be a list of text"),
+        ({"agents": 7}, "agents must be a list of text"),
+        ({"permissions": [["a"]]}, "permissions must be a list of text"),
+    ],
+)
+def test_a_mistake_is_refused_at_once(fields, problem):
+    with pytest.raises(TypeError, match=problem):
+        Requirement.of(**fields)
+
+
+@pytest.mark.parametrize("fields", [{"max_age": "60"}, {"verified_email": "no"}, {"models": [1]}])
+def test_and_so_it_is_in_a_value(fields):
+    with pytest.raises(TypeError):
+        Requirement(**fields)
+
+
+@pytest.mark.parametrize("scopes", ["a b", ["a", "b"], ("a", "b"), {"a": 1, "b": 2}])
+def test_text_and_lists_become_tuples(scopes):
+    assert Requirement.of(scopes=scopes).scopes == ("a", "b")
+
+
+def _decorators():
+    import auth_agent_django
+    import auth_agent_flask
+    import auth_agent_starlette
+    from auth_agent_starlette.fastapi import agent_with
+
+    yield auth_agent_django.requires_agent
+    yield auth_agent_flask.requires_agent
+    yield auth_agent_starlette.requires_agent
+    yield agent_with
+
+
+@pytest.mark.parametrize("decorator", [*_decorators()])
+def test_every_decorator_says_so(decorator):
+    with pytest.raises(TypeError, match="did you mean scopes="):
+        decorator(scope=["a"])
+    with pytest.raises(TypeError, match="max_age"):
+        decorator(max_age="60")
