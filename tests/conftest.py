@@ -9,6 +9,9 @@ from auth_agent import RelyingParty, Settings
 from auth_agent.testing import FakeServer
 from tests.website.browser import Browser, Clock
 
+# As a checkout that was installed before the plugin had its entry point needs it.
+pytest_plugins = ["auth_agent.testing.plugin"]
+
 ROOT = Path(__file__).parent
 SECRET = "a secret of the website that is long enough"
 

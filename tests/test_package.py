@@ -32,6 +32,7 @@ PUBLIC = {
     "auth_agent_django.accounts",
     "auth_agent_django.accounts.models",
     "auth_agent_django.rest_framework",
+    "auth_agent_django.testing",
     "auth_agent_flask",
     "auth_agent_mcpserver",
     "auth_agent_starlette",

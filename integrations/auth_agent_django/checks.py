@@ -2,11 +2,14 @@
 
 E001 a setting is wrong     E002 a scenario lacks what it needs     E003 the backend lacks its app
 W001 no middleware          W002 a setting that contradicts the scenario
+W003 no settings, and a command that serves no request
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -15,8 +18,15 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
 from auth_agent.errors import SettingsError
-from auth_agent_django.configuration import Configuration
+from auth_agent_django.configuration import Configuration, is_configured
 from auth_agent_django.middleware import AuthAgentMiddleware
+
+# Commands of Django that serve no request and are run where no settings are, in a build or in CI.
+_OFFLINE = (
+    "collectstatic", "compilemessages", "makemessages", "makemigrations", "optimizemigration",
+    "showmigrations", "sqlmigrate", "squashmigrations", "test",
+)  # fmt: skip
+_PROGRAMS = ("manage.py", "django-admin", "django-admin.exe", "__main__.py")
 
 ACCOUNTS_APP = "auth_agent_django.accounts"
 WRONG_SETTING = "auth_agent.E001"
@@ -32,6 +42,14 @@ def _settings() -> Iterator[CheckMessage]:
     try:
         configuration = Configuration.read()
     except SettingsError as error:
+        if is_offline_command() and not is_configured():
+            yield Warning(
+                "AUTH_AGENT_* is not set: this command needs none of it, but a website does not "
+                "start without.",
+                hint=_WHERE,
+                id="auth_agent.W003",
+            )
+            return
         for problem in error.problems:
             what, _, remedy = problem.partition(": ")
             yield Error(what, hint=remedy or _WHERE, id=WRONG_SETTING)
@@ -53,6 +71,12 @@ def _settings() -> Iterator[CheckMessage]:
             hint=f"{remedy} the scope.",
             id="auth_agent.W002",
         )
+
+
+def is_offline_command() -> bool:
+    """Whether this process is one of Django's commands that serve no request."""
+    program, command = [*sys.argv, "", ""][:2]
+    return Path(program).name in _PROGRAMS and command in _OFFLINE
 
 
 def _middleware() -> Iterator[CheckMessage]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -11,17 +13,19 @@ from django.conf import settings as django_settings
 from django.utils.module_loading import import_string
 
 from auth_agent.errors import SettingsError
-from auth_agent.website.config.settings import Settings
+from auth_agent.website.config.settings import ENV_PREFIX, Settings
+from auth_agent.website.events import logger
 
 Scenario = Literal["full", "contextual", "fresh"]
 SCENARIOS = ("full", "contextual", "fresh")
-HOOKS = ("ON_SIGN_IN", "ON_REFUSED", "ON_SIGN_OUT", "EMAIL_IS_VERIFIED")
+HOOKS = ("ON_SIGN_IN", "ON_REFUSED", "ON_SIGN_OUT", "EMAIL_IS_VERIFIED", "CAN_LINK")
+REQUIRED = ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "SECRET", "BASE_URL")
 
 
 class Configuration(NamedTuple):
     """`AUTH_AGENT` of the website: the core's settings by their names, and Django's own.
 
-    `ACCOUNTS` is a scenario or None; the other four are functions or dotted paths of functions.
+    `ACCOUNTS` is a scenario or None; the others are functions or dotted paths of functions.
     """
 
     settings: Settings
@@ -30,6 +34,7 @@ class Configuration(NamedTuple):
     on_refused: Callable[..., Any] | None
     on_sign_out: Callable[..., Any] | None
     email_is_verified: Callable[..., Any] | None
+    can_link: Callable[..., Any] | None
 
     @classmethod
     def read(cls) -> Configuration:
@@ -41,6 +46,8 @@ class Configuration(NamedTuple):
             problems.append('AUTH_AGENT_ACCOUNTS must be "full", "contextual", "fresh" or None')
         functions = {name: _function(name, given.get(name), problems) for name in HOOKS}
         core = {name.lower(): given[name] for name in _core_names() if name in given}
+        if is_test_run() and not is_configured(given):
+            core = {**_settings_of_tests(), **core}
         if accounts == "fresh" and "AUTH_AGENT_SCOPE" not in os.environ:
             core.setdefault("scope", "openid profile")  # no e-mail is asked for
         try:
@@ -58,6 +65,27 @@ def accounts_of_site() -> object:
         return _given().get("ACCOUNTS")
     except SettingsError:
         return None
+
+
+def is_configured(given: Mapping[str, Any] | None = None) -> bool:
+    """Whether the website says anything of its server, its client, its secret or its address."""
+    given = _given() if given is None else given
+    return any(given.get(name) or os.environ.get(f"{ENV_PREFIX}{name}") for name in REQUIRED)
+
+
+def is_test_run() -> bool:
+    """Whether Django's `setup_test_environment` has been called: by `manage.py test` or pytest."""
+    utilities = sys.modules.get("django.test.utils")
+    return hasattr(getattr(utilities, "_TestState", None), "saved_data")
+
+
+@functools.lru_cache(maxsize=1)  # one line in the log
+def _settings_of_tests() -> dict[str, Any]:
+    from auth_agent.testing import test_settings  # noqa: PLC0415  # nothing of it in production
+
+    logger.warning("AUTH_AGENT_* is not set: this test run uses auth_agent.testing.test_settings()")
+    settings = test_settings()
+    return {name.lower(): getattr(settings, name.lower()) for name in REQUIRED}
 
 
 def _given() -> Mapping[str, Any]:

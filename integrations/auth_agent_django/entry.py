@@ -98,7 +98,11 @@ def entry_of(request: Any) -> Entry:
             "@method_decorator(requires_agent)"
         )
     raise SettingsError(
-        ['MIDDLEWARE lacks "auth_agent_django.AuthAgentMiddleware" (or RequestFactory made this)']
+        [
+            'MIDDLEWARE lacks "auth_agent_django.AuthAgentMiddleware". A request made by '
+            "RequestFactory has passed no middleware: call auth_agent_django.testing.with_agent("
+            "request, make_agent()), or auth_agent.testing.sign_in(client, make_agent())."
+        ]
     )
 
 

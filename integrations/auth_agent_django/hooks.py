@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
+from django.conf import settings
 
 from auth_agent.errors import AuthError
 from auth_agent.website.agent import Agent
+from auth_agent.website.config.site import name_of
 from auth_agent.website.gate import RelyingParty
 from auth_agent_django.configuration import Configuration
 from auth_agent_django.signals import agent_refused, agent_signed_in, agent_signed_out
@@ -25,8 +27,16 @@ def open_relying_party(configuration: Configuration, *, is_async: bool) -> Relyi
         on_sign_in=adapt(functools.partial(_signed_in, configuration)),
         on_refused=adapt(functools.partial(_refused, configuration)),
         on_sign_out=adapt(functools.partial(_signed_out, configuration)),
-        is_welcome=adapt(_is_welcome) if keeps_accounts else None,
+        is_welcome=adapt(functools.partial(_is_welcome, configuration)) if keeps_accounts else None,
+        accounts=_name_accounts(configuration),
     )
+
+
+def _name_accounts(configuration: Configuration) -> str:
+    """Whose ids `account_id` holds: of the scenario, of the user model, of the website's hook."""
+    own = configuration.on_sign_in
+    users = settings.AUTH_USER_MODEL if configuration.accounts is not None else None
+    return f"django {configuration.accounts} {users} {own and name_of(own)}"
 
 
 def _signed_in(configuration: Configuration, agent: Agent) -> str | None:
@@ -34,19 +44,23 @@ def _signed_in(configuration: Configuration, agent: Agent) -> str | None:
     if configuration.accounts is not None:
         from auth_agent_django.accounts.arrival import arrive  # noqa: PLC0415  # needs its models
 
-        account_id = arrive(agent, configuration.accounts, configuration.email_is_verified)
+        account_id = arrive(agent, configuration)
     if configuration.on_sign_in is not None:
         own = _sync(configuration.on_sign_in)(agent)
+        if own is not None and configuration.accounts is not None:
+            from auth_agent_django.accounts.arrival import leave_to_site  # noqa: PLC0415
+
+            leave_to_site(agent)
         account_id = account_id if own is None else str(own)
     known = msgspec.structs.replace(agent, account_id=account_id)
     agent_signed_in.send(sender=Agent, agent=known)
     return account_id
 
 
-def _is_welcome(agent: Agent) -> bool:
-    from auth_agent_django.accounts.arrival import is_blocked  # noqa: PLC0415  # needs its models
+def _is_welcome(configuration: Configuration, agent: Agent) -> bool:
+    from auth_agent_django.accounts.arrival import still_fits  # noqa: PLC0415  # needs its models
 
-    return not is_blocked(agent)
+    return still_fits(agent, configuration)
 
 
 def _refused(configuration: Configuration, error: AuthError) -> None:

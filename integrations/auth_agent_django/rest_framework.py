@@ -60,6 +60,7 @@ class HasAgent(BasePermission):
     requirement = Requirement()
 
     def has_permission(self, request: Request, view: Any) -> bool:
+        _check_not_forced(request)
         reply = _require(request, look(request).agent, self.requirement)
         if reply is not None:
             raise AgentRefused(reply)
@@ -100,6 +101,16 @@ class _ApiVisit(Visit):
 
     def header(self, name: str) -> str | None:
         return None if name in _OF_BROWSERS else self._visit.header(name)
+
+
+def _check_not_forced(request: Request) -> None:
+    """Raises `TypeError` for a test that means to sign an agent in as a user."""
+    for name in ("_force_auth_user", "_force_auth_token"):
+        if isinstance(getattr(request._request, name, None), Agent):
+            raise TypeError(
+                "force_authenticate cannot sign an agent in, because it replaces what reads it: "
+                "use auth_agent.testing.sign_in(client, agent)"
+            )
 
 
 def _require(request: Request, agent: Agent | None, requirement: Requirement) -> Reply | None:

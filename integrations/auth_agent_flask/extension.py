@@ -42,11 +42,13 @@ class AuthAgent:
         on_sign_in: Callable[[Agent], Any] | None = None,
         on_refused: Callable[[AuthError], Any] | None = None,
         on_sign_out: Callable[[Agent], Any] | None = None,
+        accounts: str | None = None,
     ) -> None:
         """`settings` replace environment and `app.config`, `relying_party` all other arguments."""
         self._settings = settings
         self._relying_party = relying_party
-        self._hooks = {
+        self._accounts = accounts
+        self._hooks: dict[str, Any] = {
             "on_sign_in": on_sign_in,
             "on_refused": on_refused,
             "on_sign_out": on_sign_out,
@@ -58,6 +60,7 @@ class AuthAgent:
         """Each application gets a relying party of its own, unless one was given."""
         relying_party = self._relying_party or RelyingParty(
             self._settings or read_settings(app.config),
+            accounts=self._accounts,
             **{name: _in_context(app, hook) for name, hook in self._hooks.items() if hook},
         )
         app.extensions["auth_agent"] = relying_party

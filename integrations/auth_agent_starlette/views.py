@@ -102,6 +102,10 @@ def entry_of(connection: HTTPConnection) -> Entry:
     entry = connection.scope.get("auth_agent.entry")
     if not isinstance(entry, Entry):
         raise SettingsError(
-            ["AuthAgentMiddleware is missing: app.add_middleware(AuthAgentMiddleware)"]
+            [
+                "AuthAgentMiddleware is missing: app.add_middleware(AuthAgentMiddleware). In a "
+                "test of one endpoint, use the application's client: "
+                "auth_agent.testing.sign_in(TestClient(app), make_agent())."
+            ]
         )
     return entry

@@ -13,7 +13,7 @@ from django.urls import path
 
 from auth_agent import Agent
 from auth_agent_django import requires_agent
-from auth_agent_django.accounts.arrival import find_user
+from auth_agent_django.accounts.arrival import find_profile, find_user, is_blocked
 from auth_agent_django.accounts.models import AgentProfile
 from tests.adapters.django_world import JSON
 
@@ -302,3 +302,109 @@ def test_a_blocked_agent_cannot_be_forgotten(office):
 
 def test_the_migrations_are_complete():
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
+
+
+def sign_in_as(shop, **changes):
+    """Signs in, and asserts that the account is there."""
+    shop.sign_in(**changes)
+    found = shop.get("/").json()
+    assert found["in"]
+    return found["account"]
+
+
+CHANGES = {
+    "deactivated": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
+    "another address": lambda user: User.objects.filter(pk=user.pk).update(email="b@example.com"),
+    "not verified any more": lambda user: User.objects.filter(pk=user.pk).update(username="eve"),
+    "staff now": lambda user: User.objects.filter(pk=user.pk).update(is_staff=True),
+    "deleted": lambda user: user.delete(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_full_account_ends_with_its_owners(django, owner, change):
+    shop = django(urls=URLS, ACCOUNTS="full", EMAIL_IS_VERIFIED=trust)
+    assert sign_in_as(shop) == str(owner.pk)
+    CHANGES[change](owner)
+    assert shop.get("/").json() == {"account": None, "in": False}
+    assert sign_in_as(shop) is None
+
+
+def test_and_so_does_a_profile(django):
+    shop = django(urls=URLS, ACCOUNTS="contextual")
+    assert sign_in_as(shop) is not None
+    AgentProfile.objects.all().delete()
+    assert shop.get("/").json() == {"account": None, "in": False}
+
+
+def test_an_id_of_the_sites_own_is_the_sites_to_check(django, owner):
+    shop = django(
+        urls=URLS, ACCOUNTS="full", EMAIL_IS_VERIFIED=trust, ON_SIGN_IN=lambda agent: "mine"
+    )
+    assert sign_in_as(shop) == "mine"
+    owner.delete()
+    assert shop.get("/").json() == {"account": "mine", "in": True}
+
+
+def test_a_hook_that_chooses_no_account_does_not_save_one(django, owner):
+    shop = django(urls=URLS, ACCOUNTS="full", EMAIL_IS_VERIFIED=trust, ON_SIGN_IN=lambda _: None)
+    assert sign_in_as(shop) == str(owner.pk)
+    owner.delete()
+    assert shop.get("/").json() == {"account": None, "in": False}
+
+
+@pytest.mark.parametrize("rank", ["is_staff", "is_superuser"])
+def test_staff_is_linked_only_if_the_site_says_so(django, owner, rank):
+    User.objects.filter(pk=owner.pk).update(**{rank: True})
+    shop = django(urls=URLS, ACCOUNTS="full", EMAIL_IS_VERIFIED=trust)
+    assert sign_in_as(shop) is None
+    for says, account in ((lambda user: True, str(owner.pk)), (lambda user: "yes", None)):
+        shop = django(urls=URLS, ACCOUNTS="full", EMAIL_IS_VERIFIED=trust, CAN_LINK=says)
+        assert sign_in_as(shop) == account
+
+
+def test_a_session_of_other_accounts_is_nobody(django, owner):
+    """Profile 1 is not user 1."""
+    User.objects.filter(pk=owner.pk).update(is_superuser=True, email="root@example.com")
+    shop = django(urls=URLS, ACCOUNTS="contextual", EMAIL_IS_VERIFIED=trust)
+    profile = sign_in_as(shop)
+    cookies = shop.client.cookies
+    for scenario in ("full", "fresh", None):
+        other = django(urls=URLS, ACCOUNTS=scenario, EMAIL_IS_VERIFIED=trust)
+        other.client.cookies = cookies
+        assert other.get("/").json() == {"account": None, "in": False}, scenario
+    again = django(urls=URLS, ACCOUNTS="contextual", EMAIL_IS_VERIFIED=trust)
+    again.client.cookies = cookies
+    assert again.get("/").json() == {"account": profile, "in": True}
+
+
+def test_the_verified_user_is_found_among_many(django):
+    for number in range(25):
+        User.objects.create_user(f"x{number}", OWNER)
+    right = User.objects.create_user("right", OWNER.upper())
+    shop = django(
+        urls=URLS, ACCOUNTS="full", EMAIL_IS_VERIFIED=lambda user, email: user.username == "right"
+    )
+    assert sign_in_as(shop) == str(right.pk)
+
+
+def test_two_ids_that_differ_in_case_are_two_agents(django, monkeypatch):
+    shop = django(urls=URLS, ACCOUNTS="contextual")
+    first = sign_in_as(shop, agent={"sub": "agent_A"})
+    assert sign_in_as(shop, agent={"sub": "agent_a"}) != first
+
+
+def test_a_database_that_ignores_case_joins_no_two_agents(monkeypatch):
+    """As MySQL's usual collations do."""
+    known = AgentProfile.objects.create(issuer="https://auth.example", subject="agent_A")
+    find = AgentProfile.objects.filter
+
+    def ignoring_case(**fields):
+        subject = fields.pop("subject", None)
+        return find(**fields, **({"subject__iexact": subject} if subject else {}))
+
+    monkeypatch.setattr(AgentProfile.objects, "filter", ignoring_case)
+    assert find_profile(agent(id="agent_A")) == known
+    assert find_profile(agent(id="agent_a")) is None
+    AgentProfile.objects.filter(pk=known.pk).update(blocked=True)
+    assert not is_blocked(agent(id="agent_a"))

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 
 from auth_agent import Agent, Requirement
+from auth_agent.testing import make_agent
 from auth_agent_starlette.fastapi import (
     AuthAgentMiddleware,
     CurrentAgent,
@@ -135,7 +136,7 @@ def test_a_requirement_holds_for_the_agent_of_an_override(app):
 
 def test_one_requirement_can_be_replaced_alone(app):
     reports = agent_with(scopes=["reports:read"])
-    app.dependency_overrides[reports.dependency] = agent
+    app.dependency_overrides[reports.dependency] = make_agent
     with TestClient(app) as client:
-        assert client.get("/reports").json() == "agent_1"
+        assert client.get("/reports").json() == make_agent().id
         assert client.get("/me", headers=JSON).status_code == 401

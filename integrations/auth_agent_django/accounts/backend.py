@@ -9,7 +9,8 @@ from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
 
 from auth_agent.website.agent import Agent
-from auth_agent_django.accounts.arrival import find_user, is_blocked
+from auth_agent_django.accounts.arrival import is_blocked
+from auth_agent_django.accounts.owners import find_user
 
 
 class AuthAgentBackend(BaseBackend):

@@ -1,6 +1,20 @@
-"""An Auth Agent server that answers in process and misbehaves on demand, for the tests of sites."""
+"""For the tests of websites: agents, settings, signed-in clients, and a server that can fail."""
 
+from auth_agent.testing.agents import make_agent, test_environ, test_settings
+from auth_agent.testing.clients import sign_in
+from auth_agent.testing.credentials import bearer_headers, session_cookies
 from auth_agent.testing.issuer import ABSENT
-from auth_agent.testing.provider import FakeServer, json_response
+from auth_agent.testing.provider import json_response
+from auth_agent.testing.server import FakeServer
 
-__all__ = ["ABSENT", "FakeServer", "json_response"]
+__all__ = [
+    "ABSENT",
+    "FakeServer",
+    "bearer_headers",
+    "json_response",
+    "make_agent",
+    "session_cookies",
+    "sign_in",
+    "test_environ",
+    "test_settings",
+]

@@ -20,7 +20,7 @@ from auth_agent.flow.effects import Flow
 from auth_agent.url import safe_next
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.settings import Settings
-from auth_agent.website.config.site import Hooks, Site
+from auth_agent.website.config.site import Hooks, Site, name_accounts
 from auth_agent.website.events import log_event
 from auth_agent.website.policy.admission import ANY_AGENT, Admission
 from auth_agent.website.policy.requirement import Decision, Requirement, explain
@@ -46,6 +46,7 @@ class RelyingParty:
         on_refused: Callable[[AuthError], Any] | None = None,
         on_sign_out: Callable[[Agent], Any] | None = None,
         is_welcome: Callable[[Agent], Any] | None = None,
+        accounts: str | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -55,6 +56,7 @@ class RelyingParty:
             on_refused=on_refused,
             on_sign_out=on_sign_out,
             is_welcome=is_welcome,
+            accounts=name_accounts(on_sign_in, accounts),
         )
         self._site = Site.open(self.settings, hooks, clock=clock, random=random)
         self._recogniser = Recogniser(self._site)

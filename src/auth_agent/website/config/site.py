@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import inspect
 import os
 import time
 from collections.abc import Callable
@@ -26,12 +29,35 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     `agent.account_id`, and may raise `SignInRefused`. `on_refused(error)` hears of a sign-in that
     failed, `on_sign_out(agent)` of one that ended. `is_welcome(agent)` is asked at every request
     that brings an agent; where it does not say True the agent has no place here.
+
+    `accounts` names the accounts whose ids `on_sign_in` returns. A session with an account id is
+    good only while this name is the same, so that no id is read as one of other accounts.
     """
 
     on_sign_in: Callable[[Agent], Any] | None = None
     on_refused: Callable[[AuthError], Any] | None = None
     on_sign_out: Callable[[Agent], Any] | None = None
     is_welcome: Callable[[Agent], Any] | None = None
+    accounts: str | None = None
+
+
+def name_accounts(hook: Callable[..., Any] | None, name: str | None) -> str | None:
+    """Returns a short digest of the name, or else of the hook's own name; None without a hook."""
+    if hook is None:
+        return None
+    digest = hashlib.sha256((name or name_of(hook)).encode()).digest()
+    return encode(digest[:9])
+
+
+def name_of(hook: Any) -> str:
+    """Returns the same in every process: module and name, and those of what a `partial` holds."""
+    hook = inspect.unwrap(hook)
+    if isinstance(hook, functools.partial):
+        held = (*hook.args, *hook.keywords.values())
+        parts = [value if isinstance(value, str) else name_of(value) for value in held]
+        return f"{name_of(hook.func)}({', '.join(parts)})"
+    named = hook if hasattr(hook, "__qualname__") else type(hook)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 class Site(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from auth_agent.website.recognition.session import (
     due_at,
     free_name,
     is_ended,
+    is_of,
     lifetime,
     session_cookie,
     tombstone,
@@ -146,9 +147,10 @@ class CookieSessions:
         if data is None:
             return None
         try:
-            return decode_session(data)
+            session = decode_session(data)
         except msgspec.MsgspecError:  # signed by an older or newer release
             return None
+        return session if is_of(session, self._site) else None
 
     def _ended(self, visit: Visit) -> Recognised:
         """Clears sessions that a late answer has set again after their end."""

@@ -58,6 +58,8 @@ class Session(Discreet, frozen=True, kw_only=True, omit_defaults=True):
     refresh_token: str | None = None
     """Encrypted; for a session that is kept in a cookie."""
     tokens: StoredTokens | None = None
+    accounts: str | None = None
+    """Which accounts `agent.account_id` is an id of, if there is one."""
 
     def __repr__(self) -> str:
         return f"Session(agent={self.agent.id!r}, created_at={self.created_at})"
@@ -85,8 +87,15 @@ def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Sessi
     return seal_refresh_token(session, tokens.refresh_token, site.seal)
 
 
+def is_of(session: Session, site: Site) -> bool:
+    """Whether the session's account, if it has one, is one of the website's accounts of today."""
+    return session.agent.account_id is None or session.accounts == site.hooks.accounts
+
+
 def is_alive(session: Session, site: Site, now: float) -> bool:
     """Whether it is within its absolute and its idle lifetime, by the settings of today."""
+    if not is_of(session, site):
+        return False
     since, until = lifetime(session, site.settings)
     return since <= now < until
 

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
 from auth_agent.errors import AuthError, SignInRefused
 from auth_agent.flow.effects import Flow, invoke
 from auth_agent.url import safe_next
@@ -15,12 +13,12 @@ from auth_agent.website.agent import copied
 from auth_agent.website.config.site import Site
 from auth_agent.website.events import log_event, logger
 from auth_agent.website.policy.challenge import refuse
-from auth_agent.website.policy.requirement import judge_site
 from auth_agent.website.policy.resource import answer_metadata, metadata_paths
 from auth_agent.website.recognition.recogniser import Sessions
 from auth_agent.website.recognition.session import Session
 from auth_agent.website.recognition.store import Store
 from auth_agent.website.sign_in import backchannel, login, transaction
+from auth_agent.website.sign_in.arrival import arrive
 from auth_agent.website.sign_in.logout import revoke
 from auth_agent.website.sign_in.transaction import SpentStates, Transaction
 from auth_agent.website.web.origin import is_own_request, is_prefetch, may_start_login, wants_page
@@ -93,23 +91,11 @@ class Routes:
         try:
             since = yield from self._sessions.count_ends()
             session = yield from login.finish(callback, begun, self._spent, self._site)
-            refusal = judge_site(session.agent, self._settings)
-            if refusal is not None and not self._settings.report_only:
-                raise SignInRefused(refusal.description, code="agent_refused", status_code=403)
-            session = yield from self._tell_sign_in(session)
-            cookies = yield from self._sessions.open(visit, session, since)
+            cookies = yield from arrive(visit, session, since, self._sessions, self._site)
         except AuthError as error:
             return (yield from self._refuse(visit, error, begun.next, (cleared,)))
         log_event("signed_in", agent=session.agent.id, client=session.agent.client_id)
         return redirect(begun.next, cookies=(cleared, *cookies))
-
-    def _tell_sign_in(self, session: Session) -> Flow[Session]:
-        hook = self._site.hooks.on_sign_in
-        account_id = None if hook is None else (yield from invoke(hook, session.agent))
-        if account_id is None:
-            return session
-        agent = msgspec.structs.replace(session.agent, account_id=str(account_id))
-        return msgspec.structs.replace(session, agent=agent)
 
     def _tell(self, hook: Callable[[Any], Any] | None, subject: object) -> Flow[None]:
         """Whoever listens and fails changes nothing: what happened has happened."""

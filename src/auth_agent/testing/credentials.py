@@ -1,0 +1,91 @@
+"""Real credentials for a website: a session cookie, and a bearer token."""
+
+from __future__ import annotations
+
+import threading
+
+import msgspec
+
+from auth_agent.protocol.token import Tokens
+from auth_agent.testing import agents, offline
+from auth_agent.testing.server import FakeServer, claims_of
+from auth_agent.website.agent import Agent
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.config.site import Hooks, Site
+from auth_agent.website.recognition.session import Session, open_session, session_cookie
+
+
+def session_cookies(agent: Agent, settings: Settings) -> dict[str, str]:
+    """Returns name and value of the session cookie, sealed with the website's own secret.
+
+    Runs no hook and judges no policy; the website does at the first request. Raises `ValueError` if
+    the website keeps its sessions in Redis, where only `sign_in` can put one.
+    """
+    if settings.store_url is not None:
+        raise ValueError(
+            "this website keeps its sessions in Redis: use sign_in(client, agent), or "
+            'test_settings(session_store="cookie")'
+        )
+    site = Site.open(settings, Hooks())
+    cookie = session_cookie(new_session(agent, site), site)
+    return {cookie.name: cookie.value}
+
+
+def new_session(agent: Agent, site: Site) -> Session:
+    """Returns a session for this agent; raises `ValueError` if it is another server's agent."""
+    known = adopted(agent, site.settings)
+    tokens = Tokens(
+        access_token="at_test", id_token=None, refresh_token=None, scopes=agent.scopes,
+        expires_in=site.settings.session_lifetime,
+    )  # fmt: skip
+    session = open_session({"sub": agent.id}, tokens, site)
+    known = msgspec.structs.replace(known, via="session")
+    return msgspec.structs.replace(session, agent=known, accounts=site.hooks.accounts)
+
+
+def adopted(agent: Agent, settings: Settings) -> Agent:
+    """Returns the agent as this website would know it: of its own server."""
+    if agent.issuer not in (agents.ISSUER, settings.issuer):
+        raise ValueError(
+            f"this website's issuer is {settings.issuer}, the agent's is {agent.issuer}: leave "
+            "issuer= out of make_agent()"
+        )
+    return msgspec.structs.replace(agent, issuer=settings.issuer, client_id=settings.client_id)
+
+
+def bearer_headers(agent: Agent, settings: Settings) -> dict[str, str]:
+    """Returns the Authorization header with an access token for this website.
+
+    The token is signed by the `FakeServer` that is running for the website's issuer. If there is
+    none and the issuer can never exist (as in `test_settings()`), one is plugged in for the rest of
+    the process. Raises `ValueError` otherwise.
+    """
+    known = adopted(agent, settings)
+    server = _server_for(settings)
+    claims = {**claims_of(known), "client_id": agent.client_id, "scope": " ".join(agent.scopes)}
+    token = server.access_token(aud=settings.expected_audience, **claims)
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _server_for(settings: Settings) -> FakeServer:
+    issuer = settings.issuer
+    with _lock:
+        found = offline.plugged(issuer) or offline.serving.get(issuer)
+        if isinstance(found, FakeServer):
+            return found
+        if not offline.can_never_exist(issuer):
+            raise ValueError(
+                f"no test can make tokens of {issuer}, which may be a real server: use "
+                "test_settings(), or the settings() of a FakeServer that serves"
+            )
+        secret = settings.client_secret
+        server = FakeServer(
+            issuer,
+            client_id=settings.client_id,
+            client_secret=secret.reveal() if secret is not None else agents.CLIENT_SECRET,
+        )
+        offline.plug(server)
+        return server
+
+
+_lock = threading.Lock()

@@ -1,0 +1,90 @@
+"""Answers a website's questions to a fake server inside this process, without a socket.
+
+The drivers of flows are replaced while at least one server is plugged in, so that no code of the
+middleware knows of it. A plugged server answers for its own issuer alone, and only under a name
+that no public server can have.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from auth_agent.flow import drive as _drive
+from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.url import is_loopback
+
+# RFC 2606 and RFC 6761: nobody can register these.
+_RESERVED = (".example", ".test", ".invalid", ".localhost")
+_EXAMPLES = ("example.com", "example.net", "example.org")
+
+
+class Server(Protocol):
+    """What answers: the fake server."""
+
+    issuer: str
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Returns the response, or raises what a network would."""
+
+
+def can_never_exist(issuer: str) -> bool:
+    """Whether the issuer's host is reserved for tests and documentation."""
+    host = "." + (urlsplit(issuer).hostname or "")
+    return host.endswith((*_RESERVED, *(f".{name}" for name in _EXAMPLES)))
+
+
+def plug(server: Server) -> None:
+    """Lets the server answer for its issuer. Raises `ValueError` if that may be a real one."""
+    if not (can_never_exist(server.issuer) or is_loopback(urlsplit(server.issuer).hostname or "")):
+        raise ValueError(
+            f"{server.issuer} may be a real server, which no test can stand in for: use "
+            "test_settings(), or an issuer like https://auth.example"
+        )
+    with _lock:
+        if not _plugged:
+            _originals.append((drive.exchange, drive.exchange_async))
+            drive.exchange, drive.exchange_async = _exchange, _exchange_async
+        _plugged.append(server)
+
+
+def unplug(server: Server) -> None:
+    """Ends what `plug` began."""
+    with _lock:
+        _plugged.remove(server)
+        if not _plugged:
+            drive.exchange, drive.exchange_async = _originals.pop()
+
+
+def plugged(issuer: str) -> Server | None:
+    """Returns the server that was plugged in last for this issuer."""
+    return next((server for server in reversed(_plugged) if server.issuer == issuer), None)
+
+
+serving: dict[str, Server] = {}
+"""The servers that listen on 127.0.0.1, by their address."""
+
+
+_Exchange = Callable[[HttpRequest], HttpResponse]
+_AsyncExchange = Callable[[HttpRequest], Awaitable[HttpResponse]]
+drive: Any = _drive  # whose two functions are replaced
+_lock = threading.Lock()
+_plugged: list[Server] = []
+_originals: list[tuple[_Exchange, _AsyncExchange]] = []
+
+
+def _server_of(request: HttpRequest) -> Server | None:
+    parts = urlsplit(request.url)
+    return plugged(f"{parts.scheme}://{parts.netloc}")
+
+
+def _exchange(request: HttpRequest) -> HttpResponse:
+    server = _server_of(request)
+    return _originals[-1][0](request) if server is None else server.answer(request)
+
+
+async def _exchange_async(request: HttpRequest) -> HttpResponse:
+    server = _server_of(request)
+    return await _originals[-1][1](request) if server is None else server.answer(request)
