@@ -11,15 +11,18 @@ def reports(request):
 `auth_agent_django.rest_framework` has the classes for Django REST Framework.
 """
 
-from auth_agent_django.middleware import AuthAgentMiddleware
-from auth_agent_django.signals import agent_refused, agent_signed_in, agent_signed_out
-from auth_agent_django.views import (
-    RequiresAgentMixin,
-    login_path,
-    logout_path,
-    no_agents,
-    requires_agent,
-)
+from auth_agent.extras import needed_for
+
+with needed_for("django"):
+    from auth_agent_django.middleware import AuthAgentMiddleware
+    from auth_agent_django.signals import agent_refused, agent_signed_in, agent_signed_out
+    from auth_agent_django.views import (
+        RequiresAgentMixin,
+        login_path,
+        logout_path,
+        no_agents,
+        requires_agent,
+    )
 
 __all__ = [
     "AuthAgentMiddleware",

@@ -13,11 +13,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import APIException
-from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
-from rest_framework.settings import api_settings
+
+from auth_agent.extras import needed_for
+
+with needed_for("drf"):
+    from rest_framework.authentication import BaseAuthentication
+    from rest_framework.exceptions import APIException
+    from rest_framework.permissions import BasePermission
+    from rest_framework.request import Request
+    from rest_framework.settings import api_settings
 
 from auth_agent.website.agent import Agent
 from auth_agent.website.policy.requirement import Requirement, RequirementFields

@@ -8,7 +8,16 @@ def reports():
     current_agent.id                        # the Agent; false where there is none
 """
 
-from auth_agent_flask.extension import AuthAgent
-from auth_agent_flask.views import current_agent, login_path, logout_path, no_agents, requires_agent
+from auth_agent.extras import needed_for
+
+with needed_for("flask"):
+    from auth_agent_flask.extension import AuthAgent
+    from auth_agent_flask.views import (
+        current_agent,
+        login_path,
+        logout_path,
+        no_agents,
+        requires_agent,
+    )
 
 __all__ = ["AuthAgent", "current_agent", "login_path", "logout_path", "no_agents", "requires_agent"]

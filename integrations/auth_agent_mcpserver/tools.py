@@ -31,7 +31,7 @@ def requires_agent(function: Function | None = None, /, **requirement: Any) -> A
     Takes what `Requirement` takes, e.g. `scopes=["a"]`. `protect` finds it and answers with a true
     403; the function itself checks again when something inside the server calls it.
     """
-    wanted = Requirement(**requirement)
+    wanted = Requirement.of(**requirement)
     if function is None:
         return functools.partial(_guard, wanted=wanted)
     return _guard(function, wanted)

@@ -7,7 +7,10 @@ async def reports(request):
     request.state.agent                     # the Agent; None where there is none
 """
 
-from auth_agent_starlette.middleware import AuthAgentMiddleware
-from auth_agent_starlette.views import login_path, logout_path, no_agents, requires_agent
+from auth_agent.extras import needed_for
+
+with needed_for("starlette"):
+    from auth_agent_starlette.middleware import AuthAgentMiddleware
+    from auth_agent_starlette.views import login_path, logout_path, no_agents, requires_agent
 
 __all__ = ["AuthAgentMiddleware", "login_path", "logout_path", "no_agents", "requires_agent"]

@@ -17,10 +17,13 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import HTTPException
-from fastapi.openapi.models import APIKey, HTTPBearer
-from fastapi.params import Security
-from fastapi.security.base import SecurityBase
+from auth_agent.extras import needed_for
+
+with needed_for("fastapi"):
+    from fastapi import HTTPException
+    from fastapi.openapi.models import APIKey, HTTPBearer
+    from fastapi.params import Security
+    from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 

@@ -13,6 +13,7 @@ DISTRIBUTION = "auth-agent-kit"
 # The extra that brings each module which the base does without.
 EXTRAS = {
     "alembic": "server",
+    "asgiref": "django",
     "bcrypt": "server",
     "browser_use": "browser-use",
     "django": "django",

@@ -147,7 +147,11 @@ def test_a_page_of_another_origin_brings_no_agent(site):
     site.sign_in()
     for origin in ("https://evil.example", "null", None):
         assert greeting(site, "/open", origin=origin) == "nobody"
-        assert refusal(site, "/chat", origin=origin).status_code == 401
+        refused = refusal(site, "/chat", origin=origin)
+        assert refused.status_code == 401
+        assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+        assert b'"origin_required"' in refused.body
+        assert f"`Origin: {site.origin}`".encode() in refused.body
 
 
 def test_a_token_needs_no_origin(site):

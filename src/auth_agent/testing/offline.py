@@ -45,7 +45,7 @@ def plug(server: Server) -> None:
         )
     with _lock:
         if not _plugged:
-            _originals.append((drive.exchange, drive.exchange_async))
+            _originals[:] = [(drive.exchange, drive.exchange_async)]
             drive.exchange, drive.exchange_async = _exchange, _exchange_async
         _plugged.append(server)
 
@@ -55,7 +55,7 @@ def unplug(server: Server) -> None:
     with _lock:
         _plugged.remove(server)
         if not _plugged:
-            drive.exchange, drive.exchange_async = _originals.pop()
+            drive.exchange, drive.exchange_async = _originals[0]
 
 
 def plugged(issuer: str) -> Server | None:
@@ -82,9 +82,9 @@ def _server_of(request: HttpRequest) -> Server | None:
 
 def _exchange(request: HttpRequest) -> HttpResponse:
     server = _server_of(request)
-    return _originals[-1][0](request) if server is None else server.answer(request)
+    return _originals[0][0](request) if server is None else server.answer(request)
 
 
 async def _exchange_async(request: HttpRequest) -> HttpResponse:
     server = _server_of(request)
-    return await _originals[-1][1](request) if server is None else server.answer(request)
+    return await _originals[0][1](request) if server is None else server.answer(request)

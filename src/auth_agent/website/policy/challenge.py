@@ -148,6 +148,8 @@ def reject(
             "error_description": problem.description,
         }
         headers = (("WWW-Authenticate", _challenge(settings, values)),)
+    elif problem.status_code == 401:  # RFC 9110 15.5.2
+        headers = (("WWW-Authenticate", _challenge(settings, _scope(scopes))),)
     return json_reply(problem.status_code, content, headers=headers)
 
 

@@ -125,7 +125,9 @@ def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | No
         return Refusal(
             code="insufficient_scope",
             rule="scopes",
-            description=f"This needs the scope {' '.join(lacking)}, which was not granted.",
+            description=f"This needs the scope {' '.join(lacking)}, which was not granted. "
+            "A sign-in brings it if the website asks for it (AUTH_AGENT_SCOPE), and the server "
+            "allows it to the website's client and to the agent.",
             scope=" ".join(requirement.scopes),
         )
     if requirement.max_age is not None and now > agent.authenticated_at + requirement.max_age:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from auth_agent.errors import SignInRefused
 from auth_agent.flow.effects import Flow
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.bearer import Bearers, is_bearer
 from auth_agent.website.recognition.cookie_sessions import CookieSessions
+from auth_agent.website.recognition.session import cookie_name
 from auth_agent.website.recognition.store import Store
 from auth_agent.website.recognition.stored_sessions import StoredSessions
 from auth_agent.website.web.outcome import NOBODY, Recognised
@@ -27,6 +29,7 @@ class Recogniser:
     def __init__(self, site: Site) -> None:
         url = site.settings.store_url if site.settings.sign_in else None
         self._base_url = site.settings.base_url
+        self._cookie_name = cookie_name(site.settings)
         self.store = Store(url, site) if url is not None else None
         self.bearers = Bearers(site, self.store)
         self.sessions: Sessions = (
@@ -53,9 +56,22 @@ class Recogniser:
         authorization = visit.authorization
         if authorization is not None and is_bearer(authorization):
             return self._by_token(authorization)
-        return self._by_session(visit) if visit.header("origin") == self._base_url else NOBODY
+        if visit.header("origin") == self._base_url:
+            return self._by_session(visit)
+        if visit.cookie(self._cookie_name) is None:
+            return NOBODY
+        return Recognised(None, problem=_foreign_handshake(self._base_url))
 
 
 def _no_session(_visit: Visit) -> Recognised:
     """Ignores cookies: no browser signs in to this API."""
     return NOBODY
+
+
+def _foreign_handshake(base_url: str) -> SignInRefused:
+    return SignInRefused(
+        "A WebSocket counts a session only if the handshake has this website's own origin: open it "
+        f"with the header `Origin: {base_url}`.",
+        code="origin_required",
+        status_code=401,
+    )
