@@ -1,4 +1,4 @@
-"""What a bearer token costs at first sight, beside PyJWT's own decode of the same token."""
+"""The cost of a bearer token at first sight, beside PyJWT's own decode of the same token."""
 
 from __future__ import annotations
 

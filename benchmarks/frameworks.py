@@ -1,4 +1,4 @@
-"""What a guarded view costs beside the bare one, in each framework, without a network between.
+"""The cost of a guarded view beside a bare one, in each framework, in process.
 
 Every pair leads to the same answer; the guarded view requires the agent of a session that the
 process has seen before, and reads it.

@@ -1,4 +1,4 @@
-"""What a signed-in request costs beside the bare Starlette route, without a network between.
+"""The cost of a signed-in request beside the bare Starlette route, in process.
 
 The first three rows lead to the same endpoint, which does not look at the agent; what the others
 read and require comes on top, and a part of it is Starlette's own `request.state`.

@@ -41,7 +41,7 @@ class Site:
 
 
 def learn_keys(relying_party: RelyingParty, server: FakeServer) -> None:
-    """What a running site knows of its server already."""
+    """Fills the caches that a running site has."""
     provider = relying_party._site.provider
     now = server.clock()
     metadata = server.answer(

@@ -80,7 +80,7 @@ def contextual_profile(agent: Agent, db: Session) -> int:
 
 
 def fresh_profile(agent: Agent, db: Session) -> int:
-    """The id of the agent's profile, which leads to nobody."""
+    """Returns the id of the agent's profile, which is linked to no account."""
     return _profile(agent, db).id
 
 
@@ -102,7 +102,7 @@ def hook(scenario: str, sessions: sessionmaker[Session]) -> Callable[[Agent], in
 
 
 def describe(agent: Agent, scenario: str, db: Session) -> dict[str, Any]:
-    """Whom the agent acts for, from the id that the hook returned."""
+    """Describes the account behind the id that the hook returned."""
     if scenario == "full_account":
         account = db.get_one(Account, agent.account_id)
         return {"acts_as": account.name, "account": account.id}

@@ -98,7 +98,7 @@ class Page(NamedTuple):
 
 
 class Visitor(NamedTuple):
-    """Who looks at the shop; an agent and a person may share a browser."""
+    """The visitor of a page; an agent and a person may share a browser."""
 
     agent: Agent | None
     login_path: str
@@ -106,7 +106,7 @@ class Visitor(NamedTuple):
     person: str | None = None
     """A name to show, nothing more: it opens no door."""
     person_path: str | None = None
-    """Where the person's button posts to."""
+    """The path that the person's button posts to."""
 
 
 def catalogue_page(visitor: Visitor) -> Page:

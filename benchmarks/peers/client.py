@@ -1,4 +1,4 @@
-"""The same bare client for every server: what is measured must not be the client."""
+"""One bare client for every server, so that the servers are measured and not the client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REQUEST_ID = re.compile(rb"request_id: '([^']+)'")
 
 @dataclass(frozen=True)
 class People:
-    """Who takes part."""
+    """The parties of a sign-in."""
 
     client_id: str = "client"
     client_secret: str = "secret"
@@ -95,7 +95,7 @@ class Wire:
 
 
 def authorize(path: str, people: People) -> str:
-    """Where the website sends the browser."""
+    """Returns the URL that the website sends the browser to."""
     query = {
         "client_id": people.client_id,
         "redirect_uri": REDIRECT,

@@ -1,4 +1,4 @@
-"""What peers need, installed on demand into `.bench/`, which git ignores."""
+"""Installs the peers' packages on demand into `.bench/`, which git ignores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmark asks of every server."""
+"""The interface of every server in the benchmark."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class MissingError(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """How a server is started, and what it finds in its environment beside the usual."""
+    """The command of a server and its additional environment."""
 
     arguments: list[str]
     environ: dict[str, str] = field(default_factory=dict)

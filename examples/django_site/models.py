@@ -9,7 +9,7 @@ from auth_agent_django.accounts.models import AgentProfile
 
 
 class Customer(models.Model):
-    """What the shop knows of a user beyond Django's own fields."""
+    """The shop's own fields of a user."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="customer")
     verified_email = models.EmailField(blank=True)

@@ -1,4 +1,4 @@
-"""What `manage.py check` says of a website's settings.
+"""System checks of a website's settings.
 
 E001 a setting is wrong     E002 a scenario lacks what it needs     E003 the backend lacks its app
 W001 no middleware          W002 a setting that contradicts the scenario
@@ -34,7 +34,7 @@ _WHERE = 'Set it in AUTH_AGENT in settings.py (AUTH_AGENT["ISSUER"]), or in the 
 
 
 def check_site(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """One message for each problem, all of them at once."""
+    """Returns one message for each problem."""
     return [*_settings(), *_middleware(), *_backend()]
 
 

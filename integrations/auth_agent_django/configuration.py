@@ -38,7 +38,7 @@ class Configuration(NamedTuple):
 
     @classmethod
     def read(cls) -> Configuration:
-        """What `AUTH_AGENT` says wins over the environment. Raises `SettingsError`."""
+        """Reads both; `AUTH_AGENT` wins over the environment. Raises `SettingsError`."""
         given = _given()
         problems = _unknown(given)
         accounts = given.get("ACCOUNTS")
@@ -60,7 +60,7 @@ class Configuration(NamedTuple):
 
 
 def accounts_of_site() -> object:
-    """What the website says in `ACCOUNTS`, right or wrong; for the system checks."""
+    """Returns the value of `ACCOUNTS`, valid or not, for the system checks."""
     try:
         return _given().get("ACCOUNTS")
     except SettingsError:
@@ -111,7 +111,7 @@ def _unknown(given: Mapping[str, Any]) -> list[str]:
 
 
 def _function(name: str, value: Any, problems: list[str]) -> Callable[..., Any] | None:
-    """A function of the website; a dotted path is imported, whatever goes wrong in there."""
+    """Returns a function of the website; any error while importing it is a problem."""
     if value is None:
         return None
     try:

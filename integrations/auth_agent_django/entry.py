@@ -1,4 +1,4 @@
-"""How a request is read and a response is written, and what the middleware leaves between."""
+"""Reads requests, writes responses, and keeps the entry between the two."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class RequestAgent:
 
 
 def entry_of(request: Any) -> Entry:
-    """Raises `SettingsError` where the middleware did not see the request."""
+    """Returns the entry. Raises `SettingsError` if the middleware has not seen the request."""
     entry = getattr(request, "auth_agent_entry", None)
     if isinstance(entry, Entry):
         return entry

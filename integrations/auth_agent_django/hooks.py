@@ -1,4 +1,4 @@
-"""Who hears of an agent: the accounts first, then the website's function, then the signals."""
+"""The hooks of the relying party: first the accounts, then the website's function, then signals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from auth_agent_django.signals import agent_refused, agent_signed_in, agent_sign
 
 
 def open_relying_party(configuration: Configuration, *, is_async: bool) -> RelyingParty:
-    """The website's relying party; under ASGI its functions run where Django's database does."""
+    """Returns the website's relying party; under ASGI its functions run in the database thread."""
     adapt = _in_database_thread if is_async else _as_it_is
     keeps_accounts = configuration.accounts is not None
     return RelyingParty(
@@ -33,7 +33,7 @@ def open_relying_party(configuration: Configuration, *, is_async: bool) -> Relyi
 
 
 def _name_accounts(configuration: Configuration) -> str:
-    """Whose ids `account_id` holds: of the scenario, of the user model, of the website's hook."""
+    """Names the accounts of `account_id` by scenario, user model and the website's hook."""
     own = configuration.on_sign_in
     users = settings.AUTH_USER_MODEL if configuration.accounts is not None else None
     return f"django {configuration.accounts} {users} {own and name_of(own)}"
@@ -76,7 +76,7 @@ def _signed_out(configuration: Configuration, agent: Agent) -> None:
 
 
 def _sync(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An async function of the website runs in the event loop of the request, if it has one."""
+    """Returns a plain function; an async one runs in the event loop of the request."""
     return async_to_sync(function) if iscoroutinefunction(function) else function
 
 
@@ -85,7 +85,7 @@ def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _in_database_thread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Django keeps connections per thread and closes them in the one that asgiref reserves."""
+    """Runs a function in the thread in which Django opens and closes its connections."""
     in_thread = sync_to_async(function, thread_sensitive=True)
 
     async def told(argument: Any) -> Any:

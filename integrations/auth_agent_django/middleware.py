@@ -29,7 +29,7 @@ HttpRequest.agent = RequestAgent()  # type: ignore[attr-defined]
 
 
 class AuthAgentMiddleware:
-    """Lets agents in; raises `SettingsError` at start where the settings are wrong."""
+    """Lets agents in. Raises `SettingsError` at the start if the settings are wrong."""
 
     sync_capable = True
     async_capable = True

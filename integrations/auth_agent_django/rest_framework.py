@@ -36,7 +36,7 @@ _OF_BROWSERS = ("accept", "sec-fetch-mode")
 
 
 class AgentAuthentication(BaseAuthentication):
-    """`request.auth` is the agent; `request.user` stays nobody, for an agent is no person."""
+    """Sets `request.auth` to the agent and leaves `request.user` anonymous."""
 
     def authenticate(self, request: Request) -> tuple[Any, Agent] | None:
         entry = look(request)
@@ -56,9 +56,9 @@ class AgentAuthentication(BaseAuthentication):
 
 
 class HasAgent(BasePermission):
-    """Lets only an agent in that brings `requirement`; tells others what the core tells them.
+    """Admits only an agent that meets `requirement`; everything else gets the core's answer.
 
-    It raises what it has to say, so in `IsAdminUser | HasAgent` it stands last.
+    It raises its refusal, so write it last, as in `IsAdminUser | HasAgent`.
     """
 
     requirement = Requirement()
@@ -72,12 +72,12 @@ class HasAgent(BasePermission):
 
 
 def agent_with(**requirement: Unpack[RequirementFields]) -> type[HasAgent]:
-    """A permission that takes what `Requirement` takes, e.g. `scopes=["reports:read"]`."""
+    """Returns a permission for a requirement, e.g. `agent_with(scopes=["reports:read"])`."""
     return type("AgentWith", (HasAgent,), {"requirement": Requirement.of(**requirement)})
 
 
 class AgentRefused(APIException):
-    """A reply of the core, as the framework renders errors."""
+    """Carries a reply of the core as an error that the framework renders."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(detail=msgspec.json.decode(reply.body) if reply.body else {})
@@ -86,7 +86,7 @@ class AgentRefused(APIException):
 
 
 class _ApiVisit(Visit):
-    """The same visit, of which the core knows that its answer is not shown as a page."""
+    """The same visit without the headers of browsers, so that the answer is never a page."""
 
     __slots__ = ("_visit",)
 

@@ -1,4 +1,4 @@
-"""What guards a view, and the paths behind the buttons."""
+"""Guards of views, and the paths of the buttons."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def requires_agent(
 
 
 def no_agents(view: ViewFunction) -> ViewFunction:
-    """Keeps a place for humans: turns away whoever is signed in as an agent."""
+    """Refuses signed-in agents, for a view that is meant for people."""
     return _guard(view, lambda request: look(request).require_no_agent())
 
 
@@ -47,7 +47,7 @@ class RequiresAgentMixin(_View):
     requirement: ClassVar[Requirement] = Requirement()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Raises `TypeError` for a class that would be open, or that requires nothing known."""
+        """Raises `TypeError` for a class that would be open, or with a wrong `requirement`."""
         super().__init_subclass__(**kwargs)
         if not isinstance(cls.requirement, Requirement):
             raise TypeError(f"{cls.__name__}.requirement must be a Requirement(scopes=[…])")
@@ -66,12 +66,12 @@ class RequiresAgentMixin(_View):
 
 
 def login_path(request: Any, next_path: str = "/") -> str:
-    """Where the button "Sign in with Auth Agent" leads, and where the agent returns to."""
+    """Returns the path of the sign-in, from which the agent comes back to `next_path`."""
     return entry_of(request).relying_party.login_path(next_path)
 
 
 def logout_path(request: Any) -> str:
-    """Where the button "Sign out" posts to."""
+    """Returns the path that the "Sign out" button posts to."""
     return entry_of(request).relying_party.logout_path()
 
 

@@ -1,4 +1,4 @@
-"""`flask auth-agent doctor`: what keeps agents from signing in to this application."""
+"""`flask auth-agent doctor` finds why agents cannot sign in to this application."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def doctor(context: click.Context, site: str | None, as_json: bool) -> None:
     info = context.ensure_object(ScriptInfo)
 
     def read_settings() -> Settings:
-        """An application with wrong settings does not load, which says what is wrong."""
+        """Loads the application, which raises `SettingsError` if its settings are wrong."""
         return relying_party_of(info.load_app()).settings
 
     context.exit(consult(read_settings, visited=visited, as_json=as_json))

@@ -27,7 +27,7 @@ Hook = Callable[..., Any]
 
 
 class AuthAgent:
-    """Lets agents in to a Flask application; raises `SettingsError` where the settings are wrong.
+    """Lets agents in to a Flask application. Raises `SettingsError` if the settings are wrong.
 
     Give the application here, or to `init_app` in a factory. The hooks are those of `RelyingParty`,
     sync or async, called with an application context.
@@ -90,14 +90,14 @@ def _wrap(app: Flask, relying_party: RelyingParty) -> None:
 
 
 class Middleware(AuthAgentMiddleware):
-    """Around the whole application: before every view, static file and error page, and after."""
+    """Wraps the whole application: views, static files and error pages."""
 
     def __init__(self, app: Flask, inner: WSGIApplication, relying_party: RelyingParty) -> None:
         super().__init__(inner, relying_party=relying_party)
         self._views: dict[str, Callable[..., Any]] | None = app.view_functions
 
     def attach(self, environ: WSGIEnvironment, entry: Entry) -> None:
-        """`current_agent` notices whether anybody looks."""
+        """Leaves the entry for `current_agent`, which marks the response once it is read."""
         if self._views is not None:  # the first request: by now all views are there
             check_order(self._views.values())
             self._views = None

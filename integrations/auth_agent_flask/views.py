@@ -1,4 +1,4 @@
-"""The agent in views and templates, the decorators for views, and the paths behind the buttons."""
+"""The agent in views and templates, the decorators of views, and the paths of the buttons."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def requires_agent(view: View | None = None, **requirement: Unpack[RequirementFi
 
 
 def no_agents(view: View) -> View:
-    """Keeps a place for humans: turns away whoever is signed in as an agent."""
+    """Refuses signed-in agents, for a view that is meant for people."""
     return cast(View, _guard(view, Entry.require_no_agent))
 
 
 def login_path(next_path: str = "/") -> str:
-    """Where the button "Sign in with Auth Agent" leads, and where the agent returns to."""
+    """Returns the path of the sign-in, from which the agent comes back to `next_path`."""
     return _relying_party().login_path(next_path)
 
 
 def logout_path() -> str:
-    """Where the button "Sign out" posts to."""
+    """Returns the path that the "Sign out" button posts to."""
     return _relying_party().logout_path()
 
 
@@ -73,9 +73,9 @@ def _guard(view: Callable[..., Any], judge: Judge) -> Any:
 
 
 def _read_entry() -> Entry:
-    """The entry, noting that somebody looked at the agent.
+    """Returns the entry and marks the response as private.
 
-    A request context that no request made, as tests push one, has no agent.
+    A request context without a request, as tests push one, has no agent.
     """
     entry: Entry | None = request.environ.get("auth_agent.entry")
     if entry is None:
@@ -89,7 +89,7 @@ def _relying_party() -> RelyingParty:
 
 
 def relying_party_of(app: Flask) -> RelyingParty:
-    """Raises `SettingsError` where the extension was not told of the application."""
+    """Returns the application's relying party. Raises `SettingsError` if it has none."""
     relying_party = app.extensions.get("auth_agent")
     if not isinstance(relying_party, RelyingParty):
         raise SettingsError(["AuthAgent is missing: call AuthAgent(app), or init_app in a factory"])

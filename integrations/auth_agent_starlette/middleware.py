@@ -15,7 +15,7 @@ from auth_agent.website.policy.guard import check_order, check_sources
 
 
 class AuthAgentMiddleware(AsgiMiddleware):
-    """Attaches the agent as `request.state.agent`, and notices whether anybody reads it."""
+    """Attaches the agent as `request.state.agent`; reading it makes the response private."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class AuthAgentMiddleware(AsgiMiddleware):
 
 
 def _routes(app: Any) -> Iterator[Any]:
-    """The routes of an application that lead somewhere; it may be inside of other middleware."""
+    """Yields an application's routes that have endpoints, also from inside other middleware."""
     while not hasattr(app, "routes") and hasattr(app, "app"):
         app = app.app
     for route in getattr(app, "routes", None) or ():
@@ -49,7 +49,7 @@ def _routes(app: Any) -> Iterator[Any]:
 
 
 def _calls(route: Any) -> Iterator[Any]:
-    """What FastAPI calls before an endpoint, for its dependencies and for theirs."""
+    """Yields what FastAPI calls before an endpoint: its dependencies, and theirs."""
     found = [*getattr(getattr(route, "dependant", None), "dependencies", ())]
     while found:
         needed = found.pop()
@@ -58,9 +58,9 @@ def _calls(route: Any) -> Iterator[Any]:
 
 
 class _State(MutableMapping[str, Any]):
-    """What `request.state` looks into; reading the agent makes the response a private one.
+    """Holds `request.state`; reading the agent makes the response private.
 
-    What is written goes where it would without us: other middleware shares it.
+    Writes go to the state that other middleware shares.
     """
 
     __slots__ = ("_entry", "_shared")
@@ -88,10 +88,10 @@ class _State(MutableMapping[str, Any]):
 
 
 class _Unstartable:
-    """Stands for a website whose settings are wrong, so that no server starts it.
+    """Stands in for a website with wrong settings, so that no server starts it.
 
-    Starlette makes its middleware when the first message comes. A server takes an exception there
-    for "has no lifespan" and goes on; only this message makes it stop.
+    Starlette builds its middleware at the first message. A server reads an exception there as "has
+    no lifespan" and continues; only this message stops it.
     """
 
     def __init__(self, error: SettingsError) -> None:

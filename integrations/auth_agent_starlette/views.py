@@ -1,4 +1,4 @@
-"""Decorators for endpoints, and the paths behind the buttons."""
+"""Decorators of endpoints, and the paths of the buttons."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def requires_agent(
 
 
 def no_agents(endpoint: Endpoint) -> Endpoint:
-    """Keeps a place for humans: turns away whoever is signed in as an agent."""
+    """Refuses signed-in agents, for an endpoint that is meant for people."""
     return cast(Endpoint, _guard(endpoint, Entry.require_no_agent))
 
 
 def login_path(connection: HTTPConnection, next_path: str = "/") -> str:
-    """Where the button "Sign in with Auth Agent" leads, and where the agent returns to."""
+    """Returns the path of the sign-in, from which the agent comes back to `next_path`."""
     return entry_of(connection).relying_party.login_path(next_path)
 
 
 def logout_path(connection: HTTPConnection) -> str:
-    """Where the button "Sign out" posts to."""
+    """Returns the path that the "Sign out" button posts to."""
     return entry_of(connection).relying_party.logout_path()
 
 
@@ -93,12 +93,12 @@ def response(reply: Reply) -> Response:
 
 
 async def deny(websocket: WebSocket, reply: Reply) -> None:
-    """Answers the handshake, before the socket is open."""
+    """Answers the handshake before the socket opens."""
     await send_reply(websocket.scope, websocket.receive, websocket.send, reply)
 
 
 def entry_of(connection: HTTPConnection) -> Entry:
-    """Raises `SettingsError` where the middleware did not see the request."""
+    """Returns the entry. Raises `SettingsError` if the middleware has not seen the request."""
     entry = connection.scope.get("auth_agent.entry")
     if not isinstance(entry, Entry):
         raise SettingsError(

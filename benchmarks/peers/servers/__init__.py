@@ -1,1 +1,1 @@
-"""What runs in a process of its own, with nothing of auth-agent in it."""
+"""Servers that run in their own process, without auth-agent."""

@@ -9,7 +9,7 @@ import bcrypt
 
 
 class KnownSecret:
-    """What a server keeps of the one secret that somebody has."""
+    """The stored form of the agent's secret."""
 
     def __init__(self, secret: str) -> None:
         self._hash = bcrypt.hashpw(secret.encode(), bcrypt.gensalt(10))

@@ -1,4 +1,4 @@
-"""What becomes of an agent in each of the three scenarios, at its sign-in and at every request."""
+"""An agent in the three scenarios: its profile at the sign-in, the check at every request."""
 
 from __future__ import annotations
 

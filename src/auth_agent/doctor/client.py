@@ -159,7 +159,7 @@ def _examine_registration(site: Site, metadata: Metadata, *, is_known: bool) -> 
 
 
 def judge_registration(response: HttpResponse, settings: Settings, *, is_known: bool) -> Finding:
-    """What the answer to a sign-in that may show nothing says of the website's registration."""
+    """Reads the website's registration from the answer to a sign-in without interaction."""
     location = response.headers.get("location", "")
     if 300 <= response.status < 400 and location.partition("?")[0] == settings.redirect_uri:
         return _judge_error(dict(parse_qsl(urlsplit(location).query)).get("error", ""), settings)

@@ -1,4 +1,4 @@
-"""What the settings say by themselves, before anybody is asked."""
+"""Findings in the settings alone, before any request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left of our cookie once it has come through whatever stands before the website."""
+"""Checks that our cookie arrives unchanged through the proxies before the website."""
 
 from __future__ import annotations
 

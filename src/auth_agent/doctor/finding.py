@@ -1,4 +1,4 @@
-"""What the doctor says: one sentence about what is so, and one about what to do."""
+"""A finding: one sentence of cause, one of remedy."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def is_well(findings: Iterable[Finding]) -> bool:
 
 
 def plain(text: object) -> str:
-    """What somebody else wrote, bounded, and without what a terminal would obey."""
+    """Returns foreign text bounded and without control characters."""
     shown = "".join(c if c.isprintable() else "?" for c in str(text)[: MAX_SHOWN + 1])
     return f"{shown[:MAX_SHOWN]}…" if len(shown) > MAX_SHOWN else shown
 
@@ -59,7 +59,7 @@ def speaks_no_tls(error: AuthError) -> bool:
 
 
 def in_words(error: AuthError) -> str:
-    """Why somebody could not be reached, as people say it."""
+    """Returns the reason of a network error in words."""
     reason = _reason(error)
     if is_certificate_problem(error):
         detail = reason.partition("certificate verify failed: ")[2].partition(" (_ssl")[0]

@@ -1,4 +1,4 @@
-"""What a report is printed on: with Rich's colours where it is installed, else as plain text."""
+"""The output of a report: in colour if Rich is installed, else plain text."""
 
 from __future__ import annotations
 

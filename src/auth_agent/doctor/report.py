@@ -1,4 +1,4 @@
-"""What a doctor's command does: read the settings, examine, and tell people or programs."""
+"""The commands' common part: read the settings, examine, report to people or programs."""
 
 from __future__ import annotations
 

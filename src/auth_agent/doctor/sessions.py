@@ -1,4 +1,4 @@
-"""Where sessions are kept, and whether it can be written to."""
+"""The session store: which one, and whether it can be written to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The website as a visitor meets it: through DNS, TLS and whatever proxy stands before it.
+"""The website as a visitor reaches it: through DNS, TLS and every proxy.
 
 Opens the page that starts a sign-in and looks at where it leads; nothing there is kept.
 """
@@ -55,7 +55,7 @@ def _visit(url: str) -> HttpRequest:
 
 
 def _judge_address(settings: Settings, visited: str) -> Iterator[Finding]:
-    """What agents are sent back to must be where they came from, or their cookies stay behind."""
+    """Checks that agents return to the origin that set their cookies."""
     if visited == settings.base_url:
         return
     if visited.startswith("https:") and settings.base_url.startswith("http:"):
@@ -105,7 +105,7 @@ def _unreadable(url: str, error: AuthError) -> Finding:
 def judge_login(
     response: HttpResponse, settings: Settings, url: str, metadata: Metadata | None
 ) -> Iterator[Finding]:
-    """What the page that starts a sign-in says of the website, and of what stands before it."""
+    """Reads the answer of the sign-in route for problems of the website or its proxy."""
     if 300 <= response.status < 400:
         target = _target(url, response)
         asked = dict(parse_qsl(urlsplit(target).query))
@@ -196,7 +196,7 @@ def _own_refusal(response: HttpResponse) -> str | None:
 
 
 def _examine_http(url: str) -> Flow[list[Finding]]:
-    """Whoever types the name without a scheme comes by http first."""
+    """Checks the http address, which a browser tries first for a bare name."""
     http = f"http:{url.partition(':')[2]}"
     try:
         response = yield from send(_visit(http))
@@ -216,7 +216,7 @@ def _examine_http(url: str) -> Flow[list[Finding]]:
 
 
 def _target(url: str, response: HttpResponse) -> str:
-    """Where a redirect leads; "" where to is no URL."""
+    """Returns the target of a redirect, "" if it is no URL."""
     try:
         return urlsplit(urljoin(url, response.headers.get("location", ""))).geturl()
     except ValueError:

@@ -1,4 +1,4 @@
-"""`manage.py auth_agent_doctor`: what keeps agents from signing in to this website."""
+"""`manage.py auth_agent_doctor` finds why agents cannot sign in to this website."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from auth_agent_django.configuration import Configuration
 
 
 class Command(BaseCommand):
-    """The settings are those of the website: `AUTH_AGENT` and the environment."""
+    """Reads the website's own settings: `AUTH_AGENT` and the environment."""
 
     help = (
         "Find out what keeps agents from signing in to this website, and what to do about it. "
@@ -46,7 +46,7 @@ class Command(BaseCommand):
 
 
 def _system_checks() -> Iterator[Finding]:
-    """Of Django; wrong settings are told by the doctor itself."""
+    """Yields Django's own findings; the doctor itself reports wrong settings."""
     for message in check_site(None):
         if message.id != WRONG_SETTING:
             make = failure if message.level >= ERROR else warning
