@@ -30,8 +30,8 @@ class ShopTest(TestCase):
         answer = await self.async_client.get("/me")
         self.assertEqual(answer.json()["agent_id"], "agent_1")
 
-    def test_one_view_alone(self):
+    async def test_one_view_alone(self):
         request = with_agent(RequestFactory().get("/me"), make_agent(id="agent_1"))
-        self.assertContains(views.me(request), "agent_1")
+        self.assertContains(await views.me(request), "agent_1")
         stranger = with_agent(RequestFactory().get("/me"), None)
-        self.assertEqual(views.me(stranger).status_code, 401)
+        self.assertEqual((await views.me(stranger)).status_code, 401)
