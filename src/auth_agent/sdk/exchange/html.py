@@ -16,6 +16,12 @@ MAX_PARTS = 500  # links, forms and fields that are kept of one page
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{4,128}")
 # The wire contract, 1.2: the key is unquoted, and no brace closes before it.
 _SCRIPT = re.compile(r"window\.authRequest\s*=\s*\{[^}]{0,1000}?\brequest_id\s*:\s*['\"]([^'\"]+)")
+# A page that repeats its own URL repeats what the callback carried.
+_CREDENTIALS = re.compile(
+    r"(?:\b|(?<=%3f)|(?<=%26))((?:\w+_)?(?:code|state|token|secret|assertion|session|cookie)\w{0,16})"
+    r"(?:\s*[=:]\s*|%3D)['\"]?[^\s&'\"<>]+",
+    re.IGNORECASE,
+)
 _SILENT = ("script", "style", "template", "noscript", "title")
 _LABELS = ("aria-label", "alt", "title")
 
@@ -87,7 +93,9 @@ def excerpt(response: HttpResponse) -> str:
         described = _described(response.body)
         if described is not None:
             return one_line(described)
-    return words(response, MAX_LINE)
+    if response.status >= 500:  # a debug page shows settings, and the callback's code
+        return "an error page of the website, which is not repeated here"
+    return _CREDENTIALS.sub(r"\1=[hidden]", words(response, MAX_LINE))
 
 
 def words(response: HttpResponse, most: int) -> str:
