@@ -57,7 +57,7 @@ class _Callback(Visit):
     def query(self) -> str:
         return ""
 
-    def header(self, name: str) -> str | None:
+    def header(self, name: str) -> str | None:  # noqa: ARG002
         return None
 
 

@@ -9,7 +9,7 @@ from auth_agent.flow.effects import Flow
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.bearer import Bearers, is_bearer
 from auth_agent.website.recognition.cookie_sessions import CookieSessions
-from auth_agent.website.recognition.session import cookie_name
+from auth_agent.website.recognition.session import cookie_names
 from auth_agent.website.recognition.store import Store
 from auth_agent.website.recognition.stored_sessions import StoredSessions
 from auth_agent.website.web.outcome import NOBODY, Recognised
@@ -29,7 +29,7 @@ class Recogniser:
     def __init__(self, site: Site) -> None:
         url = site.settings.store_url if site.settings.sign_in else None
         self._base_url = site.settings.base_url
-        self._cookie_name = cookie_name(site.settings)
+        self._cookie_names = cookie_names(site.settings)
         self.store = Store(url, site) if url is not None else None
         self.bearers = Bearers(site, self.store)
         self.sessions: Sessions = (
@@ -58,7 +58,7 @@ class Recogniser:
             return self._by_token(authorization)
         if visit.header("origin") == self._base_url:
             return self._by_session(visit)
-        if visit.cookie(self._cookie_name) is None:
+        if all(visit.cookie(name) is None for name in self._cookie_names):
             return NOBODY
         return Recognised(None, problem=_foreign_handshake(self._base_url))
 

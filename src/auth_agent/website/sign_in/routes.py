@@ -15,7 +15,6 @@ from auth_agent.website.events import log_event, logger
 from auth_agent.website.policy.challenge import refuse
 from auth_agent.website.policy.resource import answer_metadata, metadata_paths
 from auth_agent.website.recognition.recogniser import Sessions
-from auth_agent.website.recognition.session import Session
 from auth_agent.website.recognition.store import Store
 from auth_agent.website.sign_in import backchannel, login, transaction
 from auth_agent.website.sign_in.arrival import arrive
