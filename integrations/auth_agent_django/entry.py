@@ -137,6 +137,8 @@ def finish(response: HttpResponseBase, entry: Entry) -> HttpResponseBase:
     """The application's response with what the core has to add; its body is never touched."""
     told = list(response.headers.items())
     finished = entry.finish(told)
+    if finished == told:
+        return response
     kept = {name.lower() for name, _ in finished}
     for name, _ in told:
         if name.lower() not in kept:

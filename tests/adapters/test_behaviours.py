@@ -147,6 +147,22 @@ def test_the_browser_returns_to_the_address_that_it_asked_for(site, name):
     assert site.sign_in(asked).headers["location"] == path
 
 
+def test_another_websites_page_cannot_act_with_the_cookie(site):
+    site.sign_in()
+    foreign = {**JSON, "origin": "https://evil.shop.example", "sec-fetch-site": "same-site"}
+    own = {**JSON, "sec-fetch-site": "same-origin"}
+    for path in ("/me", "/private/report"):
+        assert site.post(path, headers=foreign).status_code == 403
+        assert site.get(path, headers=foreign).status_code == 200
+    if not site.stack.startswith("django"):  # which wants its own token beside
+        assert site.post("/private/report", headers=own).status_code == 200
+    site.cookies.clear()
+    base_url = str(site.base_url).rstrip("/")
+    token = {"authorization": f"Bearer {site.provider.access_token(aud=base_url)}"}
+    if not site.stack.startswith("django"):
+        assert site.post("/private/report", headers={**foreign, **token}).status_code == 200
+
+
 def test_a_missing_scope_is_forbidden(site):
     site.sign_in()
     answer = site.get("/reports", headers=JSON)

@@ -19,7 +19,7 @@ from auth_agent.website.recognition.cookie_sessions import MAX_REMEMBERED
 from auth_agent.website.recognition.session import open_session, session_cookie
 from auth_agent.website.web.headers import cookie_headers, private_headers
 from auth_agent.website.web.outcome import Pass
-from auth_agent.website.web.visit import Cookie
+from auth_agent.website.web.visit import Cookie, find_cookie, split_cookies, unfold_cookies
 from tests.website.browser import Browser, ValueVisit, cause, entry, location
 
 NAME = "__Host-auth_agent"
@@ -512,3 +512,29 @@ def test_claims_that_do_not_fit_are_told_of(browser, caplog):
     }  # fmt: skip
     assert told["size"] > 2_400
     assert "g" * 40 not in caplog.text
+
+
+class TestFoldedCookies:
+    """Of several `Cookie` headers that a WSGI server has joined by commas."""
+
+    @pytest.mark.parametrize(
+        ("header", "found"),
+        [
+            ("a=b, __Host-auth_agent=s", "s"),
+            ("a=b,__Host-auth_agent=s; c=d", "s"),
+            ("__Host-auth_agent=s, a=b", "s"),
+            ("__Host-auth_agent=s, a=b; c=d, e=f", "s"),
+            ("a=b, __Host-auth_agent=planted; __Host-auth_agent=s", "s"),
+            ("__Host-auth_agent=s; a=b, __Host-auth_agent=planted", "s"),
+            ("a=b, c; d=e", None),
+            ("a=b, x__Host-auth_agent=planted", None),
+            ("a=b, __Host-auth_agent_out=m", None),
+        ],
+    )
+    def test_are_told_apart(self, header, found):
+        assert find_cookie(unfold_cookies(header), NAME) == found
+
+    def test_others_are_left_alone(self):
+        header = 'a=1, 2, 3; b="x, y"'
+        assert unfold_cookies(header).startswith(header)
+        assert list(split_cookies(unfold_cookies(header))) == [("a", "1, 2, 3"), ("b", '"x, y"')]
