@@ -15,12 +15,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from auth_agent.errors import AuthError
-from auth_agent.flow.exchange import HttpRequest
 from auth_agent.protocol.pkce import challenge_of
 from auth_agent.sdk.calls import agent_api, oauth
+from auth_agent.sdk.calls.event_calls import EventCalls
 from auth_agent.sdk.calls.oauth import DEFAULT_SCOPE
-from auth_agent.sdk.calls.token_calls import TokenCalls
-from auth_agent.sdk.exchange.answers import read_object, read_protected
+from auth_agent.sdk.exchange.answers import read_object
 from auth_agent.sdk.flow.effects import Flow, draw, now, wait
 from auth_agent.sdk.results import (
     AgentAuthResponse,
@@ -34,7 +33,7 @@ from auth_agent.sdk.results import (
 from auth_agent.url import normal_origin
 
 
-class Calls(TokenCalls):
+class Calls(EventCalls):
     """The flows of one agent."""
 
     def register_agent(
@@ -129,55 +128,6 @@ class Calls(TokenCalls):
         request = agent_api.user_info_request(self._options, access_token)
         return read(UserInfo, (yield from self._protected(request, "userinfo")))
 
-    def send_event(
-        self,
-        /,
-        access_token: str | None,
-        event: str,
-        *,
-        selector: str | None = None,
-        site: str | None = None,
-        evidence: str | None = None,
-        result: str | None = None,
-        **more: Any,
-    ) -> Flow[dict[str, Any]]:
-        """Reports to the server what the agent did; `more` may be anything that JSON holds."""
-        content = {
-            **more,
-            "event": event,
-            "selector": selector,
-            "site": site,
-            "evidence": evidence,
-            "result": result,
-        }
-        request = agent_api.event_request(self._options, access_token, content)
-        return (yield from self._protected(request, "receipt", again=False))
-
-    def send_verified_click(
-        self,
-        access_token: str | None,
-        selector: str,
-        site: str,
-        evidence: str = "oauth_authenticated",
-    ) -> Flow[dict[str, Any]]:
-        """Sends the event `verified_click`."""
-        return (
-            yield from self.send_event(
-                access_token, "verified_click", selector=selector, site=site, evidence=evidence
-            )
-        )
-
-    def send_post_run(
-        self, access_token: str | None, selector: str, site: str, result: str
-    ) -> Flow[dict[str, Any]]:
-        """Sends the event `post_run`; `selector` names the task; 2,000 characters of `result`."""
-        cut = result[: agent_api.LONGEST_RESULT]
-        return (
-            yield from self.send_event(
-                access_token, "post_run", selector=selector, site=site, result=cut
-            )
-        )
-
     def request_challenge(self, access_token: str | None) -> Flow[ChallengeResponse]:
         """Returns a challenge; sent back, it proves that the agent is alive behind its token."""
         request = agent_api.challenge_request(self._options, access_token)
@@ -250,9 +200,3 @@ class Calls(TokenCalls):
             if error.code != "request_failed" or error.status_code == 409:
                 raise
             return False
-
-    def _protected(
-        self, request: HttpRequest, what: str, *, again: bool = True
-    ) -> Flow[dict[str, Any]]:
-        response = yield from (self._again(request) if again else self._once(request))
-        return read_protected(response, what, failure="request_failed")

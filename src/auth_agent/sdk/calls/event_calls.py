@@ -1,0 +1,70 @@
+"""What an agent reports of its work, and how every call with an access token is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auth_agent.flow.exchange import HttpRequest
+from auth_agent.sdk.calls import agent_api
+from auth_agent.sdk.calls.token_calls import TokenCalls
+from auth_agent.sdk.exchange.answers import read_protected
+from auth_agent.sdk.flow.effects import Flow
+
+
+class EventCalls(TokenCalls):
+    """The flows of one agent that report events."""
+
+    def send_event(
+        self,
+        /,
+        access_token: str | None,
+        event: str,
+        *,
+        selector: str | None = None,
+        site: str | None = None,
+        evidence: str | None = None,
+        result: str | None = None,
+        **more: Any,
+    ) -> Flow[dict[str, Any]]:
+        """Reports to the server what the agent did; `more` may be anything that JSON holds."""
+        content = {
+            **more,
+            "event": event,
+            "selector": selector,
+            "site": site,
+            "evidence": evidence,
+            "result": result,
+        }
+        request = agent_api.event_request(self._options, access_token, content)
+        return (yield from self._protected(request, "receipt", again=False))
+
+    def send_verified_click(
+        self,
+        access_token: str | None,
+        selector: str,
+        site: str,
+        evidence: str = "oauth_authenticated",
+    ) -> Flow[dict[str, Any]]:
+        """Sends the event `verified_click`."""
+        return (
+            yield from self.send_event(
+                access_token, "verified_click", selector=selector, site=site, evidence=evidence
+            )
+        )
+
+    def send_post_run(
+        self, access_token: str | None, selector: str, site: str, result: str
+    ) -> Flow[dict[str, Any]]:
+        """Sends the event `post_run`; `selector` names the task; 2,000 characters of `result`."""
+        cut = result[: agent_api.LONGEST_RESULT]
+        return (
+            yield from self.send_event(
+                access_token, "post_run", selector=selector, site=site, result=cut
+            )
+        )
+
+    def _protected(
+        self, request: HttpRequest, what: str, *, again: bool = True
+    ) -> Flow[dict[str, Any]]:
+        response = yield from (self._again(request) if again else self._once(request))
+        return read_protected(response, what, failure="request_failed")
