@@ -122,19 +122,34 @@ def quote_path(path: str | bytes) -> str:
     return quote(path, safe="/:@!$&'()*+,;=~-._")
 
 
+def home_of(prefix: str) -> str:
+    """Returns the website's own start page: the parent of the prefix of its routes."""
+    return f"{prefix.rpartition('/')[0]}/"
+
+
 def safe_next(value: str | None, *, prefix: str) -> str:
-    """Returns a path on this site to go to after signing in; anything doubtful becomes `/`.
+    """Returns a path on this site to go to after signing in; doubtful ones become its start page.
 
     Browsers read `//`, `/\\` and `\\` as the start of a host, and drop tabs and line breaks before
-    they look (WHATWG URL 4.4), so none of these may stand in what goes into `Location`.
+    they look (WHATWG URL 4.4), so none of these may stand in what goes into `Location`. Of an
+    address that is too long the query goes first.
     """
-    if not value or len(value) > MAX_NEXT or not value.startswith("/") or "\\" in value:
-        return "/"
+    home = home_of(prefix)
+    if not value or not value.startswith("/") or "\\" in value:
+        return home
     if not value.isprintable() or value.startswith("//") or _ENCODED_SLASH.match(value):
-        return "/"
+        return home
     try:
         encoded = quote(value, safe=_URL_CHARACTERS)
     except UnicodeEncodeError:  # a lone surrogate
-        return "/"
+        return home
     own_route = encoded == prefix or encoded.startswith((f"{prefix}/", f"{prefix}?"))
-    return "/" if own_route or len(encoded) > MAX_NEXT else encoded
+    return home if own_route else shortened(encoded, MAX_NEXT, home)
+
+
+def shortened(path: str, size: int, home: str) -> str:
+    """Returns the path, else the path without its query, else `home`: the first that fits."""
+    if len(path) <= size:
+        return path
+    bare = path.partition("#")[0].partition("?")[0]
+    return bare if len(bare) <= size else home

@@ -60,7 +60,7 @@ def public_jwk(kind, **changes):
 
 
 def published(*jwks, status=200):
-    return parse_jwks(json_response(status, {"keys": list(jwks)}), now=NOW)
+    return parse_jwks(json_response(status, {"keys": list(jwks)}))
 
 
 def half(digest):
@@ -79,7 +79,7 @@ def verify(kind, alg, at_hash):
     claims = {"iss": "https://auth.example", "aud": "shop", "sub": "agent_7", "nonce": "n",
               "iat": NOW, "exp": NOW + 60, "at_hash": at_hash}  # fmt: skip
     token = encode(claims, private_key(kind), alg, kind)
-    header = read_id_token(token, allowed=ALGORITHMS, advertised=None)
+    header = read_id_token(token, allowed=ALGORITHMS)
     expected = Expected(
         issuer="https://auth.example", client_id="shop", nonce="n",
         access_token=ACCESS_TOKEN, max_age=60, now=NOW,
@@ -223,7 +223,7 @@ def test_keys_count_only_in_a_good_answer(status):
 def test_what_is_no_key_set_is_said(document):
     answer = json_response(200, {})
     with pytest.raises(ServerMisbehaved):
-        parse_jwks(type(answer)(200, {}, json.dumps(document).encode()), now=NOW)
+        parse_jwks(type(answer)(200, {}, json.dumps(document).encode()))
 
 
 @pytest.mark.parametrize("alg", ["EdDSA", "Ed25519"])

@@ -9,10 +9,13 @@ from auth_agent import AuthError, RelyingParty
 from auth_agent.flow.effects import Invoke, Join, Limited, Send, Spawn
 from auth_agent.testing import FakeServer
 from auth_agent.website.entry import Entry
+from auth_agent.website.recognition.session import _cookie_name
 from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.website.web.visit import Visit
 
 NAVIGATION = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+SESSION_COOKIE = _cookie_name("client_shop", "https://shop.example", "/auth-agent", True)
 
 
 class Clock:

@@ -13,6 +13,7 @@ from auth_agent import ServerUnavailable
 from auth_agent.asgi import AuthAgentMiddleware
 from auth_agent.protocol.token import Tokens
 from auth_agent.secret import Secret
+from auth_agent.testing import json_response
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.website.config.seal import Seal
 from auth_agent.website.recognition.cookie_sessions import MAX_REMEMBERED
@@ -20,9 +21,9 @@ from auth_agent.website.recognition.session import open_session, session_cookie
 from auth_agent.website.web.headers import cookie_headers, private_headers
 from auth_agent.website.web.outcome import Pass
 from auth_agent.website.web.visit import Cookie, find_cookie, split_cookies, unfold_cookies
-from tests.website.browser import Browser, ValueVisit, cause, entry, location
+from tests.website.browser import SESSION_COOKIE, Browser, ValueVisit, cause, entry, location
 
-NAME = "__Host-auth_agent"
+NAME = SESSION_COOKIE
 OLD, NEW = "the old secret of this website is kept", "n" * 40
 SEAL = Seal([Secret("s" * 32)], "issuer", "client", "site")
 
@@ -138,9 +139,37 @@ class TestRenewal:
         clock.advance(1_800)
         (cookie,) = browser.request("/").cookies
         assert cookie.max_age == 28_800 - 1_800
-        assert server.count("/introspect") == 1
+        assert server.count("/introspect") == 2  # at the sign-in and now
         browser.request("/")
-        assert server.count("/introspect") == 1
+        assert server.count("/introspect") == 2
+
+    def test_a_server_that_never_called_such_a_token_active_ends_nothing(
+        self, browser, server, clock
+    ):
+        """RFC 7662 2.2 lets a server answer `false` for refresh tokens."""
+        server.answers["/introspect"] = json_response(200, {"active": False})
+        browser.sign_in()
+        for _ in range(4):
+            clock.advance(1_800)
+            assert browser.agent is not None
+
+    def test_its_no_counts_once_it_has_said_yes(self, browser, server, clock):
+        server.answers["/introspect"] = json_response(200, {"active": False})
+        browser.sign_in()
+        del server.answers["/introspect"]
+        clock.advance(1_800)
+        assert browser.agent is not None
+        server.active.clear()
+        clock.advance(1_800)
+        assert browser.agent is None
+
+    def test_another_process_knows_that_the_server_can_tell(self, make_site, server, clock):
+        one, two = make_site(), make_site()
+        one.sign_in()
+        two.cookies = one.cookies
+        server.active.clear()
+        clock.advance(1_800)
+        assert two.agent is None
 
     def test_asks_nothing_where_there_is_nothing_to_ask_with(self, browser, server, clock):
         server.token_response["refresh_token"] = ABSENT

@@ -15,7 +15,7 @@ from auth_agent.testing.provider import json_response
 from auth_agent.website.config.seal import Seal
 from auth_agent.website.sign_in import transaction
 from auth_agent.website.sign_in.transaction import SpentStates
-from tests.website.browser import NAVIGATION, ValueVisit, cause, location, relative
+from tests.website.browser import NAVIGATION, SESSION_COOKIE, ValueVisit, cause, location, relative
 
 
 def query(url):
@@ -92,7 +92,7 @@ class TestCallback:
     def test_returns_to_the_page_and_leaves_one_cookie(self, browser):
         reply = browser.sign_in("/orders?open=1")
         assert (reply.status, location(reply)) == (303, "/orders?open=1")
-        assert list(browser.cookies) == ["__Host-auth_agent"]
+        assert list(browser.cookies) == [SESSION_COOKIE]
 
     @pytest.mark.parametrize(
         ("change", "code"),
@@ -189,7 +189,7 @@ class TestCallback:
 
     def test_every_sign_in_makes_a_new_session(self, browser):
         browser.sign_in()
-        first = browser.cookies["__Host-auth_agent"]
+        first = browser.cookies[SESSION_COOKIE]
         browser.sign_in()
         assert first not in browser.cookies.values()
         assert len(browser.cookies) == 2, "the new session, and the tombstone of the old one"
@@ -225,11 +225,22 @@ class TestManyTabs:
         assert location(browser.end(url)) == "/page/999"
 
     def test_long_pages_are_bounded_together(self, browser):
-        for number in range(20):
-            url = browser.begin("/" + str(number) * 400)
-            header = "; ".join(f"{n}={v}" for n, v in browser.cookies.items())
-            assert len(header) <= 3_072
-        assert location(browser.end(url)) == "/" + "19" * 400
+        """The addresses are shortened before a sign-in goes; all of them end."""
+        pages = [f"/{number}/{'a' * 200}?q={'b' * 600}" for number in range(20)]
+        urls = [browser.begin(quote(page)) for page in pages]
+        header = "; ".join(f"{n}={v}" for n, v in browser.cookies.items())
+        assert len(header) <= 5_120
+        assert location(browser.end(urls[0])) == pages[0]
+        returned = [location(browser.end(url)) for url in urls[1:]]
+        bare = {page.partition("?")[0] for page in pages}
+        assert set(returned) <= {"/", *pages, *bare}
+        assert bare & set(returned)
+
+    @pytest.mark.parametrize(("count", "size"), [(3, 900), (4, 600)])
+    def test_a_few_long_pages_all_return_near_their_page(self, browser, count, size):
+        urls = [browser.begin(quote(f"/p{n}?{'x' * size}")) for n in range(count)]
+        returned = [location(browser.end(url)) for url in urls]
+        assert [one.partition("?")[0] for one in returned] == [f"/p{n}" for n in range(count)]
 
     def test_what_another_worker_may_read_stays_while_there_is_room(self, make_site):
         """During a change of secrets."""
@@ -269,7 +280,7 @@ class TestManyTabs:
 
     def test_the_oldest_goes_first_and_planted_ones_before_it(self, browser, clock):
         for number in range(30):
-            browser.cookies[f"__Host-auth_agent_login_{number:012}"] = "planted"
+            browser.cookies[f"{SESSION_COOKIE}_login_{number:012}"] = "planted"
         urls = []
         for _ in range(20):
             clock.advance(1)
@@ -340,7 +351,7 @@ class TestTokenEndpoint:
             (ServerUnavailable("connection refused"), "server_unavailable", 503),
             (HttpResponse(200, {}, b"<html>"), "server_misbehaved", 502),
             (HttpResponse(200, {}, b"[]"), "server_misbehaved", 502),
-            (HttpResponse(200, {}, b"[" * 100_000), "server_misbehaved", 502),
+            (HttpResponse(200, {}, b"[" * 100_000), "answer_too_deep", 502),
             (HttpResponse(302, {"location": "https://evil"}, b""), "server_misbehaved", 502),
             (json_response(400, {"error": "invalid_grant"}), "invalid_grant", 400),
             (json_response(401, {"error": "invalid_client"}), "invalid_client", 502),
@@ -368,7 +379,7 @@ class TestTokenEndpoint:
             ("access_token", 7, "access_token_missing"),
             ("id_token", ABSENT, "id_token_missing"),
             ("refresh_token", 7, "token_response_invalid"),
-            ("scope", ["openid"], "token_response_invalid"),
+            ("scope", ["openid", 7], "token_response_invalid"),
         ],
     )
     def test_a_malformed_answer_is_refused(self, browser, server, field, value, code):

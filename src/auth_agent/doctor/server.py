@@ -47,14 +47,12 @@ def examine_server(site: Site, proxy: str | None) -> Flow[tuple[Metadata | None,
         return None, [_moved(settings, response), *found]
     needs_keys = settings.identity == "id_token"
     try:
-        metadata = parse_metadata(
-            response, issuer=settings.issuer, now=site.clock(), needs_keys=needs_keys
-        )
+        metadata = parse_metadata(response, issuer=settings.issuer, needs_keys=needs_keys)
     except AuthError as error:
         return None, [_judge_metadata(settings, response, error), *found]
     answers = ok("server.answers", f"{settings.issuer} answers, and is who it should be.")
     if needs_keys:
-        found += yield from _examine_keys(settings, metadata, site.clock())
+        found += yield from _examine_keys(settings, metadata)
     elif metadata.introspection_endpoint is None:
         found.append(_no_introspection())
     return metadata, [answers, *found]
@@ -166,7 +164,7 @@ def _no_introspection() -> Finding:
     )
 
 
-def _examine_keys(settings: Settings, metadata: Metadata, now: float) -> Flow[list[Finding]]:
+def _examine_keys(settings: Settings, metadata: Metadata) -> Flow[list[Finding]]:
     where = f"at {plain(metadata.jwks_uri)}"
     try:
         response = yield from fetch_keys(metadata.jwks_uri or "")
@@ -178,7 +176,7 @@ def _examine_keys(settings: Settings, metadata: Metadata, now: float) -> Flow[li
         message = f"The server's keys {where} are unusable. {plain(error.description)}"
         return [failure("server.keys_unusable", message, _NEEDS_KEYS)]
     try:
-        keys = parse_jwks(response, now=now)
+        keys = parse_jwks(response)
     except AuthError:
         message = f"The server publishes no key {where} that a signature could be verified with."
         return [failure("server.keys_unusable", message, _NEEDS_KEYS)]

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
-
 from auth_agent.errors import ServerMisbehaved
+from auth_agent.flow.documents import read_object
 from auth_agent.secret import Discreet
 
 MIN_LIFETIME = 300
@@ -65,10 +64,12 @@ def is_trouble(response: HttpResponse) -> bool:
 def json_object(response: HttpResponse, what: str) -> dict[str, Any]:
     """The JSON object in an answer; raises `ServerMisbehaved` naming `what` it should have been."""
     try:
-        value = msgspec.json.decode(response.body)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
+        value = read_object(response.body.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark
+    except ValueError:
+        raise ServerMisbehaved(
+            f"The Auth Agent server's {what} is nested too deeply.", code="answer_too_deep"
+        ) from None
+    if value is None:
         raise ServerMisbehaved(
             f"The Auth Agent server answered {response.status} without a JSON object "
             f"where its {what} should be."

@@ -19,11 +19,13 @@ def introspection_request(token: str, hint: str, credentials: Credentials) -> Ht
 
 
 def parse_introspection(response: HttpResponse) -> Mapping[str, Any] | None:
-    """The claims of an active token, None for any other.
+    """Returns the claims of an active token, None for any other; null counts as absent.
 
-    Raises `ServerUnavailable` where there is no answer to rely on.
+    Raises `ServerUnavailable` if there is no answer to rely on.
     """
     if response.status != 200:
         raise ServerUnavailable(f"The introspection endpoint answered {response.status}.")
     document = json_object(response, "introspection response")
-    return document if document.get("active") is True else None
+    if document.get("active") is not True:
+        return None
+    return {name: value for name, value in document.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,12 +10,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from auth_agent.errors import ServerMisbehaved
-from auth_agent.flow.exchange import HttpRequest, HttpResponse, cache_seconds, json_object
+from auth_agent.flow.exchange import HttpRequest, HttpResponse, json_object
 from auth_agent.url import url_problem
+
+logger = logging.getLogger("auth_agent")
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot of what the server says of itself; `expires_at` is when to ask again."""
+    """What the server says of itself."""
 
     issuer: str
     authorization_endpoint: str
@@ -26,7 +29,6 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     auth_methods: tuple[str, ...] = ("client_secret_basic",)  # RFC 8414 2: the default
     id_token_algorithms: tuple[str, ...] | None = None
     sends_iss: bool = False
-    expires_at: float = 0
 
 
 def metadata_requests(issuer: str) -> tuple[HttpRequest, HttpRequest]:
@@ -42,15 +44,22 @@ def metadata_requests(issuer: str) -> tuple[HttpRequest, HttpRequest]:
 
 
 def is_metadata(response: HttpResponse) -> bool:
-    """Whether an answer claims to be metadata at all; otherwise the next place is asked."""
-    content_type = response.headers.get("content-type", "")
-    return response.status == 200 and "json" in content_type.lower()
+    """True if an answer is a JSON object, whatever its type says; else the next place is asked."""
+    if response.status != 200:
+        return False
+    try:
+        json_object(response, "metadata")
+    except ServerMisbehaved:
+        return False
+    return True
 
 
-def parse_metadata(
-    response: HttpResponse, *, issuer: str, now: float, needs_keys: bool = True
-) -> Metadata:
-    """Raises `ServerMisbehaved` where the answer is not the metadata of exactly this issuer."""
+def parse_metadata(response: HttpResponse, *, issuer: str, needs_keys: bool = True) -> Metadata:
+    """Raises `ServerMisbehaved` if the answer is not the metadata of exactly this issuer.
+
+    Optional fields of a wrong form count as absent; the issuer, the keys and what is required do
+    not.
+    """
     if response.status != 200:
         raise ServerMisbehaved(
             f"The Auth Agent server answers {response.status} at both well-known addresses; "
@@ -76,12 +85,16 @@ def parse_metadata(
         or ("client_secret_basic",),
         id_token_algorithms=_names(document, "id_token_signing_alg_values_supported"),
         sends_iss=_flag(document, "authorization_response_iss_parameter_supported"),
-        expires_at=now + cache_seconds(response.headers),
     )
 
 
 def _optional_endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str | None:
-    return None if document.get(name) is None else _endpoint(document, name, issuer)
+    url = document.get(name)
+    if isinstance(url, str) and url.startswith(("https:", "http:")):
+        return _endpoint(document, name, issuer)
+    if url is not None:
+        _ignore(name)
+    return None
 
 
 def _endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str:
@@ -114,7 +127,10 @@ def _names(document: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ServerMisbehaved(
-            f"{name} in the server's metadata is not a list of names.", code="metadata_invalid"
-        )
+        _ignore(name)
+        return None
     return tuple(value)
+
+
+def _ignore(name: str) -> None:
+    logger.warning("%s in the server's metadata has a wrong form; ignored.", name)

@@ -1,125 +1,118 @@
-"""What a website knows of its Auth Agent server: metadata and keys, kept and fetched.
-
-Both are immutable snapshots; replacing one is a single assignment, so readers take no lock.
-A failed fetch keeps what is there. Only a cold start waits.
-"""
+"""What a website knows of its Auth Agent server: metadata and keys, kept and fetched."""
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
+from typing import TypeVar
 
 from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable, TokenRefused
-from auth_agent.flow.effects import Flow, join, send, spawn
-from auth_agent.flow.exchange import HttpResponse, is_trouble
-from auth_agent.protocol.jose.bounds import STALE_SECONDS
+from auth_agent.flow.effects import Flow, limited, send
+from auth_agent.flow.exchange import HttpResponse, cache_seconds, is_trouble
 from auth_agent.protocol.jose.jwks import Key, KeySet, jwks_request, parse_jwks
-from auth_agent.protocol.jose.jws import Header
+from auth_agent.protocol.jose.jws import Header, check_advertised
 from auth_agent.protocol.metadata import Metadata, is_metadata, metadata_requests, parse_metadata
+from auth_agent.protocol.snapshot import Fetched, Snapshot
 
-UNKNOWN_KEY_SECONDS = 10
-RETRY_SECONDS = 30
-EARLY_SECONDS = 60  # this long before its end a snapshot is fetched anew in the background
+T = TypeVar("T")
+
+UNKNOWN_SECONDS = 10
 
 
 class Provider:
-    """One per relying party. `clock` gives seconds since 1970."""
+    """One per relying party. `clock` gives seconds and only goes forward."""
 
     def __init__(self, issuer: str, clock: Callable[[], float], *, needs_keys: bool = True) -> None:
         self._issuer = issuer
         self._needs_keys = needs_keys
-        self._clock = clock
-        self._metadata: Metadata | None = None
-        self._keys: KeySet | None = None
-        self._retry_metadata_at = 0.0
-        self._retry_keys_at = 0.0
-        self._unknown_key_at = float("-inf")
-        self._asking_for_unknown_key = False
+        self._metadata = Snapshot("metadata", self._fetch_metadata, clock)
+        self._keys = Snapshot("jwks", self._fetch_keys, clock)
+        self._unknown_key = _Question(clock)
+        self._unlisted_algorithm = _Question(clock)
+        self.has_vouched_for_refresh_tokens = False
+        """True once introspection has called a refresh token active: then a `false` counts."""
 
     def still_has(self, key: Key) -> bool:
-        """Whether a key that verified a token is still published, as far as is known now.
+        """True while a key that verified a token is published, as far as is known now.
 
-        False also where it is time to look again.
+        False also if it is time to look again.
         """
-        keys = self._keys
-        return keys is not None and self._clock() < keys.expires_at and key in keys.keys
+        keys = self._keys.fresh
+        return keys is not None and key in keys.keys
 
     def metadata(self) -> Flow[Metadata]:
-        """Raises `ServerUnavailable` or `ServerMisbehaved` where there is nothing to go on with."""
-        known, now = self._metadata, self._clock()
-        if known is not None and (now < known.expires_at or now < self._retry_metadata_at):
-            if now >= known.expires_at - EARLY_SECONDS and now >= self._retry_metadata_at:
-                self._retry_metadata_at = now + RETRY_SECONDS
-                yield from spawn(("metadata", self), self._fetch_metadata)
-            return known
-        try:
-            return (yield from join(("metadata", self), self._fetch_metadata))
-        except AuthError:
-            if known is None or now >= known.expires_at + STALE_SECONDS:
-                raise
-            self._retry_metadata_at = now + RETRY_SECONDS
-            return known
+        """Raises `ServerUnavailable` or `ServerMisbehaved` if there is nothing to go on with."""
+        return self._metadata.get()
+
+    def check_advertised(self, header: Header) -> Flow[Metadata]:
+        """Returns the metadata once it lists the token's algorithm; raises `TokenRefused`.
+
+        A server may have changed its algorithm since: a token that contradicts the copy makes the
+        website look again, at most every ten seconds.
+        """
+        metadata = yield from self.metadata()
+        listed = metadata.id_token_algorithms
+        if listed is not None and header.alg not in listed:
+            metadata = yield from self._unlisted_algorithm.ask(self._metadata, metadata)
+        check_advertised(header, metadata.id_token_algorithms)
+        return metadata
 
     def key(self, header: Header) -> Flow[Key]:
-        """The key that a token names; raises `TokenRefused` where the server has none that fits."""
-        keys = yield from self._key_set()
+        """Returns the key that a token names; raises `TokenRefused` if the server has none."""
+        keys = yield from self._keys.get()
         found = keys.find(header.alg, header.kid)
-        if found is None and self._may_ask_for(header, keys):
-            keys = yield from self._ask_again(keys)
+        if found is None and (header.kid is None or not keys.knows(header.kid)):
+            keys = yield from self._unknown_key.ask(self._keys, keys)
             found = keys.find(header.alg, header.kid)
         if found is None:
             raise TokenRefused("No key of the server fits this token.", code="key_unknown")
         return found
 
-    def _may_ask_for(self, header: Header, keys: KeySet) -> bool:
-        """Whatever an attacker sends, one fetch in ten seconds, and everybody may wait for it."""
-        unknown = header.kid is None or not keys.knows(header.kid)
-        open_again = self._clock() >= self._unknown_key_at + UNKNOWN_KEY_SECONDS
-        return unknown and (open_again or self._asking_for_unknown_key)
-
-    def _ask_again(self, keys: KeySet) -> Flow[KeySet]:
-        if not self._asking_for_unknown_key:
-            self._unknown_key_at = self._clock()
-            self._asking_for_unknown_key = True
-        try:
-            return (yield from join(("jwks", self), self._fetch_keys))
-        except AuthError:  # the old keys stay; this token has none among them
-            return self._keys or keys
-        finally:
-            self._asking_for_unknown_key = False
-
-    def _key_set(self) -> Flow[KeySet]:
-        known, now = self._keys, self._clock()
-        if known is not None and (now < known.expires_at or now < self._retry_keys_at):
-            if now >= known.expires_at - EARLY_SECONDS and now >= self._retry_keys_at:
-                self._retry_keys_at = now + RETRY_SECONDS
-                yield from spawn(("jwks", self), self._fetch_keys)
-            return known
-        try:
-            return (yield from join(("jwks", self), self._fetch_keys))
-        except AuthError:
-            if known is None or now >= known.stale_at:
-                raise
-            self._retry_keys_at = now + RETRY_SECONDS
-            return known
-
-    def _fetch_keys(self) -> Flow[KeySet]:
+    def _fetch_keys(self) -> Flow[Fetched[KeySet]]:
         metadata = yield from self.metadata()
         if metadata.jwks_uri is None:
             raise ServerMisbehaved("The server publishes no keys.", code="jwks_empty")
         response = yield from fetch_keys(metadata.jwks_uri)
-        self._keys = parse_jwks(response, now=self._clock())
-        return self._keys
+        return Fetched(parse_jwks(response), cache_seconds(response.headers))
 
-    def _fetch_metadata(self) -> Flow[Metadata]:
+    def _fetch_metadata(self) -> Flow[Fetched[Metadata]]:
         response = yield from fetch_metadata(self._issuer)
-        self._metadata = parse_metadata(
-            response, issuer=self._issuer, now=self._clock(), needs_keys=self._needs_keys
-        )
-        return self._metadata
+        metadata = parse_metadata(response, issuer=self._issuer, needs_keys=self._needs_keys)
+        return Fetched(metadata, cache_seconds(response.headers))
+
+
+class _Question:
+    """Looks again because of a token: once in ten seconds, whatever an attacker sends."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._asked_at = float("-inf")
+        self._count = 0
+        self._asking_in = 0  # the process that asks now; a forked child does not inherit it
+
+    def ask(self, snapshot: Snapshot[T], known: T) -> Flow[T]:
+        """Returns what the server publishes now, or `known`. All who come meanwhile may wait."""
+        now = self._clock()
+        is_asking = self._asking_in == os.getpid()
+        if not is_asking and self._asked_at <= now < self._asked_at + UNKNOWN_SECONDS:
+            return known
+        if not is_asking:
+            self._asked_at, self._asking_in = now, os.getpid()
+            self._count = snapshot.count
+        try:
+            look = functools.partial(snapshot.renew_since, self._count)
+            return (yield from limited("unknown", look))
+        except AuthError as error:  # the copy stays
+            if error.code == "too_many_questions":  # nothing was looked at
+                raise
+            return known
+        finally:
+            self._asking_in = 0
 
 
 def fetch_metadata(issuer: str) -> Flow[HttpResponse]:
-    """What the issuer answers at its well-known addresses, for `parse_metadata` to judge."""
+    """Returns the issuer's answer at its well-known addresses, for `parse_metadata` to judge."""
     first, second = metadata_requests(issuer)
     answers = [(yield from send(first))]
     if not is_metadata(answers[0]):
@@ -134,7 +127,7 @@ def fetch_metadata(issuer: str) -> Flow[HttpResponse]:
 
 
 def fetch_keys(jwks_uri: str) -> Flow[HttpResponse]:
-    """What the server publishes as its keys, for `parse_jwks` to judge."""
+    """Returns the server's key set, for `parse_jwks` to judge."""
     response = yield from send(jwks_request(jwks_uri))
     if is_trouble(response):
         raise ServerUnavailable(f"The server's key set answered {response.status}.")

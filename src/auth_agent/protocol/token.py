@@ -61,17 +61,26 @@ def parse_tokens(response: HttpResponse, *, needs_id_token: bool = True) -> Toke
     token_type = document.get("token_type")
     if not isinstance(token_type, str) or token_type.lower() != "bearer":  # RFC 6749 5.1, 7.1
         raise ServerMisbehaved("The token is not of type Bearer.", code="token_type_unsupported")
-    refresh, scope = document.get("refresh_token"), document.get("scope")
-    id_token = document.get("id_token")
-    if not isinstance(refresh, str | None) or not isinstance(scope, str | None):
+    refresh, id_token = document.get("refresh_token"), document.get("id_token")
+    if not isinstance(refresh, str | None):
         raise ServerMisbehaved("The token response is malformed.", code="token_response_invalid")
     return Tokens(
         access_token=_text(document.get("access_token"), "access_token"),
         id_token=_text(id_token, "id_token") if needs_id_token or id_token else None,
         expires_in=_seconds(document.get("expires_in")),
         refresh_token=refresh or None,
-        scopes=None if scope is None else tuple(scope.split()),
+        scopes=_scopes(document.get("scope")),
     )
+
+
+def _scopes(value: object) -> tuple[str, ...] | None:
+    """RFC 6749 5.1 wants text; a list of words is read, too. What decides is never guessed."""
+    if value is None:
+        return None
+    words = value if isinstance(value, list) else value.split() if isinstance(value, str) else None
+    if words is None or not all(isinstance(word, str) for word in words):
+        raise ServerMisbehaved("The token response is malformed.", code="token_response_invalid")
+    return tuple(part for word in words for part in word.split())
 
 
 def _seconds(value: object) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from auth_agent.errors import TokenRefused
+from auth_agent.protocol.jose.claims import with_flags
 from auth_agent.protocol.jose.jwks import Key
 from auth_agent.protocol.jose.jws import (
     Header,
@@ -33,7 +34,7 @@ class ExpectedAccess(msgspec.Struct, frozen=True):
 def read_access_token(token: str, *, allowed: Sequence[str]) -> Header:
     """The checks that need no key. An ID token is not an access token: the type is compulsory."""
     header = read_header(token)
-    check_algorithm(header, allowed=allowed, advertised=None)
+    check_algorithm(header, allowed)
     check_type(header, "at+jwt")
     return header
 
@@ -51,7 +52,7 @@ def verify_access_token(
     if not isinstance(claims.get("client_id"), str):
         raise TokenRefused("The token names no client.", code="client_id_missing")
     _check_unbound(claims)
-    return claims
+    return with_flags(claims)
 
 
 def check_introspected(
@@ -71,7 +72,7 @@ def check_introspected(
         raise TokenRefused("The token has expired.", code="token_expired")
     check_subject(claims)
     _check_unbound(claims)
-    return claims
+    return with_flags(claims)
 
 
 def _check_unbound(claims: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from auth_agent.errors import TokenRefused
 from auth_agent.protocol.jose.algorithms import half_hash
 from auth_agent.protocol.jose.bounds import CLOCK_SKEW
+from auth_agent.protocol.jose.claims import with_flags
 from auth_agent.protocol.jose.jwks import Key
 from auth_agent.protocol.jose.jws import (
     Header,
@@ -33,17 +34,19 @@ class Expected(Discreet, frozen=True, kw_only=True):
     access_token: str
     max_age: int
     now: float
+    trusted: tuple[str, ...] = ()
+    """Audiences that a token may have beside the client."""
+    max_auth_age: int | None = None
+    """How old the agent's authentication may be; the request asked for it (`max_age`)."""
 
     def __repr__(self) -> str:
         return f"Expected(issuer={self.issuer!r}, client_id={self.client_id!r})"
 
 
-def read_id_token(
-    token: str, *, allowed: Sequence[str], advertised: Sequence[str] | None
-) -> Header:
+def read_id_token(token: str, *, allowed: Sequence[str]) -> Header:
     """The checks that need no key; they come first, so that no fetch is spent on garbage."""
     header = read_header(token)
-    check_algorithm(header, allowed=allowed, advertised=advertised)
+    check_algorithm(header, allowed)
     if header.typ is not None:
         check_type(header, "jwt", "id_token+jwt")
     return header
@@ -53,22 +56,45 @@ def verify_id_token(token: str, header: Header, key: Key, expected: Expected) ->
     """The claims, once all of them hold; raises `TokenRefused` naming the first that does not."""
     claims = verify_signature(token, key, header.alg)
     check_issuer(claims, expected.issuer)
-    _check_audience(claims, expected.client_id)
+    _check_audience(claims, expected)
     check_times(claims, now=expected.now)
     if number(claims, "iat") < expected.now - expected.max_age - CLOCK_SKEW:
         raise TokenRefused("The token is older than a session may be.", code="iat_too_old")
     check_subject(claims)
     _check_nonce(claims, expected.nonce)
     _check_access_token_hash(claims, header.alg, key, expected.access_token)
-    return claims
+    _check_auth_time(claims, expected)
+    return with_flags(claims)
 
 
-def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
-    # A second audience could use this token against us, so it must be ours alone (3.1.3.7, 3).
-    if claims.get("aud") not in (client_id, [client_id]):
-        raise TokenRefused("The token was made for another website.", code="audience_mismatch")
+def _check_audience(claims: Mapping[str, Any], expected: Expected) -> None:
+    """A second audience could use this token against us, so it must be trusted (3.1.3.7, 3)."""
+    audience, client_id = claims.get("aud"), expected.client_id
+    if audience not in (client_id, [client_id]):
+        parties = audience if isinstance(audience, list) else []
+        others = [one for one in parties if one != client_id]
+        if client_id not in parties or any(one not in expected.trusted for one in others):
+            raise TokenRefused(
+                "The token was made for another website, or for others, too, that "
+                "AUTH_AGENT_TRUSTED_AUDIENCES does not name.",
+                code="audience_mismatch",
+            )
+        if "azp" not in claims:  # 3.1.3.7, 4
+            raise TokenRefused("The token does not say who it is for.", code="azp_mismatch")
     if "azp" in claims and claims["azp"] != client_id:
         raise TokenRefused("The token was given to another website.", code="azp_mismatch")
+
+
+def _check_auth_time(claims: Mapping[str, Any], expected: Expected) -> None:
+    """3.1.3.7, 13: `auth_time` is required once `max_age` was asked for."""
+    if expected.max_auth_age is None:
+        return
+    if number(claims, "auth_time") < expected.now - expected.max_auth_age - CLOCK_SKEW:
+        raise TokenRefused(
+            f"The agent signed in at the server more than {expected.max_auth_age} seconds ago, "
+            "and the server did not ask it again.",
+            code="authentication_too_old",
+        )
 
 
 def _check_nonce(claims: Mapping[str, Any], nonce: str) -> None:

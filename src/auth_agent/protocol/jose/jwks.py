@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from auth_agent.errors import ServerMisbehaved
-from auth_agent.flow.exchange import HttpRequest, HttpResponse, cache_seconds, json_object
+from auth_agent.flow.exchange import HttpRequest, HttpResponse, json_object
 from auth_agent.protocol.jose.algorithms import algorithms_of, fits, library_name
-from auth_agent.protocol.jose.bounds import MIN_RSA_BITS, STALE_SECONDS
+from auth_agent.protocol.jose.bounds import MIN_RSA_BITS
 
 MAX_KEYS = 100
 
@@ -30,16 +30,19 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class KeySet(msgspec.Struct, frozen=True):
-    """What the server published at one moment, good until `expires_at`, usable until `stale_at`."""
+    """What the server published at one moment."""
 
     keys: tuple[Key, ...]
-    expires_at: float
-    stale_at: float
 
     def find(self, alg: str, kid: str | None) -> Key | None:
-        """The key with this id; without an id, the one key that fits (never one of several)."""
+        """Returns the key with this id; without an id, the one key that fits.
+
+        Never one of several, unless they are the same key, published twice.
+        """
         fitting = [key for key in self.keys if key.fits(alg) and kid in (None, key.kid)]
-        return fitting[0] if len(fitting) == 1 else None
+        if not fitting or any(key.public != fitting[0].public for key in fitting):
+            return None
+        return fitting[0]
 
     def knows(self, kid: str) -> bool:
         return any(key.kid == kid for key in self.keys)
@@ -49,8 +52,8 @@ def jwks_request(jwks_uri: str) -> HttpRequest:
     return HttpRequest("GET", jwks_uri, (("Accept", "application/jwk-set+json, application/json"),))
 
 
-def parse_jwks(response: HttpResponse, *, now: float) -> KeySet:
-    """Skips what it cannot use; raises `ServerMisbehaved` where nothing is left."""
+def parse_jwks(response: HttpResponse) -> KeySet:
+    """Skips unusable keys; raises `ServerMisbehaved` if none is left."""
     document = json_object(response, "key set") if response.status == 200 else {}
     entries = document.get("keys")
     listed = entries[:MAX_KEYS] if isinstance(entries, list) else []
@@ -62,7 +65,7 @@ def parse_jwks(response: HttpResponse, *, now: float) -> KeySet:
             "the original kind publishes none; this site needs one that signs with a public key.",
             code="jwks_empty",
         )
-    return KeySet(keys, now + cache_seconds(response.headers), now + STALE_SECONDS)
+    return KeySet(keys)
 
 
 def _parse_key(entry: object) -> Key | None:

@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 from auth_agent.errors import TokenRefused
+from auth_agent.flow.documents import read_object
 from auth_agent.protocol.jose.algorithms import verifier
 from auth_agent.protocol.jose.base64url import decode
 from auth_agent.protocol.jose.bounds import CLOCK_SKEW
@@ -60,15 +61,17 @@ def read_header(token: str) -> Header:
     return Header(alg, kid, typ)
 
 
-def check_algorithm(
-    header: Header, *, allowed: Sequence[str], advertised: Sequence[str] | None
-) -> None:
-    """The algorithm must be one that we allow and, where the server lists its own, one of those."""
+def check_algorithm(header: Header, allowed: Sequence[str]) -> None:
+    """Raises `TokenRefused` unless the algorithm is one that the website allows."""
     if header.alg not in allowed:
         raise TokenRefused(
             "The token is signed with an algorithm that AUTH_AGENT_ALGORITHMS does not hold.",
             code="algorithm_refused",
         )
+
+
+def check_advertised(header: Header, advertised: Sequence[str] | None) -> None:
+    """Raises `TokenRefused` if the server lists its algorithms, and this is none of them."""
     if advertised is not None and header.alg not in advertised:
         raise TokenRefused(
             "The token is signed with an algorithm that the server's metadata does not list.",
@@ -98,10 +101,16 @@ def verify_signature(token: str, key: Key, alg: str) -> dict[str, Any]:
 
 def check_times(claims: Mapping[str, Any], *, now: float) -> None:
     """`exp` and `iat` must be there; none of `exp`, `iat`, `nbf` may be off by over a minute."""
-    expires, issued = number(claims, "exp"), number(claims, "iat")
-    if now >= expires + CLOCK_SKEW:
+    number(claims, "exp")
+    number(claims, "iat")
+    check_time_bounds(claims, now=now)
+
+
+def check_time_bounds(claims: Mapping[str, Any], *, now: float) -> None:
+    """None of `exp`, `iat`, `nbf` may be off by over a minute, as far as they are there."""
+    if "exp" in claims and now >= number(claims, "exp") + CLOCK_SKEW:
         raise TokenRefused("The token has expired; compare the clocks.", code="token_expired")
-    if issued > now + CLOCK_SKEW:
+    if "iat" in claims and number(claims, "iat") > now + CLOCK_SKEW:
         raise TokenRefused("The token comes from the future; compare the clocks.", code="iat_ahead")
     if "nbf" in claims and number(claims, "nbf") > now + CLOCK_SKEW:
         raise TokenRefused("The token is not valid yet; compare the clocks.", code="nbf_ahead")
@@ -119,10 +128,10 @@ def check_subject(claims: Mapping[str, Any]) -> None:
 
 def _json_object(data: bytes) -> dict[str, Any]:
     try:
-        value = msgspec.json.decode(data)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
+        value = read_object(data)
+    except ValueError:
+        raise TokenRefused("The token is nested too deeply.", code="token_too_deep") from None
+    if value is None:
         raise TokenRefused("The token holds no JSON object.", code="token_malformed")
     return value
 

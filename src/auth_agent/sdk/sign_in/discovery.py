@@ -67,7 +67,7 @@ def _discover(issuer: str, journey: Journey) -> Flow[Metadata]:
     else:
         raise _no_metadata(issuer, answers)
     try:
-        metadata = parse_metadata(response, issuer=issuer, now=0)
+        metadata = parse_metadata(response, issuer=issuer)
     except ServerMisbehaved as error:
         description = error.description
         if error.code == "issuer_mismatch":

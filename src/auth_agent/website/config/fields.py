@@ -10,6 +10,7 @@ import msgspec
 from auth_agent.protocol.client_auth import Client, ClientAuth
 from auth_agent.protocol.jose.algorithms import ALGORITHMS
 from auth_agent.secret import Secret
+from auth_agent.url import home_of
 from auth_agent.website.config.converters import COOKIE_STORE
 
 
@@ -30,6 +31,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     client_auth: ClientAuth | None = None
     client_key: Secret | None = None
     algorithms: tuple[str, ...] = ALGORITHMS
+    trusted_audiences: tuple[str, ...] = ()
     userinfo: Literal["auto", "always", "never"] = "auto"
     identity: Literal["id_token", "introspection"] = "id_token"
     bearer_recheck: int = 60
@@ -80,6 +82,15 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     def scopes(self) -> frozenset[str]:
         return frozenset(self.scope.split())
 
-    def login_path(self, next_path: str) -> str:
-        """Where a sign-in starts that returns to a path of this website."""
-        return f"{self.prefix}/login?next={quote(next_path, safe='/')}"
+    @property
+    def home(self) -> str:
+        """The website's start page, which is not `/` if it lives below a path."""
+        return home_of(self.prefix)
+
+    def login_path(self, next_path: str, *, max_age: int | None = None) -> str:
+        """Where a sign-in starts that returns to a path of this website.
+
+        `max_age` is how old the agent's authentication at the server may be, in seconds.
+        """
+        age = "" if max_age is None else f"&max_age={max_age}"
+        return f"{self.prefix}/login?next={quote(next_path, safe='/')}{age}"

@@ -84,6 +84,8 @@ class Site(msgspec.Struct, frozen=True):
         random: Callable[[int], bytes] = os.urandom,
     ) -> Site:
         context = (settings.issuer, settings.client_id, settings.base_url)
-        provider = Provider(settings.issuer, clock, needs_keys=settings.identity == "id_token")
+        # What is kept of the server ages even if this machine's date is corrected.
+        ticks = time.monotonic if clock is time.time else clock
+        provider = Provider(settings.issuer, ticks, needs_keys=settings.identity == "id_token")
         seal = Seal(settings.secret, *context, random=random)
         return cls(settings, seal, provider, clock, random, hooks)

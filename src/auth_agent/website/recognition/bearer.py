@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from auth_agent.errors import AuthError, ServerUnavailable, TokenRefused
-from auth_agent.flow.effects import Flow, join, send
+from auth_agent.flow.effects import Flow, join, limited, send
 from auth_agent.protocol.introspection import introspection_request, parse_introspection
 from auth_agent.protocol.jose.access_token import (
     ExpectedAccess,
@@ -125,8 +125,9 @@ class Bearers:
                 code="token_opaque",
             )
         else:
-            known = yield from join(
-                ("bearer", self, digest), lambda: self._resolve_opaque(token, digest)
+            key = ("bearer", self, digest)
+            known = yield from limited(
+                "unknown", lambda: join(key, lambda: self._resolve_opaque(token, digest))
             )
         return known.recognised
 
@@ -193,7 +194,7 @@ class Bearers:
         if claims is None:
             self._refuse(digest, until=now + REFUSED_SECONDS)
             raise _inactive()
-        check_introspected(claims, expected=self._expected, now=now)
+        claims = check_introspected(claims, expected=self._expected, now=now)
         seconds = min(self._site.settings.bearer_recheck or OPAQUE_SECONDS, OPAQUE_SECONDS)
         exp = claims.get("exp", now + seconds)
         found = self._recognised(claims, now, exp)

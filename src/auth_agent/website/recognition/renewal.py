@@ -10,6 +10,7 @@ from auth_agent.errors import AuthError, ServerUnavailable, SignInRefused
 from auth_agent.flow.effects import Flow, send, sleep, spawn
 from auth_agent.protocol.introspection import introspection_request, parse_introspection
 from auth_agent.protocol.jose.base64url import encode
+from auth_agent.protocol.metadata import Metadata
 from auth_agent.protocol.token import Tokens, parse_tokens, refresh_request
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.session import (
@@ -29,11 +30,32 @@ INSIST_SECONDS = 0.5
 MAX_INSISTS = 50
 
 
-def renew(session: Session, site: Site) -> Flow[Session | None]:
-    """Returns the session of a cookie for another idle lifetime; None if the server has ended it.
+def vouch(
+    session: Session, refresh_token: str | None, metadata: Metadata, site: Site
+) -> Flow[Session]:
+    """Asks once, at the sign-in, whether the server can tell that a refresh token is active.
 
-    A server that cannot be reached ends nothing: a good session stays good. One whose refresh token
-    was sealed with a secret that has been dropped ends, because the agent cannot be re-checked.
+    RFC 7662 lets a server answer `false` for what it does not know, refresh tokens for example;
+    such a server must not end good sessions.
+    """
+    if session.refresh_token is None or refresh_token is None:
+        return session
+    if not site.provider.has_vouched_for_refresh_tokens:
+        try:
+            active = yield from _is_active(refresh_token, metadata, site)
+        except AuthError:
+            active = None
+        if not active:
+            return session
+    return msgspec.structs.replace(session, vouched=True)
+
+
+def renew(session: Session, site: Site) -> Flow[Session | None]:
+    """Returns a cookie's session for another idle lifetime; None if the server has ended it.
+
+    A server that cannot be reached ends nothing, nor does one that has never called such a token
+    active. A session whose refresh token was sealed with a secret that was removed ends, because
+    the server could not be asked about it.
     """
     refresh_token = read_refresh_token(session, site.seal)
     renewed = _seen(session, int(site.clock()))
@@ -44,13 +66,24 @@ def renew(session: Session, site: Site) -> Flow[Session | None]:
     renewed = seal_refresh_token(renewed, refresh_token, site.seal)
     try:
         metadata = yield from site.provider.metadata()
-        request = introspection_request(refresh_token, "refresh_token", site.credentials(metadata))
-        if request is None:
-            return renewed
-        active = parse_introspection((yield from send(request)))
+        active = yield from _is_active(refresh_token, metadata, site)
     except AuthError:
         return renewed
-    return renewed if active else None
+    if active:
+        return msgspec.structs.replace(renewed, vouched=True)
+    counts = session.vouched or site.provider.has_vouched_for_refresh_tokens
+    return None if active is False and counts else renewed
+
+
+def _is_active(refresh_token: str, metadata: Metadata, site: Site) -> Flow[bool | None]:
+    """Returns None if the server has no introspection."""
+    request = introspection_request(refresh_token, "refresh_token", site.credentials(metadata))
+    if request is None:
+        return None
+    active = parse_introspection((yield from send(request))) is not None
+    if active:
+        site.provider.has_vouched_for_refresh_tokens = True
+    return active
 
 
 def wants_keeping(session: Session, site: Site) -> bool:

@@ -6,11 +6,12 @@ and revoke at logout, is encrypted and bound to this session.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -57,6 +58,8 @@ class Session(Discreet, frozen=True, kw_only=True, omit_defaults=True):
     """What the server calls this sign-in."""
     refresh_token: str | None = None
     """Encrypted; for a session that is kept in a cookie."""
+    vouched: bool = False
+    """True once introspection has called the refresh token active, so that its `false` counts."""
     tokens: StoredTokens | None = None
     accounts: str | None = None
     """Which accounts `agent.account_id` is an id of, if there is one."""
@@ -208,10 +211,18 @@ def cookie_names(settings: Settings) -> tuple[str, str]:
 
 
 def cookie_name(settings: Settings) -> str:
-    """`__Host-` keeps other hosts out; on loopback, where cookies ignore ports, the port does."""
-    if settings.secure:
-        return "__Host-auth_agent"
-    return f"auth_agent_{urlsplit(settings.base_url).port or 80}"
+    """Returns a name of this website's own: cookies ignore ports, and `__Host-` ignores paths.
+
+    `__Host-` keeps other hosts from setting it.
+    """
+    return _cookie_name(settings.client_id, settings.base_url, settings.prefix, settings.secure)
+
+
+@lru_cache(maxsize=64)
+def _cookie_name(client_id: str, base_url: str, prefix: str, secure: bool) -> str:
+    whose = msgspec.json.encode([client_id, base_url, prefix])
+    digest = encode(hashlib.sha256(whose).digest()[:6])
+    return f"{'__Host-' if secure else ''}auth_agent_{digest}"
 
 
 def _without_claims(session: Session) -> Session:

@@ -184,6 +184,12 @@ class Store:
         answers = yield from ask(self._url, *(("EXISTS", name) for name in names))
         return any(answers)
 
+    def spend(self, name: str, seconds: int) -> Flow[bool]:
+        """Returns True the first time, on whichever machine; remembered for so many seconds."""
+        key = f"{self._prefix}spent:{_digest(name)}"
+        (first,) = yield from ask(self._url, ("SET", key, 1, "NX", "EX", seconds))
+        return bool(first)
+
     def lock(self, session: Session, token: str) -> Flow[bool]:
         """Whether `token` holds the lock now, for another `LOCK_SECONDS`."""
         key = f"{self._prefix}lock:{_digest(session.id)}"

@@ -9,7 +9,8 @@ from auth_agent.flow.effects import Flow, invoke
 from auth_agent.website.config.site import Site
 from auth_agent.website.policy.requirement import judge_site
 from auth_agent.website.recognition.recogniser import Sessions
-from auth_agent.website.recognition.session import Session
+from auth_agent.website.recognition.session import Session, session_cookie
+from auth_agent.website.sign_in.logout import revoke
 from auth_agent.website.web.visit import Cookie, Visit
 
 
@@ -18,12 +19,25 @@ def arrive(
 ) -> Flow[tuple[Cookie, ...]]:
     """Opens the session in place of the visit's and returns its cookies.
 
-    Raises `SignInRefused` if the policy or the hook refuses the agent. `since` is what
-    `count_ends` said when the sign-in began.
+    Raises `SignInRefused` if the policy or the hook refuses the agent; its tokens are revoked then.
+    What else can refuse comes before the hook, which must hear of no failed sign-in. `since` is
+    what `count_ends` said when the sign-in began.
     """
+    try:
+        return (yield from _arrive(visit, session, since, sessions, site))
+    except Exception:
+        yield from revoke(session, site)
+        raise
+
+
+def _arrive(
+    visit: Visit, session: Session, since: int, sessions: Sessions, site: Site
+) -> Flow[tuple[Cookie, ...]]:
     refusal = judge_site(session.agent, site.settings)
     if refusal is not None and not site.settings.report_only:
         raise SignInRefused(refusal.description, code="agent_refused", status_code=403)
+    bare = msgspec.structs.replace(session.agent, claims={})
+    session_cookie(msgspec.structs.replace(session, agent=bare), site)  # raises unless it fits
     hook = site.hooks.on_sign_in
     account_id = None if hook is None else (yield from invoke(hook, session.agent))
     if account_id is not None:

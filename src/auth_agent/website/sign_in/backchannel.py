@@ -47,10 +47,8 @@ def end_sessions(visit: Visit, store: Store, site: Site) -> Flow[Reply]:
 
 def _end(visit: Visit, store: Store, site: Site) -> Flow[int]:
     token = _read_form((yield from read_body(MAX_BODY)), visit)
-    metadata = yield from site.provider.metadata()
-    header = read_logout_token(
-        token, allowed=site.settings.algorithms, advertised=metadata.id_token_algorithms
-    )
+    header = read_logout_token(token, allowed=site.settings.algorithms)
+    yield from site.provider.check_advertised(header)
     key = yield from site.provider.key(header)
     logout = verify_logout_token(
         token,

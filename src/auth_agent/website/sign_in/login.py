@@ -3,34 +3,47 @@
 The codes of a refused callback: `query_too_large`, `duplicate_parameter`, `state_missing`,
 `state_unknown`, `state_expired`, `state_reused`, `issuer_missing`, `issuer_mismatch`,
 `code_missing`, `access_denied` and the other errors of RFC 6749 4.1.2.1, `invalid_grant`,
-`agent_refused`, `session_ended`, and those of the ID token (`auth_agent.id_token`).
+`agent_refused`, `session_ended`, `authentication_too_old` and the others of the ID token
+(`auth_agent.protocol.jose.id_token`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from auth_agent.errors import ServerMisbehaved, SignInRefused, TokenRefused
+from auth_agent.errors import AuthError, ServerMisbehaved, SignInRefused, TokenRefused
 from auth_agent.flow.effects import Flow, send
 from auth_agent.protocol.introspection import introspection_request, parse_introspection
+from auth_agent.protocol.jose.claims import merge, with_flags
 from auth_agent.protocol.jose.id_token import Expected, read_id_token, verify_id_token
 from auth_agent.protocol.jose.jws import check_subject
 from auth_agent.protocol.metadata import Metadata
 from auth_agent.protocol.pkce import challenge_of
 from auth_agent.protocol.token import Tokens, code_request, parse_tokens
-from auth_agent.protocol.userinfo import parse_userinfo, userinfo_request
+from auth_agent.protocol.userinfo import (
+    is_signed,
+    parse_userinfo,
+    read_signed_userinfo,
+    userinfo_request,
+    verify_userinfo,
+)
 from auth_agent.secret import Discreet
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Site
+from auth_agent.website.recognition.renewal import vouch
 from auth_agent.website.recognition.session import Session, open_session
-from auth_agent.website.sign_in.transaction import SpentStates, Transaction
+from auth_agent.website.sign_in.logout import revoke_token
+from auth_agent.website.sign_in.transaction import Transaction
 from auth_agent.website.web.visit import Visit
 
 MAX_QUERY = 8_192
 _CALLBACK_PARAMETERS = ("code", "state", "iss", "error", "error_description", "error_uri")
+_SECONDS = re.compile(r"[0-9]{1,8}")
+# What a signed userinfo says of itself, not of the agent.
+_OF_THE_TOKEN = ("iss", "aud", "exp", "iat", "nbf", "jti")
 _ERROR_CODE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 4.1.2.1
 
 
@@ -54,6 +67,14 @@ def read_next(visit: Visit) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def read_max_age(visit: Visit) -> int | None:
+    """Returns how old the agent's authentication may be, in seconds, if the login says so."""
+    if len(visit.query) > MAX_QUERY:
+        return None
+    found = [value for name, value in parse_qsl(visit.query) if name == "max_age"]
+    return int(found[0]) if len(found) == 1 and _SECONDS.fullmatch(found[0]) else None
+
+
 def authorization_url(transaction: Transaction, settings: Settings, metadata: Metadata) -> str:
     """RFC 6749 4.1.1 with PKCE S256 (RFC 7636 4.3) and a nonce."""
     from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415
@@ -70,6 +91,7 @@ def authorization_url(transaction: Transaction, settings: Settings, metadata: Me
             code_challenge=challenge_of(transaction.verifier),
             code_challenge_method="S256",
             resource=settings.audience,
+            max_age=transaction.max_age,
         )
     except ValueError:
         raise ServerMisbehaved(
@@ -96,28 +118,36 @@ def read_callback(visit: Visit) -> Callback:
 
 
 def finish(
-    callback: Callback, transaction: Transaction, spent: SpentStates, site: Site
+    callback: Callback, transaction: Transaction, spend: Callable[[], Flow[None]], site: Site
 ) -> Flow[Session]:
-    """The new session; raises an `AuthError` of the tree where anything is not as it must be."""
+    """Returns the new session; raises an `AuthError` of the tree if anything is not as it must be.
+
+    `spend` refuses a transaction that was finished before. The tokens of a sign-in that fails
+    after the exchange are revoked.
+    """
     metadata = yield from site.provider.metadata()
     _check_issuer(callback, metadata)
-    spent.spend(transaction, site.clock())
-    code = _read_code(callback)
+    yield from spend()
     request = code_request(
-        code,
+        _read_code(callback),
         transaction.verifier,
         site.credentials(metadata),
         redirect_uri=site.settings.redirect_uri,
         resource=site.settings.audience,
     )
     response = yield from send(request)
-    if site.settings.identity == "introspection":
-        tokens = parse_tokens(response, needs_id_token=False)
-        claims = yield from _ask_identity(tokens, metadata, site)
-    else:
-        tokens = parse_tokens(response)
-        claims = yield from _identify(tokens, transaction, metadata, site)
-    return open_session(claims, tokens, site)
+    by_id_token = site.settings.identity == "id_token"
+    tokens = parse_tokens(response, needs_id_token=by_id_token)
+    try:
+        if by_id_token:
+            claims = yield from _identify(tokens, transaction, site)
+        else:
+            claims = yield from _ask_identity(tokens, metadata, site)
+        session = open_session(claims, tokens, site)
+        return (yield from vouch(session, tokens.refresh_token, metadata, site))
+    except AuthError:
+        yield from revoke_token(tokens.refresh_token, site)
+        raise
 
 
 def _check_issuer(callback: Callback, metadata: Metadata) -> None:
@@ -142,13 +172,10 @@ def _read_code(callback: Callback) -> str:
     return callback.code
 
 
-def _identify(
-    tokens: Tokens, transaction: Transaction, metadata: Metadata, site: Site
-) -> Flow[Mapping[str, Any]]:
+def _identify(tokens: Tokens, transaction: Transaction, site: Site) -> Flow[Mapping[str, Any]]:
     settings, id_token = site.settings, tokens.id_token or ""
-    header = read_id_token(
-        id_token, allowed=settings.algorithms, advertised=metadata.id_token_algorithms
-    )
+    header = read_id_token(id_token, allowed=settings.algorithms)
+    metadata = yield from site.provider.check_advertised(header)
     key = yield from site.provider.key(header)
     expected = Expected(
         issuer=settings.issuer,
@@ -157,13 +184,13 @@ def _identify(
         access_token=tokens.access_token,
         max_age=settings.session_lifetime,
         now=site.clock(),
+        trusted=settings.trusted_audiences,
+        max_auth_age=transaction.max_age,
     )
     claims = verify_id_token(id_token, header, key, expected)
-    endpoint = metadata.userinfo_endpoint
-    if endpoint is None or not _wants_userinfo(claims, tokens, settings):
+    if not _wants_userinfo(claims, tokens, settings):
         return claims
-    response = yield from send(userinfo_request(endpoint, tokens.access_token))
-    return _merge(claims, parse_userinfo(response, subject=claims["sub"]))
+    return (yield from _with_userinfo(claims, tokens, metadata, site))
 
 
 def _ask_identity(tokens: Tokens, metadata: Metadata, site: Site) -> Flow[Mapping[str, Any]]:
@@ -183,16 +210,32 @@ def _ask_identity(tokens: Tokens, metadata: Metadata, site: Site) -> Flow[Mappin
     if claims.get("client_id") != site.settings.client_id:
         raise TokenRefused("The token was given to another website.", code="audience_mismatch")
     check_subject(claims)
+    return (yield from _with_userinfo(claims, tokens, metadata, site))
+
+
+def _with_userinfo(
+    claims: Mapping[str, Any], tokens: Tokens, metadata: Metadata, site: Site
+) -> Flow[Mapping[str, Any]]:
+    """Adds what userinfo says of the same agent, as JSON or as a signed token."""
+    claims = with_flags(claims)
     if metadata.userinfo_endpoint is None:
         return claims
     response = yield from send(userinfo_request(metadata.userinfo_endpoint, tokens.access_token))
-    return _merge(claims, parse_userinfo(response, subject=claims["sub"]))
-
-
-def _merge(signed: Mapping[str, Any], userinfo: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is signed wins; whether an e-mail is verified is only said by whoever names it."""
-    kept = {name: value for name, value in signed.items() if name != "email_verified"}
-    return {**userinfo, **(signed if "email" in signed else kept)}
+    subject, settings = claims["sub"], site.settings
+    if not is_signed(response):
+        return merge(claims, parse_userinfo(response, subject=subject))
+    token, header = read_signed_userinfo(response, allowed=settings.algorithms)
+    key = yield from site.provider.key(header)
+    userinfo = verify_userinfo(
+        token,
+        header,
+        key,
+        issuer=settings.issuer,
+        client_id=settings.client_id,
+        subject=subject,
+        now=site.clock(),
+    )
+    return merge(claims, {n: v for n, v in userinfo.items() if n not in _OF_THE_TOKEN})
 
 
 def _wants_userinfo(claims: Mapping[str, Any], tokens: Tokens, settings: Settings) -> bool:

@@ -10,8 +10,12 @@ from auth_agent.website.recognition.session import Session, read_refresh_token
 
 
 def revoke(session: Session, site: Site) -> Flow[bool]:
-    """Whether the server took the refresh token back; a server that is away keeps nobody here."""
-    refresh_token = read_refresh_token(session, site.seal)
+    """Revokes the session's refresh token; see `revoke_token`."""
+    return (yield from revoke_token(read_refresh_token(session, site.seal), site))
+
+
+def revoke_token(refresh_token: str | None, site: Site) -> Flow[bool]:
+    """Returns True if the server took the token back; one that cannot be reached stops nothing."""
     if refresh_token is None:
         return False
     try:

@@ -8,7 +8,8 @@ from typing import Any
 
 from auth_agent.errors import AuthError, SignInRefused
 from auth_agent.flow.effects import Flow, invoke
-from auth_agent.url import safe_next
+from auth_agent.protocol.jose.bounds import CLOCK_SKEW
+from auth_agent.url import normal_origin, safe_next
 from auth_agent.website.agent import copied
 from auth_agent.website.config.site import Site
 from auth_agent.website.events import log_event, logger
@@ -20,7 +21,13 @@ from auth_agent.website.sign_in import backchannel, login, transaction
 from auth_agent.website.sign_in.arrival import arrive
 from auth_agent.website.sign_in.logout import revoke
 from auth_agent.website.sign_in.transaction import SpentStates, Transaction
-from auth_agent.website.web.origin import is_own_request, is_prefetch, may_start_login, wants_page
+from auth_agent.website.web.origin import (
+    is_navigation,
+    is_own_request,
+    is_prefetch,
+    may_start_login,
+    wants_page,
+)
 from auth_agent.website.web.outcome import Outcome, Reply
 from auth_agent.website.web.replies import json_reply, link, page, post_button, redirect
 from auth_agent.website.web.visit import Cookie, Visit
@@ -63,13 +70,35 @@ class Routes:
                 return self._start(visit, _offer)
             content = {"error": "not_a_navigation", "error_description": description}
             return json_reply(403, content)
-        return self._start(visit)
+        elsewhere = self._canonical_login(visit)
+        return redirect(elsewhere) if elsewhere is not None else self._start(visit)
+
+    def _canonical_login(self, visit: Visit) -> str | None:
+        """Returns this login on the website's own host, if the browser came by another name.
+
+        The callback goes to the own host, where a cookie of another host never comes. A proxy may
+        rewrite `Host`, so that this happens once at most.
+        """
+        host = visit.header("host")
+        if host is None or "moved=1" in visit.query.split("&"):
+            return None
+        base_url = self._settings.base_url
+        try:
+            same = normal_origin(f"{base_url.partition('://')[0]}://{host}") == base_url
+        except ValueError:
+            same = False
+        if same:
+            return None
+        next_path = safe_next(login.read_next(visit), prefix=self._settings.prefix)
+        max_age = login.read_max_age(visit)
+        return f"{base_url}{self._settings.login_path(next_path, max_age=max_age)}&moved=1"
 
     def _start(self, visit: Visit, answer: Callable[..., Reply] = redirect) -> Flow[Outcome]:
         next_path = safe_next(login.read_next(visit), prefix=self._settings.prefix)
         try:
             metadata = yield from self._site.provider.metadata()
-            begun, cookies = transaction.begin(visit, next_path, self._site)
+            max_age = login.read_max_age(visit)
+            begun, cookies = transaction.begin(visit, next_path, self._site, max_age=max_age)
             location = login.authorization_url(begun, self._settings, metadata)
         except AuthError as error:
             return (yield from self._refuse(visit, error, next_path))
@@ -82,19 +111,31 @@ class Routes:
             callback = login.read_callback(visit)
             begun = transaction.recall(visit, callback.state, self._site)
         except SignInRefused as error:
-            return self._refuse(visit, error, "/")
+            return self._refuse(visit, error, self._settings.home)
         return self._finish(visit, callback, begun)
 
     def _finish(self, visit: Visit, callback: login.Callback, begun: Transaction) -> Flow[Outcome]:
         cleared = transaction.clear(begun.cookie_name, self._settings)
         try:
             since = yield from self._sessions.count_ends()
-            session = yield from login.finish(callback, begun, self._spent, self._site)
+            session = yield from login.finish(callback, begun, self._spend(begun), self._site)
             cookies = yield from arrive(visit, session, since, self._sessions, self._site)
         except AuthError as error:
             return (yield from self._refuse(visit, error, begun.next, (cleared,)))
         log_event("signed_in", agent=session.agent.id, client=session.agent.client_id)
         return redirect(begun.next, cookies=(cleared, *cookies))
+
+    def _spend(self, begun: Transaction) -> Callable[[], Flow[None]]:
+        """A code is sent to the token endpoint once: on all machines if they share a store."""
+
+        def spend() -> Flow[None]:
+            self._spent.spend(begun, self._site.clock())
+            seconds = transaction.LIFETIME + CLOCK_SKEW
+            store, name = self._store, begun.cookie_name
+            if store is not None and not (yield from store.spend(name, seconds)):
+                raise SignInRefused("This sign-in has ended already.", code="state_reused")
+
+        return spend
 
     def _tell(self, hook: Callable[[Any], Any] | None, subject: object) -> Flow[None]:
         """Whoever listens and fails changes nothing: what happened has happened."""
@@ -107,25 +148,33 @@ class Routes:
 
     def _logout(self, visit: Visit) -> Outcome | Flow[Outcome]:
         if visit.method in ("GET", "HEAD"):
-            return page(
-                200,
-                "Sign out?",
-                "The agent will be signed out of this website.",
-                action=post_button(f"{self._settings.prefix}/logout", "Sign out"),
-            )
+            return self._sign_out_page(200)
         if visit.method != "POST":
             return _method_not_allowed("GET, HEAD, POST")
         if not is_own_request(visit, self._settings.base_url):
+            # A page that sends no referrer makes Origin null; our own page asks once more.
+            if visit.header("origin") == "null" and is_navigation(visit):
+                return self._sign_out_page(403)
             description = "Only a page of this website can sign an agent out."
             content = {"error": "cross_site_request", "error_description": description}
             return json_reply(403, content)
         return self._sign_out(visit)
 
+    def _sign_out_page(self, status: int) -> Reply:
+        """The redirect after the form may lead to other origins, which `form-action` would stop."""
+        return page(
+            status,
+            "Sign out?",
+            "The agent will be signed out of this website.",
+            action=post_button(f"{self._settings.prefix}/logout", "Sign out"),
+            leads_away=True,
+        )
+
     def _sign_out(self, visit: Visit) -> Flow[Outcome]:
         try:
             session, cookies = yield from self._sessions.close(visit)
         except AuthError as error:  # the store is away: nobody may believe to be signed out
-            return (yield from self._refuse(visit, error, "/"))
+            return (yield from self._refuse(visit, error, self._settings.home))
         if session is not None:
             revoked = yield from revoke(session, self._site)
             log_event(
@@ -135,7 +184,7 @@ class Routes:
                 revoked=revoked,
             )
             yield from self._tell(self._site.hooks.on_sign_out, copied(session.agent))
-        return redirect("/", cookies=cookies)
+        return redirect(self._settings.home, cookies=cookies)
 
     def _backchannel_logout(self, visit: Visit) -> Outcome | Flow[Outcome]:
         if visit.method != "POST":

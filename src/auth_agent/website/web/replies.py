@@ -50,6 +50,10 @@ _PAGE_HEADERS = (
     ("Referrer-Policy", "same-origin"),  # none at all would make a form's Origin "null"
     ("X-Content-Type-Options", "nosniff"),
 )
+# For a form whose answer may redirect to another origin, which browsers also check.
+_LEADING_AWAY = tuple(
+    (name, value.replace("form-action 'self'; ", "")) for name, value in _PAGE_HEADERS
+)
 
 
 def redirect(location: str, *, cookies: tuple[Cookie, ...] = ()) -> Reply:
@@ -83,6 +87,7 @@ def page(
     note: str = "",
     headers: Headers = (),
     cookies: tuple[Cookie, ...] = (),
+    leads_away: bool = False,
 ) -> Reply:
     """A page of ours; `action` is HTML (see `link`, `post_button`), all else is escaped."""
     small = f"<p><small>{escape(note)}</small></p>" if note else ""
@@ -93,7 +98,8 @@ def page(
         f"<style>{_STYLE}</style></head><body><main><h1>{escape(title)}</h1>"
         f"<p>{escape(message)}</p>{small}{action}</main></body></html>"
     )
-    return Reply(status, (*_PAGE_HEADERS, *headers), body.encode(), cookies)
+    common = _LEADING_AWAY if leads_away else _PAGE_HEADERS
+    return Reply(status, (*common, *headers), body.encode(), cookies)
 
 
 def link(href: str, text: str) -> str:

@@ -1,0 +1,98 @@
+"""A copy of what the server publishes: kept, renewed early, and used for a while if no fetch works.
+
+Replacing the copy is a single assignment, so that readers take no lock. Only a cold start waits.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from auth_agent.errors import AuthError
+from auth_agent.flow.effects import Flow, join, limited, spawn
+from auth_agent.protocol.jose.bounds import STALE_SECONDS
+
+T = TypeVar("T")
+
+EARLY_SECONDS = 60  # this long before its end a copy is fetched again in the background
+RETRY_SECONDS = 30
+
+
+class Fetched(msgspec.Struct, Generic[T], frozen=True):
+    """A value and for how many seconds it is good."""
+
+    value: T
+    seconds: float
+
+
+class _Copy(msgspec.Struct, Generic[T], frozen=True):
+    value: T
+    fetched_at: float
+    expires_at: float
+    stale_at: float
+
+
+class Snapshot(Generic[T]):
+    """One value of one server. `clock` gives seconds and only goes forward."""
+
+    def __init__(
+        self, name: str, fetch: Callable[[], Flow[Fetched[T]]], clock: Callable[[], float]
+    ) -> None:
+        self._key = (name, self)
+        self._fetch = fetch
+        self._clock = clock
+        self._copy: _Copy[T] | None = None
+        self._retry_at = float("-inf")
+        self.count = 0
+        """How often the value was fetched."""
+
+    @property
+    def fresh(self) -> T | None:
+        """The value while it is neither expired nor from the future; asks nothing."""
+        copy = self._copy
+        if copy is None or not copy.fetched_at <= self._clock() < copy.expires_at:
+            return None
+        return copy.value
+
+    def get(self) -> Flow[T]:
+        """Returns the value; raises the fetch's error if there is none that may still be used."""
+        copy, now = self._copy, self._clock()
+        if copy is not None and copy.fetched_at > now:  # a clock that was set back: age unknown
+            copy = None
+        if copy is not None and (now < copy.expires_at or now < self._retry_at):
+            if now >= copy.expires_at - EARLY_SECONDS and now >= self._retry_at:
+                self._retry_at = now + RETRY_SECONDS
+                yield from spawn(self._key, self._renew)
+            return copy.value
+        try:
+            if copy is None:
+                look = functools.partial(self.renew_since, self.count)
+                return (yield from limited("cold start", look))
+            return (yield from self.renew())
+        except AuthError:
+            if copy is None or now >= copy.stale_at:
+                raise
+            self._retry_at = now + RETRY_SECONDS
+            return copy.value
+
+    def renew(self) -> Flow[T]:
+        """Fetches once for all who ask meanwhile."""
+        return join(self._key, self._renew)
+
+    def renew_since(self, count: int) -> Flow[T]:
+        """Fetches unless that was done since `count` was so; for callers that had to queue."""
+        if self._copy is not None and self.count > count:
+            return self._copy.value
+        return (yield from self.renew())
+
+    def _renew(self) -> Flow[T]:
+        found = yield from self._fetch()
+        now = self._clock()
+        expires_at = now + found.seconds
+        stale_at = max(expires_at, now + STALE_SECONDS)
+        self._copy = _Copy(found.value, now, expires_at, stale_at)
+        self.count += 1
+        return found.value
