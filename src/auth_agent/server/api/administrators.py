@@ -1,4 +1,4 @@
-"""Administrators as programs: whoever shows a good token."""
+"""Administrators as programs, which send a token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from auth_agent.server.web.call import Call, Refusal
 
 
 def need_admin(context: Context, call: Call) -> Administrator:
-    """The administrator behind `Authorization: Bearer adm_...`; Refusal 401 for anybody else."""
+    """Returns the administrator behind `Authorization: Bearer adm_...`; else Refusal 401."""
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
     found = None
     if scheme.lower() == "bearer" and token.strip():

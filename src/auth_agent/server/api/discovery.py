@@ -1,4 +1,4 @@
-"""What this server says about itself."""
+"""The documents and pages in which the server describes itself."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from auth_agent.server.security.public_keys import ASSERTION_ALGORITHMS
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 
 _PUBLIC = (("cache-control", "public, max-age=300"),)
+GRANT_TYPES = ["authorization_code", "refresh_token", "client_credentials"]
 CLAIMS = [
-    *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "at_hash", "sid"),
-    *("agent_id", "model", "model_name", "email", "email_verified", "name", "permissions"),
-]
+    "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "at_hash", "sid",
+    "agent_id", "model", "model_name", "email", "email_verified", "name", "permissions",
+]  # fmt: skip
 
 
 def server_metadata(context: Context, call: Call) -> Answer:  # noqa: ARG001
@@ -31,7 +32,7 @@ def jwks(context: Context, call: Call) -> Answer:  # noqa: ARG001
 
 
 def metadata_of(context: Context) -> dict[str, Any]:
-    """Only what is true today."""
+    """Returns the metadata: only what this server does today."""
     issuer = context.settings.issuer
     algorithms = list(dict.fromkeys(key.algorithm for key in context.keyring.current().keys))
     return {
@@ -46,7 +47,7 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "claims_supported": CLAIMS,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": [*("authorization_code", "refresh_token", "client_credentials")],
+        "grant_types_supported": GRANT_TYPES,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
         "code_challenge_methods_supported": ["S256"],
@@ -70,7 +71,7 @@ def metadata_of(context: Context) -> dict[str, Any]:
 
 
 def _optional(context: Context) -> dict[str, Any]:
-    """What is only there when it was switched on."""
+    """Returns what is there only if a setting switches it on."""
     settings, found = context.settings, dict[str, Any]()
     if settings.registration_token:
         found["registration_endpoint"] = f"{settings.issuer}/register"
@@ -80,12 +81,12 @@ def _optional(context: Context) -> dict[str, Any]:
 
 
 def health(context: Context, call: Call) -> Answer:  # noqa: ARG001
-    """The process answers."""
+    """GET /health: the process answers."""
     return json_answer({"status": "ok"})
 
 
 def ready(context: Context, call: Call) -> Answer:  # noqa: ARG001
-    """The database answers, too, and its signing keys can be opened."""
+    """GET /ready: the database answers, too, and its signing keys can be opened."""
     try:
         with context.database.read() as connection:
             connection.execute(text("SELECT 1 FROM signing_key"))
@@ -101,7 +102,7 @@ def ready(context: Context, call: Call) -> Answer:  # noqa: ARG001
 
 
 def front_page(context: Context, call: Call) -> Answer:  # noqa: ARG001
-    """GET /: says what this server is."""
+    """GET /: describes this server to people."""
     return context.pages.page("front.html", issuer=context.settings.issuer)
 
 

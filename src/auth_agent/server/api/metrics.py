@@ -1,4 +1,4 @@
-"""GET /metrics, and who may read it."""
+"""GET /metrics."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def metrics(context: Context, call: Call) -> Answer:
-    """For whoever shows the token; without one, on a loopback server, for this machine."""
+    """Answers a request with the token; without a token, on a loopback server, this machine."""
     token = context.settings.metrics_token.reveal()
     if not token:
-        # Behind a proxy on the same machine everybody would come from a loopback address.
+        # Behind a proxy on the same machine every request comes from a loopback address.
         if not (context.settings.is_loopback and is_loopback(call.address)):
             raise Refusal(404, "not_found", "There is nothing at this address")
     elif not _shows(call, token):

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the JSON endpoints, written from one table."""
+"""The OpenAPI document of the JSON endpoints, made from one table."""
 
 from __future__ import annotations
 
@@ -28,10 +28,6 @@ class Operation(NamedTuple):
     query: tuple[str, ...] = ()
     success: int = 200
     is_form: bool = False
-
-
-def _op(*values: Any, **more: Any) -> Operation:
-    return Operation(*values, **more)
 
 
 _CLIENT = {"client_id?": _TEXT, "client_secret?": _TEXT}
@@ -85,57 +81,75 @@ _EDIT_CLIENT = {
 _AGENTS, _CLIENTS = "/api/admin/agents", "/api/admin/clients"
 
 OPERATIONS = (
-    _op("POST", "/token", "Tokens for a code", "client", _TOKEN_REQUEST, is_form=True),
-    _op("POST", "/introspect", "RFC 7662", "client", _TOKEN, is_form=True),
-    _op("POST", "/revoke", "RFC 7009", "client", _TOKEN, is_form=True),
-    _op("GET", "/userinfo", "Who the agent is", "access token"),
-    _op("POST", "/userinfo", "Who the agent is", "access token"),
-    _op("POST", "/oauth2/token", "As /token", "client", _TOKEN_REQUEST, is_form=True),
-    _op("GET", "/oauth2/userinfo", "As /userinfo", "access token"),
-    _op("POST", "/oauth2/userinfo", "As /userinfo", "access token"),
-    _op("POST", "/api/agent/authenticate", "The agent approves", "", _AUTHENTICATE),
-    _op(
-        *("POST", "/api/agent/verify-2fa", "The second factor", ""),
+    Operation("POST", "/token", "Tokens for a code", "client", _TOKEN_REQUEST, is_form=True),
+    Operation("POST", "/introspect", "RFC 7662", "client", _TOKEN, is_form=True),
+    Operation("POST", "/revoke", "RFC 7009", "client", _TOKEN, is_form=True),
+    Operation("GET", "/userinfo", "Who the agent is", "access token"),
+    Operation("POST", "/userinfo", "Who the agent is", "access token"),
+    Operation("POST", "/oauth2/token", "As /token", "client", _TOKEN_REQUEST, is_form=True),
+    Operation("GET", "/oauth2/userinfo", "As /userinfo", "access token"),
+    Operation("POST", "/oauth2/userinfo", "As /userinfo", "access token"),
+    Operation("POST", "/api/agent/authenticate", "The agent approves", "", _AUTHENTICATE),
+    Operation(
+        "POST",
+        "/api/agent/verify-2fa",
+        "The second factor",
+        "",
         {"request_id": _TEXT, "code": _TEXT, "model?": _TEXT},
     ),
-    _op("GET", "/api/check-status", "The browser's poll", "", query=("request_id",)),
-    _op("GET", "/api/auth-requests/{request_id}", "What is about to be approved"),
-    _op("POST", "/api/register-agent", "An agent registers", "", _REGISTER, success=201),
-    _op("POST", "/api/agent-auth", "An agent opens a request", "", _AGENT_AUTH),
-    _op("GET", "/api/agents/profile", "The agent's profile", "access token"),
-    _op(
-        *("PUT", "/api/agents/profile", "Changes the profile", "access token"),
+    Operation("GET", "/api/check-status", "The browser's poll", "", query=("request_id",)),
+    Operation("GET", "/api/auth-requests/{request_id}", "What is about to be approved"),
+    Operation("POST", "/api/register-agent", "An agent registers", "", _REGISTER, success=201),
+    Operation("POST", "/api/agent-auth", "An agent opens a request", "", _AGENT_AUTH),
+    Operation("GET", "/api/agents/profile", "The agent's profile", "access token"),
+    Operation(
+        "PUT",
+        "/api/agents/profile",
+        "Changes the profile",
+        "access token",
         {"owner_name?": {"type": "string"}, "model_name?": {"type": "string"}},
     ),
-    _op("POST", "/api/events", "What an agent did", "access token", _EVENT, success=202),
-    _op(
-        *("POST", "/api/verify/challenge", "Opens a verification", "access token"),
+    Operation("POST", "/api/events", "What an agent did", "access token", _EVENT, success=202),
+    Operation(
+        "POST",
+        "/api/verify/challenge",
+        "Opens a verification",
+        "access token",
         {"agent_id?": _TEXT, **_CLIENT, **_ASSERTION},
     ),
-    _op("POST", "/api/verify/confirm", "The challenge comes back", "access token", _CHALLENGE),
-    _op("GET", "/api/verify/status", "Whether it did", "access token", query=("verify_ctx_id?",)),
-    _op("POST", "/register", "RFC 7591", "registration token", _METADATA, success=201),
-    _op("GET", _AGENTS, "All agents", "administrator"),
-    _op("POST", _AGENTS, "Adds an agent", "administrator", _ADD_AGENT, success=201),
-    _op("GET", _AGENTS + "/{id}", "One agent", "administrator"),
-    _op("PATCH", _AGENTS + "/{id}", "Changes it", "administrator", {"email?": _TEXT, **_AGENT}),
-    _op("DELETE", _AGENTS + "/{id}", "Disables it for good", "administrator", success=204),
-    _op("GET", _CLIENTS, "All clients", "administrator"),
-    _op(
-        *("POST", _CLIENTS, "Adds a client", "administrator"),
+    Operation(
+        "POST", "/api/verify/confirm", "The challenge comes back", "access token", _CHALLENGE
+    ),
+    Operation(
+        "GET", "/api/verify/status", "Whether it did", "access token", query=("verify_ctx_id?",)
+    ),
+    Operation("POST", "/register", "RFC 7591", "registration token", _METADATA, success=201),
+    Operation("GET", _AGENTS, "All agents", "administrator"),
+    Operation("POST", _AGENTS, "Adds an agent", "administrator", _ADD_AGENT, success=201),
+    Operation("GET", _AGENTS + "/{id}", "One agent", "administrator"),
+    Operation(
+        "PATCH", _AGENTS + "/{id}", "Changes it", "administrator", {"email?": _TEXT, **_AGENT}
+    ),
+    Operation("DELETE", _AGENTS + "/{id}", "Disables it for good", "administrator", success=204),
+    Operation("GET", _CLIENTS, "All clients", "administrator"),
+    Operation(
+        "POST",
+        _CLIENTS,
+        "Adds a client",
+        "administrator",
         {**_METADATA, "resources?": _WORDS},
         success=201,
     ),
-    _op("GET", _CLIENTS + "/{id}", "One client", "administrator"),
-    _op("PATCH", _CLIENTS + "/{id}", "Changes it", "administrator", _EDIT_CLIENT),
-    _op("DELETE", _CLIENTS + "/{id}", "Removes it for good", "administrator", success=204),
-    _op("GET", "/.well-known/oauth-authorization-server", "RFC 8414"),
-    _op("GET", "/.well-known/openid-configuration", "OpenID Connect Discovery"),
-    _op("GET", "/.well-known/jwks.json", "The signing keys"),
-    _op("GET", "/openapi.json", "This document"),
-    _op("GET", "/health", "The process answers"),
-    _op("GET", "/api/health", "The process answers"),
-    _op("GET", "/ready", "The database answers, too"),
+    Operation("GET", _CLIENTS + "/{id}", "One client", "administrator"),
+    Operation("PATCH", _CLIENTS + "/{id}", "Changes it", "administrator", _EDIT_CLIENT),
+    Operation("DELETE", _CLIENTS + "/{id}", "Removes it for good", "administrator", success=204),
+    Operation("GET", "/.well-known/oauth-authorization-server", "RFC 8414"),
+    Operation("GET", "/.well-known/openid-configuration", "OpenID Connect Discovery"),
+    Operation("GET", "/.well-known/jwks.json", "The signing keys"),
+    Operation("GET", "/openapi.json", "This document"),
+    Operation("GET", "/health", "The process answers"),
+    Operation("GET", "/api/health", "The process answers"),
+    Operation("GET", "/ready", "The database answers, too"),
 )
 _SCHEMES = {
     "client": {"type": "http", "scheme": "basic"},

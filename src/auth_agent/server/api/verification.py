@@ -1,7 +1,7 @@
-"""The challenge: an agent shows that it is alive behind its token, now.
+"""Verifications: an agent proves that it is alive behind its token, now.
 
-The server signs challenge, agent, context and expiry; the agent sends all of it back. What it
-sends is checked against the signature first, and then used up by one conditional UPDATE.
+The server signs challenge, agent, context and expiry, and the agent sends all of it back. The
+server checks the signature first, then uses the challenge up by one conditional UPDATE.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _NEEDS_ORIGIN = select(tables.agent.c.require_origin).where(tables.agent.c.id ==
 
 
 def challenge(oauth: OAuthServer, call: Call) -> Answer:
-    """POST /api/verify/challenge, by an agent for itself or by a website for an agent."""
+    """POST /api/verify/challenge: an agent asks for itself, or a website asks for an agent."""
     context = oauth.context
     body = json_body(call.content_type, call.body or b"{}")
     if call.headers.get("authorization", "").lower().startswith("bearer "):

@@ -23,9 +23,9 @@ from auth_agent.server.web.urls import url_problem
 
 
 class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
-    """An agent gets a token for an API that it calls (RFC 6749 section 4.4, RFC 8707).
+    """Gives an agent a token for an API that it calls (RFC 6749 section 4.4, RFC 8707).
 
-    Only the agent itself may name any resource; a website has no such grant.
+    Only an agent may name any resource; a website has no such grant.
     """
 
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS[:3]
@@ -72,8 +72,8 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
             access_lifetime=settings.access_token_lifetime,
             id_token_lifetime=settings.id_token_lifetime,
         )
-        # The refresh token is never given out; the family is what revocation ends, and it is over
-        # with its one access token.
+        # The agent never gets the refresh token. Revocation needs the family, which ends with its
+        # one access token.
         self._start(self.request.transaction, issue, self.scope, audience, issue.access_lifetime)
         return {
             "access_token": sign_access_token(self.key, issue, self.scope),

@@ -1,7 +1,7 @@
-"""How a website proves itself at the token, introspection and revocation endpoints.
+"""Client authentication at the token, introspection and revocation endpoints.
 
-Authlib's own functions do not decode Basic credentials as RFC 6749 section 2.3.1 demands and
-tell an unknown client from a wrong secret; these take their places in its registry.
+These functions replace Authlib's own in its registry, which do not decode Basic credentials as
+RFC 6749 section 2.3.1 demands, and tell an unknown client from a wrong secret.
 """
 
 from __future__ import annotations

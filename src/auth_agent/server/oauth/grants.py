@@ -1,5 +1,4 @@
-"""Authlib's grants; whatever is redeemed is redeemed by one conditional UPDATE, before anything
-is issued, in the transaction that also stores what was issued."""
+"""Authlib's grants: one transaction redeems, by a conditional UPDATE, and stores what is issued."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ from auth_agent.server.web.at_once import or_wait
 
 
 class Reused(InvalidGrantError):  # type: ignore[misc]
-    """A code or refresh token came a second time: somebody has a copy (RFC 9700 section 4.14.2)."""
+    """A code or refresh token came a second time: a copy exists (RFC 9700 section 4.14.2)."""
 
     def __init__(self, family_id: str) -> None:
         super().__init__("It was used before; everything that came from it is revoked")
@@ -39,7 +38,7 @@ class Reused(InvalidGrantError):  # type: ignore[misc]
 
 
 class Issuing:
-    """What both grants do alike: one transaction around redeeming and issuing."""
+    """What the grants share: one transaction around redeeming and issuing."""
 
     request: OAuthRequest
     server: OAuthServer
@@ -182,7 +181,7 @@ class RefreshGrant(Issuing, RefreshTokenGrant):  # type: ignore[misc]
 
     def _validate_token_scope(self, token: Family) -> None:
         asked = self.request.payload.scope
-        # Whatever is not single words between single spaces is not among them.
+        # Splitting on a single space makes malformed scopes fail the subset check.
         if asked and not set(asked.split(" ")) <= set(token.scope.split()):
             raise InvalidScopeError("The scope exceeds what was granted")
 

@@ -1,9 +1,9 @@
-"""Doing a call at once on the event loop's thread, or not at all.
+"""Runs a call at once on the event loop's thread, or not at all.
 
-A hop into a thread and back costs more than most calls. So the shell tries first without one:
-whatever would have to wait (another writer, bcrypt, the network) says so by raising `WouldWait`,
-and the call is done again in a thread. That is only right as long as nothing has happened that
-cannot be repeated; after the first such thing, `happened()`, the call goes on and waits.
+A hop into a thread and back costs more than most calls, so the shell first tries without one. Code
+that would have to wait (another writer, bcrypt, the network) raises `WouldWait`, and the shell
+runs the call again in a thread. After anything that cannot be repeated, `happened()`, the call
+goes on: so whatever has to wait comes before that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 
 
 class WouldWait(Exception):
-    """This call belongs into a thread."""
+    """The call has to wait, and goes into a thread."""
 
 
 class _State(threading.local):
@@ -23,21 +23,21 @@ _state = _State()
 
 
 def is_trying() -> bool:
-    """True while the present call may still be given up."""
+    """True while the present call can still be given up."""
     return _state.trying
 
 
 def or_wait() -> None:
-    """Say this before anything slow."""
+    """Raises WouldWait if the call can be given up; call this before anything slow."""
     if _state.trying:
         raise WouldWait
 
 
 def happened() -> None:
-    """Say this after anything that may not happen twice."""
+    """Notes that the call cannot be repeated; call this after what may not happen twice."""
     _state.trying = False
 
 
 def try_at_once() -> None:
-    """From here on this thread does not wait, until something has happened."""
+    """Keeps this thread from waiting, until something has happened."""
     _state.trying = True
