@@ -12,7 +12,7 @@ from auth_agent.cli import doctor, login, mcp
 from auth_agent.cli.demo import command as demo
 from auth_agent.cli.dotenv import add_identity
 from auth_agent.cli.output import EXIT_CODES
-from auth_agent.cli.server import admin, agents, clients, keys, serve
+from auth_agent.cli.server import admin, agents, clients, keys, resources, serve
 from auth_agent.doctor.report import DOCTOR_EXIT_CODES
 from auth_agent.extras import DISTRIBUTION
 
@@ -67,6 +67,7 @@ def start(
 app.command("demo", epilog=demo.DEMO_EXIT_CODES)(demo.demo)
 app.command("serve", epilog=EXIT_CODES)(serve.serve)
 app.add_typer(clients.app, name="client")
+app.add_typer(resources.app, name="resource")
 app.add_typer(agents.app, name="agent")
 app.add_typer(keys.app, name="keys")
 app.add_typer(admin.app, name="admin")

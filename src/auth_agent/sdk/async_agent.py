@@ -119,6 +119,19 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         auth = AsyncTokenAuth(target, self._session_calls(tokens), self._perform)
         return new_async_session(auth, resource, self._options.timeout)
 
+    def mcp_auth(
+        self, *, scope: str | None = None, allowed_scopes: Iterable[str] | None = None
+    ) -> httpx2.Auth:
+        """Returns what MCP clients (`mcp`, FastMCP) take as `auth=`, with the agent's own tokens.
+
+        Each MCP server that asks gets a token for itself, if it names `server_url` as the server
+        that issues its tokens, with the scopes that it asks for and `scope`; it may ask for
+        `allowed_scopes` at most, if they are given. Requests raise `AuthError` if there is none.
+        """
+        from auth_agent.sdk.calls.mcp_auth import AsyncMcpAuth, wanted_of  # noqa: PLC0415
+
+        return AsyncMcpAuth(self._options, wanted_of(scope, allowed_scopes), self._perform)
+
     async def _perform(self, flow: Flow[T]) -> T:
         return await self._run(self._with_client(flow))
 

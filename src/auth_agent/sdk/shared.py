@@ -35,6 +35,8 @@ class SDK(Generic[C]):
     `private_key` (PEM or the path of one; recommended) or its `agent_secret`, to the
     `allowed_issuers` alone (default: `server_url`), each written byte for byte as it names itself.
     `allowed_websites` and `allowed_scopes` bound every sign-in; empty means no bound.
+    `allowed_resources` are the APIs that may be asked for; without them a native client (an app or
+    MCP client, which belongs to no website) gets none.
     `timeout` bounds each request, `deadline` a call with its repetitions, both in seconds.
     `tokens` stores the agent's tokens; the callbacks are called with them, too.
     A given `http_client` stays open, and its cookies are used and filled. Otherwise each call opens
@@ -53,6 +55,7 @@ class SDK(Generic[C]):
         allowed_issuers: Iterable[str] = (),
         allowed_websites: Iterable[str] = (),
         allowed_scopes: Iterable[str] = (),
+        allowed_resources: Iterable[str] = (),
         timeout: float = TIMEOUT,
         deadline: float = DEADLINE,
         http_client: C | None = None,
@@ -71,6 +74,7 @@ class SDK(Generic[C]):
             allowed_issuers=tuple(allowed_issuers),
             allowed_websites=tuple(allowed_websites),
             allowed_scopes=frozenset(allowed_scopes),
+            allowed_resources=tuple(allowed_resources),
             timeout=timeout,
             deadline=deadline,
         )

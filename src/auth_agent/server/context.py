@@ -128,6 +128,7 @@ def build_context(
         lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
         keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)
         limits, verifier = Limits(settings, clock), SecretVerifier()
+        clients = Clients(database)
         fetcher = fetcher or Fetcher(loopback_allowed=settings.is_loopback)
         context = Context(
             settings=settings,
@@ -145,9 +146,11 @@ def build_context(
             mailed_codes=MailedCodes(secrets),
             limits=limits,
             fetcher=fetcher,
-            clients=Clients(database),
+            clients=clients,
             assertions=Assertions(settings.issuer, database, clock),
-            documents=ClientDocuments(settings, database, fetcher, limits, clock),
+            documents=ClientDocuments(
+                settings, database, clients, fetcher=fetcher, limits=limits, clock=clock
+            ),
             proxies=Proxies(settings.trusted_proxies),
         )
         keyring.current().signer(clock())

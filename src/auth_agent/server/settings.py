@@ -56,7 +56,7 @@ class ServerSettings(Fields, frozen=True, kw_only=True):
             field = VARIABLES.get(variable)
             if field is None:
                 problems.append(unknown_variable(variable, VARIABLES))
-            elif text.strip():
+            elif text.strip() or field in _MAY_BE_EMPTY:
                 try:
                     values[field] = _CONVERTERS.get(field, str)(text.strip())
                 except ValueError as error:
@@ -92,10 +92,21 @@ def _as_scopes(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*DEFAULT_SCOPES, *text.replace(",", " ").split())))
 
 
+def _as_hosts(text: str) -> bool | tuple[str, ...]:
+    """Reads `*`, hosts, or nothing at all, which switches documents off."""
+    said = text.lower()
+    if said in ("", "0", "false", "no"):
+        return False
+    return ("*",) if said in ("*", "1", "true", "yes") else _as_list(said)
+
+
+# An empty value says something: not the default, but nothing.
+_MAY_BE_EMPTY = ("client_documents",)
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(NUMBERS, _as_number),
     **dict.fromkeys(("smtp_url", "metrics_token", "redis", "registration_token"), Secret),
-    **dict.fromkeys(("upstream_compat", "client_documents"), as_boolean),
+    "upstream_compat": as_boolean,
+    "client_documents": _as_hosts,
     "secrets": lambda text: tuple(Secret(item) for item in _as_list(text)),
     "scopes": _as_scopes,
     **dict.fromkeys(("trusted_proxies", "allowed_hosts"), _as_list),

@@ -103,7 +103,17 @@ def test_wrong_bodies_are_refused(own_world: World, path: str, body: dict[str, A
 # RFC 7591
 
 
-def test_dynamic_registration_is_off_without_a_token(world: World) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"client_registration": "off"},
+        {"issuer": "https://id.example", "secrets": (Secret("s" * 32),)},
+    ],
+)
+def test_dynamic_registration_is_off_where_it_is_switched_off_or_public(
+    build: Build, settings: dict[str, Any]
+) -> None:
+    world = build(**settings)
     answer = world.browser().post("/register", json={"redirect_uris": [REDIRECT]})
     assert answer.status_code == 403
     metadata = world.browser().get("/.well-known/openid-configuration").json()

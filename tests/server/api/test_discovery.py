@@ -15,6 +15,7 @@ from authlib.oidc.discovery import OpenIDProviderMetadata
 
 from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
+from auth_agent.server.registry import clients
 from auth_agent.server.security.keyring import Keyring
 from auth_agent.server.storage.tables import metadata
 from auth_agent.server.tokens import endings
@@ -31,7 +32,8 @@ def test_both_documents_say_the_same(world: World) -> None:
     assert data["issuer"] == ISSUER
     assert data["authorization_response_iss_parameter_supported"] is True
     assert data["code_challenge_methods_supported"] == ["S256"]
-    assert data["id_token_signing_alg_values_supported"] == ["ES256"]
+    assert data["id_token_signing_alg_values_supported"] == ["ES256", "RS256"]
+    assert data["prompt_values_supported"] == ["none", "login", "consent", "select_account"]
     for name, path in data.items():
         if name.endswith("_endpoint") or name == "jwks_uri":
             assert browser.request("GET", path).status_code != 404, name
@@ -41,7 +43,7 @@ def test_the_metadata_is_valid_in_the_eyes_of_authlib(world: World) -> None:
     data = world.browser().get("/.well-known/openid-configuration").json()
     data = json.loads(json.dumps(data).replace("http://127.0.0.1:8420", "https://id.example"))
     AuthorizationServerMetadata(data).validate()
-    OpenIDProviderMetadata({**data, "id_token_signing_alg_values_supported": ["RS256"]}).validate()
+    OpenIDProviderMetadata(data).validate()
 
 
 def test_an_issuer_with_a_path_is_found_in_both_places() -> None:
@@ -96,7 +98,22 @@ def test_anybody_may_read_what_is_public(world: World, path: str) -> None:
     assert "max-age" in answer.headers["cache-control"]
 
 
-@pytest.mark.parametrize("path", ["/token", "/userinfo"])
+@pytest.mark.parametrize("name", ["jwks.json", "oauth-authorization-server"])
+def test_a_public_document_allows_every_header_that_is_asked_for(world: World, name: str) -> None:
+    """Browsers ask before they send a header of their own, as MCP clients do."""
+    ask = {"access-control-request-method": "GET", "origin": "https://anybody.example"}
+    path, asked = f"/.well-known/{name}", "authorization,mcp-protocol-version"
+    answer = world.browser().options(path, headers={**ask, "access-control-request-headers": asked})
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-headers"] == asked
+    assert "access-control-allow-credentials" not in answer.headers
+    odd = {**ask, "access-control-request-headers": "x\x01y, z: a"}
+    answer = world.browser().options(path, headers=odd)
+    assert answer.headers["access-control-allow-headers"] == "authorization, content-type"
+
+
+@pytest.mark.parametrize("path", ["/token", "/userinfo", "/revoke"])
 def test_registered_origins_may_call_from_a_page(world: World, path: str) -> None:
     ask = {"access-control-request-method": "POST", "origin": "https://shop.example"}
     answer = world.browser().options(path, headers=ask)
@@ -132,17 +149,53 @@ def test_nothing_else_is_open_to_other_origins(world: World, path: str) -> None:
 
 
 def test_the_jwks_holds_public_parts_only(world: World) -> None:
-    (key,) = world.browser().get("/.well-known/jwks.json").json()["keys"]
-    assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+    rsa, ec = world.browser().get("/.well-known/jwks.json").json()["keys"]
+    assert set(ec) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+    assert set(rsa) == {"kty", "n", "e", "kid", "use", "alg"}
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "EdDSA"])
 def test_other_algorithms(build: Build, algorithm: str) -> None:
     world = build(signing_algorithm=algorithm)
+    data = world.browser().get("/.well-known/openid-configuration").json()
+    offered = data["id_token_signing_alg_values_supported"]
+    assert offered[0] == algorithm
+    assert {"ES256", "RS256"} <= set(offered)
     tokens = world.tokens()
+    assert jwt.get_unverified_header(tokens["id_token"])["alg"] == algorithm
     claims = world.verified(tokens["id_token"], world.shop.client_id)
     assert claims["at_hash"]
     assert world.userinfo(tokens["access_token"]).status_code == 200
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", None])
+def test_id_tokens_are_signed_as_the_client_wants(own_world: World, algorithm: str | None) -> None:
+    site = clients.add_client(
+        own_world.database,
+        "Site",
+        [REDIRECT],
+        id_token_alg=algorithm,
+        now=own_world.context.now(),
+    )
+    code = own_world.code(client_id=site.client_id)
+    tokens = own_world.redeem(code, auth=own_world.basic(site)).json()
+    assert jwt.get_unverified_header(tokens["id_token"])["alg"] == (algorithm or "ES256")
+    assert own_world.verified(tokens["id_token"], site.client_id)["sub"]
+    fresh = own_world.refresh(tokens["refresh_token"], auth=own_world.basic(site)).json()
+    assert jwt.get_unverified_header(fresh["id_token"])["alg"] == (algorithm or "ES256")
+
+
+def test_a_key_for_another_algorithm_is_added_to_an_older_database(build: Build) -> None:
+    old = build()
+    before = old.tokens()["access_token"]
+    with old.database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM signing_key WHERE algorithm = 'RS256'")
+    new = build()
+    data = new.browser().get("/.well-known/openid-configuration").json()
+    assert data["id_token_signing_alg_values_supported"] == ["ES256", "RS256"]
+    assert new.userinfo(before).status_code == 200
+    kid = jwt.get_unverified_header(before)["kid"]
+    assert jwt.get_unverified_header(new.tokens()["access_token"])["kid"] == kid
 
 
 def test_a_rotated_key_is_published_before_it_signs(own_world: World) -> None:
@@ -159,7 +212,7 @@ def test_a_rotated_key_is_published_before_it_signs(own_world: World) -> None:
     own_world.clock.forward(1)
     kids = [k["kid"] for k in own_world.browser().get("/.well-known/jwks.json").json()["keys"]]
     assert fresh in kids
-    assert len(kids) == 2
+    assert len(kids) == 4, "two algorithms, an old and a new key for each"
     after = own_world.tokens()["access_token"]
     assert jwt.get_unverified_header(after)["kid"] == fresh
     assert jwt.get_unverified_header(middle)["kid"] != fresh
@@ -167,7 +220,8 @@ def test_a_rotated_key_is_published_before_it_signs(own_world: World) -> None:
         assert own_world.userinfo(token).status_code == 200
     own_world.clock.forward(3700)
     keys = own_world.browser().get("/.well-known/jwks.json").json()["keys"]
-    assert [k["kid"] for k in keys] == [fresh]
+    assert {k["alg"]: k["kid"] for k in keys}["ES256"] == fresh
+    assert len(keys) == 2
 
 
 def test_private_keys_are_sealed_and_need_the_secret(own_world: World) -> None:

@@ -21,7 +21,10 @@ with warnings.catch_warnings():
     from schemathesis.checks import not_a_server_error
 
 # What people and browsers look at, and what speaks another language than JSON.
-PAGES = ("/", "/authorize", "/oauth2/authorize", "/static/", "/metrics", "/console", "/owner")
+PAGES = (
+    *("/", "/authorize", "/oauth2/authorize", "/end-session"),
+    *("/static/", "/metrics", "/console", "/owner"),
+)
 
 
 BOUNDED = settings(

@@ -17,6 +17,7 @@ from auth_agent.server.oauth.client_keys import FRESH_FOR, PATIENCE, ClientKeys
 from auth_agent.server.outbound.fetcher import Fetched, FetchRefused
 from auth_agent.server.registry import agents, clients, rules
 from auth_agent.server.registry.clients import Client
+from auth_agent.server.registry.resources import add_resource
 from auth_agent.server.security.public_keys import choose_key, parse_keys, usable_keys
 from auth_agent.server.storage.tables import audit, token_family
 from auth_agent.server.tokens import endings
@@ -438,7 +439,7 @@ def test_the_key_is_as_good_as_the_secret(signer: World) -> None:
         ({"scope": "admin"}, "invalid_scope"),
         ({"scope": "openid"}, "invalid_scope"),
         ({"scope": " "}, "invalid_scope"),
-        ({"scope": "agent  email"}, "invalid_scope"),
+        ({"scope": "offline_access openid nonsense"}, "invalid_scope"),
         ({"scope": "agent\u00a0email"}, "invalid_scope"),
         ({"model": "  "}, "invalid_request"),
         ({"model": "a\nb"}, "invalid_request"),
@@ -450,6 +451,71 @@ def test_a_wrong_request_for_an_api_is_refused(
 ) -> None:
     answer = _api_token(world, **changes)
     assert (answer.status_code, answer.json()["error"]) == (400, error)
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        ("openid profile email agent", "profile email agent"),
+        ("openid offline_access agent", "agent"),
+        ("agent unknown", "agent"),
+        ("agent  email", "agent email"),
+        ("email agent email", "email agent"),
+        (None, "agent"),
+    ],
+)
+def test_scopes_are_narrowed_and_the_answer_says_so(
+    world: World, asked: str | None, granted: str
+) -> None:
+    """RFC 6749 section 3.3."""
+    answer = _api_token(world, scope=asked)
+    assert (answer.status_code, answer.json()["scope"]) == (200, granted)
+    claims = world.verified(answer.json()["access_token"], "https://api.anywhere.example")
+    assert claims["scope"] == granted
+
+
+def test_narrowing_never_gives_an_agent_more_than_it_may_have(own_world: World) -> None:
+    agent = agents.add_agent(
+        own_world.database,
+        "n@owner.example",
+        model="m",
+        scopes=["email"],
+        now=own_world.context.now(),
+    )
+    narrow = replace(own_world, agent=agent)
+    assert _api_token(narrow, scope="openid profile email agent").json()["scope"] == "email"
+    assert _api_token(narrow).json()["error"] == "invalid_scope"
+    assert _api_token(narrow, scope="agent").json()["error"] == "invalid_scope"
+
+
+def test_an_apis_own_scopes_are_for_this_api(own_world: World) -> None:
+    api = "https://m.example/mcp"
+    add_resource(own_world.database, api, now=own_world.context.now(), scopes=["invoices:read"])
+    own = {"scope": "invoices:read agent"}
+    assert _api_token(own_world, resource=api, **own).json()["scope"] == "invoices:read agent"
+    assert _api_token(own_world, **own).json()["scope"] == "agent"
+    agent = agents.add_agent(
+        own_world.database,
+        "n@owner.example",
+        model="m",
+        scopes=["agent"],
+        now=own_world.context.now(),
+    )
+    narrow = replace(own_world, agent=agent)
+    assert _api_token(narrow, resource=api, **own).json()["scope"] == "agent"
+
+
+def test_a_model_that_nobody_named_is_left_out(own_world: World) -> None:
+    agent = agents.add_agent(own_world.database, "n@owner.example", now=own_world.context.now())
+    answer = _api_token(replace(own_world, agent=agent), scope="email")
+    assert answer.status_code == 200, answer.text
+    token = answer.json()["access_token"]
+    claims = own_world.verified(token, "https://api.anywhere.example")
+    assert {"model", "model_name"}.isdisjoint(claims)
+    auth = (agent.agent_id, agent.agent_secret.reveal())
+    found = own_world.browser().post("/introspect", data={"token": token}, auth=auth).json()
+    assert (found["active"], {"model", "model_name"}.isdisjoint(found)) == (True, True)
+    assert "model" not in own_world.userinfo(token).json()
 
 
 def test_only_the_agent_itself_may_ask(world: World) -> None:

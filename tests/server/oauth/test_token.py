@@ -115,7 +115,12 @@ def test_a_website_may_name_itself_but_no_other(world: World) -> None:
     assert world.verified(token, ORIGIN)["aud"] == ORIGIN
     both = [ORIGIN, "https://api.shop.example"]
     assert world.verified(world.tokens(resource=both)["access_token"], ORIGIN)["aud"] == both
-    for wrong in (ORIGIN + "/", ORIGIN + ".evil.example", "http://shop.example", "shop.example"):
+    for wrong in (
+        "https://other.example",
+        ORIGIN + ".evil.example",
+        "http://shop.example",
+        "shop.example",
+    ):
         request = world.request(resource=[ORIGIN, wrong])
         answer = world.browser().get("/authorize", params=request)
         assert "error=invalid_target" in answer.headers["location"]

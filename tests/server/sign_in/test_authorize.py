@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.server.world import CHALLENGE, ISSUER, REDIRECT, UPSTREAM_PATTERN, World
+from auth_agent.server.registry import agents, clients
+from tests.server.world import CHALLENGE, ISSUER, ORIGIN, REDIRECT, UPSTREAM_PATTERN, World
 
 
 def _error(world: World, **changes: Any) -> dict[str, list[str]]:
@@ -39,10 +40,11 @@ def _error(world: World, **changes: Any) -> dict[str, list[str]]:
         ({"code_challenge": "x" * 128}, "invalid_request"),
         ({"code_challenge": CHALLENGE + "\n"}, "invalid_request"),
         ({"code_challenge": CHALLENGE + "="}, "invalid_request"),
-        ({"scope": "openid admin"}, "invalid_scope"),
+        ({"scope": "admin offline_access"}, "invalid_scope"),
         ({"scope": " "}, "invalid_scope"),
         ({"prompt": "none"}, "interaction_required"),
-        ({"prompt": "none", "scope": "openid admin"}, "invalid_scope"),
+        ({"prompt": "none", "scope": "admin"}, "invalid_scope"),
+        ({"prompt": "none login"}, "invalid_request"),
         ({"prompt": "none", "resource": "https://api.other.example"}, "invalid_target"),
         ({"request": "e30.e30."}, "request_not_supported"),
         ({"request_uri": "https://x.example"}, "request_uri_not_supported"),
@@ -200,6 +202,105 @@ def test_markup_in_names_is_shown_as_text(own_world: World) -> None:
     params = own_world.request(client_id=nasty.client_id, redirect_uri="https://x.example/")
     page = own_world.browser().get("/authorize", params=params).text
     assert "<b>" not in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        ("openid profile email offline_access", "openid profile email"),
+        ("openid admin", "openid"),
+        (None, "openid"),
+    ],
+)
+def test_scopes_that_cannot_be_had_are_left_out(
+    world: World, asked: str | None, granted: str
+) -> None:
+    """RFC 6749 section 3.3: the answer says what was granted."""
+    tokens = world.tokens(scope=asked)
+    assert tokens["scope"] == granted
+    assert world.verified(tokens["access_token"], ORIGIN)["scope"] == granted
+
+
+def test_a_website_gets_no_scope_that_it_is_not_registered_for(own_world: World) -> None:
+    site = clients.add_client(
+        own_world.database, "Narrow", [REDIRECT], scopes=["email"], now=own_world.context.now()
+    )
+    code = own_world.code(client_id=site.client_id, scope="openid email agent")
+    tokens = own_world.redeem(code, auth=own_world.basic(site)).json()
+    assert (tokens["scope"], "id_token" in tokens) == ("email", False)
+    code = own_world.code(client_id=site.client_id, scope=None)
+    assert own_world.redeem(code, auth=own_world.basic(site)).json()["scope"] == "email"
+
+
+def test_an_agent_that_may_give_nothing_of_it_approves_nothing(own_world: World) -> None:
+    agent = agents.add_agent(
+        own_world.database, "n@owner.example", scopes=["agent"], now=own_world.context.now()
+    )
+    request_id = own_world.open(own_world.browser(), scope="email")
+    answer = own_world.answer(request_id, agent)
+    assert (answer.status_code, answer.json()["error"]) == (403, "invalid_scope")
+    assert own_world.answer(request_id).status_code == 200
+
+
+def test_the_refusal_of_a_request_without_pkce_leads_on(world: World) -> None:
+    found = _error(world, code_challenge=None, code_challenge_method=None)
+    assert found["error"] == ["invalid_request"]
+    assert "docs/clients.md" in found["error_description"][0]
+
+
+# POST (OpenID Connect Core section 3.1.2.1)
+
+
+@pytest.mark.parametrize("path", ["/authorize", "/oauth2/authorize"])
+def test_a_form_is_as_good_as_a_query(world: World, path: str) -> None:
+    browser = world.browser()
+    page = browser.post(path, data=world.request())
+    assert page.status_code == 200
+    found = UPSTREAM_PATTERN.search(page.text)
+    assert found
+    world.answer(found[1])
+    assert world.redeem(world.poll(browser, found[1])["code"]).status_code == 200
+
+
+def test_half_of_a_request_may_be_in_the_query(world: World) -> None:
+    form = world.request()
+    query = {"client_id": form.pop("client_id")}
+    assert world.browser().post("/authorize", params=query, data=form).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["state", "scope", "resource", "code_challenge"])
+def test_a_parameter_in_both_places_is_refused(world: World, name: str) -> None:
+    form = world.request(resource="https://shop.example")
+    answer = world.browser().post("/authorize", params={name: form[name]}, data=form)
+    assert answer.status_code == 303
+    assert "error=invalid_request" in answer.headers["location"]
+
+
+@pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
+def test_a_website_that_is_named_in_both_places_is_never_redirected_to(
+    world: World, name: str
+) -> None:
+    form = world.request()
+    answer = world.browser().post("/authorize", params={name: form[name]}, data=form)
+    assert (answer.status_code, "location" in answer.headers) == (400, False)
+
+
+def test_a_form_of_another_website_keeps_the_cookie_of_other_tabs(world: World) -> None:
+    """Browsers send no SameSite=Lax cookie with it, and a new one would replace it."""
+    browser, form = world.browser(), world.request(resource=["https://shop.example", ORIGIN + "/x"])
+    other_tab = world.open(browser)
+    mark = browser.cookies["auth_agent"]
+    cross = {"sec-fetch-site": "cross-site"}
+    answer = world.browser().post("/authorize", data=form, headers=cross)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (303, False)
+    page = browser.get(answer.headers["location"])
+    assert page.status_code == 200
+    assert browser.cookies["auth_agent"] == mark
+    found = UPSTREAM_PATTERN.search(page.text)
+    assert found
+    for request_id in (found[1], other_tab):
+        world.answer(request_id)
+        assert world.poll(browser, request_id)["status"] == "authenticated"
 
 
 def test_words_of_a_scope_come_once_each(world: World) -> None:

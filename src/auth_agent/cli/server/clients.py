@@ -57,7 +57,11 @@ def add(
     name: Annotated[str, typer.Argument(help="The website's name, shown while an agent signs in.")],
     *,
     redirect_uri: Annotated[
-        list[str], typer.Option("--redirect-uri", help="https, or http on a loopback host.")
+        list[str],
+        typer.Option(
+            "--redirect-uri",
+            help="https, or http on a loopback host; of an app also under its own scheme.",
+        ),
     ],
     scope: ScopeOption = None,
     resource: ResourceOption = None,
@@ -67,6 +71,30 @@ def add(
     public: Annotated[
         bool,
         typer.Option("--public", help="It cannot keep a secret (a public client with PKCE)."),
+    ] = False,
+    native: Annotated[
+        bool,
+        typer.Option(
+            "--native",
+            help="An app on a device, e.g. an MCP client: public, and may ask for any known API.",
+        ),
+    ] = False,
+    post_logout_redirect_uri: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--post-logout-redirect-uri", help="Where a browser may go after signing out here."
+        ),
+    ] = None,
+    id_token_alg: Annotated[
+        str | None,
+        typer.Option("--id-token-alg", help="RS256, ES256 or EdDSA; else the server's own."),
+    ] = None,
+    strict_audience: Annotated[
+        bool,
+        typer.Option(
+            "--strict-audience",
+            help="Its assertions name the issuer as their audience, not the token endpoint.",
+        ),
     ] = False,
     upstream_compat: Annotated[
         bool,
@@ -83,7 +111,13 @@ def add(
     """Register a website; its secret is shown once."""
     from auth_agent.server.registry import clients  # noqa: PLC0415
     from auth_agent.server.settings import DEFAULT_SCOPES  # noqa: PLC0415
+    from auth_agent.server.web.urls import is_native_uri  # noqa: PLC0415
 
+    if native and not all(map(is_native_uri, redirect_uri)):
+        raise fail(
+            "A native client returns to a loopback host or under a scheme of its own; leave out "
+            "--native, or the other redirect URIs"
+        )
     file = EnvironmentFile(env) if env else None
     if file:
         with refusals_are_told():
@@ -96,7 +130,10 @@ def add(
             redirect_uri,
             scopes=_words(scope) or DEFAULT_SCOPES,
             resources=resource or (),
-            public=public,
+            public=public or native,
+            post_logout_redirect_uris=post_logout_redirect_uri or (),
+            id_token_alg=id_token_alg,
+            strict_audience=strict_audience,
             upstream_compat=upstream_compat,
             jwks=jwks.read_text() if jwks else None,
             jwks_uri=jwks_uri,

@@ -18,6 +18,7 @@ SECRET = "AUTH_AGENT_AGENT_SECRET"
 SECRET_FILE = "AUTH_AGENT_AGENT_SECRET_FILE"
 WEBSITES = "AUTH_AGENT_AGENT_WEBSITES"
 SCOPES = "AUTH_AGENT_AGENT_SCOPES"
+RESOURCES = "AUTH_AGENT_AGENT_RESOURCES"
 PRIVATE_KEY = "AUTH_AGENT_AGENT_PRIVATE_KEY"
 KEYRING_SERVICE = "auth-agent"
 
@@ -42,17 +43,19 @@ def find_key(environ: Mapping[str, str]) -> str | None:
 
 
 class Bounds(TypedDict):
-    """The websites and scopes that the operator allows; empty means all."""
+    """The websites, scopes and APIs that the operator allows; empty as in `Options`."""
 
     allowed_websites: tuple[str, ...]
     allowed_scopes: tuple[str, ...]
+    allowed_resources: tuple[str, ...]
 
 
 def find_bounds(environ: Mapping[str, str]) -> Bounds:
-    """Returns the operator's bounds; both variables are comma separated."""
+    """Returns the operator's bounds; the variables are comma separated."""
     return {
         "allowed_websites": _listed(environ.get(WEBSITES, "")),
         "allowed_scopes": _listed(environ.get(SCOPES, "")),
+        "allowed_resources": _listed(environ.get(RESOURCES, "")),
     }
 
 

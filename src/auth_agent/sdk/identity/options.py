@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,6 +23,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """`timeout` bounds each request, `deadline` a call with its repetitions, both in seconds.
 
     `allowed_websites` (origins) and `allowed_scopes` bound every sign-in; empty means no bound.
+    `allowed_resources` are the APIs that a client may ask access to; empty means that websites may
+    ask for their own, and that a native client, which belongs to no website, may ask for none.
     Raises `SettingsError` with all mistakes.
     """
 
@@ -33,6 +36,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     allowed_issuers: tuple[str, ...] = ()
     allowed_websites: tuple[str, ...] = ()
     allowed_scopes: frozenset[str] = frozenset()
+    allowed_resources: tuple[str, ...] = ()
     timeout: float = TIMEOUT
     deadline: float = DEADLINE
 
@@ -77,6 +81,32 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
                 code="scope_not_allowed",
                 status_code=403,
             )
+
+    def check_resources(self, resources: Iterable[str], *, native: bool) -> None:
+        """Raises `resource_not_allowed` if a client asks for an API that it may not have."""
+        if not self.allowed_resources and not native:
+            return
+        allowed = {_written(url) for url in self.allowed_resources}
+        for resource in resources:
+            if _written(resource) not in allowed:
+                raise AuthError(
+                    f"The client asks for access to {one_line(resource)}, which is not among this "
+                    "agent's allowed resources (allowed_resources, AUTH_AGENT_AGENT_RESOURCES). "
+                    "Nothing was approved.",
+                    code="resource_not_allowed",
+                    status_code=403,
+                )
+
+
+def _written(url: str) -> str:
+    """Returns a URL as it is compared: a default port, an empty path and case do not count."""
+    try:
+        parts = urlsplit(url)
+        origin = normal_origin(url)
+    except ValueError:
+        return url
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{origin}{parts.path or '/'}{query}"
 
 
 def read_key(given: Secret | str | Path | None) -> Secret | None:

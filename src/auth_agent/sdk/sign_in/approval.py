@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -32,6 +32,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     client_name: str
     origin: str
     scopes: frozenset[str]
+    resources: tuple[str, ...] = ()
+    is_native: bool = False
 
 
 def look_request(issuer: str, request_id: str) -> HttpRequest:
@@ -57,7 +59,20 @@ def parse_look(response: HttpResponse) -> Request:
         client_name=one_line(name) if isinstance(name, str) else one_line(origin),
         origin=one_line(origin),
         scopes=frozenset(one_line(word) for word in scope[:LONGEST_SCOPE].split()),
+        resources=_resources(document),
+        is_native=document.get("is_native") is True,
     )
+
+
+def _resources(document: dict[str, Any]) -> tuple[str, ...]:
+    """Returns the APIs beside the website itself; raises if they cannot be read."""
+    found = document.get("resources", [])
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ServerMisbehaved(
+            "The server does not say which APIs are asked for, so nothing was approved.",
+            code="request_unclear",
+        )
+    return tuple(found)
 
 
 def check_request(request: Request, website: str, allowed_scopes: frozenset[str] | None) -> None:

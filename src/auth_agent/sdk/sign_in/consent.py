@@ -14,6 +14,7 @@ from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.identity.proof import check_clock
 from auth_agent.sdk.sign_in import approval
 from auth_agent.sdk.sign_in.code import Code, parse_poll, poll_request
+from auth_agent.sdk.text import one_line
 
 MAX_CODES = 3  # the server takes five
 
@@ -49,7 +50,8 @@ def answer(
     approval.check_request(request, website, wanted.allowed_scopes)
     options.check_website(request.origin)
     options.check_scopes(request.scopes)
-    asked = " ".join(sorted(request.scopes))
+    options.check_resources(request.resources, native=request.is_native)
+    asked = " ".join([*sorted(request.scopes), *map(one_line, request.resources)])
     text = f"the request is {website}'s own ({request.client_name}) and asks for: {asked}"
     yield from report("request_checked", text, look.url, response.status)
     response = yield from send_with_retries(

@@ -61,6 +61,10 @@ def clients(context: Context, call: Call) -> Answer:
         return json_answer({"clients": client_registry.list_clients(context.database)})
     body = json_body(call.content_type, call.body)
     columns = client_metadata(body, context.settings.scopes)
+    if not columns["scopes"]:
+        raise Refusal(400, "invalid_request", "scope names nothing that this server knows")
+    # The default of a client that registers itself is not that of one added by hand.
+    columns["id_token_alg"] = body.get("id_token_signed_response_alg")
     resources = body.get("resources", [])
     if not isinstance(resources, list) or not all(isinstance(one, str) for one in resources):
         raise Refusal(400, "invalid_request", "resources is not a list of strings")
@@ -85,7 +89,7 @@ def client(context: Context, call: Call) -> Answer:
                 raise _not_found()
             return Answer(204)
         if call.method == "PATCH":
-            body = _body(call, {"name", "redirect_uris", "scopes", "resources"})
+            body = _body(call, _CLIENT_FIELDS)
             _change(client_registry.change_client, context, client_id, body)
     return json_answer(_one(client_registry.list_clients(context.database), "client_id", client_id))
 
@@ -102,9 +106,14 @@ def _body(call: Call, known: set[str]) -> dict[str, Any]:
     return body
 
 
+_CLIENT_FIELDS = {
+    *("name", "redirect_uris", "scopes", "resources", "backchannel_logout_uri"),
+    *("post_logout_redirect_uris", "id_token_alg", "strict_audience"),
+}
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("redirect_uris", "scopes", "resources", "permissions"), list),
-    **dict.fromkeys(("require_origin", "email_verified"), bool),
+    **dict.fromkeys(("require_origin", "email_verified", "strict_audience"), bool),
+    "post_logout_redirect_uris": list,
 }
 
 

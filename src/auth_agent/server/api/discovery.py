@@ -34,7 +34,6 @@ def jwks(context: Context, call: Call) -> Answer:  # noqa: ARG001
 def metadata_of(context: Context) -> dict[str, Any]:
     """Returns the metadata: only what this server does today."""
     issuer = context.settings.issuer
-    algorithms = list(dict.fromkeys(key.algorithm for key in context.keyring.current().keys))
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
@@ -42,6 +41,7 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "userinfo_endpoint": f"{issuer}/userinfo",
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
+        "end_session_endpoint": f"{issuer}/end-session",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "scopes_supported": list(context.settings.scopes),
         "claims_supported": CLAIMS,
@@ -49,7 +49,7 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": GRANT_TYPES,
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": algorithms,
+        "id_token_signing_alg_values_supported": context.keyring.current().algorithms(),
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": METHODS,
         "revocation_endpoint_auth_methods_supported": METHODS,
@@ -65,7 +65,8 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
-        "prompt_values_supported": ["login", "consent", "select_account"],
+        # An agent answers each request anew, so that all but `none` need nothing special.
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "agent_authentication_endpoint": f"{issuer}/api/agent/authenticate",
     }
 
@@ -73,7 +74,7 @@ def metadata_of(context: Context) -> dict[str, Any]:
 def _optional(context: Context) -> dict[str, Any]:
     """Returns what is there only if a setting switches it on."""
     settings, found = context.settings, dict[str, Any]()
-    if settings.registration_token:
+    if settings.registers_clients != "off":
         found["registration_endpoint"] = f"{settings.issuer}/register"
     if settings.client_documents:
         found["client_id_metadata_document_supported"] = True

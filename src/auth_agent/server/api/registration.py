@@ -7,8 +7,9 @@ from typing import Any
 from auth_agent.secret import Secret
 from auth_agent.server.context import Context
 from auth_agent.server.registry import agents, clients
-from auth_agent.server.registry.client_metadata import client_metadata
-from auth_agent.server.registry.rules import IdTaken, RegistrationError
+from auth_agent.server.registry.client_metadata import auth_method_of, client_metadata
+from auth_agent.server.registry.resources import resource_scopes
+from auth_agent.server.registry.rules import IdTaken, RegistrationError, TooMany
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
@@ -55,18 +56,29 @@ def register_agent(context: Context, call: Call) -> Answer:
 
 
 def register_client(context: Context, call: Call) -> Answer:
-    """POST /register (RFC 7591), for whoever holds the initial access token."""
-    if not context.settings.registration_token:
+    """POST /register (RFC 7591): for everybody, or for the holder of the initial access token."""
+    mode = context.settings.registers_clients
+    if mode == "off":
         raise Refusal(403, "access_denied", "Clients are added by an administrator here")
-    _need_token(context, call)
+    if mode == "token":
+        _need_token(context, call)
     body = json_body(call.content_type, call.body)
     headers = context.limits.take("registrations", call.party)
-    columns = client_metadata(body, context.settings.scopes)
+    with context.database.read() as connection:
+        known = (*context.settings.scopes, *sorted(resource_scopes(connection)))
+    columns = client_metadata(body, known)
+    # A client that asks for nothing that is known here gets the default, and is told.
+    columns["scopes"] = columns["scopes"] or list(context.settings.scopes)
     try:
         with acting(_BY_REQUEST, call.address):
             made = clients.add_client(
-                context.database, now=context.now(), **columns, origin="registered"
+                context.database,
+                now=context.now(),
+                **columns,
+                origin="open" if mode == "open" else "registered",
             )
+    except TooMany as error:
+        raise Refusal(503, "temporarily_unavailable", str(error).capitalize()) from None
     except RegistrationError as error:
         code = "invalid_redirect_uri" if "redirect" in str(error) else "invalid_client_metadata"
         raise Refusal(400, code, _ascii(error)) from None
@@ -78,8 +90,11 @@ def register_client(context: Context, call: Call) -> Answer:
         "scope": " ".join(columns["scopes"]),
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
-        "token_endpoint_auth_method": body.get("token_endpoint_auth_method", "client_secret_basic"),
+        "token_endpoint_auth_method": auth_method_of(body),
+        "id_token_signed_response_alg": columns["id_token_alg"],
     }
+    if uris := columns["post_logout_redirect_uris"]:
+        told["post_logout_redirect_uris"] = uris
     if made.client_secret:
         told |= {"client_secret": made.client_secret.reveal(), "client_secret_expires_at": 0}
     return json_answer(told, 201, (*NO_STORE, *headers))

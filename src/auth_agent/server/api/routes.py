@@ -37,7 +37,7 @@ ROUTES: tuple[Route[Context], ...] = (
     Route("PUT", "/api/agents/profile", agents.profile),
     Route("POST", "/api/events", agents.events),
     Route("POST", "/api/register-agent", registration.register_agent),
-    Route("POST", "/register", registration.register_client),
+    Route("POST", "/register", registration.register_client, cors="any"),
     Route("GET", "/api/admin/agents", admin.agents),
     Route("POST", "/api/admin/agents", admin.agents),
     Route("GET", "/api/admin/agents/{id}", admin.agent),

@@ -14,6 +14,8 @@ PREFIX = "AUTH_AGENT_SERVER_"
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 LOG_FORMATS = ("text", "json")
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+# A name below a top-level domain or `localhost`, or an IPv6 address, and a port.
+_HOST = re.compile(r"((localhost|[a-z0-9_-]+(\.[a-z0-9_-]+)+)|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,189}")
 
 
@@ -77,6 +79,18 @@ def _abuse_problems(settings: Fields) -> list[str]:
         problems.append(f"{PREFIX}REDIS is not a Redis URL; write e.g. redis://127.0.0.1:6379/0")
     if settings.agent_registration not in ("", "off", "token", "open"):
         problems.append(f"{PREFIX}AGENT_REGISTRATION is unknown; choose off, token or open")
+    if settings.client_registration not in ("", "off", "token", "open"):
+        problems.append(f"{PREFIX}CLIENT_REGISTRATION is unknown; choose off, token or open")
+    if settings.client_registration == "token" and not settings.registration_token:
+        problems.append(
+            f"{PREFIX}REGISTRATION_TOKEN is missing; CLIENT_REGISTRATION=token needs it"
+        )
+    if isinstance(settings.client_documents, tuple):
+        problems += [
+            f"{PREFIX}CLIENT_DOCUMENTS: {host!r} is not a host; write e.g. app.example, or *"
+            for host in settings.client_documents
+            if host != "*" and not _HOST.fullmatch(host)
+        ]
     if settings.agent_registration == "token" and not settings.registration_token:
         problems.append(f"{PREFIX}REGISTRATION_TOKEN is missing; AGENT_REGISTRATION=token needs it")
     if settings.registration_token and len(settings.registration_token.reveal()) < 16:

@@ -59,7 +59,8 @@ class Fields(Struct, frozen=True, kw_only=True):
     limit_pending: int = 1_000
     agent_registration: str = ""
     registration_token: Secret = Secret("")
-    client_documents: bool = False
+    client_registration: str = ""
+    client_documents: bool | tuple[str, ...] = ("*",)
     upstream_compat: bool = False
     smtp_url: Secret = Secret("")
     mail_from: str = ""
@@ -74,6 +75,12 @@ class Fields(Struct, frozen=True, kw_only=True):
     def registers_agents(self) -> str:
         """off, token or open."""
         return self.agent_registration or ("open" if self.is_loopback else "off")
+
+    @property
+    def registers_clients(self) -> str:
+        """off, token or open."""
+        by_default = "open" if self.is_loopback else "off"
+        return self.client_registration or ("token" if self.registration_token else by_default)
 
     @property
     def is_https(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auth_agent.server.console import agents, entrance, websites
+from auth_agent.server.console import agents, entrance, resources, websites
 from auth_agent.server.console import history as records
 from auth_agent.server.console.visit import Guarded, console_page, guarded
 from auth_agent.server.context import Context
@@ -37,6 +37,9 @@ _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
     ("POST", "/console/website", websites.edit_website),
     ("POST", "/console/website/rotate-secret", websites.rotate_website_secret),
     ("POST", "/console/website/remove", websites.remove_website),
+    ("GET", "/console/resources", resources.resources_page),
+    ("POST", "/console/resources", resources.add_known_resource),
+    ("POST", "/console/resources/remove", resources.remove_known_resource),
     ("GET", "/console/sign-ins", records.sign_ins_page),
     ("GET", "/console/grants", records.grants_page),
     ("POST", "/console/grants/end", records.end_grant),

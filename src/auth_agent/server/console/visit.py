@@ -26,6 +26,7 @@ NOTICES = {
     "disabled": "The agent is disabled. Its tokens are revoked and its websites are being told.",
     "enabled": "The agent may sign in again.",
     "removed": "Removed. All its tokens are revoked.",
+    "forgotten": "Removed. Tokens that were issued for it stay good until they expire.",
     "ended": "The sign-in is ended.",
     "all-ended": "All sign-ins are ended.",
     "rotated": "A new key is published; it signs ten seconds from now.",

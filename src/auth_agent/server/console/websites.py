@@ -8,12 +8,15 @@ from urllib.parse import quote
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.registry import clients
+from auth_agent.server.registry.resources import resource_scopes
 from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
 from auth_agent.server.web.parameters import Parameters
 
-_FIELDS = ("name", "redirect_uris", "scopes", "resources", "logout_uri", "public")
+_FIELDS = (
+    *("name", "redirect_uris", "scopes", "resources", "logout_uri", "post_logout_uris", "public"),
+)
 
 
 def websites_page(visit: ConsoleVisit) -> Answer:
@@ -41,6 +44,7 @@ def add_website(visit: ConsoleVisit) -> Answer:
             scopes=_scopes(visit, values),
             resources=values["resources"].split(),
             backchannel_logout_uri=values["logout_uri"] or None,
+            post_logout_redirect_uris=values["post_logout_uris"].split(),
             public=bool(values["public"]),
             now=visit.now,
         )
@@ -56,6 +60,7 @@ def website_page(visit: ConsoleVisit) -> Answer:
     row = _website(visit, visit.query.get("id", ""))
     values = {name: getattr(row, name, "") for name in _FIELDS}
     values["logout_uri"] = row.backchannel_logout_uri or ""
+    values["post_logout_uris"] = "\n".join(row.post_logout_redirect_uris.split())
     lines = {name: "\n".join(values[name].split()) for name in ("redirect_uris", "resources")}
     return _one_website(visit, row, {**values, **lines})
 
@@ -73,6 +78,7 @@ def edit_website(visit: ConsoleVisit) -> Answer:
             scopes=_scopes(visit, values),
             resources=values["resources"].split(),
             backchannel_logout_uri=values["logout_uri"],
+            post_logout_redirect_uris=values["post_logout_uris"].split(),
         )
     except RegistrationError as error:
         return _one_website(visit, row, values, _sentence(error))
@@ -109,7 +115,9 @@ def _values(form: Parameters) -> dict[str, str]:
 
 def _scopes(visit: ConsoleVisit, values: dict[str, str]) -> list[str]:
     scopes = values["scopes"].split()
-    if unknown := sorted(set(scopes) - set(visit.context.settings.scopes)):
+    with visit.context.database.read() as connection:
+        known = {*visit.context.settings.scopes, *resource_scopes(connection)}
+    if unknown := sorted(set(scopes) - known):
         raise RegistrationError(
             f"the scope {unknown[0]!r} is not known here; add it to AUTH_AGENT_SERVER_SCOPES first"
         )

@@ -16,10 +16,13 @@ from auth_agent.secret import Secret
 from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.oauth.grants import Issuing
 from auth_agent.server.registry.agents import LONGEST_MODEL, find_agent
+from auth_agent.server.registry.resources import find_resources
 from auth_agent.server.security.credentials import new_token
 from auth_agent.server.tokens.families import hold_agent
 from auth_agent.server.tokens.signed import Issue, sign_access_token
 from auth_agent.server.web.urls import url_problem
+
+_OF_SIGN_INS = {"openid", "offline_access"}
 
 
 class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
@@ -31,25 +34,36 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS[:3]
 
     def validate_requested_scope(self) -> None:
-        settings, parameters = self.context.settings, self.request.parameters
+        parameters = self.request.parameters
         if not parameters.resources:
             raise OAuth2Error("Name the API in the parameter resource", error="invalid_target")
         if any(url_problem(resource) for resource in parameters.resources):
             raise OAuth2Error("The resource is not an https URL", error="invalid_target")
         with self.context.database.read() as connection:
             self.agent, self.limits = find_agent(connection, self.request.client.agent_id)
+            found = find_resources(connection, parameters.resources).values()
         if self.limits.second_factor:
             text = "This agent needs a code of its owner, which this grant cannot ask for"
             raise OAuth2Error(text, error="unauthorized_client")
-        asked = tuple(dict.fromkeys((self.request.payload.scope or "agent").split(" ")))
-        allowed = set(settings.scopes) if self.limits.scopes is None else self.limits.scopes
-        if not set(asked) <= allowed & set(settings.scopes) - {"openid"}:
-            raise InvalidScopeError("The agent may not have this scope")
-        self.scope = " ".join(asked)
+        known = {*self.context.settings.scopes, *(word for api in found for word in api.scopes)}
+        self.scope = self._narrowed(known)
         self.model = parameters.get("model") or self.limits.model
         is_line = self.model.isprintable() and len(self.model) <= LONGEST_MODEL
-        if not self.model.strip() or not is_line:
-            raise InvalidRequestError("Send the agent's model in the parameter model")
+        if ("model" in parameters and not self.model.strip()) or not is_line:
+            raise InvalidRequestError("model has to be the name of a model, on one line")
+
+    def _narrowed(self, known: set[str]) -> str:
+        """Leaves out what this grant cannot give (RFC 6749 3.3); the answer says what is left.
+
+        `openid` and `offline_access` belong to sign-ins; a standard client asks for all that the
+        metadata lists.
+        """
+        asked = dict.fromkeys((self.request.payload.scope or "agent").split(" "))
+        allowed = known if self.limits.scopes is None else known & self.limits.scopes
+        granted = [word for word in asked if word in allowed - _OF_SIGN_INS]
+        if not granted:
+            raise InvalidScopeError("The agent may have none of these scopes")
+        return " ".join(granted)
 
     def generate_token(self, **_more: Any) -> dict[str, Any]:
         settings, resources = self.context.settings, self.request.parameters.resources

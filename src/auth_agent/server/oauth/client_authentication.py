@@ -70,27 +70,40 @@ class ClientProof:
         assertion = request.form.get("client_assertion")
         if assertion is None or request.form.get("client_assertion_type") != JWT_BEARER:
             return None
-        subject = claimed_subject(assertion)
+        context, subject = self._server.context, claimed_subject(assertion)
         named = request.form.get("client_id", subject)
         if "client_secret" in request.form or (subject is not None and named != subject):
             raise _in_two_ways()
         context, request.claimed = self._server.context, subject
         client = None if subject is None else self._server.query_client(subject)
         try:
-            kid = header_of(assertion).get("kid")
-            keys = [] if client is None else self._keys.of(client, kid)
-            context.assertions.check(assertion, keys, subject or "", self._also_for(client))
+            self._check(assertion, client, subject or "")
         except BadAssertion as error:
             or_wait()  # to count and to record it
-            # A signature cannot be guessed, so a right one is never refused for the wrong ones.
-            context.limits.take("client_failures", subject or "", request.party)
-            raise invalid_client(str(error)) from None
+            again = None if client is None else context.documents.read_again(client)
+            try:
+                if again is None or again.jwks == client.jwks:  # type: ignore[union-attr]
+                    raise error from None
+                # Its document has other keys now.
+                self._check(assertion, again, subject or "")
+            except BadAssertion as last:
+                # A signature cannot be guessed, so a right one is never refused for the wrong ones.
+                context.limits.take("client_failures", subject or "", request.party)
+                raise invalid_client(str(last)) from None
+            return again
         return client
 
-    def _also_for(self, client: Client | None) -> tuple[str, ...]:
-        """Returns the token endpoint's addresses, which most libraries name as the audience."""
-        issuer = self._server.context.settings.issuer
-        return () if client is None else (f"{issuer}/token", f"{issuer}/oauth2/token")
+    def _check(self, assertion: str, client: Client | None, subject: str) -> None:
+        """Raises `BadAssertion` unless a key of this client has signed it, for this server."""
+        context = self._server.context
+        issuer, keys = context.settings.issuer, []
+        also_for: tuple[str, ...] = ()
+        if client is not None:
+            keys = self._keys.of(client, header_of(assertion).get("kid"))
+            if not client.strict_audience:
+                # What most libraries name; another server could have asked for such an assertion.
+                also_for = (f"{issuer}/token", f"{issuer}/oauth2/token")
+        context.assertions.check(assertion, keys, subject, also_for)
 
     def none(self, query_client: QueryClient, request: Any) -> Client | None:
         """A public client, which PKCE protects instead of a secret."""

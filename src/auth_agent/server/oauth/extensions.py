@@ -31,5 +31,5 @@ class IdTokenExtension:
         token, issue = response[1], grant.request.issue
         if "openid" in token["scope"].split():
             token["id_token"] = sign_id_token(
-                issue.key, issue, token["scope"], token["access_token"]
+                grant.id_token_key, issue, token["scope"], token["access_token"]
             )

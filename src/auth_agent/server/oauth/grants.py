@@ -50,7 +50,9 @@ class Issuing:
     def create_token_response(self) -> Any:
         # Read before the transaction: the keyring may have to read or write itself.
         self.now = self.context.now()
-        self.key = self.context.keyring.current().signer(self.now)
+        keys = self.context.keyring.current()
+        self.key = keys.signer(self.now)
+        self.id_token_key = keys.signer(self.now, self.request.client.id_token_alg)
         try:
             with self.context.database.begin() as connection:
                 self.request.transaction = connection

@@ -30,9 +30,9 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         return find_presented(self.server.context, token)
 
     def check_permission(self, token: Presented, client: Client, _request: Any) -> bool:
-        return token.check_client(client) or bool(
-            token.claims and set(token.audience()) & set(client.resources)
-        )
+        if token.check_client(client):
+            return True
+        return token.claims is not None and any(map(client.has_resource, token.audience()))
 
     def introspect_token(self, token: Presented) -> dict[str, Any]:
         family, claims = token.family, token.claims

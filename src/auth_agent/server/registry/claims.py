@@ -57,12 +57,12 @@ def is_enabled(agent_id: ColumnElement[str]) -> ColumnElement[bool]:
 def claims_about(agent: AgentRecord, model: str, scope: Collection[str]) -> dict[str, Any]:
     """The claims that every token and answer carries, under the scopes that were granted.
 
-    An address that nobody proved is left out: websites link accounts by it.
+    An address that nobody proved is left out, because websites link accounts by it; so is a model
+    that nobody named.
     """
     claims: dict[str, Any] = {
         "agent_id": agent.id,
-        "model": model,
-        "model_name": model,
+        **({"model": model, "model_name": model} if model else {}),
         "permissions": list(agent.permissions),
     }
     if "email" in scope:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from auth_agent.server.registry.clients import Client, find_client
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.database import Database
-from auth_agent.server.web.urls import origin_of
+from auth_agent.server.web.urls import is_private_uri, origin_of
 
-_ORIGINS = select(tables.client.c.redirect_uris).where(tables.client.c.removed_at.is_(None))
+_ORIGINS = select(tables.client.c.redirect_uris).where(
+    tables.client.c.removed_at.is_(None),
+    # Nobody has agreed yet to what registered itself.
+    or_(tables.client.c.origin != "open", tables.client.c.approved_at.is_not(None)),
+)
 
 MOST_REMEMBERED = 1_000
 ORIGINS_SECONDS = 10
@@ -20,7 +24,8 @@ ORIGINS_SECONDS = 10
 def registered_origins(connection: Connection) -> frozenset[str]:
     """The origins of all websites, for CORS."""
     rows = connection.execute(_ORIGINS).scalars()
-    return frozenset(origin_of(uri) for uris in rows for uri in uris.split())
+    found = (uri for uris in rows for uri in uris.split() if not is_private_uri(uri))
+    return frozenset(origin_of(uri) for uri in found)
 
 
 class Clients:

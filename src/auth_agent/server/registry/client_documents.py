@@ -1,7 +1,8 @@
 """Clients whose id is the address of a document about them (Client ID Metadata Documents).
 
-Off unless AUTH_AGENT_SERVER_CLIENT_DOCUMENTS is set. A document may speak for its own origin only:
-every redirect URI lies there, or on a loopback host.
+A document may speak for its own origin only: every redirect URI lies there, on a loopback host, or
+under a private scheme. It is stored when an agent first approves it; until then it is remembered
+here, and anybody may have made it.
 """
 
 from __future__ import annotations
@@ -11,44 +12,46 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import insert, update
-from sqlalchemy.exc import IntegrityError
-
 from auth_agent.server.outbound.fetcher import AT_ONCE, Fetcher, FetchRefused
+from auth_agent.server.registry.client import Client
+from auth_agent.server.registry.client_cache import Clients
 from auth_agent.server.registry.client_metadata import client_metadata
+from auth_agent.server.registry.document_rows import is_stored, refresh_document
 from auth_agent.server.registry.rules import RegistrationError, client_columns
 from auth_agent.server.security.limits import Limits
 from auth_agent.server.settings import ServerSettings
-from auth_agent.server.storage import tables
-from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
 from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Refusal
-from auth_agent.server.web.urls import is_loopback_uri, origin_of, url_problem
+from auth_agent.server.web.urls import is_native_uri, origin_of, url_problem
 
 FRESH_FOR = 3_600.0  # seconds
+# A key that is missing causes one reading in so many seconds.
+PATIENCE = 30.0
 LONGEST = 255
+LARGEST = 16_384  # bytes
 MOST = 1_000
 
 
-def is_document(client_id: str) -> bool:
-    """True for an https URL with a path, the form that such an id has."""
-    if not client_id.startswith("https://") or url_problem(client_id):
-        return False
-    parts = urlsplit(client_id)
-    return len(parts.path) > 1 and not parts.query
+class _Read(NamedTuple):
+    """A document as it was read at one moment."""
+
+    columns: dict[str, Any]
+    at: float
 
 
 class ClientDocuments:
-    """Remembers which documents were read within the hour."""
+    """Reads documents, and remembers those that were read within the hour."""
 
     def __init__(
         self,
         settings: ServerSettings,
         database: Database,
+        clients: Clients,
+        *,
         fetcher: Fetcher,
         limits: Limits,
         clock: Callable[[], float],
@@ -57,77 +60,146 @@ class ClientDocuments:
         self._database = database
         self._fetcher = fetcher
         self._limits = limits
+        self._clients = clients
         self._clock = clock
-        self._read_at: OrderedDict[str, float] = OrderedDict()
+        self._known: OrderedDict[str, _Read] = OrderedDict()
         self._lock = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}
         self._places = threading.BoundedSemaphore(AT_ONCE // 2)
 
-    def learn(self, client_id: str, party: str) -> None:
-        """Reads the document of a client, unless that was done a while ago."""
-        if not self._settings.client_documents or not is_document(client_id):
-            return
+    def is_document(self, client_id: str) -> bool:
+        """True for a URL whose document may be a client here."""
+        admitted = self._settings.client_documents
+        if not admitted or not client_id.startswith(("https://", "http://")):
+            return False
+        if url_problem(client_id):
+            return False
+        parts = urlsplit(client_id)
+        # An http document is on a loopback host, and so has to be this server.
+        if parts.scheme == "http" and not self._settings.is_loopback:
+            return False
+        if len(parts.path) <= 1 or parts.query or {".", ".."} & {*parts.path.split("/")}:
+            return False
+        if isinstance(admitted, bool) or "*" in admitted:
+            return True
+        return parts.netloc.lower() in admitted
+
+    def find(self, client_id: str, party: str) -> Client | None:
+        """Returns the client; None for other ids, and for one that an administrator removed.
+
+        Reads the document unless that was done within the hour. Refusal if it cannot be read or is
+        not acceptable: it is shown to the visitor.
+        """
+        if not self.is_document(client_id):
+            return None
+        stored = self._clients.find(client_id)
+        read = self._remembered(client_id, FRESH_FOR)
+        if read is None:
+            or_wait()
+            self._limits.take("unknown_requests", party)
+            read = self._read_once(client_id, FRESH_FOR)
+            stored = self._clients.find(client_id)
+        if stored is not None:
+            return stored
+        with self._database.read() as connection:
+            if is_stored(connection, client_id):
+                return None
+        return Client.of_document(client_id, read.columns)
+
+    def read_again(self, client: Client) -> Client:
+        """Returns a stored client as its document describes it now, for keys that have changed."""
+        if client.origin != "document" or not self.is_document(client.id):
+            return client
+        if self._remembered(client.id, PATIENCE) is None:
+            or_wait()
+            try:
+                self._read_once(client.id, PATIENCE)
+            except Refusal:
+                return client  # a document that is away ends nothing
+        return self._clients.find(client.id) or client
+
+    def _remembered(self, client_id: str, seconds: float) -> _Read | None:
         with self._lock:
-            if time.monotonic() - self._read_at.get(client_id, float("-inf")) < FRESH_FOR:
-                return
-        or_wait()
-        self._limits.take("unknown_requests", party)
-        # Anybody may cause this, and by slow documents at that: the rest of the fetcher's places
-        # is for registered clients.
+            read = self._known.get(client_id)
+        return read if read is not None and time.monotonic() - read.at < seconds else None
+
+    def _read_once(self, client_id: str, seconds: float) -> _Read:
+        """One reading of a document at a time, so that an older answer never follows a newer.
+
+        Anybody may cause a reading, and a slow one at that: those who read and those who wait
+        have few places, and the rest of the fetcher's is for registered clients.
+        """
         if not self._places.acquire(blocking=False):
             text = "Too many documents of clients are being read at this moment; try again"
-            raise Refusal(503, "temporarily_unavailable", text)
+            raise Refusal(503, "temporarily_unavailable", text, (("retry-after", "5"),))
         try:
-            columns = self._read(client_id)
+            with self._lock:
+                turn = self._turns.setdefault(client_id, threading.Lock())
+            with turn:
+                return self._remembered(client_id, seconds) or self._read_now(client_id)
         finally:
+            with self._lock:
+                self._turns.pop(client_id, None)
             self._places.release()
-        self._keep(client_id, columns)
-        with self._lock:
-            self._read_at[client_id] = time.monotonic()
-            while len(self._read_at) > MOST:
-                self._read_at.popitem(last=False)
 
-    def _read(self, client_id: str) -> dict[str, Any]:
+    def _read_now(self, client_id: str) -> _Read:
+        columns = self._columns(client_id)
+        refresh_document(self._database, client_id, columns, int(self._clock()))
+        read = _Read(columns, time.monotonic())
+        with self._lock:
+            self._known[client_id] = read
+            self._known.move_to_end(client_id)
+            while len(self._known) > MOST:
+                self._known.popitem(last=False)
+        return read
+
+    def _columns(self, client_id: str) -> dict[str, Any]:
         if len(client_id) > LONGEST:
             raise _refused("The client_id is too long")
-        try:
-            answer = self._fetcher.get(client_id)
-            body = json.loads(answer.body) if answer.status == 200 else None
-        except (FetchRefused, ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict) or body.get("client_id") != client_id:
-            raise _refused("The client_id is no address of a document about this client")
+        body = self._fetched(client_id)
         if "client_secret" in body or body.get("token_endpoint_auth_method", "none") not in (
             "none",
             "private_key_jwt",
         ):
             raise _refused("The client's document may not speak of a shared secret")
-        columns = client_metadata(
-            {"token_endpoint_auth_method": "none", **body}, self._settings.scopes
+        values = client_metadata(
+            {
+                "token_endpoint_auth_method": "none",
+                "client_name": urlsplit(client_id).netloc,
+                **body,
+            },
+            self._settings.scopes,
         )
-        for uri in columns["redirect_uris"]:
+        if not values["scopes"]:
+            raise _refused("The client's document names no scope that this server knows")
+        for uri in (*values["redirect_uris"], *values["post_logout_redirect_uris"]):
             is_own = url_problem(uri) is None and origin_of(uri) == origin_of(client_id)
-            if not is_own and not is_loopback_uri(uri):
+            if not is_own and not is_native_uri(uri):
                 raise _refused("The client's document names a redirect URI of another origin")
-        return columns
-
-    def _keep(self, client_id: str, columns: dict[str, Any]) -> None:
         try:
-            row = client_columns(**columns, origin="document")
+            return client_columns(**values, origin="document")
         except RegistrationError:
             raise _refused("The client's document is not acceptable") from None
-        table, now = tables.client, int(self._clock())
-        known = update(table).where(table.c.id == client_id, table.c.origin == "document")
+
+    def _fetched(self, client_id: str) -> dict[str, Any]:
         try:
-            with self._database.begin() as connection:
-                if connection.execute(known.values(row)).rowcount == 1:
-                    return
-                connection.execute(
-                    insert(table),
-                    {**row, "id": client_id, "created_at": now, "upstream_compat": False},
-                )
-                record(connection, at=now, kind="client", outcome="added", client_id=client_id)
-        except IntegrityError:
-            return  # another worker was quicker
+            answer = self._fetcher.get(client_id)
+            kind = answer.content_type.partition(";")[0].strip().lower()
+            is_json = kind == "application/json" or kind.endswith("+json")
+            is_good = answer.status == 200 and is_json and len(answer.body) <= LARGEST
+            body = json.loads(answer.body) if is_good else None
+        except (FetchRefused, ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict) or body.get("client_id") != client_id:
+            raise _refused("The client_id is no address of a document about this client")
+        return body
+
+
+def document_host(client_id: str) -> str:
+    """Returns the host that a document proves; empty for clients that are none."""
+    if not client_id.startswith(("https://", "http://")):
+        return ""
+    return urlsplit(client_id).netloc
 
 
 def _refused(text: str) -> Refusal:

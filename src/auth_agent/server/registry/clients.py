@@ -6,104 +6,38 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from auth_agent.secret import Secret
-from auth_agent.server.registry.rules import client_columns, website_columns
+from auth_agent.server.registry.client import SELF_MADE, Client, find_client
+from auth_agent.server.registry.rules import (
+    TooMany,
+    client_columns,
+    website_columns,
+)
 from auth_agent.server.security.credentials import made_hash, new_token
 from auth_agent.server.settings import DEFAULT_SCOPES
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
-from auth_agent.server.web.urls import is_loopback_uri, redirect_matches
+
+__all__ = [
+    "Client",
+    "ClientCredentials",
+    "add_client",
+    "change_client",
+    "count_self_made",
+    "find_client",
+    "list_clients",
+    "rotate_client_secret",
+]
 
 _TABLE = tables.client
 # An agent is a client under its own id; it is changed and removed as an agent.
 _IS_WEBSITE = (_TABLE.c.removed_at.is_(None), _TABLE.c.agent_id.is_(None))
 
 
-SECRET_METHODS = ("client_secret_basic", "client_secret_post")
-# An agent that is a client under its own id has its secret and its keys as an agent.
-_FIND = (
-    select(
-        tables.client,
-        tables.agent.c.secret_hash.label("agent_secret_hash"),
-        tables.agent.c.jwks.label("agent_jwks"),
-    )
-    .outerjoin(tables.agent, tables.agent.c.id == tables.client.c.agent_id)
-    .where(
-        tables.client.c.id == bindparam("id"),
-        tables.client.c.removed_at.is_(None),
-        tables.agent.c.disabled_at.is_(None),
-    )
-)
-
-
-class Client:
-    """One registered website; its methods have the names that Authlib calls."""
-
-    __slots__ = (
-        "agent_id",
-        "auth_method",
-        "id",
-        "is_public",
-        "jwks",
-        "jwks_uri",
-        "name",
-        "redirect_uris",
-        "resources",
-        "scopes",
-        "secret_hash",
-        "upstream_compat",
-    )
-
-    def __init__(self, row: Any) -> None:
-        self.id: str = row.id
-        self.name: str = row.name
-        self.agent_id: str | None = row.agent_id
-        self.auth_method: str = row.auth_method
-        self.secret_hash: str | None = row.secret_hash or row.agent_secret_hash
-        self.jwks: str | None = row.jwks or row.agent_jwks
-        self.jwks_uri: str | None = row.jwks_uri
-        # For an agent a secret is optional in the older generation: PKCE protects its code.
-        self.is_public: bool = row.auth_method in ("none", "agent")
-        self.redirect_uris: tuple[str, ...] = tuple(row.redirect_uris.split())
-        self.scopes: tuple[str, ...] = tuple(row.scopes.split())
-        self.resources: tuple[str, ...] = tuple(row.resources.split())
-        self.upstream_compat: bool = row.upstream_compat
-
-    def __repr__(self) -> str:
-        return f"Client(id={self.id!r})"
-
-    def get_client_id(self) -> str:
-        return self.id
-
-    def get_allowed_scope(self, scope: str | None) -> str | None:
-        """The scope itself; which words it may hold was checked when the request came in."""
-        return scope
-
-    def check_redirect_uri(self, redirect_uri: str) -> bool:
-        if self.agent_id is not None and is_loopback_uri(redirect_uri):
-            return True
-        return any(redirect_matches(known, redirect_uri) for known in self.redirect_uris)
-
-    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        if self.auth_method == "agent":
-            return method != "none" or endpoint in ("token", "revocation")
-        if self.auth_method == "client_secret":
-            return method in SECRET_METHODS
-        return method == self.auth_method
-
-    def check_grant_type(self, grant_type: str) -> bool:
-        if grant_type == "client_credentials":
-            return self.agent_id is not None
-        return grant_type in ("authorization_code", "refresh_token")
-
-
-def find_client(connection: Connection, client_id: str) -> Client | None:
-    """The client with this id unless it was removed."""
-    row = connection.execute(_FIND, {"id": client_id}).one_or_none()
-    return None if row is None else Client(row)
+MOST_SELF_MADE = 10_000
 
 
 class ClientCredentials(Struct, frozen=True):
@@ -126,6 +60,9 @@ def add_client(
     jwks: str | None = None,
     jwks_uri: str | None = None,
     backchannel_logout_uri: str | None = None,
+    post_logout_redirect_uris: Sequence[str] = (),
+    id_token_alg: str | None = None,
+    strict_audience: bool = False,
     origin: str = "added",
 ) -> ClientCredentials:
     """Registers a website; raises RegistrationError if a value is not acceptable.
@@ -141,6 +78,9 @@ def add_client(
         jwks=jwks,
         jwks_uri=jwks_uri,
         backchannel_logout_uri=backchannel_logout_uri,
+        post_logout_redirect_uris=post_logout_redirect_uris,
+        id_token_alg=id_token_alg,
+        strict_audience=strict_audience,
         origin=origin,
     )
     secret = Secret(new_token("cs_")) if columns["auth_method"] == "client_secret" else None
@@ -150,12 +90,21 @@ def add_client(
         "id": client_id,
         "secret_hash": None if secret is None else made_hash(secret.reveal()),
         "upstream_compat": upstream_compat,
+        "set_by_admin": "scopes" if origin == "added" and set(scopes) != {*DEFAULT_SCOPES} else "",
         "created_at": now,
     }
     with database.begin() as connection:
+        if origin in SELF_MADE and count_self_made(connection) >= MOST_SELF_MADE:
+            raise TooMany("too many clients have registered themselves; try again tomorrow")
         connection.execute(insert(_TABLE), row)
         record(connection, at=now, kind="client", outcome="added", client_id=client_id)
     return ClientCredentials(client_id, secret)
+
+
+def count_self_made(connection: Connection) -> int:
+    """Returns how many clients are here without anybody's having added them."""
+    statement = select(func.count()).where(_TABLE.c.origin.in_(SELF_MADE))
+    return int(connection.execute(statement).scalar_one())
 
 
 def list_clients(database: Database) -> list[dict[str, Any]]:
@@ -174,6 +123,9 @@ def list_clients(database: Database) -> list[dict[str, Any]]:
             "has_keys": row.auth_method == "private_key_jwt",
             "jwks_uri": row.jwks_uri,
             "backchannel_logout_uri": row.backchannel_logout_uri,
+            "post_logout_redirect_uris": row.post_logout_redirect_uris.split(),
+            "id_token_alg": row.id_token_alg,
+            "strict_audience": row.strict_audience,
             "origin": row.origin,
             "upstream_compat": row.upstream_compat,
             "created_at": row.created_at,
@@ -186,6 +138,7 @@ def change_client(database: Database, client_id: str, now: int, **changes: Any) 
     """Changes the given columns of a website; False if there is none.
 
     With public keys (`jwks` or `jwks_uri`) it signs from now on: its secret stops working.
+    What an administrator has changed is no longer decided by the client's document.
     """
     values = website_columns(changes)
     if "jwks" in values or "jwks_uri" in values:
@@ -193,6 +146,10 @@ def change_client(database: Database, client_id: str, now: int, **changes: Any) 
         values = {"jwks": None, "jwks_uri": None, **signs, **values}
     statement = update(_TABLE).where(_TABLE.c.id == client_id, *_IS_WEBSITE)
     with database.begin() as connection:
+        found = connection.execute(select(_TABLE).where(_TABLE.c.id == client_id)).one_or_none()
+        if found is not None and values:
+            decided = {name for name, value in values.items() if getattr(found, name) != value}
+            values["set_by_admin"] = " ".join(sorted({*found.set_by_admin.split(), *decided}))
         # An UPDATE has to name a column: nothing to change still says whether there is a website.
         if connection.execute(statement.values({"id": client_id, **values})).rowcount != 1:
             return False

@@ -9,9 +9,10 @@ from typing import Any
 
 from auth_agent.server.outbound.addresses import checked_address
 from auth_agent.server.security.public_keys import parse_keys
-from auth_agent.server.settings import SCOPE_TOKEN
-from auth_agent.server.web.urls import url_problem
+from auth_agent.server.settings import ALGORITHMS, SCOPE_TOKEN
+from auth_agent.server.web.urls import host_of, is_private_uri, url_problem
 
+LONGEST_RESOURCE = 2_048
 _AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
 
 
@@ -21,6 +22,10 @@ class RegistrationError(ValueError):
 
 class IdTaken(RegistrationError):
     """An agent or a client has this id, or had it once."""
+
+
+class TooMany(RegistrationError):
+    """So many have registered themselves that there is no room for another one."""
 
 
 def agent_columns(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,6 +48,9 @@ def client_columns(
     jwks: str | None,
     jwks_uri: str | None,
     backchannel_logout_uri: str | None,
+    post_logout_redirect_uris: Sequence[str] = (),
+    id_token_alg: str | None = None,
+    strict_audience: bool = False,
     origin: str,
 ) -> dict[str, Any]:
     """Returns what is stored of a client's description; raises RegistrationError."""
@@ -53,8 +61,16 @@ def client_columns(
             "scopes": scopes,
             "resources": resources,
             "backchannel_logout_uri": backchannel_logout_uri,
+            "post_logout_redirect_uris": post_logout_redirect_uris,
+            "id_token_alg": id_token_alg,
+            "strict_audience": strict_audience,
         }
     )
+    if not public and any(is_private_uri(uri) for uri in redirect_uris):
+        raise RegistrationError(
+            "a redirect URI under a private scheme belongs to an app, which can keep no secret; "
+            "make it a public client"
+        )
     if jwks_uri is not None:
         _check_url("jwks_uri", jwks_uri)
     has_keys = bool(jwks or jwks_uri)
@@ -67,6 +83,15 @@ def client_columns(
         "jwks": None if jwks is None else checked_keys(jwks),
         "jwks_uri": jwks_uri,
     }
+
+
+def check_resource(url: str, name: str, scopes: Sequence[str]) -> dict[str, str]:
+    """The columns of a known API; RegistrationError if one is not acceptable."""
+    _check_url("resource", url)
+    if len(url) > LONGEST_RESOURCE:
+        raise RegistrationError(f"the resource is longer than {LONGEST_RESOURCE} characters")
+    name = _line("name", name, needed=False) or host_of(url)
+    return {"url": url, "name": name, "scopes": _words("scope", scopes)}
 
 
 def checked_id(text: str) -> str:
@@ -94,7 +119,15 @@ def _address(email: str) -> str:
 def _redirect_uris(uris: Sequence[str]) -> str:
     if not uris:
         raise RegistrationError("a website needs at least one redirect URI")
-    return _urls("redirect URI", uris)
+    return _return_uris("redirect URI", uris)
+
+
+def _return_uris(kind: str, uris: Sequence[str]) -> str:
+    """Checks where a browser may be sent back to: a URL, or an address of an app's own."""
+    for uri in uris:
+        if not is_private_uri(uri):
+            _check_url(kind, uri)
+    return " ".join(dict.fromkeys(uris))
 
 
 def _urls(kind: str, urls: Sequence[str]) -> str:
@@ -108,6 +141,13 @@ def _logout_uri(uri: str | None) -> str | None:
         return None
     _check_url("back-channel logout URI", uri)
     return uri
+
+
+def _algorithm(name: str | None) -> str | None:
+    if name is not None and name not in ALGORITHMS:
+        known = ", ".join(ALGORITHMS)
+        raise RegistrationError(f"ID tokens cannot be signed with {name!r}; choose one of {known}")
+    return name
 
 
 def _check_url(kind: str, url: str) -> None:
@@ -146,4 +186,7 @@ _WEBSITE: dict[str, Callable[[Any], Any]] = {
     "backchannel_logout_uri": _logout_uri,
     "jwks": checked_keys,
     "jwks_uri": lambda url: _urls("jwks_uri", [url]),
+    "post_logout_redirect_uris": lambda uris: _return_uris("post-logout redirect URI", uris),
+    "id_token_alg": _algorithm,
+    "strict_audience": bool,
 }

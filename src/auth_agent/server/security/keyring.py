@@ -1,5 +1,6 @@
 """Signing keys: in the database, private parts sealed, published as long as they may be needed.
 
+There is a key for each algorithm that a client may want, so that no client has to be changed.
 A new key is published at once but signs only after every worker has read it; an old key is
 published until the last token that it signed has expired.
 """
@@ -10,7 +11,7 @@ import base64
 import json
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -51,6 +52,9 @@ _PUBLISHED = (
     .order_by(signing_key.c.generation.desc())
 )
 _NEWEST = select(signing_key).order_by(signing_key.c.generation.desc()).limit(1)
+_LIVE = select(signing_key.c.algorithm).where(signing_key.c.published_until.is_(None))
+# OpenID Connect Discovery section 3 demands RS256; ES256 is what websites have always got here.
+ALWAYS = ("ES256", "RS256")
 
 
 class Keyring:
@@ -68,6 +72,7 @@ class Keyring:
         self._database = database
         self._sealing = [AESGCM(derive_key(secret, "signing keys")) for secret in server_secrets]
         self._algorithm = algorithm
+        self._wanted = tuple(dict.fromkeys((algorithm, *ALWAYS)))
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._is_settled = False
@@ -77,7 +82,7 @@ class Keyring:
         snapshot, now = self._snapshot, self._clock()
         if snapshot is None or not 0 <= now - snapshot.read_at < CACHE_SECONDS:
             snapshot = self._read(now)
-            is_missing = not self._is_settled and not snapshot.has(self._algorithm)
+            is_missing = not self._is_settled and not all(map(snapshot.has, self._wanted))
             if not snapshot.keys or is_missing:
                 self.rotate(only_if_missing=True)
                 snapshot = self._read(now)
@@ -89,37 +94,54 @@ class Keyring:
         return snapshot
 
     def rotate(self, *, only_if_missing: bool = False) -> str:
-        """Adds a key that signs from ten seconds on, retires the others, returns its id.
+        """Adds a key for each algorithm, which signs from ten seconds on, and retires the others.
 
-        Raises SettingsError, and changes nothing, if there are keys and none can be opened: a key
-        that is sealed under another secret would stop every server that has the right one.
+        Returns the id of the key for the server's own algorithm. Raises SettingsError, and changes
+        nothing, if there are keys and none can be opened: a key that is sealed under another secret
+        would stop every server that has the right one.
         """
-        key, kid = generate(self._algorithm), secrets.token_hex(8)
+        made = [(name, generate(name), secrets.token_hex(8)) for name in self._wanted]
         now = int(self._clock())
         self._snapshot = None
-        try:
-            with self._database.begin() as connection:
-                newest = connection.execute(_NEWEST).one_or_none()
-                if only_if_missing and newest and newest.algorithm == self._algorithm:
-                    return str(newest.kid)
-                self._need_one_that_opens(connection, now)
-                signs_from = now + CACHE_SECONDS if newest else now
-                _retire(connection, signs_from + CACHE_SECONDS + self._token_lifetime)
-                row = {
-                    "kid": kid,
-                    "generation": newest.generation + 1 if newest else 1,
-                    "algorithm": self._algorithm,
-                    "public_jwk": public_jwk(key, kid, self._algorithm),
-                    "private_sealed": self._seal(key, kid),
-                    "created_at": now,
-                    "signs_from": signs_from,
-                }
-                connection.execute(insert(signing_key), row)
-        except IntegrityError:
-            # Another process added the same generation at this moment; its key is as good.
-            with self._database.read() as connection:
-                kid = str(connection.execute(_NEWEST).one().kid)
-        return kid
+        # Another process may add the same generation at this moment; its keys are as good.
+        with suppress(IntegrityError), self._database.begin() as connection:
+            self._add(connection, made, now, only_if_missing=only_if_missing)
+        own = _PUBLISHED.where(signing_key.c.algorithm == self._algorithm).limit(1)
+        with self._database.read() as connection:
+            return str(connection.execute(own, {"now": now}).one().kid)
+
+    def _add(
+        self,
+        connection: Connection,
+        made: list[tuple[str, PrivateKey, str]],
+        now: int,
+        *,
+        only_if_missing: bool,
+    ) -> None:
+        newest = connection.execute(_NEWEST).one_or_none()
+        live = set(connection.execute(_LIVE).scalars())
+        wanted = set(self._wanted) - (live if only_if_missing else set())
+        if not wanted:
+            return
+        self._need_one_that_opens(connection, now)
+        signs_from = now + CACHE_SECONDS if newest else now
+        until = signs_from + CACHE_SECONDS + self._token_lifetime
+        _retire(connection, until, live - set(self._wanted) | (live & wanted))
+        first = newest.generation + 1 if newest else 1
+        rows = [
+            {
+                "kid": kid,
+                "generation": first + number,
+                "algorithm": name,
+                "public_jwk": public_jwk(key, kid, name),
+                "private_sealed": self._seal(key, kid),
+                "created_at": now,
+                "signs_from": signs_from,
+            }
+            for number, (name, key, kid) in enumerate(made)
+            if name in wanted
+        ]
+        connection.execute(insert(signing_key), rows)
 
     def _need_one_that_opens(self, connection: Connection, now: int) -> None:
         rows = connection.execute(_PUBLISHED, {"now": now}).all()
@@ -132,18 +154,22 @@ class Keyring:
         So it is during a change of the secret in which another server was restarted first.
         """
         until = now + CACHE_SECONDS + self._token_lifetime
-        signer = snapshot.find_signer(now)
-        if signer is None or not any(key.signs_from <= now for key in snapshot.newer_than(signer)):
-            return
-        short = and_(signing_key.c.kid == signer.kid, signing_key.c.published_until < until)
-        with self._database.begin() as connection:
-            connection.execute(update(signing_key).where(short).values(published_until=until + 60))
+        for algorithm in snapshot.algorithms():
+            signer = snapshot.find_signer(now, algorithm)
+            if signer is None or not snapshot.has_newer(signer, now):
+                continue
+            short = and_(signing_key.c.kid == signer.kid, signing_key.c.published_until < until)
+            statement = update(signing_key).where(short).values(published_until=until + 60)
+            with self._database.begin() as connection:
+                connection.execute(statement)
 
     def _read(self, now: float) -> Snapshot:
         with self._database.read() as connection:
             rows = connection.execute(_PUBLISHED, {"now": int(now)}).all()
         known = {key.kid: key for key in self._snapshot.keys} if self._snapshot else {}
-        return Snapshot(tuple(known.get(row.kid) or self._open(row) for row in rows), now)
+        keys = tuple(known.get(row.kid) or self._open(row) for row in rows)
+        live = frozenset(row.algorithm for row in rows if row.published_until is None)
+        return Snapshot(keys, now, self._algorithm, live)
 
     def _open(self, row: Any) -> SigningKey:
         private, jwk = self._unseal(row.private_sealed, row.kid), json.loads(row.public_jwk)
@@ -206,11 +232,11 @@ def rotate_key(database: Database, keyring: Keyring, now: int) -> str:
     return kid
 
 
-def _retire(connection: Connection, earliest: int) -> None:
+def _retire(connection: Connection, earliest: int, algorithms: Collection[str]) -> None:
     """Keys that are replaced now stay public until the last token signed with them has expired."""
     last_token = connection.execute(select(func.max(token_family.c.access_expires_at))).scalar()
     connection.execute(
         update(signing_key)
-        .where(signing_key.c.published_until.is_(None))
+        .where(signing_key.c.published_until.is_(None), signing_key.c.algorithm.in_(algorithms))
         .values(published_until=max(earliest, last_token or 0))
     )

@@ -51,25 +51,44 @@ class Snapshot:
 
     keys: tuple[SigningKey, ...]
     read_at: float
+    algorithm: str
+    live: frozenset[str]  # the algorithms of keys that are not retired
 
-    def signer(self, now: float) -> SigningKey:
-        """Returns the key that signs now; raises SettingsError if no key can be opened."""
-        found = self.find_signer(now)
+    def signer(self, now: float, algorithm: str | None = None) -> SigningKey:
+        """Returns the key that signs now, for this algorithm or the server's own.
+
+        Raises SettingsError if no key can be opened.
+        """
+        found = self.find_signer(now, algorithm)
         if found is None:
             raise SettingsError([UNOPENED])
         return found
 
-    def find_signer(self, now: float) -> SigningKey | None:
-        """Returns the newest key that every worker knows by now, of those that can be opened."""
-        usable = [key for key in self.keys if key.private is not None]
-        oldest = usable[-1] if usable else None
-        return next((key for key in usable if key.signs_from <= now), oldest)
+    def find_signer(self, now: float, algorithm: str | None = None) -> SigningKey | None:
+        """Returns the newest key that every worker knows by now, of those that can be opened.
 
-    def newer_than(self, key: SigningKey) -> tuple[SigningKey, ...]:
-        return self.keys[: self.keys.index(key)]
+        If only this worker knows the one key for an algorithm that a client needs, it signs all
+        the same: the client can use no other, and looks again for an unknown key.
+        """
+        usable = [key for key in self.keys if key.private is not None]
+        ready = [key for key in usable if key.signs_from <= now] or usable[-1:]
+        wanted = algorithm or self.algorithm
+        candidates = ready if algorithm is None else [*ready, *usable]
+        fitting = (key for key in candidates if key.algorithm == wanted)
+        return next(fitting, ready[0] if ready else None)
+
+    def algorithms(self) -> list[str]:
+        """Returns the algorithms of the published keys, the server's own first."""
+        names = sorted({key.algorithm for key in self.keys})
+        return sorted(names, key=lambda name: name != self.algorithm)
+
+    def has_newer(self, key: SigningKey, now: float) -> bool:
+        """True if a newer key for the same algorithm signs elsewhere."""
+        newer = self.keys[: self.keys.index(key)]
+        return any(one.algorithm == key.algorithm and one.signs_from <= now for one in newer)
 
     def has(self, algorithm: str) -> bool:
-        return bool(self.keys) and self.keys[0].algorithm == algorithm
+        return algorithm in self.live
 
     @property
     def unopened(self) -> tuple[str, ...]:

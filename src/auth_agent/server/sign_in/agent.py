@@ -8,7 +8,9 @@ from sqlalchemy import Connection
 
 from auth_agent.server.context import Context
 from auth_agent.server.registry.agents import LONGEST_MODEL
+from auth_agent.server.registry.document_rows import keep_approved
 from auth_agent.server.security.credentials import digest
+from auth_agent.server.sign_in.parties import resources_of
 from auth_agent.server.sign_in.proofs import KEY, PASSWORD, prove, read_proof, wrong_credentials
 from auth_agent.server.sign_in.second_factor import (
     METHODS,
@@ -18,12 +20,20 @@ from auth_agent.server.sign_in.second_factor import (
     is_right,
     use_step,
 )
-from auth_agent.server.sign_in.state import approve, find_sign_in, find_with_claimant, status_of
+from auth_agent.server.sign_in.state import (
+    approve,
+    find_sign_in,
+    find_with_claimant,
+    is_native,
+    is_trusted,
+    status_of,
+)
 from auth_agent.server.storage.audit import record
+from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
 from auth_agent.server.web.pages.render import Pages
 from auth_agent.server.web.parameters import json_body, need_text
-from auth_agent.server.web.urls import host_of, origin_of
+from auth_agent.server.web.urls import host_of, return_origin
 
 _NOT_FOUND = (404, "request_not_found", "The request is unknown or has expired")
 
@@ -60,11 +70,15 @@ def describe_request(context: Context, call: Call) -> Answer:
         "client_id": row.client_id,
         "client_name": row.client_name,
         "redirect_host": host_of(row.redirect_uri),
-        "redirect_origin": origin_of(row.redirect_uri),
+        "redirect_origin": return_origin(row.redirect_uri),
         "scope": row.scope,
         "expires_in": max(0, until - context.now()),
         "status": status,
     }
+    if resources := resources_of(context, row):
+        found["resources"] = [one["url"] for one in resources]
+    if is_native(row):
+        found["is_native"] = True
     return json_answer(found)
 
 
@@ -87,6 +101,8 @@ def authenticate(context: Context, call: Call) -> Answer:
         return _approved()
     if row.second_factor:
         return begin_second_step(context, row, agent_id, model)
+    if not is_trusted(row):
+        or_wait()  # a client is stored, which the event loop's thread never does
     with context.database.begin() as connection:
         _approve(context, connection, row, Answering(agent_id, model, how, call.address))
     return _approved()
@@ -130,19 +146,25 @@ def verify_second_factor(context: Context, call: Call) -> Answer:
 def _approve(context: Context, connection: Connection, row: Any, by: Answering) -> None:
     context.limits.refuse_if_spent("agent_successes", by.agent_id)
     now = context.now()
+    scope = _granted_scope(row)
+    if not scope:
+        text = "This agent may give none of the scopes that are asked for"
+        raise Refusal(403, "invalid_scope", text)
     done = approve(
         connection,
         row.id,
         now,
         by_agent=by.agent_id,
         with_model=by.model,
-        with_scope=_granted_scope(row),
+        with_scope=scope,
         how=by.how,
         with_code=digest(context.codes.code(row.id)),
         code_until=now + context.settings.code_lifetime,
     )
     if done:
         context.limits.count("agent_successes", by.agent_id)
+        if not is_trusted(row):
+            keep_approved(connection, row, now)
         record(
             connection,
             at=now,
@@ -186,7 +208,7 @@ def _check_origin(body: dict[str, Any], row: Any) -> None:
         if row.require_origin:
             raise Refusal(400, "invalid_request", "This agent has to send expected_origin")
         return
-    if not isinstance(expected, str) or expected != origin_of(row.redirect_uri):
+    if not isinstance(expected, str) or expected != return_origin(row.redirect_uri):
         raise Refusal(409, "origin_mismatch", "The request belongs to another website")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from sqlalchemy import bindparam, select
 
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
+from auth_agent.server.sign_in.parties import find_client, known_resources
 from auth_agent.server.sign_in.proofs import need_secret
 from auth_agent.server.sign_in.request import check_request, validated_client
 from auth_agent.server.sign_in.state import open_sign_in
@@ -62,8 +64,10 @@ def _parameters(body: dict[str, Any]) -> Parameters:
 
 
 def _open(context: Context, call: Call, agent_id: str, parameters: Parameters) -> str:
-    client, redirect_uri = validated_client(context.clients.find, parameters)
-    request = check_request(client, redirect_uri, parameters, context.settings.issuer)
+    find = functools.partial(find_client, context, party=call.party)
+    client, redirect_uri = validated_client(find, parameters)
+    issuer, known = context.settings.issuer, functools.partial(known_resources, context)
+    request = check_request(client, redirect_uri, parameters, issuer, known)
     if client.agent_id not in (None, agent_id):
         raise Refusal(400, "invalid_request", "Another agent cannot be the client")
     with context.database.begin() as connection:

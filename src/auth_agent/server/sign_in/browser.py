@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import re
 from typing import Any
 
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import digest, new_token
+from auth_agent.server.sign_in.parties import find_client, known_resources
 from auth_agent.server.sign_in.request import check_request, validated_client
 from auth_agent.server.sign_in.state import (
     bind_browser,
     deny,
     find_sign_in,
+    is_trusted,
     open_sign_in,
     status_of,
 )
+from auth_agent.server.sign_in.waiting import Waiting, waiting_page
 from auth_agent.server.storage.audit import record
 from auth_agent.server.web.call import (
     NO_STORE,
@@ -27,20 +31,29 @@ from auth_agent.server.web.call import (
     json_answer,
     redirect,
 )
-from auth_agent.server.web.parameters import from_body, from_query
-from auth_agent.server.web.urls import host_of, origin_of, with_parameters
+from auth_agent.server.web.parameters import Parameters, from_body, from_query
+from auth_agent.server.web.urls import with_parameters
 
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def authorize(context: Context, call: Call) -> Answer:
-    """GET /authorize: stores a pending sign-in and shows the page that waits for the agent."""
-    parameters = from_query(call.query)
-    context.documents.learn(parameters.get("client_id", ""), call.party)
-    client, redirect_uri = validated_client(context.clients.find, parameters)
+    """GET or POST /authorize: stores a pending sign-in and shows the page that waits for the agent.
+
+    OpenID Connect Core section 3.1.2.1 demands both methods.
+    """
+    parameters = _parameters(call)
+    if _is_without_cookies(context, call):
+        query = [*parameters.items(), *(("resource", one) for one in parameters.resources[1:])]
+        return redirect(with_parameters(f"{context.settings.path}/authorize", query))
+    find = functools.partial(find_client, context, party=call.party)
+    client, redirect_uri = validated_client(find, parameters)
+    issuer, known = context.settings.issuer, functools.partial(known_resources, context)
     try:
-        request = check_request(client, redirect_uri, parameters, context.settings.issuer)
+        request = check_request(client, redirect_uri, parameters, issuer, known)
     except Refusal as refusal:
+        if not client.is_trusted:
+            raise
         state = None if "state" in parameters.duplicates else parameters.get("state")
         return _error_redirect(context, redirect_uri, refusal.error, refusal.description, state)
     browser, cookie = _browser(context, call)
@@ -53,7 +66,37 @@ def authorize(context: Context, call: Call) -> Answer:
             browser=browser,
             only_agent=client.agent_id,
         )
-    return _waiting_page(context, request_id, client.name, redirect_uri, cookie)
+    audience = " ".join(request.audience)
+    opened = Waiting(request_id, client.id, client.name, redirect_uri, audience)
+    return waiting_page(context, opened, cookie)
+
+
+def _parameters(call: Call) -> Parameters:
+    """Returns what the query and a form hold; a parameter in both is there twice."""
+    parameters = from_query(call.query)
+    if call.method == "POST":
+        form = from_body(call.content_type, call.body)
+        if form.resources and parameters.resources:
+            parameters.duplicates.add("resource")
+        for name, value in form.items():
+            if name != "resource":
+                parameters.add(name, value)
+        for resource in form.resources:
+            parameters.add("resource", resource)
+    return parameters
+
+
+def _is_without_cookies(context: Context, call: Call) -> bool:
+    """True for a form of another website, with which a browser sends no SameSite=Lax cookie.
+
+    A new cookie would take the place of the one that other tabs rely on, so the browser is sent on
+    with a GET, which brings the cookie.
+    """
+    return (
+        call.method == "POST"
+        and call.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        and call.cookie(_cookie_name(context)) is None
+    )
 
 
 def check_status(context: Context, call: Call) -> Answer:
@@ -92,7 +135,7 @@ def continue_sign_in(context: Context, call: Call) -> Answer:
     row = _own_sign_in(context, call, from_query(call.query).get("request_id", ""), 400)
     status = status_of(row, context.clock())
     if status == "pending":
-        return _waiting_page(context, row.id, row.client_name, row.redirect_uri, ())
+        return waiting_page(context, row, ())
     if status == "denied":
         return _denied(context, row)
     code = context.codes.find(row.id, row.code_hash) if status == "authenticated" else None
@@ -117,7 +160,7 @@ def open_challenge(context: Context, call: Call) -> Answer:
     if not bound and not _is_bound(context, call, row):
         text = "Another browser has opened this request before"
         raise Refusal(409, "invalid_request", text)
-    return _waiting_page(context, row.id, row.client_name, row.redirect_uri, cookie)
+    return waiting_page(context, row, cookie)
 
 
 def cancel(context: Context, call: Call) -> Answer:
@@ -141,23 +184,6 @@ def cancel(context: Context, call: Call) -> Answer:
     if denied or row.denied_at is not None:
         return _denied(context, row)
     return redirect(f"{context.settings.path}/authorize/continue?request_id={row.id}")
-
-
-def _waiting_page(
-    context: Context, request_id: str, website: str, redirect_uri: str, cookie: Headers
-) -> Answer:
-    origin = origin_of(redirect_uri)
-    # A policy has no way to write an IPv6 address; its scheme is the next narrower thing.
-    target = origin if "[" not in origin else origin.partition("//")[0]
-    page = context.pages.page(
-        "waiting.html",
-        form_targets=f" {target}",
-        request_id=request_id,
-        timestamp=int(context.clock() * 1000),
-        website=website,
-        host=host_of(redirect_uri),
-    )
-    return page.with_headers(cookie)
 
 
 def _browser(context: Context, call: Call) -> tuple[str, Headers]:
@@ -195,6 +221,8 @@ def _success(context: Context, row: Any, code: str) -> str:
 
 def _denied(context: Context, row: Any) -> Answer:
     text = "The sign-in was cancelled in the browser"
+    if not is_trusted(row):
+        return context.pages.error("Sign-in cancelled", f"{text}. You can close this page.", 403)
     return _error_redirect(context, row.redirect_uri, "access_denied", text, row.state)
 
 

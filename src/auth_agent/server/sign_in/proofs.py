@@ -11,7 +11,7 @@ from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
 from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Call, Refusal
 from auth_agent.server.web.parameters import need_text
-from auth_agent.server.web.urls import origin_of
+from auth_agent.server.web.urls import return_origin
 
 # RFC 8176: a password, and the proof of possession of a software-secured key.
 PASSWORD, KEY = "pwd", "swk"
@@ -94,7 +94,7 @@ def _by_signature(context: Context, call: Call, assertion: str, agent_id: str, r
         about = {"client_id": row.client_id, "request_id": row.id}
         _record(context, call, agent_id, kind="approval", **about)
         raise Refusal(401, "invalid_credentials", problem, wrong_credentials(context).headers)
-    if claims.get("origin") != origin_of(row.redirect_uri):
+    if claims.get("origin") != return_origin(row.redirect_uri):
         raise Refusal(409, "origin_mismatch", "The request belongs to another website")
     return KEY
 

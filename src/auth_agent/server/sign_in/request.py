@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from auth_agent.server.registry.clients import Client
+from auth_agent.server.registry.client import Client
+from auth_agent.server.registry.resources import KnownResource
 from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.parameters import Parameters
-from auth_agent.server.web.urls import origin_of
+from auth_agent.server.web.urls import is_within, return_origin, same_address, url_problem
 
+CLIENTS_PAGE = "docs/clients.md"
 # SHA-256 in base64url (RFC 7636 section 4.2).
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+FindResources = Callable[[Collection[str]], Mapping[str, KnownResource]]
 
 
 class AuthorizationRequest(NamedTuple):
@@ -50,7 +55,11 @@ def validated_client(
 
 
 def check_request(
-    client: Client, redirect_uri: str, parameters: Parameters, issuer: str
+    client: Client,
+    redirect_uri: str,
+    parameters: Parameters,
+    issuer: str,
+    find_resources: FindResources,
 ) -> AuthorizationRequest:
     """Checks all other parameters; a Refusal from here is for the website."""
     if parameters.duplicates:
@@ -68,11 +77,12 @@ def check_request(
     # Any number will do: an agent proves itself again for each request.
     if not parameters.get("max_age", "0").isdecimal():
         raise _invalid("max_age has to be a number of seconds")
-    audience = _audience(client, redirect_uri, parameters, issuer)
-    scope = _scope(client, parameters.get("scope", "openid"))
-    if "none" in parameters.get("prompt", "").split():
-        # No session could answer silently. Other mistakes have been reported before this one.
-        raise Refusal(400, "interaction_required", "An agent has to answer this request")
+    known: Mapping[str, KnownResource] = {}
+    if parameters.resources and client.is_native(redirect_uri):
+        known = find_resources(parameters.resources)
+    audience = _audience(client, redirect_uri, parameters.resources, issuer, known)
+    scope = _scope(client, parameters.get("scope"), known)
+    _check_prompt(parameters.get("prompt", "").split())
     challenge = parameters.get("code_challenge", "")
     _check_challenge(challenge, parameters.get("code_challenge_method"))
     state, nonce = parameters.get("state"), parameters.get("nonce")
@@ -80,35 +90,71 @@ def check_request(
 
 
 def _audience(
-    client: Client, redirect_uri: str, parameters: Parameters, issuer: str
+    client: Client,
+    redirect_uri: str,
+    resources: Sequence[str],
+    issuer: str,
+    known: Mapping[str, KnownResource],
 ) -> tuple[str, ...]:
     """Returns the audience of the access token: the resources asked for, else the website itself.
 
-    A website may name only its own resources: otherwise it could act as the agent elsewhere. An
-    agent that is its own client gets a token for this server alone; for other APIs it uses its
-    client credentials.
+    A website may name only its own resources: otherwise it could act as the agent elsewhere. A
+    native client is nobody's website and may name any known API. An agent that is its own client
+    gets a token for this server alone; for other APIs it uses its client credentials.
     """
     if client.agent_id is not None:
-        if set(parameters.resources) - {issuer}:
+        if set(resources) - {issuer}:
             raise Refusal(400, "invalid_target", "Use client_credentials for this resource")
         return (issuer,)
-    origin = origin_of(redirect_uri)
-    if not set(parameters.resources) <= {*client.resources, origin}:
-        raise Refusal(400, "invalid_target", "The resource is not one of this website's")
-    return tuple(dict.fromkeys(parameters.resources)) or (origin,)
+    origin = return_origin(redirect_uri)
+    for resource in resources:
+        is_own = is_within(resource, origin) or any(
+            same_address(resource, own) for own in client.resources
+        )
+        if url_problem(resource) or not (is_own or resource in known):
+            raise Refusal(400, "invalid_target", _TARGET[client.is_native(redirect_uri)])
+    return tuple(dict.fromkeys(resources)) or (origin,)
 
 
-def _scope(client: Client, asked: str) -> str:
-    words = tuple(dict.fromkeys(word for word in asked.split(" ") if word))
-    if not words or not set(words) <= set(client.scopes):
-        text = "The website asks for a scope that it is not registered for"
+# By whether the client is a native one.
+_TARGET = {
+    False: "The resource is not one of this website's",
+    True: "The resource is not known here; an administrator adds it (auth-agent resource add)",
+}
+
+
+def _scope(client: Client, asked: str | None, known: Mapping[str, KnownResource]) -> str:
+    """Leaves out what the client may not ask for (RFC 6749 section 3.3).
+
+    Without a scope in the request, `openid` is meant, or all that a client without it may have.
+    """
+    allowed = set(client.scopes)
+    if client.takes_api_scopes:
+        allowed.update(word for api in known.values() for word in api.scopes)
+    if asked is None:
+        asked = "openid" if "openid" in allowed else " ".join(client.scopes)
+    words = [word for word in dict.fromkeys(asked.split(" ")) if word in allowed]
+    if not words:
+        text = "The client is registered for none of the scopes that it asks for"
         raise Refusal(400, "invalid_scope", text)
     return " ".join(words)
 
 
+def _check_prompt(prompts: Collection[str]) -> None:
+    """OpenID Connect Core section 3.1.2.1; other values are honoured by every sign-in here."""
+    if "none" in prompts:
+        if len(prompts) > 1:
+            raise _invalid("prompt=none excludes every other value")
+        # No session could answer silently. Other mistakes have been reported before this one.
+        raise Refusal(400, "interaction_required", "An agent has to answer this request")
+
+
 def _check_challenge(challenge: str, method: str | None) -> None:
     if method != "S256" or not _CODE_CHALLENGE.fullmatch(challenge):
-        raise _invalid("PKCE is required: send code_challenge and method S256")
+        raise _invalid(
+            "PKCE is required: send code_challenge and code_challenge_method=S256; how your "
+            f"library does it: {CLIENTS_PAGE}"
+        )
 
 
 def _invalid(description: str) -> Refusal:

@@ -20,7 +20,10 @@ _AUTHORIZE = Route[Context](
 
 ROUTES: tuple[Route[Context], ...] = (
     _AUTHORIZE,
-    replace(_AUTHORIZE, path="/oauth2/authorize"),  # the older generation's address
+    replace(_AUTHORIZE, method="POST"),
+    # The older generation's address.
+    replace(_AUTHORIZE, path="/oauth2/authorize"),
+    replace(_AUTHORIZE, path="/oauth2/authorize", method="POST"),
     Route("GET", "/api/check-status", browser.check_status, is_quick=True),
     Route("GET", "/authorize/continue", browser.continue_sign_in, says_no=sign_in_page),
     Route("POST", "/authorize/cancel", browser.cancel, says_no=sign_in_page),

@@ -9,17 +9,20 @@ Each arrow is one conditional UPDATE, so it is taken once, however many workers 
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from auth_agent.server.context import Context
 from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord, is_enabled
+from auth_agent.server.registry.client import SELF_MADE
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.sign_in.request import AuthorizationRequest
 from auth_agent.server.storage.tables import agent, client, sign_in
 from auth_agent.server.storage.writes import Write
 from auth_agent.server.web.call import Refusal
+from auth_agent.server.web.urls import is_native_uri
 
 _OPENED = [
     sign_in.c.id,
@@ -35,6 +38,8 @@ _OPENED = [
     sign_in.c.expires_at,
     sign_in.c.address,
     sign_in.c.only_agent,
+    sign_in.c.document,
+    sign_in.c.document_name,
 ]
 # One statement opens it, unless too many from the same address are pending.
 _OPEN = Write(
@@ -53,14 +58,21 @@ _OPEN = Write(
         ),
     )
 )
+# A client that is a document has no row until an agent approves it.
+_HAS_CLIENT = or_(
+    and_(client.c.id.is_not(None), client.c.removed_at.is_(None)),
+    and_(client.c.id.is_(None), sign_in.c.document.is_not(None)),
+)
+_OF_CLIENT = (
+    func.coalesce(client.c.name, sign_in.c.document_name).label("client_name"),
+    client.c.origin.label("client_origin"),
+    client.c.approved_at.label("client_approved_at"),
+    client.c.auth_method.label("client_auth_method"),
+)
 _WITH_CLIENT = (
-    select(
-        sign_in,
-        client.c.name.label("client_name"),
-        client.c.upstream_compat.label("upstream_compat"),
-    )
-    .join(client, and_(client.c.id == sign_in.c.client_id, client.c.removed_at.is_(None)))
-    .where(sign_in.c.id == bindparam("id"))
+    select(sign_in, *_OF_CLIENT, client.c.upstream_compat.label("upstream_compat"))
+    .outerjoin(client, client.c.id == sign_in.c.client_id)
+    .where(sign_in.c.id == bindparam("id"), _HAS_CLIENT)
 )
 # Joins the agent by the id that it claims, so that one statement reads both.
 _WITH_CLAIMANT = (
@@ -75,10 +87,11 @@ _WITH_CLAIMANT = (
         agent.c.id.label("claimant"),
         agent.c.email.label("agent_email"),
         agent.c.jwks.label("agent_jwks"),
+        *_OF_CLIENT,
     )
-    .join(client, and_(client.c.id == sign_in.c.client_id, client.c.removed_at.is_(None)))
+    .outerjoin(client, client.c.id == sign_in.c.client_id)
     .outerjoin(agent, agent.c.id == bindparam("claimant"))
-    .where(sign_in.c.id == bindparam("id"))
+    .where(sign_in.c.id == bindparam("id"), _HAS_CLIENT)
 )
 _BY_CODE = (
     select(
@@ -170,6 +183,8 @@ def open_sign_in(
         "expires_at": now + settings.request_lifetime,
         "address": party,
         "only_agent": only_agent,
+        "document": request.client.document,
+        "document_name": None if request.client.document is None else request.client.name,
     }
     values: dict[str, Any] = {f"in_{name}": value for name, value in row.items()}
     if _OPEN.run(connection, {**values, "most": settings.limit_pending}) != 1:
@@ -201,6 +216,21 @@ def status_of(row: Any, now: float) -> str:
     if row.approved_at is not None:
         return "authenticated" if row.code_expires_at > now else "expired"
     return "pending" if row.expires_at > now else "expired"
+
+
+def is_native(row: Any) -> bool:
+    """True if the code goes to a program on the visitor's device, and to no website or agent."""
+    method = row.client_auth_method
+    if method is None and row.document is not None:
+        method = json.loads(row.document)["auth_method"]
+    return method == "none" and is_native_uri(row.redirect_uri)
+
+
+def is_trusted(row: Any) -> bool:
+    """False for a client that nobody added and no agent has approved yet."""
+    if row.client_origin is None:
+        return False
+    return row.client_origin not in SELF_MADE or row.client_approved_at is not None
 
 
 def approve(connection: Connection, request_id: str, now: int, **values: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from sqlalchemy import Delete, Table, and_, bindparam, delete, or_, select
+from sqlalchemy import Delete, Table, and_, bindparam, delete, func, or_, select
 
 from auth_agent.server.bounds import DAY, HOUR
 from auth_agent.server.settings import ServerSettings
@@ -21,6 +21,7 @@ from auth_agent.server.storage.people_tables import (
 )
 from auth_agent.server.storage.tables import (
     audit,
+    client,
     event,
     logout_delivery,
     sign_in,
@@ -70,6 +71,17 @@ _PEOPLE = (
     delete(second_step).where(second_step.c.expires_at < bindparam("day_ago")),
     delete(setup_link).where(setup_link.c.expires_at < bindparam("day_ago")),
 )
+# Clients that nobody added are forgotten a day after they were last of use.
+_SELF_MADE = delete(client).where(
+    client.c.origin.in_(("open", "document")),
+    client.c.removed_at.is_(None),
+    client.c.set_by_admin == "",
+    func.coalesce(client.c.approved_at, client.c.created_at) < bindparam("day_ago"),
+    client.c.id.not_in(select(token_family.c.client_id)),
+    client.c.id.not_in(
+        select(sign_in.c.client_id).where(sign_in.c.code_expires_at > bindparam("now"))
+    ),
+)
 
 
 def _batch(statement: Delete) -> Delete:
@@ -95,6 +107,7 @@ _STATEMENTS = [
         _EVENTS,
         _REFUSALS,
         _AUDIT,
+        _SELF_MADE,
         *_PEOPLE,
     )
 ]

@@ -49,6 +49,26 @@ client = Table(
     Column("jwks", Text),
     Column("jwks_uri", Text),
     Column("backchannel_logout_uri", Text),
+    # What its ID tokens are signed with; none means: the server's own algorithm.
+    Column("id_token_alg", String(16)),
+    # Where a browser may go after the agent has signed out here, separated by spaces.
+    Column("post_logout_redirect_uris", Text, nullable=False, server_default=""),
+    # The issuer alone may be the audience of its assertions.
+    Column("strict_audience", Boolean, nullable=False, default=False, server_default=false()),
+    # Columns that an administrator has changed: its document no longer decides them.
+    Column("set_by_admin", Text, nullable=False, server_default=""),
+    # When an agent first approved a client that nobody added; none means: never yet.
+    Column("approved_at", BigInteger),
+)
+
+# APIs that native clients may ask tokens for, beside the resources of websites.
+known_resource = Table(
+    "known_resource",
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
 )
 
 agent = Table(
@@ -77,7 +97,11 @@ sign_in = Table(
     "sign_in",
     metadata,
     Column("id", String(64), primary_key=True),
-    Column("client_id", String(255), ForeignKey("client.id"), nullable=False),
+    # No foreign key: a client that is a document is stored when an agent first approves it.
+    Column("client_id", String(255), nullable=False),
+    # What its document said, for a client that is not stored yet; JSON.
+    Column("document", Text),
+    Column("document_name", String(200)),
     Column("redirect_uri", Text, nullable=False),
     Column("scope", Text, nullable=False),
     Column("audience", Text, nullable=False),

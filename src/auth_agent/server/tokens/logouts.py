@@ -77,7 +77,9 @@ def logout_token(context: Context, row: Any) -> str:
         "events": {EVENT: {}},
         **({"sid": row.family_id} if row.family_id else {}),
     }
-    return context.keyring.current().signer(now).sign(claims, "logout+jwt")
+    client = context.clients.find(row.client_id)
+    algorithm = None if client is None else client.id_token_alg
+    return context.keyring.current().signer(now, algorithm).sign(claims, "logout+jwt")
 
 
 def deliver_due(context: Context, is_over: Callable[[], bool] = lambda: False) -> int:

@@ -101,3 +101,33 @@ def read_access_token(token: str, keys: Snapshot, issuer: str, now: float) -> di
     except (jwt.PyJWTError, ValueError, RecursionError):
         return None
     return claims if claims["exp"] > now else None
+
+
+def read_id_token(token: str, keys: Snapshot, issuer: str) -> dict[str, str] | None:
+    """Returns `aud`, `sub` and `sid` of an ID token of ours, expired or not, else None.
+
+    RP-Initiated Logout section 2: an ID token is a hint as long as it can be verified.
+    """
+    if len(token) > LONGEST_TOKEN:
+        return None
+    try:
+        header = jwt.get_unverified_header(token)
+        key = keys.find(header.get("kid"))
+        if key is None or header.get("typ") != "JWT":
+            return None
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key.public,
+            algorithms=[key.algorithm],
+            issuer=issuer,
+            options={
+                "require": ["iss", "aud", "sub", "sid"],
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_aud": False,
+            },
+        )
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return None
+    found = {name: claims[name] for name in ("aud", "sub", "sid")}
+    return found if all(isinstance(value, str) for value in found.values()) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -44,6 +45,9 @@ EVERYWHERE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referr
 _EVERYWHERE = [(name.encode(), value.encode()) for name, value in EVERYWHERE.items()]
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _JOINED = {"cookie": "; ", "x-forwarded-for": ", "}
+# Names of headers as browsers list them (RFC 9110 section 5.6.2).
+_HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}"
+_HEADER_NAMES = re.compile(f"{_HEADER_NAME}(?:, ?{_HEADER_NAME}){{0,31}}")
 _PREFLIGHT: Headers = (
     ("access-control-allow-methods", "GET, POST"),
     ("access-control-allow-headers", "authorization, content-type"),
@@ -156,10 +160,19 @@ class Endpoint:
             return answer
         extra: Headers = (("access-control-allow-origin", "*" if self._cors == "any" else origin),)
         if preflight:
-            extra += _PREFLIGHT
+            extra += _preflight(call, self._cors)
         if self._cors != "any":
             extra += (("vary", "Origin"),)
         return answer.with_headers(extra)
+
+
+def _preflight(call: Call, cors: str) -> Headers:
+    """Allows what is needed; on public documents any header that was asked for (Fetch standard)."""
+    asked = call.headers.get("access-control-request-headers", "")
+    if cors != "any" or not _HEADER_NAMES.fullmatch(asked):
+        return _PREFLIGHT
+    allowed = ("access-control-allow-headers", asked)
+    return (*(pair for pair in _PREFLIGHT if pair[0] != allowed[0]), allowed)
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -10,6 +10,18 @@ from urllib.parse import urlencode, urlsplit
 from auth_agent import url as url_rules
 from auth_agent.url import DEFAULT_PORTS, is_loopback, normal_origin
 
+# RFC 8252 section 7.1; a scheme that browsers or systems give a meaning of their own is no app's.
+_PRIVATE_URI = re.compile(
+    r"([a-z][a-z0-9+.-]*):(?://([A-Za-z0-9._~-]*))?([/?][A-Za-z0-9._~!$&'()*+,;=:@/?%-]*)?"
+)
+_NOT_PRIVATE = frozenset(
+    (
+        *("about", "blob", "chrome", "chrome-extension", "cid", "data", "file", "filesystem"),
+        *("ftp", "http", "https", "intent", "jar", "javascript", "ldap", "mailto", "mid", "news"),
+        *("resource", "sms", "ssh", "tel", "urn", "vbscript", "view-source", "ws", "wss"),
+    )
+)
+
 _LOOPBACK_URI = re.compile(r"(http://(\[[^]]*\]|[^/?#:\[\]]+))(?::\d{1,5})?([/?].*)?")
 
 
@@ -23,8 +35,34 @@ def origin_of(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Host and port, for people to read."""
-    return origin_of(url).partition("://")[2]
+    """Host and port, for people to read; of a redirect URI under a private scheme its origin."""
+    origin = return_origin(url)
+    return origin if is_private_uri(url) else origin.partition("://")[2]
+
+
+def same_address(one: str, other: str) -> bool:
+    """Compares two http or https URLs as URLs (RFC 3986 section 6.2.3), never by their text.
+
+    Case of scheme and host, a default port and an empty path do not count; anything else does.
+    """
+    if one == other:
+        return True
+    try:
+        if origin_of(one) != origin_of(other):
+            return False
+        ours, theirs = urlsplit(one), urlsplit(other)
+    except ValueError:
+        return False
+    return (ours.path or "/", ours.query, ours.fragment) == (
+        theirs.path or "/",
+        theirs.query,
+        theirs.fragment,
+    )
+
+
+def is_within(url: str, origin: str) -> bool:
+    """True if the URL is acceptable and lies at or below this origin."""
+    return url_problem(url) is None and origin_of(url) == origin
 
 
 def url_problem(url: str) -> str | None:
@@ -82,6 +120,25 @@ def _loopback_parts(uri: str) -> tuple[str, str] | None:
     if found is None or url_problem(uri) or not is_loopback(urlsplit(uri).hostname):
         return None
     return found[1], found[3] or ""
+
+
+def is_private_uri(uri: str) -> bool:
+    """True for a redirect URI under a scheme of an application's own (RFC 8252 section 7.1)."""
+    found = _PRIVATE_URI.fullmatch(uri)
+    return found is not None and found[1] not in _NOT_PRIVATE and bool(found[2] or found[3])
+
+
+def is_native_uri(uri: str) -> bool:
+    """True if only a program on the visitor's own device can be at this redirect URI."""
+    return is_loopback_uri(uri) or is_private_uri(uri)
+
+
+def return_origin(uri: str) -> str:
+    """Returns the origin of a redirect URI; under a private scheme its scheme and authority."""
+    found = _PRIVATE_URI.fullmatch(uri)
+    if found is not None and is_private_uri(uri):
+        return f"{found[1]}://{found[2] or ''}"
+    return origin_of(uri)
 
 
 def with_parameters(uri: str, parameters: Iterable[tuple[str, str]]) -> str:

@@ -1,0 +1,227 @@
+"""What MCP clients take as `auth=`: the agent's own token for each MCP server that asks for one.
+
+A server says in its refusal where its metadata is (RFC 9728) and which scopes a call needs; the
+agent gets a token for exactly this server from its own Auth Agent server (client credentials), and
+the call is sent again. No browser, no registration, no redirect.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from typing import Any, NamedTuple
+
+import anyio
+import anyio.to_thread
+import httpx2
+
+from auth_agent.errors import AuthError
+from auth_agent.sdk.calls.token_calls import Listeners, TokenCalls
+from auth_agent.sdk.calls.tokens import TokenManager
+from auth_agent.sdk.exchange.journey import Journey
+from auth_agent.sdk.flow.effects import Flow, now
+from auth_agent.sdk.identity.options import Options
+from auth_agent.sdk.sign_in.protected_resource import (
+    Challenge,
+    Resource,
+    covers,
+    find_resource,
+    read_challenge,
+)
+from auth_agent.url import normal_origin
+
+MOST_SERVERS = 100
+MOST_ROUNDS = 3  # one for a stale token, one for the first scopes, one for more of them
+TOO_LATE = "The MCP server took too long to say where its tokens come from."
+Run = Callable[[Flow[Any]], Any]
+AsyncRun = Callable[[Flow[Any]], Awaitable[Any]]
+
+
+class Wanted(NamedTuple):
+    """Scopes to ask for beside those that a server names, and all that it may name."""
+
+    scope: frozenset[str] = frozenset()
+    allowed_scopes: frozenset[str] | None = None
+
+
+def wanted_of(scope: str | None, allowed_scopes: Iterable[str] | None) -> Wanted:
+    """Reads what `mcp_auth` was told."""
+    allowed = None if allowed_scopes is None else frozenset(allowed_scopes)
+    return Wanted(frozenset((scope or "").split()), allowed)
+
+
+class _Server:
+    """One MCP server: its resource, the scopes asked for so far, the token that came of it."""
+
+    def __init__(self, resource: Resource, options: Options) -> None:
+        self.resource = resource
+        self.asked: frozenset[str] = frozenset()
+        self.calls = TokenCalls(options, Listeners(), TokenManager())
+
+    @property
+    def token(self) -> str | None:
+        return self.calls.tokens.get_access_token()
+
+
+class McpAuth(httpx2.Auth):
+    """The agent's tokens for MCP servers, as both colours of the SDK attach them.
+
+    Requests raise `AuthError` if there is no token to be had.
+    """
+
+    def __init__(self, options: Options, wanted: Wanted) -> None:
+        options.check_credential()
+        self._options = options
+        self._wanted = wanted
+        self._servers: OrderedDict[str, _Server] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(agent_id={self._options.agent_id!r})"
+
+    def _attach(self, request: httpx2.Request) -> Generator[httpx2.Request | Flow[Any], Any, None]:
+        """Sends the request, and again after each refusal that another token may answer."""
+        url = str(request.url.copy_with(query=None, fragment=None))
+        server = self._known(url)
+        if server is not None and server.token is not None:
+            request.headers["Authorization"] = f"Bearer {server.token}"
+        for _ in range(MOST_ROUNDS):
+            response = yield request
+            challenge = _challenge_of(request, response)
+            if challenge is None:
+                return
+            sent = request.headers.get("authorization", "").removeprefix("Bearer ")
+            server = yield self._better(url, challenge, response.status_code, sent)
+            if server is None or server.token == sent:
+                return
+            request.headers["Authorization"] = f"Bearer {server.token}"
+        yield request
+
+    def _better(self, url: str, challenge: Challenge, status: int, sent: str) -> Flow[Any]:
+        """Gets a token that may answer the refusal; None if there is no better one."""
+        server = self._known(url)
+        if server is None:
+            journey = yield from self._journey()
+            issuer = self._options.server_url
+            resource = yield from find_resource(url, challenge, issuer, journey)
+            self._options.check_resources([resource.url], native=False)
+            server = self._remember(_Server(resource, self._options))
+        if server.token is not None and server.token != sent:
+            return server  # another request was quicker
+        wished = self._scopes(server, challenge)
+        if status == 403 and wished <= server.asked:
+            return None
+        scope = " ".join(sorted(wished)) or None
+        yield from server.calls.get_own_token(server.resource.url, scope=scope)
+        server.asked = wished
+        return server
+
+    def _scopes(self, server: _Server, challenge: Challenge) -> frozenset[str]:
+        """The challenge's scopes, else those of the metadata; with all that was asked before."""
+        named = challenge.scope or (server.asked or server.resource.scopes)
+        wished = self._wanted.scope | server.asked | named
+        allowed = self._wanted.allowed_scopes
+        if allowed is not None and not named <= allowed:
+            more = " ".join(sorted(named - allowed))
+            raise AuthError(
+                f"The MCP server asks for the scope {more}, which is not among the allowed ones.",
+                code="scope_not_allowed",
+                status_code=403,
+            )
+        return wished
+
+    def _known(self, url: str) -> _Server | None:
+        with self._lock:
+            fitting = [one for name, one in self._servers.items() if covers(name, url)]
+        return max(fitting, key=lambda one: len(one.resource.url), default=None)
+
+    def _remember(self, server: _Server) -> _Server:
+        with self._lock:
+            server = self._servers.setdefault(server.resource.url, server)
+            while len(self._servers) > MOST_SERVERS:
+                self._servers.popitem(last=False)
+        return server
+
+    def _journey(self) -> Flow[Journey]:
+        options = self._options
+        ends_at = (yield from now()) + options.deadline
+        return Journey(ends_at=ends_at, timeout=options.timeout, too_late=TOO_LATE)
+
+
+class SyncMcpAuth(McpAuth):
+    """Of an `AgentSDK`: serves `httpx2.Client`, and `httpx2.AsyncClient` from a thread."""
+
+    def __init__(self, options: Options, wanted: Wanted, run: Run) -> None:
+        super().__init__(options, wanted)
+        self._run = run
+        self._turn = threading.Lock()
+
+    def sync_auth_flow(
+        self, request: httpx2.Request
+    ) -> Generator[httpx2.Request, httpx2.Response, None]:
+        steps = self._attach(request)
+        step = next(steps)
+        while True:
+            result = (yield step) if isinstance(step, httpx2.Request) else self._run_one(step)
+            try:
+                step = steps.send(result)
+            except StopIteration:
+                return
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        steps = self._attach(request)
+        step = next(steps)
+        while True:
+            if isinstance(step, httpx2.Request):
+                result: Any = yield step
+            else:
+                result = await anyio.to_thread.run_sync(self._run_one, step)
+            try:
+                step = steps.send(result)
+            except StopIteration:
+                return
+
+    def _run_one(self, flow: Flow[Any]) -> Any:
+        """One at a time: the others find the new token when it is their turn."""
+        with self._turn:
+            return self._run(flow)
+
+
+class AsyncMcpAuth(McpAuth):
+    """Of an `AsyncAgentSDK`: serves `httpx2.AsyncClient`."""
+
+    def __init__(self, options: Options, wanted: Wanted, run: AsyncRun) -> None:
+        super().__init__(options, wanted)
+        self._run = run
+        self._turn = anyio.Lock()
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        steps = self._attach(request)
+        step = next(steps)
+        while True:
+            if isinstance(step, httpx2.Request):
+                result: Any = yield step
+            else:
+                async with self._turn:
+                    result = await self._run(step)
+            try:
+                step = steps.send(result)
+            except StopIteration:
+                return
+
+
+def _challenge_of(request: httpx2.Request, response: httpx2.Response) -> Challenge | None:
+    """What a refusal asks for; None if another token would not help, or nothing can be resent."""
+    if response.status_code not in (401, 403) or not isinstance(request.stream, httpx2.ByteStream):
+        return None
+    if normal_origin(str(response.request.url)) != normal_origin(str(request.url)):
+        return None  # a redirect has led elsewhere
+    challenge = read_challenge(response.headers)
+    if response.status_code == 403 and challenge.error != "insufficient_scope":
+        return None
+    return challenge

@@ -1,0 +1,165 @@
+"""One client of this server: a website or an app."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from auth_agent.server.storage import tables
+from auth_agent.server.web.urls import (
+    is_loopback_uri,
+    is_native_uri,
+    is_private_uri,
+    is_within,
+    origin_of,
+    redirect_matches,
+    same_address,
+)
+
+_TABLE = tables.client
+# Made by a request of the client itself: it registered without a token, or is a document.
+SELF_MADE = ("open", "document")
+NEW_DOCUMENT: Mapping[str, Any] = {
+    "origin": "document",
+    "resources": "",
+    "upstream_compat": False,
+    "set_by_admin": "",
+}
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+# An agent that is a client under its own id has its secret and its keys as an agent.
+_FIND = (
+    select(
+        tables.client,
+        tables.agent.c.secret_hash.label("agent_secret_hash"),
+        tables.agent.c.jwks.label("agent_jwks"),
+    )
+    .outerjoin(tables.agent, tables.agent.c.id == tables.client.c.agent_id)
+    .where(
+        tables.client.c.id == bindparam("id"),
+        tables.client.c.removed_at.is_(None),
+        tables.agent.c.disabled_at.is_(None),
+    )
+)
+
+
+class Client:
+    """One registered website or app; its methods have the names that Authlib calls."""
+
+    __slots__ = (
+        "agent_id",
+        "auth_method",
+        "document",
+        "id",
+        "id_token_alg",
+        "is_public",
+        "is_trusted",
+        "jwks",
+        "jwks_uri",
+        "name",
+        "origin",
+        "post_logout_redirect_uris",
+        "redirect_uris",
+        "resources",
+        "scopes",
+        "secret_hash",
+        "strict_audience",
+        "takes_api_scopes",
+        "upstream_compat",
+    )
+
+    def __init__(self, row: Any) -> None:
+        self.id: str = row.id
+        self.name: str = row.name
+        self.agent_id: str | None = row.agent_id
+        self.auth_method: str = row.auth_method
+        self.secret_hash: str | None = row.secret_hash or row.agent_secret_hash
+        self.jwks: str | None = row.jwks or row.agent_jwks
+        self.jwks_uri: str | None = row.jwks_uri
+        # For an agent a secret is optional in the older generation: PKCE protects its code.
+        self.is_public: bool = row.auth_method in ("none", "agent")
+        self.redirect_uris: tuple[str, ...] = tuple(row.redirect_uris.split())
+        self.scopes: tuple[str, ...] = tuple(row.scopes.split())
+        self.resources: tuple[str, ...] = tuple(row.resources.split())
+        self.upstream_compat: bool = row.upstream_compat
+        self.id_token_alg: str | None = row.id_token_alg
+        self.post_logout_redirect_uris: tuple[str, ...] = tuple(
+            row.post_logout_redirect_uris.split()
+        )
+        self.strict_audience: bool = row.strict_audience
+        self.origin: str = row.origin
+        # Anybody may register such a client: until an agent has approved it, its redirect URIs get
+        # no errors (RFC 9700 section 4.11.2).
+        self.is_trusted: bool = row.origin not in SELF_MADE or row.approved_at is not None
+
+        # Scopes of known APIs are added to those of a client, unless an administrator chose them.
+        self.takes_api_scopes: bool = "scopes" not in row.set_by_admin.split()
+        self.document: str | None = None  # what a client says that is not stored yet; JSON
+
+    @classmethod
+    def of_document(cls, client_id: str, columns: Mapping[str, Any]) -> Client:
+        """Returns a client that is described by its document and not stored."""
+        values = {column.name: None for column in _TABLE.c}
+        values |= {"agent_secret_hash": None, "agent_jwks": None, **NEW_DOCUMENT}
+        client = cls(SimpleNamespace(**{**values, **columns, "id": client_id}))
+        client.document = json.dumps(columns)
+        return client
+
+    def __repr__(self) -> str:
+        return f"Client(id={self.id!r})"
+
+    def get_client_id(self) -> str:
+        return self.id
+
+    def get_allowed_scope(self, scope: str | None) -> str | None:
+        """The scope itself; which words it may hold was checked when the request came in."""
+        return scope
+
+    def is_native(self, redirect_uri: str) -> bool:
+        """True if the code goes to a program on the visitor's device, and to no website."""
+        return self.auth_method == "none" and is_native_uri(redirect_uri)
+
+    def has_resource(self, audience: str) -> bool:
+        """True if a token with this audience is meant for this client.
+
+        Below its own origin only if somebody vouches that the origin is its own: an administrator,
+        or the document that lies there.
+        """
+        if any(same_address(audience, own) for own in self.resources):
+            return True
+        if self.origin not in ("added", "document"):
+            return False
+        own = (uri for uri in self.redirect_uris if not self.is_native(uri))
+        return any(is_within(audience, origin_of(uri)) for uri in own)
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        if is_private_uri(redirect_uri) and not self.is_public:
+            return False
+        if self.agent_id is not None and is_loopback_uri(redirect_uri):
+            return True
+        return any(redirect_matches(known, redirect_uri) for known in self.redirect_uris)
+
+    def check_post_logout_uri(self, uri: str) -> bool:
+        """OpenID Connect RP-Initiated Logout section 3.1: exactly as registered."""
+        return any(redirect_matches(known, uri) for known in self.post_logout_redirect_uris)
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        if self.auth_method == "agent":
+            return method != "none" or endpoint in ("token", "revocation")
+        if self.auth_method == "client_secret":
+            return method in SECRET_METHODS
+        return method == self.auth_method
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        if grant_type == "client_credentials":
+            return self.agent_id is not None
+        return grant_type in ("authorization_code", "refresh_token")
+
+
+def find_client(connection: Connection, client_id: str) -> Client | None:
+    """The client with this id unless it was removed."""
+    row = connection.execute(_FIND, {"id": client_id}).one_or_none()
+    return None if row is None else Client(row)

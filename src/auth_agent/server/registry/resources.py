@@ -1,0 +1,116 @@
+"""Known APIs: the resources (RFC 8707) that a native client may ask tokens for.
+
+An API is known if an administrator added it, or registered it for a website. A client that
+registered itself makes no API known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from auth_agent.server.registry.rules import RegistrationError, check_resource
+from auth_agent.server.storage import tables
+from auth_agent.server.storage.audit import record
+from auth_agent.server.storage.database import Database
+from auth_agent.server.web.urls import same_address
+
+MOST = 1_000
+
+
+class KnownResource(Struct, frozen=True):
+    """One API: its URL as it was registered, its name, and scopes of its own."""
+
+    url: str
+    name: str
+    scopes: tuple[str, ...]
+
+
+def add_resource(
+    database: Database, url: str, *, now: int, name: str = "", scopes: Sequence[str] = ()
+) -> KnownResource:
+    """Makes an API known; RegistrationError if the URL is not acceptable or is known already."""
+    columns = check_resource(url, name, scopes)
+    table = tables.known_resource
+    try:
+        with database.begin() as connection:
+            known = connection.execute(select(table.c.url)).scalars().all()
+            if any(same_address(url, one) for one in known):
+                raise RegistrationError(f"the resource {url!r} is known already")
+            if len(known) >= MOST:
+                raise RegistrationError(f"there are {MOST} resources already; remove one first")
+            connection.execute(insert(table), {**columns, "created_at": now})
+            record(connection, at=now, kind="resource", outcome="added", request_id=_short(url))
+    except IntegrityError:
+        raise RegistrationError(f"the resource {url!r} is known already") from None
+    return KnownResource(columns["url"], columns["name"], tuple(columns["scopes"].split()))
+
+
+def list_resources(database: Database) -> list[dict[str, Any]]:
+    """Returns the APIs that an administrator added, oldest first."""
+    table = tables.known_resource
+    with database.read() as connection:
+        rows = connection.execute(select(table).order_by(table.c.created_at, table.c.url)).all()
+    return [
+        {
+            "url": row.url,
+            "name": row.name,
+            "scopes": row.scopes.split(),
+            "created_at": row.created_at,
+        }
+        for row in rows
+    ]
+
+
+def remove_resource(database: Database, url: str, now: int) -> bool:
+    """Forgets an API; False if it is unknown. Tokens that were issued for it stay good."""
+    table = tables.known_resource
+    with database.begin() as connection:
+        known = connection.execute(select(table.c.url)).scalars().all()
+        found = [one for one in known if same_address(url, one)]
+        if not found:
+            return False
+        connection.execute(delete(table).where(table.c.url.in_(found)))
+        record(connection, at=now, kind="resource", outcome="removed", request_id=_short(url))
+    return True
+
+
+def find_resources(connection: Connection, urls: Collection[str]) -> dict[str, KnownResource]:
+    """Returns the known APIs among these URLs, compared as URLs, under the URL that was given."""
+    table, found = tables.known_resource, dict[str, KnownResource]()
+    if not urls:
+        return found
+    known = [
+        KnownResource(row.url, row.name, tuple(row.scopes.split()))
+        for row in connection.execute(select(table)).all()
+    ]
+    of_websites = connection.execute(_OF_WEBSITES).all()
+    known += [
+        KnownResource(url, row.name, ()) for row in of_websites for url in row.resources.split()
+    ]
+    for url in urls:
+        fitting = (one for one in known if same_address(url, one.url))
+        if (first := next(fitting, None)) is not None:
+            found[url] = first
+    return found
+
+
+def resource_scopes(connection: Connection) -> frozenset[str]:
+    """Returns the scopes that known APIs have of their own."""
+    rows = connection.execute(select(tables.known_resource.c.scopes)).scalars()
+    return frozenset(word for scopes in rows for word in scopes.split())
+
+
+_OF_WEBSITES = select(tables.client.c.name, tables.client.c.resources).where(
+    tables.client.c.removed_at.is_(None),
+    tables.client.c.resources != "",
+)
+
+
+def _short(url: str) -> str:
+    """The audit's column for what was changed holds 64 characters."""
+    return url[:64]
