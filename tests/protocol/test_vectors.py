@@ -19,7 +19,7 @@ from auth_agent.protocol.jose.jws import check_algorithm, read_header, verify_si
 from auth_agent.protocol.jose.private_key import thumbprint
 from auth_agent.testing.provider import json_response
 from auth_agent.website.config.fields import ALGORITHMS
-from auth_agent.website.recognition.bearer import agent_of_token
+from auth_agent.website.recognition.authorization import agent_of_token
 
 # RFC 7515 A.3: ES256.
 ES256_KEY = {

@@ -9,7 +9,6 @@ cannot be asked takes nothing away. A token that was refused stays refused.
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -29,9 +28,8 @@ from auth_agent.protocol.jose.access_token import (
 )
 from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.protocol.jose.jwks import Key
-from auth_agent.protocol.jose.jws import past
-from auth_agent.website.agent import Agent, agent_from, text_of
 from auth_agent.website.config.site import Site
+from auth_agent.website.recognition.authorization import agent_of_token, read_token
 from auth_agent.website.recognition.store import Store
 from auth_agent.website.web.outcome import Recognised
 
@@ -41,10 +39,6 @@ MAX_REMEMBERED = 4_096
 MAX_REVOKED = 65_536
 OPAQUE_SECONDS = 60
 REFUSED_SECONDS = 10
-MAX_HEADER = 32_768 + 16
-
-_SCHEME = re.compile(r"bearer(?:\s|$)", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750 2.1
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -57,23 +51,6 @@ class _Known(msgspec.Struct, frozen=True):
     key: Key | None
     content: bytes = b""
     """The digest of what the key has signed: the same in every spelling of the signature."""
-
-
-def is_bearer(authorization: str) -> bool:
-    """Whether the header has our scheme; other schemes belong to the website itself."""
-    return _SCHEME.match(authorization) is not None
-
-
-def read_token(authorization: str) -> str:
-    """Returns the token; raises `TokenRefused` with `invalid_request` unless there is one."""
-    found = _CREDENTIALS.fullmatch(authorization) if len(authorization) <= MAX_HEADER else None
-    if found is None:
-        raise TokenRefused(
-            "The Authorization header is not `Bearer` and one token.",
-            code="invalid_request",
-            status_code=400,
-        )
-    return found[1]
 
 
 class Bearers:
@@ -266,19 +243,3 @@ def _inactive() -> TokenRefused:
 
 def _digest(authorization: str) -> bytes:
     return hashlib.sha256(authorization.encode()).digest()
-
-
-def agent_of_token(
-    claims: Mapping[str, Any], *, issuer: str, now: float, expires_at: float
-) -> Agent:
-    """Returns the agent of a verified token: the same `Agent` as a session's."""
-    since = past(claims.get("auth_time", claims.get("iat")), now)
-    return agent_from(
-        claims,
-        issuer=issuer,
-        client_id=text_of(claims.get("client_id")) or "",
-        scopes=tuple((text_of(claims.get("scope")) or "").split()),
-        authenticated_at=since or 0,
-        expires_at=int(expires_at),
-        via="bearer",
-    )

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from auth_agent.errors import SignInRefused
 from auth_agent.flow.effects import Flow
 from auth_agent.website.config.site import Site
-from auth_agent.website.recognition.bearer import Bearers, is_bearer
+from auth_agent.website.recognition.authorization import is_bearer
+from auth_agent.website.recognition.bearer import Bearers
 from auth_agent.website.recognition.cookie_sessions import CookieSessions
 from auth_agent.website.recognition.session import cookie_names
 from auth_agent.website.recognition.store import Store
