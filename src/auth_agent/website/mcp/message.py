@@ -139,6 +139,12 @@ def _resource(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
     yield Target("resources", _text(method, params, "uri"))
 
 
+def _subscribed(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
+    """A subscription to nothing reaches for nothing; the server says what it makes of it."""
+    if params.get("uri") is not None:
+        yield from _resource(method, params)
+
+
 def _completed(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
     """What a completion reveals belongs to the prompt or resource that it completes."""
     reference = params.get("ref")
@@ -172,8 +178,8 @@ _READERS = {
     "tools/call": _tool,
     "prompts/get": _prompt,
     "resources/read": _resource,
-    "resources/subscribe": _resource,
-    "resources/unsubscribe": _resource,
+    "resources/subscribe": _subscribed,
+    "resources/unsubscribe": _subscribed,
     "completion/complete": _completed,
     "subscriptions/listen": _listened,
 }

@@ -49,7 +49,7 @@ def read_routing(headers: Iterable[tuple[bytes, bytes]]) -> Routing:
         name = raw_name.lower()
         if name in _SINGLE and name in found:
             return Routing(problem=f"The header {name.decode('latin-1')} stands twice.")
-        found[name] = value.decode("latin-1")
+        found[name] = value.decode("latin-1").strip(" \t")  # RFC 9110 5.5
     if found.get(b"content-encoding", "").strip().lower() not in _IDENTITY:
         return Routing(problem="The body is compressed; send it as it is.")
     name_header = found.get(b"mcp-name")
