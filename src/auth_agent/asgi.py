@@ -110,8 +110,8 @@ class AuthAgentMiddleware:
         relying_party: RelyingParty | None = None,
     ) -> None:
         self.app = app
-        self.relying_party = relying_party or RelyingParty(settings)
         self._root = _root_of(app)
+        self.relying_party = relying_party or RelyingParty(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
