@@ -19,6 +19,7 @@ from auth_agent.protocol.jose.base64url import encode
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
 from auth_agent.website.recognition import store
+from auth_agent.website.recognition.session import cookie_name
 from auth_agent.website.web.outcome import Pass
 from tests.services import redis_server
 from tests.website.browser import Browser, Clock, ValueVisit, cause
@@ -119,7 +120,7 @@ def test_another_process_with_the_same_secret_shares_the_session(make_site):
 
 @pytest.mark.parametrize("value", ["", "x", "x" * 43, "ä" * 43, "x" * 5_000])
 def test_a_guessed_id_is_nobody(site, value):
-    site.cookies["__Host-auth_agent"] = value
+    site.cookies[cookie_name(site.relying_party.settings)] = value
     assert site.agent is None
 
 
