@@ -279,7 +279,7 @@ def test_a_stop_finishes_the_request_in_flight_and_the_first_start_prints_a_link
     assert client.client_secret
     body = f"token=x&client_id={client.client_id}&client_secret={client.client_secret.reveal()}"
     head = (
-        "POST /introspect HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+        "POST /introspect HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
         f"content-type: application/x-www-form-urlencoded\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     with serving(url, AUTH_AGENT_SERVER_LOG_FORMAT="json") as server:
