@@ -266,7 +266,7 @@ class TestKeys:
         assert browser.sign_in().status == status
 
     def test_a_token_without_a_name_makes_us_look_again(self, browser, server):
-        other = ECAlgorithm.to_jwk(FakeServer().key.public_key(), as_dict=True)
+        other = ECAlgorithm.to_jwk(_new_key().public_key(), as_dict=True)
         server.extra_keys = [{**other, "kid": "another"}]
         assert browser.sign_in().status == 303
         server.extra_keys = []
@@ -304,10 +304,17 @@ class TestKeys:
         assert server.count(JWKS) == 1
 
     def test_a_token_without_a_name_is_refused_where_two_keys_fit(self, browser, server):
-        other = ECAlgorithm.to_jwk(FakeServer().key.public_key(), as_dict=True)
+        other = ECAlgorithm.to_jwk(_new_key().public_key(), as_dict=True)
         server.extra_keys = [{**other, "kid": "another"}]
         server.header["kid"] = ABSENT
         assert cause(browser.sign_in()) == "key_unknown"
+
+
+def _new_key():
+    """Fake servers share a key at first."""
+    other = FakeServer()
+    other.rotate()
+    return other.key
 
 
 def _get(url):
