@@ -105,7 +105,9 @@ def test_keys_are_not_rotated_without_their_secret(
     assert "AUTH_AGENT_SERVER_SECRET is missing" in refused.stderr
     assert not list(tmp_path.glob("*.secret*"))
     # Nor with a secret that was made for something else.
-    (tmp_path / "auth-agent.db.secret").write_text("x" * 43)
+    kept = tmp_path / "auth-agent.db.secret"
+    kept.write_text("x" * 43)
+    kept.chmod(0o600)
     refused = _run("keys", "rotate", code=1)
     assert "does not open the signing keys" in refused.stderr
     assert _json("keys", "list") == before
@@ -124,6 +126,22 @@ def test_migrate_can_be_run_twice(tmp_path: Path) -> None:
     _run("migrate")
     database = Database.open(f"sqlite:///{tmp_path}/auth-agent.db")
     assert database.migrate() is False
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("revision", "told"), [("0010", "auth-agent migrate"), ("9999", "newer version")]
+)
+def test_only_migrate_changes_the_schema_under_a_server(
+    tmp_path: Path, revision: str, told: str
+) -> None:
+    _run("keys", "rotate")
+    database = Database.open(f"sqlite:///{tmp_path}/auth-agent.db")
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (revision,))
+    for command in (["agent", "list"], ["keys", "rotate"], ["client", "list"]):
+        assert told in _run(*command, code=1).stderr
+    assert database.revision() == revision
     database.close()
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from auth_agent.secret import Secret
@@ -202,21 +202,54 @@ def test_what_people_left_behind_is_swept(own_world: World) -> None:
     assert [name for name in tables if count(own_world, name)] == []
 
 
+def _refused(world: World, statement: str) -> None:
+    with (
+        pytest.raises(DBAPIError, match="the audit is append only"),
+        world.database.begin() as connection,
+    ):
+        connection.exec_driver_sql(statement)
+
+
 def test_the_database_refuses_to_rewrite_the_audit(own_world: World) -> None:
     own_world.tokens()
-    statements = ["UPDATE audit SET outcome = 'refused'", "UPDATE audit SET at = 0 WHERE id = 1"]
-    if not own_world.database.is_sqlite:
-        statements.append("TRUNCATE audit")
-    for statement in statements:
+    _refused(own_world, "UPDATE audit SET outcome = 'refused'")
+    _refused(own_world, "UPDATE audit SET at = 0 WHERE id = 1")
+    _refused(own_world, "DELETE FROM audit WHERE id = 1")
+    _refused(own_world, "DELETE FROM audit")
+    line = "INTO audit (id, at, kind, outcome) VALUES (1, 0, 'agent', 'added')"
+    _refused(own_world, f"INSERT {line} ON CONFLICT (id) DO UPDATE SET at = 0")
+    if own_world.database.is_sqlite:
+        for verb in ("INSERT OR REPLACE", "REPLACE", "INSERT"):
+            _refused(own_world, f"{verb} {line}")
+    else:
+        _refused(own_world, "TRUNCATE audit")
+
+
+def test_audit_lines_are_kept_for_the_shortest_retention_and_swept_after_the_longest(
+    own_world: World,
+) -> None:
+    """By the clock of the database: a server's clock that is ahead makes no line old."""
+    now, day = int(time.time()), 86_400
+    rows = [
+        {"at": now - age * day, "kind": "agent", "outcome": outcome}
+        for age in (0, 2, 29, 31, 731)
+        for outcome in ("added", "refused")
+    ]
+    with own_world.database.begin() as connection:
+        connection.execute(insert(audit), rows)
+    for outcome, age in (("refused", 0), ("added", 2), ("added", 29)):
+        fresh = (audit.c.outcome == outcome, audit.c.at == now - age * day)
         with (
             pytest.raises(DBAPIError, match="the audit is append only"),
             own_world.database.begin() as connection,
         ):
-            connection.exec_driver_sql(statement)
-    own_world.clock.forward(800 * 86_400)
-    own_world.context.sweeper.sweep(own_world.context.now())
+            connection.execute(delete(audit).where(*fresh))
+    own_world.context.sweeper.sweep(now)
     with own_world.database.read() as connection:
-        assert connection.execute(select(func.count()).select_from(audit)).scalar_one() == 0
+        old = select(audit.c.outcome, audit.c.at).where(audit.c.at <= now)
+        kept = {(row.outcome, (now - row.at) // day) for row in connection.execute(old)}
+    assert kept >= {("added", age) for age in (0, 2, 29, 31)} | {("refused", 0), ("refused", 2)}
+    assert not kept & {("refused", 31), ("refused", 731), ("added", 731)}
 
 
 def count(world: World, name: str) -> int:

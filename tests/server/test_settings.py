@@ -104,6 +104,17 @@ def test_a_loopback_server_keeps_its_secret_beside_the_database(tmp_path: Path) 
         ServerSettings(issuer="http://localhost", database="postgresql://db/x")
 
 
+def test_a_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    settings = ServerSettings(issuer="http://localhost", database=f"sqlite:///{tmp_path}/a.db")
+    server_secrets(settings)
+    path = tmp_path / "a.db.secret"
+    path.chmod(0o644)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        server_secrets(settings)
+    path.chmod(0o600)
+    assert server_secrets(settings)
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -180,13 +191,14 @@ def test_a_rotated_client_secret_counts_at_once(own_world: World) -> None:
 def test_a_failed_transaction_leaves_nothing(own_world: World) -> None:
     def fail() -> None:
         with own_world.database.begin() as connection:
-            connection.exec_driver_sql("DELETE FROM audit")
+            connection.exec_driver_sql("DELETE FROM client WHERE agent_id IS NOT NULL")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
     with own_world.database.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM audit").scalar()
+        left = "SELECT count(*) FROM client WHERE agent_id IS NOT NULL"
+        assert connection.exec_driver_sql(left).scalar()
 
 
 def test_expired_rows_are_swept(own_world: World) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from auth_agent.server.tokens.logouts import deliver_due
+from auth_agent.server.tokens.logouts import Deliveries
 
 if TYPE_CHECKING:
     from auth_agent.server.context import Context
@@ -20,32 +22,48 @@ LAST_DELIVERY = 12.0  # seconds; a website answers within ten or not at all
 
 
 class BackgroundWorker:
-    """A thread that delivers and sweeps; several servers may run one each on one database."""
+    """Threads that deliver and sweep; several servers may run them on one database."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._deliveries = Deliveries(context)
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
+        # Sweeping a large table must not hold up a logout.
+        self._threads = [
+            threading.Thread(target=self._run, args=(work,), name=name, daemon=True)
+            for name, work in (("deliveries", self._deliver), ("sweeping", self._sweep))
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Ends after the delivery that is under way; the mail that waits is sent meanwhile."""
+        """Ends after the deliveries that are under way; the mail that waits is sent meanwhile."""
         self._end.set()
-        outbox = threading.Thread(target=self._context.outbox.close, name="last mail", daemon=True)
-        outbox.start()
-        self._thread.join(LAST_DELIVERY)
-        outbox.join(LAST_DELIVERY)
+        last = [
+            threading.Thread(target=self._context.outbox.close, name="last mail", daemon=True),
+            threading.Thread(target=self._deliveries.close, name="last logouts", daemon=True),
+        ]
+        for thread in last:
+            thread.start()
+        end = time.monotonic() + LAST_DELIVERY
+        for thread in (*self._threads, *last):
+            thread.join(max(0.0, end - time.monotonic()))
 
-    def _run(self) -> None:
+    def _deliver(self) -> None:
+        self._deliveries.start_due()
+        self._context.record_unrecorded()
+
+    def _sweep(self) -> None:
+        self._context.sweeper.sweep_if_due(self._context.now())
+
+    def _run(self, work: Callable[[], None]) -> None:
         while not self._end.wait(EVERY):
             try:
-                deliver_due(self._context, self._end.is_set)
-                self._context.record_unrecorded()
-                self._context.sweeper.sweep_if_due(self._context.now())
+                work()
             except SQLAlchemyError:
                 log.exception("background work: the database refused")
             except Exception:
-                # One delivery that fails must not end the worker.
+                # One round that fails must not end the thread.
                 log.exception("background work: unexpected error")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +15,8 @@ from sqlalchemy import select
 
 from auth_agent.secret import Secret
 from auth_agent.server.oauth import client_keys
-from auth_agent.server.oauth.client_keys import FRESH_FOR, PATIENCE, ClientKeys
-from auth_agent.server.outbound.fetcher import Fetched, FetchRefused
+from auth_agent.server.oauth.client_keys import FRESH_FOR, PATIENCE, STRANGERS, ClientKeys
+from auth_agent.server.outbound.fetcher import Fetched, FetchRefused, NoPlace
 from auth_agent.server.registry import agents, clients, rules
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.registry.resources import add_resource
@@ -597,7 +599,7 @@ def test_fetched_keys_are_remembered_and_rotate() -> None:
     web, now = _Web(), [0.0]
     keys = ClientKeys(web, lambda: now[0])  # type: ignore[arg-type]
     client = Client.__new__(Client)
-    client.jwks, client.jwks_uri = None, "https://shop.example/jwks"
+    client.id, client.jwks, client.jwks_uri = "client_x", None, "https://shop.example/jwks"
     web.answer = {"keys": [PAIR.jwk]}
     for _ in range(3):
         assert keys.of(client, "k-1")
@@ -626,7 +628,7 @@ def test_fetched_keys_are_bounded_and_the_latest_stay(monkeypatch: pytest.Monkey
     web, now = _Web(), [0.0]
     web.answer = {"keys": [PAIR.jwk]}
     keys, client = ClientKeys(web, lambda: now[0]), Client.__new__(Client)  # type: ignore[arg-type]
-    client.jwks = None
+    client.id, client.jwks = "client_x", None
     for name in ("a", "b", "c"):
         client.jwks_uri = f"https://{name}.example/jwks"
         keys.of(client, "k-1")
@@ -653,3 +655,69 @@ def test_a_website_with_bad_keys_is_not_registered(
         clients.add_client(
             own_world.database, "X", [REDIRECT], **change, now=own_world.context.now()
         )
+
+
+class _SlowWeb:
+    """Answers with a key set once it is released."""
+
+    def __init__(self) -> None:
+        self.release, self.entered = threading.Event(), threading.Semaphore(0)
+        self.fetched: list[str] = []
+        self.has_place = True
+
+    def get(self, url: str) -> Fetched:
+        self.fetched.append(url)
+        if not self.has_place:
+            raise NoPlace("too many fetches at once")
+        self.entered.release()
+        assert self.release.wait(30)
+        return Fetched(200, "application/json", PAIR.jwks.encode())
+
+
+def _keyed(client_id: str, uri: str) -> Client:
+    client: Client = Client.__new__(Client)
+    client.id, client.jwks, client.jwks_uri = client_id, None, uri
+    return client
+
+
+def test_many_assertions_fetch_a_key_set_once() -> None:
+    web = _SlowWeb()
+    keys, client = ClientKeys(web), _keyed("client_x", "https://x.example/jwks")  # type: ignore[arg-type]
+    with ThreadPoolExecutor(10) as pool:
+        asked = [pool.submit(keys.of, client, "k-1") for _ in range(10)]
+        assert web.entered.acquire(timeout=20)
+        web.release.set()
+        found = [each.result(20) for each in asked]
+    assert web.fetched == [client.jwks_uri]
+    assert all(each == found[0] and each for each in found)
+
+
+def test_a_failure_for_want_of_a_place_is_not_remembered() -> None:
+    web = _SlowWeb()
+    web.release.set()
+    keys, client = ClientKeys(web), _keyed("client_x", "https://x.example/jwks")  # type: ignore[arg-type]
+    web.has_place = False
+    assert keys.of(client, "k-1") == []
+    web.has_place = True
+    assert keys.of(client, "k-1")
+
+
+def test_keys_of_unregistered_clients_take_no_places_of_registered_ones() -> None:
+    web = _SlowWeb()
+    keys = ClientKeys(web)  # type: ignore[arg-type]
+    with ThreadPoolExecutor(10) as pool:
+        strangers = [
+            pool.submit(
+                keys.of,
+                _keyed(f"https://app{n}.example/client.json", f"https://app{n}.example/jwks"),
+                "k-1",
+            )
+            for n in range(6)
+        ]
+        for _ in range(STRANGERS):
+            assert web.entered.acquire(timeout=20)
+        known = pool.submit(keys.of, _keyed("client_x", "https://x.example/jwks"), "k-1")
+        assert web.entered.acquire(timeout=20)
+        web.release.set()
+        assert known.result(20)
+        assert [bool(each.result(20)) for each in strangers].count(True) >= STRANGERS

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from auth_agent.flow.deadline import deadline
 from auth_agent.server.outbound import fetcher as fetching
-from auth_agent.server.outbound.fetcher import Fetcher, FetchRefused, is_public
+from auth_agent.server.outbound.fetcher import Fetcher, FetchRefused, NoPlace, is_public
 
 
 @pytest.fixture(scope="module")
@@ -210,10 +211,63 @@ def test_too_many_at_once_are_refused(
     web: str, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(fetcher, "_places", places)
-    with places, pytest.raises(FetchRefused, match="at once"):
+    monkeypatch.setitem(fetcher._places, "GET", places)
+    with places, pytest.raises(NoPlace, match="at once"):
         fetcher.get(web + "/ok")
     assert fetcher.get(web + "/ok").status == 200
+    # A logout has a place of its own.
+    with places:
+        assert fetcher.post_form(web + "/ok", {}).status
+
+
+def test_a_name_server_that_hangs_stops_the_names_of_its_own_domain_only(web: str) -> None:
+    release, port = threading.Event(), int(web.rpartition(":")[2])
+
+    def resolve(host: str, _port: int) -> list[str]:
+        if host.endswith(".hanging.example"):
+            assert release.wait(30)
+        return ["127.0.0.1"]
+
+    fetcher = Fetcher(loopback_allowed=True, resolve=resolve)
+    asked = [
+        threading.Thread(target=_refused, args=(fetcher, f"http://n{number}.hanging.example/"))
+        for number in range(fetching.LOOKUPS_OF_ONE)
+    ]
+    try:
+        for each in asked:
+            each.start()
+        while fetcher._looking["hanging.example"] < fetching.LOOKUPS_OF_ONE:
+            assert any(each.is_alive() for each in asked)
+        with pytest.raises(FetchRefused, match="of this domain"):
+            fetcher._look_up("other.hanging.example", 80)
+        assert fetcher._look_up("localhost", port) == ["127.0.0.1"]
+        assert fetcher._look_up("good.example", port) == ["127.0.0.1"]
+        assert fetcher._look_up("shop.co.uk", port) == ["127.0.0.1"]
+    finally:
+        release.set()
+        for each in asked:
+            each.join(30)
+        fetcher.close()
+    assert not fetcher._looking
+
+
+def _refused(fetcher: Fetcher, url: str) -> None:
+    with deadline(20), contextlib.suppress(FetchRefused):
+        fetcher._look_up(url.split("/")[2], 80)
+
+
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [
+        ("a.b.shop.example", "shop.example"),
+        ("shop.example.", "shop.example"),
+        ("a.shop.co.uk", "shop.co.uk"),
+        ("other.co.uk", "other.co.uk"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_look_ups_are_counted_for_what_somebody_registered(host: str, domain: str) -> None:
+    assert fetching._domain_of(host) == domain
 
 
 def test_the_certificate_has_to_be_the_names(tmp_path: Any) -> None:

@@ -18,7 +18,6 @@ from starlette.testclient import TestClient
 
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
-from auth_agent.server.bounds import DAY
 from auth_agent.server.security import credentials
 from auth_agent.server.security.credentials import new_token
 from auth_agent.server.security.limits import Limits, Memory
@@ -312,13 +311,6 @@ def test_refusals_are_written_down_but_not_without_end(build: Build) -> None:
     with world.database.read() as connection:
         assert connection.execute(count).scalar() == 3
     world.tokens()
-    world.context.sweeper.sweep(world.context.now() + 31 * DAY)
-    with world.database.read() as connection:
-        assert connection.execute(count).scalar() == 0
-        assert connection.execute(select(func.count()).where(audit.c.kind == "token")).scalar()
-    world.context.sweeper.sweep(world.context.now() + 731 * DAY)
-    with world.database.read() as connection:
-        assert not connection.execute(select(func.count()).where(audit.c.kind == "token")).scalar()
 
 
 # Whose address it is

@@ -315,3 +315,12 @@ def test_an_agent_is_never_older_than_the_request(world: World) -> None:
 def test_parameters_are_counted(world: World, count: int) -> None:
     extra = "&".join(f"p{number}=1" for number in range(count))
     assert world.browser().get(f"/authorize?{extra}").status_code == 400
+
+
+@pytest.mark.parametrize(("name", "longest"), [("state", 2_048), ("nonce", 512)])
+def test_what_is_stored_of_a_request_is_bounded(world: World, name: str, longest: int) -> None:
+    assert world.open(world.browser(), **{name: "x" * longest})
+    request = world.request(**{name: "x" * (longest + 1)})
+    answer = world.browser().get("/authorize", params=request)
+    assert answer.status_code == 303
+    assert "error=invalid_request" in answer.headers["location"]

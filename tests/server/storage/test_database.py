@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +100,15 @@ def test_the_short_name_of_postgresql_is_enough() -> None:
         assert database.engine.url.drivername == "postgresql+psycopg"
         assert "s3cret" not in repr(database)
         database.close()
+
+
+def test_a_new_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        database = Database.open(f"sqlite:///{tmp_path}/new.db")
+        clients.add_client(database, "Shop", ["https://shop.example/"], now=NOW)
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        database.close()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm"), 0o600)

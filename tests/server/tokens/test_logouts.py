@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -54,6 +55,15 @@ def _claims(world: World, token: str) -> dict[str, Any]:
     return world.verified(token, world.shop.client_id)
 
 
+def _deliver_due(context: Any) -> int:
+    """Delivers until nothing is due; how many websites were told."""
+    deliveries, told = logouts.Deliveries(context), 0
+    while started := deliveries.start_due():
+        told += sum(each.result(20) for each in started)
+    deliveries.close()
+    return told
+
+
 def _queue(world: World) -> list[Any]:
     with world.database.read() as connection:
         return list(connection.execute(select(logout_delivery)).all())
@@ -64,7 +74,7 @@ def test_disabling_an_agent_tells_each_website_once(told: tuple[World, _Websites
     world.tokens()
     tokens = world.tokens()
     endings.disable_agent(world.database, world.agent.agent_id, world.context.now())
-    assert logouts.deliver_due(world.context) == 1
+    assert _deliver_due(world.context) == 1
     ((url, token),) = websites.posted
     assert url == OUT
     now = int(world.clock())
@@ -79,7 +89,7 @@ def test_disabling_an_agent_tells_each_website_once(told: tuple[World, _Websites
         "events": {logouts.EVENT: {}},
     }
     assert world.introspect(tokens["access_token"]) == {"active": False}
-    assert logouts.deliver_due(world.context) == 0
+    assert _deliver_due(world.context) == 0
 
 
 def test_ending_one_family_names_its_session(told: tuple[World, _Websites]) -> None:
@@ -90,7 +100,7 @@ def test_ending_one_family_names_its_session(told: tuple[World, _Websites]) -> N
         assert endings.end_family(connection, sid, world.context.now())
     with world.database.begin() as connection:
         assert not endings.end_family(connection, sid, world.context.now())
-    assert logouts.deliver_due(world.context) == 1
+    assert _deliver_due(world.context) == 1
     ((_, token),) = websites.posted
     claims = _claims(world, token)
     assert (claims["sid"], claims["sub"]) == (sid, world.agent.agent_id)
@@ -118,14 +128,14 @@ def test_a_website_that_does_not_listen_is_told_again_and_not_for_ever(
     world.tokens()
     endings.disable_agent(world.database, world.agent.agent_id, world.context.now())
     for wait in logouts.WAITS:
-        assert logouts.deliver_due(world.context) == 0
+        assert _deliver_due(world.context) == 0
         attempts = len(websites.posted)
-        assert logouts.deliver_due(world.context) == 0
+        assert _deliver_due(world.context) == 0
         world.clock.forward(wait - 1)
-        assert logouts.deliver_due(world.context) == 0
+        assert _deliver_due(world.context) == 0
         assert len(websites.posted) == attempts
         world.clock.forward(1)
-    assert logouts.deliver_due(world.context) == 0
+    assert _deliver_due(world.context) == 0
     (row,) = _queue(world)
     assert (row.attempts, row.next_at) == (6, None)
     assert row.outcome in ("ConnectTimeout", "status 500")
@@ -138,10 +148,10 @@ def test_a_website_that_comes_back_is_told(told: tuple[World, _Websites]) -> Non
     websites.is_away = True
     world.tokens()
     endings.disable_agent(world.database, world.agent.agent_id, world.context.now())
-    logouts.deliver_due(world.context)
+    _deliver_due(world.context)
     websites.is_away = False
     world.clock.forward(logouts.WAITS[0])
-    assert logouts.deliver_due(world.context) == 1
+    assert _deliver_due(world.context) == 1
     first, second = (_claims_of(token) for _, token in websites.posted)
     assert first["jti"] != second["jti"]
     assert _queue(world)[0].outcome == "delivered"
@@ -202,9 +212,62 @@ def test_a_real_website_on_a_loopback_address_is_reached(own_world: World) -> No
     )
     own_world.tokens()
     endings.disable_agent(own_world.database, own_world.agent.agent_id, own_world.context.now())
-    assert logouts.deliver_due(own_world.context) == 1
+    assert _deliver_due(own_world.context) == 1
     thread.join(10)
     server.server_close()
     ((kind, form),) = got
     assert kind == "application/x-www-form-urlencoded"
     assert _claims(own_world, form["logout_token"][0])["sub"] == own_world.agent.agent_id
+
+
+class _Hanging(_Websites):
+    """Does not answer at one address until it is released."""
+
+    def __init__(self, hangs_at: str) -> None:
+        super().__init__()
+        self.hangs_at, self.release = hangs_at, threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.most, self.inside = 0, 0
+
+    def post_form(self, url: str, form: dict[str, str]) -> Fetched:
+        if url == self.hangs_at:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            self.entered.release()
+            assert self.release.wait(30)
+            self.inside -= 1
+        return super().post_form(url, form)
+
+
+def test_a_website_that_hangs_delays_no_other(build: Build) -> None:
+    hanging = "https://hanging.example/logout"
+    websites = _Hanging(hanging)
+    world = build(fetcher=websites)
+    database, now = world.database, world.context.now()
+    clients.change_client(database, world.shop.client_id, now, backchannel_logout_uri=hanging)
+    other = clients.add_client(database, "O", [REDIRECT], backchannel_logout_uri=OUT, now=now)
+    families = [world.introspect(world.tokens()["access_token"])["sid"] for _ in range(5)]
+    for family in families:
+        endings.end_grant(database, family, now)
+    deliveries = logouts.Deliveries(world.context)
+    assert len(deliveries.start_due()) == 1
+    assert websites.entered.acquire(timeout=20)
+    world.shop = other
+    world.tokens()
+    endings.disable_agent(database, world.agent.agent_id, now)
+    (second,) = deliveries.start_due()
+    assert second.result(20) is True
+    assert [url for url, _ in websites.posted] == [OUT]
+    assert deliveries.start_due() == []
+    websites.release.set()
+    while started := deliveries.start_due() or _waits(deliveries):
+        for each in started:
+            each.result(20)
+    deliveries.close()
+    assert websites.most == 1
+    assert len([url for url, _ in websites.posted if url == hanging]) >= 5
+
+
+def _waits(deliveries: logouts.Deliveries) -> list[Any]:
+    """What is still under way, as something to wait for."""
+    return [deliveries._pool.submit(bool)] if deliveries._busy else []

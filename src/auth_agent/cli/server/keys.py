@@ -69,7 +69,7 @@ def rotate(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = Fa
 
 def migrate(database: DatabaseOption = DEFAULT_DATABASE) -> None:
     """Bring the database schema up to date; safe to run twice."""
-    with opened(database, may_create=True) as db:
+    with opened(database, may_create=True, upgrade=True) as db:
         changed = db.migrate()
     typer.echo("The schema is up to date." if not changed else "The schema was brought up to date.")
 

@@ -23,10 +23,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout."
 
 
 @contextmanager
-def opened(url: str, *, may_create: bool = False) -> Iterator[Database]:
+def opened(url: str, *, may_create: bool = False, upgrade: bool = False) -> Iterator[Database]:
     """Opens the database, says on stderr which it is, and closes it at the end.
 
-    A message and exit code 1 if it cannot be used; an SQLite file is made only if `may_create`.
+    A message and exit code 1 if it cannot be used; an SQLite file is made only if `may_create`,
+    and a schema of another version is changed only if `upgrade`.
     """
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  (keeps --help quick)
 
@@ -39,10 +40,12 @@ def opened(url: str, *, may_create: bool = False) -> Iterator[Database]:
         _check_exists(url, may_create=may_create)
         typer.echo(f"Database: {name}", err=True)
         try:
-            database = Database.open(url)
+            database = Database.open(url, upgrade=upgrade)
         except (SQLAlchemyError, ImportError) as error:
             raise fail(f"The database cannot be opened: {cause(error)}") from None
         try:
+            if not upgrade:
+                _check_revision(database)
             with acting("command line"):
                 yield database
         except SQLAlchemyError as error:
@@ -51,10 +54,25 @@ def opened(url: str, *, may_create: bool = False) -> Iterator[Database]:
             database.close()
 
 
+def _check_revision(database: Database) -> None:
+    """Raises unless the schema is this version's: a command must not change it under a server."""
+    from auth_agent.cli.output import fail  # noqa: PLC0415
+    from auth_agent.server.storage.database import HEAD  # noqa: PLC0415
+
+    found = database.revision()
+    if found is not None and found > HEAD:
+        raise fail("The database belongs to a newer version of auth-agent; update this one")
+    if found != HEAD:
+        raise fail(
+            "The tables in the database are not those of this version; stop the servers that use "
+            "it, run: auth-agent migrate"
+        )
+
+
 def server_settings(
     database: str | None = None, issuer: str | None = None, *, upstream_compat: bool = False
 ) -> ServerSettings:
-    """The environment's settings; what is given here wins."""
+    """Returns the environment's settings; arguments win over variables."""
     from auth_agent.server.settings import PREFIX, ServerSettings  # noqa: PLC0415
 
     given = {"DATABASE": database, "ISSUER": issuer, "UPSTREAM_COMPAT": "1" * upstream_compat}
@@ -63,7 +81,7 @@ def server_settings(
 
 
 def cause(error: Exception) -> str:
-    """The driver's own sentence, without SQL."""
+    """Returns the driver's error message, without SQL."""
     return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 

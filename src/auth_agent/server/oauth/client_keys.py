@@ -7,15 +7,18 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 
-from auth_agent.server.outbound.fetcher import Fetcher, FetchRefused
+from auth_agent.server.outbound.fetcher import DEADLINE, Fetcher, FetchRefused, NoPlace
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.public_keys import Jwk, name_of, usable_keys
+from auth_agent.server.web.at_once import or_wait
 
 FRESH_FOR = 300.0  # seconds
 # An unknown key id causes one fetch at most in so many seconds, whatever is sent.
 PATIENCE = 30.0
 MOST = 1_000
+STRANGERS = 2  # fetches at once of keys whose client nobody has registered
 
 
 class ClientKeys:
@@ -25,6 +28,8 @@ class ClientKeys:
         self._fetcher = fetcher
         self._timer = timer
         self._known: OrderedDict[str, tuple[float, list[Jwk]]] = OrderedDict()
+        self._running: dict[str, Future[list[Jwk]]] = {}
+        self._strangers = threading.BoundedSemaphore(STRANGERS)
         self._lock = threading.Lock()
 
     def of(self, client: Client, kid: object) -> list[Jwk]:
@@ -39,14 +44,47 @@ class ClientKeys:
         missing = all(name_of(key) != kid for key in keys)
         if age < PATIENCE or (age < FRESH_FOR and not missing):
             return keys
-        return self._fetch(client.jwks_uri, keys)
+        is_stranger = client.id.startswith("https://")  # the address of a document
+        return self._fetch_once(client.jwks_uri, read_at, keys, is_stranger=is_stranger)
 
-    def _fetch(self, uri: str, old: list[Jwk]) -> list[Jwk]:
+    def _fetch_once(
+        self, uri: str, read_at: float, old: list[Jwk], *, is_stranger: bool
+    ) -> list[Jwk]:
+        """Fetches a key set, or waits for the fetch of it that is under way."""
+        or_wait()
+        with self._lock:
+            latest, keys = self._known.get(uri, (read_at, old))
+            if latest != read_at:
+                return keys
+            running = self._running.get(uri)
+            mine = running is None
+            if running is None:
+                running = self._running[uri] = Future()
+        if not mine:
+            return running.result(DEADLINE + 1)
+        keys = old
+        try:
+            keys = self._fetch(uri, old, is_stranger=is_stranger)
+        finally:
+            with self._lock:
+                del self._running[uri]
+            running.set_result(keys)
+        return keys
+
+    def _fetch(self, uri: str, old: list[Jwk], *, is_stranger: bool) -> list[Jwk]:
+        # Anybody may describe a client by a document, and with it a slow address of keys.
+        if is_stranger and not self._strangers.acquire(blocking=False):
+            return old
         try:
             answer = self._fetcher.get(uri)
             keys = usable_keys(json.loads(answer.body)) if answer.status == 200 else old
+        except NoPlace:
+            return old  # nothing was learned about this address
         except (FetchRefused, ValueError, RecursionError):
             keys = old  # a failed fetch is not repeated at once, either
+        finally:
+            if is_stranger:
+                self._strangers.release()
         with self._lock:
             self._known[uri] = (self._timer(), keys)
             self._known.move_to_end(uri)

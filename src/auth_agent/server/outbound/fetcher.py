@@ -1,4 +1,4 @@
-"""Fetching from addresses that somebody else has chosen, without being led astray.
+"""Fetches URLs that strangers choose, without reaching into private networks.
 
 https only, no redirect, no proxy from the environment, bounded in size and time; the name is
 resolved once, every address it has must be a public one, and the connection goes to the very
@@ -11,6 +11,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any, NamedTuple
@@ -27,7 +28,11 @@ from auth_agent.url import is_loopback
 
 LARGEST = 65_536  # bytes
 DEADLINE = 10.0  # seconds, for everything together
-AT_ONCE = 8
+AT_ONCE, LOGOUTS_AT_ONCE = 8, 4
+# More than fetches: a look-up that hangs keeps its thread after its fetch has given up.
+LOOKUPS = 32
+# Running look-ups of one domain, so that its name server cannot take all threads.
+LOOKUPS_OF_ONE = 4
 # What is given out for the public internet; site-local, NAT64 and the like lie outside.
 _UNICAST = ipaddress.ip_network("2000::/3")
 Resolve = Callable[[str, int], list[str]]
@@ -35,6 +40,10 @@ Resolve = Callable[[str, int], list[str]]
 
 class FetchRefused(Exception):
     """The address may not be fetched, or did not answer properly; the message is for logs."""
+
+
+class NoPlace(FetchRefused):
+    """Too many fetches are under way: says nothing about the address."""
 
 
 class Fetched(NamedTuple):
@@ -46,7 +55,10 @@ class Fetched(NamedTuple):
 
 
 class Fetcher:
-    """Shared by all threads; at most eight fetches at once, the ninth is refused."""
+    """Shared by all threads; at most eight fetches at once, the ninth is refused.
+
+    Logouts have places of their own: strangers cause fetches, and must not hold up a logout.
+    """
 
     def __init__(
         self,
@@ -58,11 +70,15 @@ class Fetcher:
         self._loopback_allowed = loopback_allowed
         self._resolve = resolve or _addresses
         # The system's resolver has time-outs of its own, longer ones than ours.
-        self._lookups = futures.ThreadPoolExecutor(AT_ONCE, "auth-agent-names")
+        self._lookups = futures.ThreadPoolExecutor(LOOKUPS, "auth-agent-names")
         self._tls = tls
         self._client: httpx2.Client | None = None
         self._making = threading.Lock()
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._looking: Counter[str] = Counter()
+        self._places = {
+            "GET": threading.BoundedSemaphore(AT_ONCE),
+            "POST": threading.BoundedSemaphore(LOGOUTS_AT_ONCE),
+        }
 
     def get(self, url: str) -> Fetched:
         return self._fetch("GET", url, None)
@@ -71,7 +87,7 @@ class Fetcher:
         return self._fetch("POST", url, form)
 
     def problem(self, url: str) -> str | None:
-        """What is wrong with such an address before it is looked up."""
+        """Returns what is wrong with such an address before it is looked up."""
         if found := url_problem(url):
             return found
         if url.startswith("http://") and not self._loopback_allowed:
@@ -87,15 +103,16 @@ class Fetcher:
         or_wait()
         if found := self.problem(url):
             raise FetchRefused(f"the address {found}")
-        if not self._places.acquire(blocking=False):
-            raise FetchRefused("too many fetches at once")
+        places = self._places[method]
+        if not places.acquire(blocking=False):
+            raise NoPlace("too many fetches at once")
         try:
             with deadline(DEADLINE):
                 return self._exchange(method, url, form)
         except (httpx2.HTTPError, httpx2.InvalidURL, AuthError, OSError, UnicodeError) as error:
             raise FetchRefused(type(error).__name__) from None
         finally:
-            self._places.release()
+            places.release()
 
     def _exchange(self, method: str, url: str, form: dict[str, str] | None) -> Fetched:
         parts = urlsplit(url)
@@ -121,10 +138,7 @@ class Fetcher:
             answer.close()
 
     def _checked(self, host: str, port: int) -> str:
-        try:
-            addresses = self._lookups.submit(self._resolve, host, port).result(seconds_left())
-        except futures.TimeoutError:
-            raise FetchRefused("the name service does not answer in time") from None
+        addresses = self._look_up(host, port)
         if not addresses:
             raise FetchRefused("the name has no address")
         for address in addresses:
@@ -132,6 +146,27 @@ class Fetcher:
             if not self._is_allowed(address):
                 raise FetchRefused("the name leads to an address that is not public")
         return addresses[0]
+
+    def _look_up(self, host: str, port: int) -> list[str]:
+        """Returns the addresses of a name; a domain whose look-ups hang gets no more threads."""
+        domain = _domain_of(host)
+        with self._making:
+            if self._looking[domain] >= LOOKUPS_OF_ONE:
+                raise FetchRefused("the name service of this domain does not answer")
+            self._looking[domain] += 1
+        running = self._lookups.submit(self._resolve, host, port)
+        running.add_done_callback(lambda _: self._looked_up(domain))
+        try:
+            return running.result(seconds_left())
+        except futures.TimeoutError:
+            running.cancel()
+            raise FetchRefused("the name service does not answer in time") from None
+
+    def _looked_up(self, domain: str) -> None:
+        with self._making:
+            self._looking[domain] -= 1
+            if not self._looking[domain]:
+                del self._looking[domain]
 
     def _is_allowed(self, text: str) -> bool:
         return is_public(text) or (self._loopback_allowed and is_loopback(text))
@@ -149,8 +184,14 @@ class Fetcher:
             return self._client
 
 
+def _domain_of(host: str) -> str:
+    """Returns the registrable domain, roughly: two labels, three below co.uk and the like."""
+    labels = host.rstrip(".").split(".")
+    return ".".join(labels[-3:] if len(labels) > 2 and len(labels[-2]) <= 3 else labels[-2:])
+
+
 def is_public(text: str) -> bool:
-    """True for an address that is reached over the public internet and is what it seems."""
+    """Returns True for an address that is reached over the public internet and is what it seems."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

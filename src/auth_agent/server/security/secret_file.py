@@ -52,6 +52,10 @@ def secret_path(database: str) -> Path | None:
 def _kept(path: Path) -> Secret:
     if not path.exists():
         _make(path)
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        raise SettingsError(
+            [f"{path} may be read or changed by others than its owner: chmod 600 {path}"]
+        )
     value = path.read_text().strip()
     if len(value) < 32:
         raise SettingsError([f"{path} holds no usable secret; remove it and start again"])

@@ -13,6 +13,7 @@ from auth_agent.server.web.parameters import Parameters
 from auth_agent.server.web.urls import is_within, return_origin, same_address, url_problem
 
 CLIENTS_PAGE = "docs/clients.md"
+LONGEST_STATE, LONGEST_NONCE = 2_048, 512  # characters; both are stored for each sign-in
 # SHA-256 in base64url (RFC 7636 section 4.2).
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -85,7 +86,8 @@ def check_request(
     _check_prompt(parameters.get("prompt", "").split())
     challenge = parameters.get("code_challenge", "")
     _check_challenge(challenge, parameters.get("code_challenge_method"))
-    state, nonce = parameters.get("state"), parameters.get("nonce")
+    state = _bounded(parameters, "state", LONGEST_STATE)
+    nonce = _bounded(parameters, "nonce", LONGEST_NONCE)
     return AuthorizationRequest(client, redirect_uri, scope, audience, state, nonce, challenge)
 
 
@@ -147,6 +149,13 @@ def _check_prompt(prompts: Collection[str]) -> None:
             raise _invalid("prompt=none excludes every other value")
         # No session could answer silently. Other mistakes have been reported before this one.
         raise Refusal(400, "interaction_required", "An agent has to answer this request")
+
+
+def _bounded(parameters: Parameters, name: str, longest: int) -> str | None:
+    value = parameters.get(name)
+    if value is not None and len(value) > longest:
+        raise _invalid(f"{name} is longer than {longest} characters")
+    return value
 
 
 def _check_challenge(challenge: str, method: str | None) -> None:

@@ -8,9 +8,10 @@ processes.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -19,8 +20,8 @@ from sqlalchemy.pool import QueuePool
 from auth_agent.server.storage.quick_connection import QuickConnection
 from auth_agent.server.storage.schema import current_revision, upgrade
 
-HEAD = "0012"
-_MIGRATING = 0x61757468  # any number that nobody else locks
+HEAD = "0013"
+_MIGRATING = 0x61757468  # any number that no other program locks
 # 16 MiB: a checkpoint waits for the disk, and copies a page that was written often only once.
 _CHECKPOINT_PAGES = 4_000
 
@@ -45,19 +46,26 @@ class Database:
             event.listen(engine, "connect", _sqlite_set_up(sqlite_synchronous))
 
     @classmethod
-    def open(cls, url: str, *, sqlite_synchronous: str = "NORMAL") -> Database:
-        """Connects; an SQLite schema is brought up to date, others by `auth-agent migrate`."""
+    def open(
+        cls, url: str, *, sqlite_synchronous: str = "NORMAL", upgrade: bool = True
+    ) -> Database:
+        """Connects; an SQLite schema is brought up to date, others by `auth-agent migrate`.
+
+        Without `upgrade` only an empty SQLite file gets a schema: a server of an older version may
+        be at work on this one.
+        """
         database = cls(_engine(url), sqlite_synchronous)
         if database.is_sqlite:
             try:
-                database.migrate()
+                if upgrade or database.revision() is None:
+                    database.migrate()
             except BaseException:
                 database.close()
                 raise
         return database
 
     def read(self) -> AbstractContextManager[Connection]:
-        """A connection for SELECT statements that need not agree with each other."""
+        """Returns a connection for SELECT statements that need not agree with each other."""
         if self._quick is not None and self._quick.is_mine():
             return self._quick.reading
         return self._reader.connect()
@@ -89,6 +97,11 @@ class Database:
         if self._quick is not None and self._quick.is_mine():
             return self._quick.version()
         return None
+
+    def revision(self) -> str | None:
+        """Returns the version of the schema; None if there is none yet."""
+        with self.read() as connection:
+            return current_revision(connection)
 
     def migrate(self) -> bool:
         """Brings the schema up to date; False if it was already. Safe to call twice at once."""
@@ -149,12 +162,25 @@ def _engine(url: str) -> Engine:
         options |= {"pool_size": 1, "max_overflow": 0}
     else:
         options |= {"pool_size": 8, "max_overflow": 40}
+        _make_private(str(parsed.database))
     return create_engine(
         parsed,
         poolclass=QueuePool,
         connect_args={"check_same_thread": False, "isolation_level": None},
         **options,
     )
+
+
+def _make_private(path: str) -> None:
+    """Makes a new SQLite file for its owner alone; SQLite gives its WAL files the same mode.
+
+    It holds hashes of passwords and people's addresses. A path that cannot be made is left to
+    SQLite, which reports it; a URI names what it names.
+    """
+    if path.startswith("file:"):
+        return
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _network_engine(url: URL, options: dict[str, Any]) -> Engine:
@@ -176,7 +202,7 @@ def _network_engine(url: URL, options: dict[str, Any]) -> Engine:
 
 
 def _sqlite_set_up(synchronous: str) -> Callable[[Any, Any], None]:
-    """What every new connection is told.
+    """Returns the set-up of every new connection.
 
     In WAL mode NORMAL loses nothing when the process dies, however it dies; a power cut may undo
     the last commits (and leaves the file whole). FULL survives that, too, at one sync per commit.

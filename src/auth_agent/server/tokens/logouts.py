@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, null, select, update
@@ -30,17 +31,23 @@ WAITS = (5, 30, 120, 600, 3_600)  # seconds between attempts; after the last one
 LEASE = 60  # seconds in which no other worker tries the same delivery
 
 
-AT_ONCE = 20
+AT_ONCE = 4  # deliveries; the fetcher has more places, for keys and documents
 
 
 log = logging.getLogger("auth_agent.server")
 
 
+# The oldest of each website.
+_FIRST = (
+    select(func.min(logout_delivery.c.id))
+    .where(logout_delivery.c.next_at <= bindparam("now"))
+    .group_by(logout_delivery.c.client_id)
+)
 _DUE = (
     select(logout_delivery)
-    .where(logout_delivery.c.next_at <= bindparam("now"))
-    .order_by(logout_delivery.c.next_at)
-    .limit(AT_ONCE)
+    .where(logout_delivery.c.id.in_(_FIRST))
+    .order_by(logout_delivery.c.next_at, logout_delivery.c.id)
+    .limit(100)
 )
 
 
@@ -65,7 +72,7 @@ WAITING = select(func.count()).where(logout_delivery.c.next_at.is_not(null()))
 
 
 def logout_token(context: Context, row: Any) -> str:
-    """Section 2.4: never a nonce, so that it can be no ID token."""
+    """Returns a logout token (section 2.4): never with a nonce, so that it can be no ID token."""
     now = context.now()
     claims = {
         "iss": context.settings.issuer,
@@ -82,16 +89,50 @@ def logout_token(context: Context, row: Any) -> str:
     return context.keyring.current().signer(now, algorithm).sign(claims, "logout+jwt")
 
 
-def deliver_due(context: Context, is_over: Callable[[], bool] = lambda: False) -> int:
-    """Delivers what is due until `is_over`; returns how many websites were told."""
-    with context.database.read() as connection:
-        due = connection.execute(_DUE, {"now": context.now()}).all()
-    told = 0
-    for row in due:
-        if is_over():  # the rest stays in the queue, for another worker or the next start
-            break
-        told += _deliver(context, row)
-    return told
+class Deliveries:
+    """Delivers side by side, one at a time to each website, so that one that hangs delays no other.
+
+    The website whose oldest logout waits longest comes first.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._pool = ThreadPoolExecutor(AT_ONCE, "auth-agent-logouts")
+        self._busy: set[str] = set()
+        self._is_over = False
+        self._lock = threading.Lock()
+
+    def start_due(self) -> list[Future[bool]]:
+        """Starts what is due and does not wait for it; each result says whether it arrived."""
+        with self._context.database.read() as connection:
+            due = connection.execute(_DUE, {"now": self._context.now()}).all()
+        started = []
+        for row in due:
+            with self._lock:
+                if self._is_over:
+                    break  # the rest stays in the queue, for another worker or the next start
+                if row.client_id in self._busy or len(self._busy) >= AT_ONCE:
+                    continue
+                self._busy.add(row.client_id)
+                started.append(self._pool.submit(self._run, row))
+        return started
+
+    def close(self) -> None:
+        """Waits for the deliveries that have begun, each of which has a deadline."""
+        with self._lock:
+            self._is_over = True
+        self._pool.shutdown(cancel_futures=True)
+
+    def _run(self, row: Any) -> bool:
+        try:
+            return _deliver(self._context, row)
+        except Exception:
+            # It is due again when its lease ends.
+            log.exception("back-channel logout to %s: unexpected error", row.client_id)
+            return False
+        finally:
+            with self._lock:
+                self._busy.discard(row.client_id)
 
 
 def _deliver(context: Context, row: Any) -> bool:
