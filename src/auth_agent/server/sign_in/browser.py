@@ -34,6 +34,7 @@ from auth_agent.server.web.call import (
 from auth_agent.server.web.parameters import Parameters, from_body, from_query
 from auth_agent.server.web.urls import with_parameters
 
+LONGEST_QUERY = 8_192  # proxies and browsers take no longer addresses
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -45,7 +46,9 @@ def authorize(context: Context, call: Call) -> Answer:
     parameters = _parameters(call)
     if _is_without_cookies(context, call):
         query = [*parameters.items(), *(("resource", one) for one in parameters.resources[1:])]
-        return redirect(with_parameters(f"{context.settings.path}/authorize", query))
+        target = with_parameters(f"{context.settings.path}/authorize", query)
+        if len(target) <= LONGEST_QUERY:
+            return redirect(target)
     find = functools.partial(find_client, context, party=call.party)
     client, redirect_uri = validated_client(find, parameters)
     issuer, known = context.settings.issuer, functools.partial(known_resources, context)
