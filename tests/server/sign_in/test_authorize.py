@@ -289,13 +289,13 @@ def test_a_form_of_another_website_keeps_the_cookie_of_other_tabs(world: World) 
     """Browsers send no SameSite=Lax cookie with it, and a new one would replace it."""
     browser, form = world.browser(), world.request(resource=["https://shop.example", ORIGIN + "/x"])
     other_tab = world.open(browser)
-    mark = browser.cookies["auth_agent"]
+    mark = browser.cookies["auth_agent_browser"]
     cross = {"sec-fetch-site": "cross-site"}
     answer = world.browser().post("/authorize", data=form, headers=cross)
     assert (answer.status_code, "set-cookie" in answer.headers) == (303, False)
     page = browser.get(answer.headers["location"])
     assert page.status_code == 200
-    assert browser.cookies["auth_agent"] == mark
+    assert browser.cookies["auth_agent_browser"] == mark
     found = UPSTREAM_PATTERN.search(page.text)
     assert found
     for request_id in (found[1], other_tab):

@@ -16,7 +16,14 @@ from auth_agent.server.registry.client import Client
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.tokens.endings import end_grant
 from auth_agent.server.tokens.signed import read_id_token
-from auth_agent.server.web.call import Answer, Call, Headers, Refusal, redirect
+from auth_agent.server.web.call import (
+    Answer,
+    Call,
+    Headers,
+    Refusal,
+    cookie_name,
+    redirect,
+)
 from auth_agent.server.web.parameters import Parameters, from_body, from_query
 from auth_agent.server.web.urls import (
     is_private_uri,
@@ -132,7 +139,7 @@ def _mark(context: Context, call: Call) -> tuple[str, Headers]:
 
 
 def _cookie_name(context: Context) -> str:
-    return "__Host-auth_agent_out" if context.settings.is_https else "auth_agent_out"
+    return cookie_name("sign_out", is_https=context.settings.is_https)
 
 
 def _token(mark: str) -> str:
