@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal
 from sqlalchemy import select, update
 
+from auth_agent import Settings
+from auth_agent.cli.server.files import new_key_pair
 from auth_agent.secret import Secret
 from auth_agent.server.console import queries as console_data
 from auth_agent.server.console.routes import CONSOLE
@@ -28,6 +33,7 @@ from tests.server.world import REDIRECT, World, make_world
 OPEN = {"/console/sign-in", "/console/setup"}
 GUARDED = [each for each in CONSOLE if each.path not in OPEN]
 FOREIGN = re.compile(r"<script|\son[a-z]+=|\sstyle=|(?:src|href|action)=.(?!/|data:|#)")
+PASTE = re.compile(r"<pre[^>]*>(.*?)</pre>", re.DOTALL)
 SECRET = re.compile(r"<dd>((?:ags|cs)_[\w-]+)</dd>")
 
 
@@ -725,3 +731,38 @@ def test_what_the_command_line_does_is_under_its_name(own_world: World) -> None:
         )
     row = rows_of(own_world, select(audit).order_by(audit.c.id.desc()).limit(1))[0]
     assert (row.kind, row.actor) == ("agent", "command line")
+
+
+def test_an_agent_is_edited_and_its_secret_gives_way_to_a_key(ada: Person, tmp_path: Path) -> None:
+    agent_id = ada.world.agent.agent_id
+    where = f"/console/agent/edit?id={agent_id}"
+    values = {"id": agent_id, "display_name": "Shopping agent", "model": "m2"}
+    _, public = new_key_pair(tmp_path / "unused.pem")
+    wrong = ada.send(where, "/console/agent/edit", **values, public_key="no key")
+    assert wrong.status_code == 400
+    assert "neither PEM nor JSON" in wrong.text
+    assert "Shopping agent" in wrong.text
+    saved = ada.send(where, "/console/agent/edit", **values, public_key=public)
+    assert saved.headers["location"] == f"/console/agent?id={agent_id}&done=saved"
+    shown = ada.get("/console/agent", id=agent_id).text
+    assert "<h1>Shopping agent</h1>" in shown
+    assert "rotate-secret" not in shown, "its secret is gone"
+    assert agent_id in ada.get("/console/agents", q="shopping").text
+
+
+def test_what_is_added_can_be_pasted_whole(ada: Person) -> None:
+    redirect = "https://new.example/auth-agent/callback"
+    fields = {"name": "New", "redirect_uris": redirect, "scopes": "openid profile email"}
+    (lines,) = _pasted(ada.send("/console/websites/new", **fields))
+    found = dict(line.split("=", 1) for line in lines.split())
+    assert Settings.from_env(found).redirect_uri == redirect
+    fields = {"email": "ann@owner.example", "model": "m", "verified": "yes"}
+    lines, login, server = _pasted(ada.send("/console/agents/new", **fields))
+    found = dict(line.split("=", 1) for line in lines.split())
+    assert found["AUTH_AGENT_AGENT_SECRET"].startswith("ags_")
+    assert login == "auth-agent login URL\n"
+    assert json.loads(server)["mcpServers"]["auth-agent"]["env"] == found
+
+
+def _pasted(page: Any) -> list[str]:
+    return [html.unescape(block) for block in PASTE.findall(page.text)]

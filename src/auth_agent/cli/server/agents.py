@@ -19,7 +19,6 @@ from auth_agent.cli.output import (
 from auth_agent.cli.server.admin import DEFAULT_ISSUER, IssuerOption
 from auth_agent.cli.server.files import (
     EnvironmentFile,
-    agent_environment,
     new_key_pair,
     write_private,
 )
@@ -84,6 +83,7 @@ def add(
 ) -> None:
     """Register an agent; its secret is shown once."""
     from auth_agent.server.registry import agents  # noqa: PLC0415
+    from auth_agent.server.registry.variables import agent_variables  # noqa: PLC0415
 
     file = EnvironmentFile(env) if env else None
     with refusals_are_told():
@@ -110,7 +110,8 @@ def add(
         if key and new_key:
             write_private(new_key, key[0])
         if file:
-            file.add(agent_environment(issuer, made.agent_id, model, secret, new_key))
+            path = str(new_key.absolute()) if new_key else None
+            file.add(agent_variables(issuer, made.agent_id, model=model, secret=secret, key=path))
     print_credentials({"agent_id": made.agent_id, "agent_secret": secret}, as_json=as_json)
     if not as_json:
         if new_key:

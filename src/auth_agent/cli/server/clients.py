@@ -17,10 +17,7 @@ from auth_agent.cli.output import (
     refusals_are_told,
 )
 from auth_agent.cli.server.admin import DEFAULT_ISSUER, IssuerOption
-from auth_agent.cli.server.files import (
-    EnvironmentFile,
-    website_environment,
-)
+from auth_agent.cli.server.files import EnvironmentFile
 from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
 app = typer.Typer(no_args_is_help=True, help="Websites that may sign agents in.", epilog=EXIT_CODES)
@@ -110,6 +107,7 @@ def add(
 ) -> None:
     """Register a website; its secret is shown once."""
     from auth_agent.server.registry import clients  # noqa: PLC0415
+    from auth_agent.server.registry.variables import website_variables  # noqa: PLC0415
     from auth_agent.server.settings import DEFAULT_SCOPES  # noqa: PLC0415
     from auth_agent.server.web.urls import is_native_uri  # noqa: PLC0415
 
@@ -142,8 +140,8 @@ def add(
         )
         secret = made.client_secret.reveal() if made.client_secret else None
         if file:
-            scopes = " ".join(_words(scope)) if scope else None
-            file.add(website_environment(issuer, made.client_id, secret, redirect_uri[0], scopes))
+            scopes = " ".join(_words(scope))
+            file.add(website_variables(issuer, made.client_id, secret, redirect_uri[0], scopes))
     print_credentials({"client_id": made.client_id, "client_secret": secret}, as_json=as_json)
     if file and not as_json:
         typer.echo(f"The website's variables are in {env}, for an Auth Agent server at {issuer}.")

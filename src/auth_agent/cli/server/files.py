@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 _NAME = re.compile(r"^\s*(?:export\s+)?(\w+)\s*=", re.MULTILINE)
-_BARE = re.compile(r"[\w.:/@%+,=-]*")
 
 
 class EnvironmentFile:
@@ -33,8 +31,9 @@ class EnvironmentFile:
         text = self._text()
         if text and not text.endswith("\n"):
             text += "\n"
-        lines = (f"{name}={_quoted(value)}\n" for name, value in values.items())
-        write_private(self.path, text + "".join(lines))
+        from auth_agent.server.registry.variables import as_lines  # noqa: PLC0415
+
+        write_private(self.path, text + as_lines(values))
 
     def _text(self) -> str:
         try:
@@ -53,40 +52,6 @@ def write_private(path: Path, text: str) -> None:
         write(path, text.encode())
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def website_environment(
-    issuer: str, client_id: str, secret: str | None, redirect_uri: str, scopes: str | None
-) -> dict[str, str]:
-    """Returns the variables that a website with this client needs."""
-    from auth_agent.server.security.credentials import new_token  # noqa: PLC0415
-
-    parts = urlsplit(redirect_uri)
-    prefix = parts.path.removesuffix("/callback")
-    values = {"AUTH_AGENT_ISSUER": issuer, "AUTH_AGENT_CLIENT_ID": client_id}
-    if secret is not None:
-        values["AUTH_AGENT_CLIENT_SECRET"] = secret
-    values["AUTH_AGENT_SECRET"] = new_token("", 48)
-    values["AUTH_AGENT_BASE_URL"] = f"{parts.scheme}://{parts.netloc}"
-    if prefix not in (parts.path, "/auth-agent"):
-        values["AUTH_AGENT_PREFIX"] = prefix
-    if scopes is not None:
-        values["AUTH_AGENT_SCOPE"] = scopes
-    return values
-
-
-def agent_environment(
-    issuer: str, agent_id: str, model: str, secret: str | None, key: Path | None
-) -> dict[str, str]:
-    """Returns the variables by which an agent's tools know who it is."""
-    values = {"AUTH_AGENT_AGENT_ID": agent_id, "AUTH_AGENT_AGENT_ISSUER": issuer}
-    if model:
-        values["AUTH_AGENT_AGENT_MODEL"] = model
-    if secret is not None:
-        values["AUTH_AGENT_AGENT_SECRET"] = secret
-    if key is not None:
-        values["AUTH_AGENT_AGENT_PRIVATE_KEY"] = str(key.absolute())
-    return values
 
 
 def new_key_pair(path: Path) -> tuple[str, str]:
@@ -108,8 +73,3 @@ def new_key_pair(path: Path) -> tuple[str, str]:
 def _check_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent}; make it first")
-
-
-def _quoted(value: str) -> str:
-    """Returns the value as shells and readers of .env files take it; ids and URLs stay bare."""
-    return value if _BARE.fullmatch(value) else "'" + value.replace("'", "'\\''") + "'"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.rules import RegistrationError
+from auth_agent.server.registry.variables import agent_variables, as_lines
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
 
-_FIELDS = ("email", "name", "model", "scopes", "permissions", "require_origin", "verified")
+_EDITED = ("display_name", "name", "model", "scopes", "permissions", "public_key", "require_origin")
+_FIELDS = ("email", "verified", *_EDITED)
 
 
 def agents_page(visit: ConsoleVisit) -> Answer:
@@ -36,16 +39,43 @@ def add_agent(visit: ConsoleVisit) -> Answer:
             visit.context.database,
             values["email"],
             name=values["name"],
+            display_name=values["display_name"],
             model=values["model"],
             scopes=values["scopes"].split() or None,
             permissions=values["permissions"].split(),
             require_origin=bool(values["require_origin"]),
             verified=bool(values["verified"]),
+            public_key=values["public_key"] or None,
             now=visit.now,
         )
     except RegistrationError as error:
         return _new_agent(visit, values, f"{error}.")
-    return _show_secret(visit, made.agent_id, made.agent_secret.reveal(), "Agent added")
+    secret, model = made.agent_secret.reveal(), values["model"]
+    return _show_secret(visit, made.agent_id, secret, "Agent added", model=model)
+
+
+def edit_agent_page(visit: ConsoleVisit) -> Answer:
+    """GET /console/agent/edit?id=…."""
+    row = _agent(visit, visit.query.get("id", ""))
+    values = {name: getattr(row, name, "") or "" for name in _EDITED}
+    return _edit_agent(visit, row, {**values, "require_origin": "yes" * row.require_origin})
+
+
+def edit_agent(visit: ConsoleVisit) -> Answer:
+    """POST /console/agent/edit: an empty public key leaves the agent's credential as it is."""
+    row = _agent(visit, visit.form.get("id", ""))
+    values = {name: visit.form.get(name, "").strip() for name in _EDITED}
+    changes: dict[str, Any] = {name: values[name] for name in ("display_name", "name", "model")}
+    changes["scopes"] = values["scopes"].split() or None
+    changes["permissions"] = values["permissions"].split()
+    changes["require_origin"] = bool(values["require_origin"])
+    if values["public_key"]:
+        changes["jwks"] = values["public_key"]
+    try:
+        agents.change_agent(visit.context.database, row.id, visit.now, **changes)
+    except RegistrationError as error:
+        return _edit_agent(visit, row, values, f"{error}.")
+    return visit.go("/agent", id=row.id, done="saved")
 
 
 def agent_page(visit: ConsoleVisit) -> Answer:
@@ -124,11 +154,32 @@ def _new_agent(visit: ConsoleVisit, values: dict[str, str], problem: str = "") -
     return visit.page("console_agent_new.html", status, values=shown, problem=problem)
 
 
-def _show_secret(visit: ConsoleVisit, agent_id: str, secret: str, title: str) -> Answer:
+def _edit_agent(visit: ConsoleVisit, row: Any, values: dict[str, str], problem: str = "") -> Answer:
+    status = 400 if problem else 200
+    found = {"agent": row, "values": values, "problem": problem}
+    return visit.page("console_agent_edit.html", status, **found)
+
+
+def _show_secret(
+    visit: ConsoleVisit, agent_id: str, secret: str, title: str, *, model: str = ""
+) -> Answer:
+    issuer = visit.context.settings.issuer
+    variables = agent_variables(issuer, agent_id, model=model, secret=secret or None)
     return visit.page(
         "console_secret.html",
         title=title,
         back=f"/console/agent?id={agent_id}",
         section="agents",
-        facts=[("Agent", agent_id), ("Secret", secret)],
+        facts=[("Agent", agent_id), ("Secret", secret or "none: it signs with its key")],
+        paste=[
+            ("Its environment, for a .env file that only its owner can read", as_lines(variables)),
+            ("Sign it in", "auth-agent login URL\n"),
+            ("Give it to a model, as an MCP server", _mcp_server(variables)),
+        ],
     )
+
+
+def _mcp_server(variables: dict[str, str]) -> str:
+    """Returns the entry of an MCP client's configuration file."""
+    entry = {"command": "auth-agent", "args": ["mcp"], "env": variables}
+    return json.dumps({"mcpServers": {"auth-agent": entry}}, indent=2) + "\n"

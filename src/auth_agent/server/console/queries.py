@@ -23,7 +23,7 @@ def list_agents(connection: Connection, filters: Mapping[str, str], page: int) -
     """Agents, newest first; `q` searches id, address, name and model, `state` narrows."""
     statement = select(agent).order_by(agent.c.created_at.desc(), agent.c.id)
     if words := filters.get("q"):
-        columns = (agent.c.id, agent.c.email, agent.c.name, agent.c.model)
+        columns = (agent.c.id, agent.c.email, agent.c.name, agent.c.display_name, agent.c.model)
         statement = statement.where(_contains(words, columns))
     if filters.get("state") == "active":
         statement = statement.where(agent.c.disabled_at.is_(None))

@@ -24,6 +24,8 @@ _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
     ("GET", "/console/agents/new", agents.new_agent_page),
     ("POST", "/console/agents/new", agents.add_agent),
     ("GET", "/console/agent", agents.agent_page),
+    ("GET", "/console/agent/edit", agents.edit_agent_page),
+    ("POST", "/console/agent/edit", agents.edit_agent),
     ("POST", "/console/agent/disable", agents.disable_agent),
     ("POST", "/console/agent/enable", agents.enable_agent),
     ("POST", "/console/agent/vouch", agents.vouch_for_agent),

@@ -10,6 +10,7 @@ from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of,
 from auth_agent.server.registry import clients
 from auth_agent.server.registry.resources import resource_scopes
 from auth_agent.server.registry.rules import RegistrationError
+from auth_agent.server.registry.variables import as_lines, website_variables
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
 from auth_agent.server.web.parameters import Parameters
@@ -52,7 +53,15 @@ def add_website(visit: ConsoleVisit) -> Answer:
         return _new_website(visit, values, _sentence(error))
     if made.client_secret is None:
         return visit.go("/website", id=made.client_id, done="added")
-    return _show_secret(visit, made.client_id, made.client_secret.reveal(), "Website added")
+    secret = made.client_secret.reveal()
+    variables = website_variables(
+        visit.context.settings.issuer,
+        made.client_id,
+        secret,
+        values["redirect_uris"].split()[0],
+        values["scopes"],
+    )
+    return _show_secret(visit, made.client_id, secret, "Website added", as_lines(variables))
 
 
 def website_page(visit: ConsoleVisit) -> Answer:
@@ -145,13 +154,16 @@ def _one_website(
     )
 
 
-def _show_secret(visit: ConsoleVisit, client_id: str, secret: str, title: str) -> Answer:
+def _show_secret(
+    visit: ConsoleVisit, client_id: str, secret: str, title: str, lines: str = ""
+) -> Answer:
     return visit.page(
         "console_secret.html",
         title=title,
         back=f"/console/website?id={quote(client_id, safe='')}",
         section="websites",
         facts=[("Client id", client_id), ("Client secret", secret)],
+        paste=[("The website's environment, for a .env file", lines)] if lines else [],
     )
 
 
