@@ -161,6 +161,7 @@ def test_the_official_extension_takes_an_agents_key(world: World) -> None:
         storage=_Storage(),
         client_id=world.signer,
         assertion_provider=signed.create_assertion_provider(),
+        issuer=world.issuer,
     )
     assert anyio.run(_call, world, auth) == world.signer
 
@@ -213,6 +214,7 @@ class _Browser(OAuth):
         self._back = asyncio.ensure_future(come_back())
 
 
+@pytest.mark.filterwarnings("ignore:Using in-memory token storage")
 def test_fastmcps_client_registers_and_an_agent_answers_its_browser(world: World) -> None:
     async def main() -> str:
         auth = _Browser(world.mcp, token_storage=MemoryStore(), callback_port=free_port())
