@@ -88,7 +88,7 @@ def _as_list(text: str) -> tuple[str, ...]:
 
 
 def _as_scopes(text: str) -> tuple[str, ...]:
-    """The scopes that every server knows, and these, separated by spaces or commas."""
+    """Returns the scopes that every server knows, and these, separated by spaces or commas."""
     return tuple(dict.fromkeys((*DEFAULT_SCOPES, *text.replace(",", " ").split())))
 
 

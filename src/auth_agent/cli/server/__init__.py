@@ -1,1 +1,1 @@
-"""The commands of whoever runs a server."""
+"""Commands for the operator of a server."""

@@ -178,7 +178,7 @@ def _link(database: Database, account_id: str, issuer: str) -> dict[str, Any]:
 
 
 def _password(*, ask: bool) -> Secret | None:
-    """From the environment, else from a prompt that shows nothing; None where nobody is asked."""
+    """Returns the password from the environment or a hidden prompt; None without a terminal."""
     from auth_agent.secret import Secret  # noqa: PLC0415
 
     if given := os.environ.get(PASSWORD_VARIABLE):

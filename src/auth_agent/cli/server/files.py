@@ -1,4 +1,4 @@
-"""Files that commands write, so that nobody copies values: variables and private keys."""
+"""Files that commands write instead of showing values to copy: variables and private keys."""
 
 from __future__ import annotations
 

@@ -125,9 +125,9 @@ def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
         "port": port,
         "server_header": False,
         "log_level": "warning",
-        # Addresses of requests are nobody's business, and a mistaken client may put a token there.
+        # URLs are private, and a mistaken client may put a token there.
         "access_log": False,
-        # The audit would believe whoever writes X-Forwarded-For.
+        # Uvicorn would take X-Forwarded-For from any sender, and the audit would record it.
         "proxy_headers": False,
         "timeout_graceful_shutdown": 15,
         # After uvicorn's five seconds a worker of a busy machine is killed while it still starts.

@@ -15,7 +15,7 @@ DEFAULT_SCOPES = ("openid", "profile", "email", "agent")
 
 
 class Fields(Struct, frozen=True, kw_only=True):
-    """Everything a server is told; `docs/server-settings.md` says what each field means.
+    """Everything a server is told; `docs/settings.md` says what each field means.
 
     Lifetimes are in seconds. `secrets` (variable `_SECRET`) is newest first; it may be empty only
     if a loopback issuer keeps a secret beside its SQLite file.

@@ -51,7 +51,7 @@ def sign_in_page(context: Context, call: Call) -> Answer:
 
 
 def sign_in(context: Context, call: Call) -> Answer:
-    """POST /console/sign-in: the same answer in the same time, whatever was wrong."""
+    """POST /console/sign-in: the same answer in the same time for every kind of mistake."""
     name = ""
     try:
         form = read_form(context, call, known_mark(context, call))
@@ -128,7 +128,7 @@ def _new_password(form: Parameters, *, proven: bool = True) -> str:
 
 
 def _authenticated(context: Context, call: Call, name: str, password: str) -> Account | None:
-    """None if name or password are wrong; Refusal 429 after too many attempts.
+    """Returns None if name or password are wrong; Refusal 429 after too many attempts.
 
     Failures count per name and network together, so that nobody locks an administrator out from
     elsewhere, and per network alone, so that nobody tries one password on many names.

@@ -111,7 +111,7 @@ def list_grants(
 
 
 def list_history(connection: Connection, filters: Mapping[str, str], page: int) -> list[Any]:
-    """What agents answered to websites, newest first."""
+    """Returns what agents answered to websites, newest first."""
     statement = (
         select(audit, client.c.name.label("website"))
         .outerjoin(client, client.c.id == audit.c.client_id)
@@ -122,7 +122,7 @@ def list_history(connection: Connection, filters: Mapping[str, str], page: int) 
 
 
 def list_audit(connection: Connection, filters: Mapping[str, str], page: int) -> list[Any]:
-    """The audit log, newest first."""
+    """Returns the audit log, newest first."""
     statement = select(audit).where(_matches(filters)).order_by(audit.c.id.desc())
     return _page(connection, statement, page)
 
@@ -155,7 +155,7 @@ def audit_words(connection: Connection) -> tuple[list[str], list[str]]:
 
 
 def counts(connection: Connection, now: int) -> dict[str, int]:
-    """The numbers of the first page."""
+    """Returns the numbers of the first page."""
     websites = and_(client.c.removed_at.is_(None), client.c.agent_id.is_(None))
     signed_in = and_(audit.c.kind == HISTORY, audit.c.outcome == "approved", audit.c.at > now - DAY)
     queries = {

@@ -138,7 +138,7 @@ def pages_of(
 
 
 def filters_of(query: Parameters, *names: str) -> dict[str, str]:
-    """The filters that are set; an empty field of a form sets none."""
+    """Returns the filters that are set; an empty field sets none."""
     return {name: query[name].strip() for name in names if query.get(name, "").strip()}
 
 

@@ -20,7 +20,7 @@ _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 
 
 def checked_address(text: str) -> str:
-    """The address as it is kept; ValueError if it is none that mail can be sent to."""
+    """Returns the address as it is kept; ValueError if it is none that mail can be sent to."""
     local, _, domain = unicodedata.normalize("NFC", text.strip()).rpartition("@")
     if not domain.isascii():
         domain = idna.encode(domain, uts46=True).decode()
@@ -32,5 +32,5 @@ def checked_address(text: str) -> str:
 
 
 def needs_smtputf8(address: str) -> bool:
-    """True if only a mail server that offers SMTPUTF8 (RFC 6531) can deliver to it."""
+    """Returns True if only a mail server that offers SMTPUTF8 (RFC 6531) can deliver to it."""
     return not address.isascii()

@@ -1,4 +1,4 @@
-"""Mail: written to a queue, so that nobody can tell from the time whether one was sent."""
+"""Mail goes to a queue, so that response times do not tell whether one was sent."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Mail(Struct, frozen=True):
         return f"Mail(to={self.to!r}, ...)"
 
 
-# To nobody: only asks the mail server what it can do.
+# Without a recipient: only asks the mail server what it can do.
 GREETING = Mail("", "", "")
 
 
@@ -236,14 +236,14 @@ def _print(mail: Mail) -> bool:
 
 
 def _is_final(error: Exception) -> bool:
-    """A mail server that says 5xx will say it again."""
+    """Returns whether it is useless to try again: a mail server repeats its 5xx."""
     if isinstance(error, smtplib.SMTPResponseException):
         return error.smtp_code >= 500
     return isinstance(error, smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError)
 
 
 def _cause(error: Exception) -> str:
-    """The kind and the number; the mail server's own words may quote what was sent."""
+    """Returns the kind and the number; the mail server's own words may quote what was sent."""
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{type(error).__name__} {error.smtp_code}"
     if isinstance(error, smtplib.SMTPNotSupportedError | ssl.SSLError | OSError):

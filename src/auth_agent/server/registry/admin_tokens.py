@@ -23,14 +23,14 @@ _GOOD = select(admin_token.c.id, admin_token.c.name).where(
 
 
 class Administrator(Struct, frozen=True):
-    """Whoever showed a good administrator credential."""
+    """An administrator, as a program that showed a good token."""
 
     id: str
     name: str
 
 
 def find_admin(database: Database, token: str, now: int) -> Administrator | None:
-    """The administrator whose token this is; None if it is wrong, expired or revoked."""
+    """Returns the administrator whose token this is; None if it is wrong, expired or revoked."""
     with database.read() as connection:
         row = connection.execute(_GOOD, {"token_hash": digest(token), "now": now}).one_or_none()
     return None if row is None else Administrator(row.id, row.name)

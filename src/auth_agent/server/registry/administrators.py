@@ -79,13 +79,13 @@ def find_account_named(connection: Connection, name: str) -> Account | None:
 
 
 def has_administrators(database: Database) -> bool:
-    """True once somebody can sign in to the console."""
+    """Returns whether an administrator with a password exists."""
     with database.read() as connection:
         return bool(connection.execute(_COUNT).scalar())
 
 
 def list_accounts(database: Database) -> list[dict[str, Any]]:
-    """All administrators, oldest first; no secrets."""
+    """Returns all administrators, oldest first; no secrets."""
     statement = select(administrator).where(_HERE).order_by(administrator.c.created_at)
     with database.read() as connection:
         rows = connection.execute(statement).all()
@@ -101,7 +101,7 @@ def list_accounts(database: Database) -> list[dict[str, Any]]:
 
 
 def list_tokens(database: Database, now: int) -> list[dict[str, Any]]:
-    """The tokens of programs that are good now, oldest first."""
+    """Returns the tokens of programs that are good now, oldest first."""
     statement = (
         select(admin_token)
         .where(admin_token.c.revoked_at.is_(None), admin_token.c.expires_at > now)
@@ -158,7 +158,7 @@ def make_setup_link(
 
 
 def find_setup_link(connection: Connection, token: str, now: int) -> SetupLink | None:
-    """The link with this token, if it is still good."""
+    """Returns the link with this token, if it is still good."""
     statement = (
         select(setup_link.c.token_hash, setup_link.c.administrator_id, administrator.c.name)
         .outerjoin(administrator, administrator.c.id == setup_link.c.administrator_id)
@@ -224,7 +224,7 @@ def _insert(
             connection.execute(insert(administrator), row)
     except IntegrityError:
         raise AccountError(f"There is an administrator {name!r} already") from None
-    # Whoever finds the link of the first start in a log is too late from now on.
+    # The link of the first start may be in a log; it stops working now.
     connection.execute(_VOID_LINKS, {"whose": None, "at": now})
     record(connection, at=now, kind="administrator", outcome="added", agent_id=account_id)
 

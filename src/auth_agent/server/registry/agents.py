@@ -37,7 +37,7 @@ class AgentLimits(Struct, frozen=True):
 
 
 def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, AgentLimits]:
-    """An agent that is known to exist, and what it may ask for."""
+    """Returns an agent that is known to exist, and what it may ask for."""
     row = connection.execute(_FIND, {"id": agent_id}).one()
     scopes = None if row.scopes is None else frozenset(row.scopes.split())
     return AgentRecord.from_row(row), AgentLimits(row.model, scopes, row.second_factor)

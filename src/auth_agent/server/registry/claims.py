@@ -55,7 +55,7 @@ def is_enabled(agent_id: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def claims_about(agent: AgentRecord, model: str, scope: Collection[str]) -> dict[str, Any]:
-    """The claims that every token and answer carries, under the scopes that were granted.
+    """Returns the claims that every token and answer carries, under the scopes that were granted.
 
     An address that nobody proved is left out, because websites link accounts by it; so is a model
     that nobody named.

@@ -22,7 +22,7 @@ ORIGINS_SECONDS = 10
 
 
 def registered_origins(connection: Connection) -> frozenset[str]:
-    """The origins of all websites, for CORS."""
+    """Returns the origins of all websites, for CORS."""
     rows = connection.execute(_ORIGINS).scalars()
     found = (uri for uris in rows for uri in uris.split() if not is_private_uri(uri))
     return frozenset(origin_of(uri) for uri in found)
@@ -62,7 +62,7 @@ class Origins:
         self._known: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
 
     def has(self, origin: str) -> bool:
-        """True if a registered website has this origin."""
+        """Returns True if a registered website has this origin."""
         read_at, origins = self._known
         if time.monotonic() - read_at > ORIGINS_SECONDS:
             with self._database.read() as connection:

@@ -1,1 +1,1 @@
-"""Secrets, keys, and limits for whoever guesses."""
+"""Secrets, keys, and rate limits against guessing."""

@@ -27,7 +27,7 @@ LIFETIME = 300  # seconds
 SKEW = 5  # seconds
 LONGEST = 8_192
 LONGEST_NAME = 255  # no client or agent has a longer id
-# The same for a wrong signature and for somebody unknown, who has no key.
+# The same for a wrong signature and for an unknown agent or client, which has no key.
 _NOT_SIGNED = "No registered key fits the assertion, or its form is wrong"
 _TYPES = (None, "JWT", "client-authentication+jwt")
 APPROVAL_TYPE = "agent-approval+jwt"

@@ -209,7 +209,7 @@ def has_keys(database: Database, now: int) -> bool:
 
 
 def list_keys(database: Database, now: int) -> list[dict[str, Any]]:
-    """The published keys, newest first; nothing of their private parts."""
+    """Returns the published keys, newest first; nothing of their private parts."""
     with database.read() as connection:
         rows = connection.execute(_PUBLISHED, {"now": now}).all()
     return [

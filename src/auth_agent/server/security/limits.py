@@ -113,7 +113,7 @@ class Limits:
             self._clock = time.time  # Redis has its own clock
 
     def is_spent(self, name: str, *who: str) -> bool:
-        """True if no further attempt is allowed; counts nothing."""
+        """Returns True if no further attempt is allowed; counts nothing."""
         item, key, limiter = self._items[name], _key(who), self._limiter(name)
         try:
             return not limiter.test(item, key)

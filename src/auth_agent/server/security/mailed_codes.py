@@ -20,7 +20,7 @@ class MailedCodes:
         self._keys = [derive_key(secret, "mailed code") for secret in server_secrets]
 
     def hash(self, purpose: str, code: str) -> str:
-        """What is stored; `purpose` names the one thing that the code is good for."""
+        """Returns what is stored; `purpose` names the one thing that the code is good for."""
         return _hash(self._keys[0], purpose, code)
 
     def matches(self, stored: str, purpose: str, code: str) -> bool:
@@ -32,7 +32,7 @@ def new_code() -> str:
 
 
 def clean_code(text: str) -> str | None:
-    """The digits, as people copy them with spaces between; None if they are not six."""
+    """Returns the digits, as people copy them with spaces between; None if they are not six."""
     code = re.sub(r"[\s-]", "", text)
     return code if _CODE.fullmatch(code) else None
 

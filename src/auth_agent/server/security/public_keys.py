@@ -22,7 +22,7 @@ Jwk = dict[str, Any]
 
 
 def parse_keys(text: str) -> list[Jwk]:
-    """The public keys of a PEM file, a JWK or a JWKS; ValueError names what is wrong.
+    """Returns the public keys of a PEM file, a JWK or a JWKS; ValueError names what is wrong.
 
     A private key is refused: whoever has it here has given it away already.
     """
@@ -39,7 +39,7 @@ def parse_keys(text: str) -> list[Jwk]:
 
 
 def usable_keys(data: Any) -> list[Jwk]:
-    """The keys of somebody's JWKS that can be used here; the others are skipped."""
+    """Returns the usable keys of a JWKS; skips the others."""
     keys = data.get("keys") if isinstance(data, dict) else None
     found = []
     for key in keys[:MOST_KEYS] if isinstance(keys, list) else ():

@@ -38,7 +38,7 @@ class SigningKey:
     signs_from: int
 
     def sign(self, claims: Mapping[str, Any], typ: str) -> str:
-        """A compact JWS over the claims."""
+        """Returns a compact JWS over the claims."""
         if self.private is None:
             raise SettingsError([UNOPENED])
         headers = {"kid": self.kid, "typ": typ}
@@ -99,7 +99,7 @@ class Snapshot:
         return next((key for key in self.keys if key.kid == kid), None)
 
     def jwks(self) -> dict[str, Any]:
-        """The public keys (RFC 7517 section 5)."""
+        """Returns the public keys (RFC 7517 section 5)."""
         return {"keys": [dict(key.public_jwk) for key in self.keys]}
 
 

@@ -27,7 +27,7 @@ administrator = Table(
     Column("removed_at", BigInteger),
 )
 
-# Links that let somebody choose a password, once; without an administrator for the very first.
+# Single-use links to choose a password; the link for the first administrator names no one.
 setup_link = Table(
     "setup_link",
     metadata,

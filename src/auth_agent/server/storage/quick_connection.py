@@ -67,14 +67,14 @@ class QuickConnection(AbstractContextManager[None]):
             self._raw.execute("RELEASE part")
 
     def version(self) -> int:
-        """Changes whenever any other connection, of whatever process, has written something."""
+        """Returns a number that changes when another connection of any process writes."""
         return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
 
     def is_mine(self) -> bool:
         return self._holder == threading.get_ident()
 
     def transaction(self, turn: Any) -> AbstractContextManager[Connection]:
-        """WouldWait if somebody else is writing, unless it is too late to give up."""
+        """Starts a transaction; raises WouldWait if another thread is writing."""
         return _Transaction(self, turn)
 
     def begin(self) -> None:

@@ -11,7 +11,7 @@ SCRIPTS = Path(__file__).parent / "migrations"
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision the schema is at; None for an empty database."""
+    """Returns the revision the schema is at; None for an empty database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.execute(

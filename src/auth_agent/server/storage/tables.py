@@ -155,7 +155,7 @@ token_family = Table(
     Index(None, "refresh_expires_at"),
 )
 
-# Refresh tokens that were rotated away: seeing one again means that somebody copied it.
+# Refresh tokens that were rotated away; a second use of one means that it was copied.
 spent_refresh_token = Table(
     "spent_refresh_token",
     metadata,

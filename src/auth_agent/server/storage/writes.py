@@ -25,7 +25,7 @@ class Write:
         self._ready: dict[str, Ready] = {}
 
     def run(self, connection: Connection, values: dict[str, Any]) -> int:
-        """How many rows it has written."""
+        """Returns how many rows it has written."""
         dialect = connection.dialect
         ready = self._ready.get(dialect.name)
         if ready is None:

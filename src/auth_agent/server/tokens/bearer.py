@@ -19,7 +19,7 @@ class Bearer(NamedTuple):
 
 
 def need_bearer(context: Context, token: str) -> Bearer:
-    """The token's family and claims; Refusal 401 if it is not good."""
+    """Returns the token's family and claims; Refusal 401 if it is not good."""
     presented = find_presented(context, token)
     if presented is None or presented.claims is None or presented.is_revoked():
         raise bearer_refusal(
@@ -46,7 +46,7 @@ def need_agent(context: Context, call: Call) -> tuple[Bearer, Headers]:
 
 
 def token_in_header(call: Call) -> str:
-    """The access token of a request that takes it nowhere else."""
+    """Returns the access token from the Authorization header, the only place that counts."""
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         # RFC 6750 section 3.1: no error code for a request without any authentication.

@@ -100,13 +100,13 @@ def find_family(connection: Connection, family_id: str) -> Family | None:
 
 
 def find_by_refresh_token(connection: Connection, token_hash: str) -> Family | None:
-    """The family whose present refresh token this is."""
+    """Returns the family whose present refresh token this is."""
     row = connection.execute(_BY_REFRESH, {"hash": token_hash}).one_or_none()
     return None if row is None else Family(row)
 
 
 def find_by_spent_token(connection: Connection, token_hash: str) -> Family | None:
-    """The family that once had this refresh token."""
+    """Returns the family that once had this refresh token."""
     row = connection.execute(_BY_SPENT, {"hash": token_hash}).one_or_none()
     return None if row is None else Family(row)
 
@@ -130,7 +130,7 @@ def rotate(connection: Connection, family_id: str, old_hash: str, now: int, **va
 
 
 def revoke(connection: Connection, family_id: str, now: int) -> bool:
-    """False if there was nothing left to revoke."""
+    """Returns False if there was nothing left to revoke."""
     return connection.execute(_REVOKE, {"family": family_id, "now": now}).rowcount == 1
 
 

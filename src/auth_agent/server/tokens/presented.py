@@ -1,4 +1,4 @@
-"""A token that somebody shows, recognised by its form."""
+"""A token from a request, recognised by its form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Presented:
-    """A token that somebody shows, with its family; only an access token has claims."""
+    """A token from a request, with its family; only an access token has claims."""
 
     def __init__(
         self, family: Family, claims: dict[str, Any] | None, now: int, *, is_spent: bool = False
@@ -26,7 +26,7 @@ class Presented:
         self._is_spent = is_spent
 
     def audience(self) -> list[str]:
-        """An access token may be for less than its family."""
+        """Returns whom the token is for; an access token may have less than its family."""
         said = list(self.family.audience) if self.claims is None else self.claims["aud"]
         return [said] if isinstance(said, str) else said
 

@@ -36,7 +36,7 @@ class Issue(Struct, frozen=True):
 
 
 def sign_access_token(key: SigningKey, issue: Issue, scope: str) -> str:
-    """A JWT of type `at+jwt`; `sid` names the family, through which it can be revoked."""
+    """Returns a JWT of type `at+jwt`; `sid` names the family, through which it can be revoked."""
     claims = {
         "iss": issue.issuer,
         "sub": issue.agent.id,
@@ -73,7 +73,7 @@ def sign_id_token(key: SigningKey, issue: Issue, scope: str, access_token: str) 
 
 
 def read_access_token(token: str, keys: Snapshot, issuer: str, now: float) -> dict[str, Any] | None:
-    """The claims of a good access token of ours; None for anything else.
+    """Returns the claims of a good access token of ours; None for anything else.
 
     Whether it was revoked is not in the token: ask for the family that `sid` names.
     """

@@ -59,7 +59,7 @@ def enter_code(context: Context, call: Call) -> Answer:
 
 
 def link_page(context: Context, call: Call) -> Answer:
-    """GET /owner/link?token=…: one button; looking at it signs nobody in."""
+    """GET /owner/link?token=…: one button; opening the page does not sign in."""
     token, mark = from_query(call.query).get("token", ""), known_mark(context, call)
     found = None
     if mark is not None:

@@ -47,7 +47,7 @@ OwnerPage = Callable[[OwnerVisit], Answer]
 
 
 def owned(handler: OwnerPage) -> Handler:
-    """The handler behind an owner's session, and our own form."""
+    """Puts the handler behind an owner's session and the check of our own form."""
 
     @functools.wraps(handler)
     def answer(context: Context, call: Call) -> Answer:

@@ -59,7 +59,7 @@ _OVER = Refusal(
 
 
 class Asked(Struct, frozen=True):
-    """What somebody asks for who wants to sign in as an owner."""
+    """A request for a code or link to sign in as an owner."""
 
     email: str
     browser: str
@@ -138,7 +138,7 @@ def _over(context: Context, call: Call) -> Refusal:
 
 
 def find_link(connection: Connection, link: str, browser: str, now: int) -> Any:
-    """The proof behind a link, if it is still good in this browser."""
+    """Returns the proof behind a link, if it is still good in this browser."""
     values = {"link": digest(link), "browser": digest(browser), "now": now}
     return connection.execute(_BY_LINK, values).one_or_none()
 
@@ -161,7 +161,7 @@ def _signed_in(context: Context, connection: Connection, call: Call, row: Any) -
 
 
 def _owner(connection: Connection, email: str) -> str | None:
-    """The address as an agent has it: written so, or else the same but for capitals.
+    """Returns the address as an agent has it: written so, or else the same but for capitals.
 
     The mail goes to the address that was registered, so that nobody becomes somebody else by
     writing his address in another way.
