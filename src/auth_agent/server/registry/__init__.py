@@ -1,1 +1,1 @@
-"""Agents, websites and administrators: added, changed, found."""
+"""Agents, websites and administrators: registering, changing and finding them."""

@@ -1,4 +1,4 @@
-"""Administrators: who they are to a program, a bearer token of which only a digest is kept."""
+"""Bearer tokens with which programs act as administrators; only a digest is stored."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _GOOD = select(admin_token.c.id, admin_token.c.name).where(
 
 
 class Administrator(Struct, frozen=True):
-    """An administrator, as a program that showed a good token."""
+    """An administrator, authenticated by a valid token of a program."""
 
     id: str
     name: str
 
 
 def find_admin(database: Database, token: str, now: int) -> Administrator | None:
-    """Returns the administrator whose token this is; None if it is wrong, expired or revoked."""
+    """Returns the token's administrator; None if the token is wrong, expired or revoked."""
     with database.read() as connection:
         row = connection.execute(_GOOD, {"token_hash": digest(token), "now": now}).one_or_none()
     return None if row is None else Administrator(row.id, row.name)
 
 
 def add_admin(database: Database, name: str, now: int, lifetime: int = LIFETIME) -> Secret:
-    """Makes an administrator's token, which is shown once; `lifetime` in seconds."""
+    """Creates an administrator's token, which is shown once; `lifetime` in seconds."""
     token, admin_id = Secret(new_token("adm_")), new_token("admin_", 12)
     row = {
         "id": admin_id,
@@ -53,7 +53,7 @@ def add_admin(database: Database, name: str, now: int, lifetime: int = LIFETIME)
 
 
 def revoke_admin(database: Database, admin_id: str, now: int) -> bool:
-    """Voids an administrator's token; False if there is none that is good."""
+    """Revokes an administrator's token; False if there is no valid one."""
     statement = update(admin_token).where(
         admin_token.c.id == admin_id, admin_token.c.revoked_at.is_(None)
     )

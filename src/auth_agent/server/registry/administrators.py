@@ -1,4 +1,4 @@
-"""Administrators as people: a name, a password, and links that let them choose one."""
+"""Administrators as people: a name, a password, and single-use links to set the password."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class AccountError(ValueError):
 
 
 class Account(Struct, frozen=True):
-    """An administrator; the password's hash never shows itself."""
+    """An administrator; the repr leaves the password's hash out."""
 
     id: str
     name: str
@@ -63,7 +63,7 @@ class Account(Struct, frozen=True):
 
 
 class SetupLink(Struct, frozen=True):
-    """A link that is good once; `name` is empty where its user still chooses one."""
+    """A single-use link; `name` is empty if its user still has to choose one."""
 
     token_hash: str
     administrator_id: str | None
@@ -101,7 +101,7 @@ def list_accounts(database: Database) -> list[dict[str, Any]]:
 
 
 def list_tokens(database: Database, now: int) -> list[dict[str, Any]]:
-    """Returns the tokens of programs that are good now, oldest first."""
+    """Returns the valid tokens of programs, oldest first."""
     statement = (
         select(admin_token)
         .where(admin_token.c.revoked_at.is_(None), admin_token.c.expires_at > now)
@@ -113,7 +113,7 @@ def list_tokens(database: Database, now: int) -> list[dict[str, Any]]:
 
 
 def create_account(database: Database, name: str, password: Secret | None, now: int) -> str:
-    """Makes an administrator and returns the id; AccountError if name or password will not do."""
+    """Creates an administrator and returns the id; AccountError if a value is unacceptable."""
     name = checked_name(name)
     password_hash = None if password is None else hash_password(password)
     account_id = new_token("admin_", 12)
@@ -123,12 +123,12 @@ def create_account(database: Database, name: str, password: Secret | None, now: 
 
 
 def remove_account(database: Database, account_id: str, now: int) -> bool:
-    """Signs an administrator out everywhere, for good; False if there is none."""
+    """Removes an administrator and ends all their sessions; False if there is none."""
     with database.begin() as connection:
         row = connection.execute(_BY_ID, {"id": account_id}).one_or_none()
         if row is None:
             return False
-        # The name becomes free again; the audit has what was done under it.
+        # The name becomes free again; the audit log keeps what was done under it.
         values = {"removed_at": now, "password_hash": None, "name": account_id}
         connection.execute(
             update(administrator).where(administrator.c.id == account_id).values(values)
@@ -142,7 +142,7 @@ def remove_account(database: Database, account_id: str, now: int) -> bool:
 def make_setup_link(
     database: Database, account_id: str | None, now: int, lifetime: int = LINK_LIFETIME
 ) -> Secret:
-    """A new one-time token, for this administrator or for the first one; older ones are void."""
+    """Creates a single-use link, for this administrator or the first one; voids older links."""
     token = Secret(new_token(""))
     row = {
         "token_hash": digest(token.reveal()),
@@ -158,7 +158,7 @@ def make_setup_link(
 
 
 def find_setup_link(connection: Connection, token: str, now: int) -> SetupLink | None:
-    """Returns the link with this token, if it is still good."""
+    """Returns the link with this token, if it is still valid."""
     statement = (
         select(setup_link.c.token_hash, setup_link.c.administrator_id, administrator.c.name)
         .outerjoin(administrator, administrator.c.id == setup_link.c.administrator_id)
@@ -172,7 +172,7 @@ def find_setup_link(connection: Connection, token: str, now: int) -> SetupLink |
 def use_setup_link(
     connection: Connection, link: SetupLink, name: str, password_hash: str, now: int
 ) -> str | None:
-    """Gives the administrator this password; the id, or None if the link was used meanwhile."""
+    """Sets this administrator's password; returns the id, or None if the link is used up."""
     values = {"hash": link.token_hash, "now": now}
     if connection.execute(_USE_LINK, values).rowcount != 1:
         return None
@@ -186,7 +186,7 @@ def use_setup_link(
 
 
 def set_password(connection: Connection, account_id: str, password_hash: str, now: int) -> None:
-    """Replaces the password and signs every browser of this administrator out."""
+    """Replaces the password and ends every session of this administrator."""
     statement = update(administrator).where(administrator.c.id == account_id, _HERE)
     connection.execute(statement.values(password_hash=password_hash))
     end_sessions(connection, ADMINISTRATOR, account_id)
@@ -194,7 +194,7 @@ def set_password(connection: Connection, account_id: str, password_hash: str, no
 
 
 def hash_password(password: Secret) -> str:
-    """The stored form; AccountError if the password is too short, or longer than bcrypt sees."""
+    """Returns the stored form; AccountError if the password is too short or too long (bcrypt)."""
     if len(password.reveal()) < SHORTEST_PASSWORD:
         raise AccountError(f"The password has to be at least {SHORTEST_PASSWORD} characters long")
     if is_too_long(password.reveal()):

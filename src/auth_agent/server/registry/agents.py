@@ -1,4 +1,4 @@
-"""AI agents: added, listed, changed, found."""
+"""AI agents: registering, listing, changing and finding them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FIND = select(
 
 
 class AgentLimits(Struct, frozen=True):
-    """What an agent may ask for; without scopes everything that the server knows."""
+    """What limits an agent: its scopes, None for every scope of the server, and a second factor."""
 
     model: str
     scopes: frozenset[str] | None
@@ -37,7 +37,7 @@ class AgentLimits(Struct, frozen=True):
 
 
 def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, AgentLimits]:
-    """Returns an agent that is known to exist, and what it may ask for."""
+    """Returns an existing agent and what it may ask for."""
     row = connection.execute(_FIND, {"id": agent_id}).one()
     scopes = None if row.scopes is None else frozenset(row.scopes.split())
     return AgentRecord.from_row(row), AgentLimits(row.model, scopes, row.second_factor)
@@ -68,10 +68,10 @@ def add_agent(
 ) -> AgentCredentials:
     """Registers an agent under its owner's address; with `verified` the caller vouches for it.
 
-    `name` is the owner's, `display_name` the agent's.
-    Without `scopes` it may give every scope that a website asks for. With `public_key` (PEM, JWK
-    or JWKS) it signs instead of sending a secret, and always says which website it means.
-    Raises IdTaken if an agent or a client has, or ever had, the id that was asked for.
+    `name` is the owner's, `display_name` the agent's. Without `scopes` the agent may grant every
+    scope that a website asks for. With `public_key` (PEM, JWK or JWKS) it signs instead of
+    sending a secret, and always names the website. Raises IdTaken if an agent or a client has,
+    or ever had, the requested id.
     """
     given = {"email": email, "name": name, "display_name": display_name, "model": model}
     columns = agent_columns({**given, "scopes": scopes, "permissions": permissions})
@@ -90,7 +90,7 @@ def add_agent(
     try:
         with database.begin() as connection:
             connection.execute(insert(tables.agent), row)
-            # Agents and clients share one namespace: the agent's id is a client's from now on.
+            # Agents and clients share one namespace: no client can have the agent's id from now on.
             connection.execute(insert(tables.client), _as_client(agent_id, now))
             record(connection, at=now, kind="agent", outcome="added", agent_id=agent_id)
     except IntegrityError:
@@ -141,7 +141,7 @@ def change_agent(
     if "jwks" in values:
         values |= {"secret_hash": None, "require_origin": True}
     elif "require_origin" in values:
-        # An agent with a key says which website it means, whatever is asked for here.
+        # An agent with a key always names the website, whatever value is given here.
         values["require_origin"] = or_(values["require_origin"], table.c.jwks.is_not(None))
     if verified is not None:
         values["email_verified"] = verified
@@ -153,7 +153,7 @@ def change_agent(
 def enable_agent(database: Database, agent_id: str, now: int) -> bool:
     """Lets a disabled agent sign in again; False if there is none.
 
-    Its old tokens and codes stay dead, also those that were on their way when it was disabled.
+    Old tokens and codes stay revoked, including those in transit when it was disabled.
     """
     agent, family, sign_in = tables.agent, tables.token_family, tables.sign_in
     statement = update(agent).where(agent.c.id == agent_id, agent.c.disabled_at.is_not(None))
@@ -172,7 +172,7 @@ def enable_agent(database: Database, agent_id: str, now: int) -> bool:
 
 
 def vouch_for_owner(database: Database, agent_id: str, now: int) -> bool:
-    """Counts the owner's address as verified; False if it was verified already."""
+    """Marks the owner's address as verified; False if it already was."""
     statement = update(tables.agent).where(tables.agent.c.email_verified.is_(False))
     statement = statement.values(email_verified=True)
     return _update(database, statement, agent_id, "address vouched for", now)
@@ -192,7 +192,7 @@ def set_second_factor(database: Database, agent_id: str, now: int, *, needed: bo
 
 
 def claim_agent(database: Database, agent_id: str, email: str, now: int) -> bool:
-    """Verifies this one agent for the owner who proved the address; False if it is not waiting."""
+    """Verifies this one agent for the owner who proved the address; False if none was pending."""
     table = tables.agent
     statement = update(table).where(
         table.c.email == email, table.c.email_verified.is_(False), table.c.disabled_at.is_(None)
@@ -202,7 +202,7 @@ def claim_agent(database: Database, agent_id: str, email: str, now: int) -> bool
 
 
 def rotate_agent_secret(database: Database, agent_id: str, now: int) -> Secret | None:
-    """Replaces the secret, effective at once; None if no active agent with a secret has this id."""
+    """Replaces the secret at once; None if no active agent with a secret has this id."""
     table, secret = tables.agent, Secret(new_token("ags_"))
     statement = (
         update(table)
@@ -223,7 +223,7 @@ def _update(database: Database, statement: Update, agent_id: str, outcome: str, 
 
 
 def _as_client(agent_id: str, now: int) -> dict[str, Any]:
-    """Returns the agent in its second role: an older-generation client under its own id."""
+    """Returns the agent as an older-generation client under its own id."""
     return {
         "id": agent_id,
         "name": agent_id,

@@ -1,4 +1,4 @@
-"""The browsers of administrators and owners that are signed in."""
+"""The signed-in browsers of administrators and owners."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ _END_ALL = delete(browser_session).where(
 
 
 def end_sessions(connection: Connection, kind: str, holder: str) -> int:
-    """Signs every browser of this administrator or owner out; says how many there were."""
+    """Ends every session of this administrator or owner; returns how many there were."""
     return int(connection.execute(_END_ALL, {"of_kind": kind, "of": holder}).rowcount)

@@ -1,4 +1,4 @@
-"""What tokens and answers say about an agent."""
+"""Claims about an agent, for tokens and answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AgentRecord(Struct, frozen=True):
 
     @classmethod
     def from_row(cls, row: Any) -> AgentRecord:
-        """From a row that has `agent_id` and the columns listed in `AGENT_COLUMNS`."""
+        """Builds a record from a row with `agent_id` and the columns in `AGENT_COLUMNS`."""
         return cls(
             row.agent_id,
             row.agent_email,
@@ -44,10 +44,10 @@ AGENT_COLUMNS = (
 
 
 def is_enabled(agent_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Returns the condition that this agent is enabled, and stays so until the transaction ends.
+    """Returns the condition that this agent is enabled and stays so until the transaction ends.
 
-    A transaction that is about to disable it is waited for (PostgreSQL; SQLite has a single
-    writer): a subquery that does not wait would let something be issued after the end of all.
+    The lock waits for a transaction that is about to disable the agent (PostgreSQL; SQLite has a
+    single writer). A subquery without a lock could issue a token after all tokens were revoked.
     """
     agent = tables.agent
     found = select(agent.c.id).where(agent.c.id == agent_id, agent.c.disabled_at.is_(None))
@@ -55,10 +55,9 @@ def is_enabled(agent_id: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def claims_about(agent: AgentRecord, model: str, scope: Collection[str]) -> dict[str, Any]:
-    """Returns the claims that every token and answer carries, under the scopes that were granted.
+    """Returns the claims that every token and answer carries, limited to the granted scopes.
 
-    An address that nobody proved is left out, because websites link accounts by it; so is a model
-    that nobody named.
+    Leaves out an unverified address, because websites link accounts by it, and an unknown model.
     """
     claims: dict[str, Any] = {
         "agent_id": agent.id,

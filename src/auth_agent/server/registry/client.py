@@ -21,7 +21,7 @@ from auth_agent.server.web.urls import (
 )
 
 _TABLE = tables.client
-# Made by a request of the client itself: it registered without a token, or is a document.
+# Created by the client's own request: registered without a token, or read from its document.
 SELF_MADE = ("open", "document")
 NEW_DOCUMENT: Mapping[str, Any] = {
     "origin": "document",
@@ -30,7 +30,7 @@ NEW_DOCUMENT: Mapping[str, Any] = {
     "set_by_admin": "",
 }
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
-# An agent that is a client under its own id has its secret and its keys as an agent.
+# An agent that is a client under its own id keeps its secret and keys in the agent's row.
 _FIND = (
     select(
         tables.client,
@@ -79,7 +79,7 @@ class Client:
         self.secret_hash: str | None = row.secret_hash or row.agent_secret_hash
         self.jwks: str | None = row.jwks or row.agent_jwks
         self.jwks_uri: str | None = row.jwks_uri
-        # For an agent a secret is optional in the older generation: PKCE protects its code.
+        # In the older generation an agent's secret is optional: PKCE protects its code.
         self.is_public: bool = row.auth_method in ("none", "agent")
         self.redirect_uris: tuple[str, ...] = tuple(row.redirect_uris.split())
         self.scopes: tuple[str, ...] = tuple(row.scopes.split())
@@ -91,17 +91,17 @@ class Client:
         )
         self.strict_audience: bool = row.strict_audience
         self.origin: str = row.origin
-        # Anybody may register such a client: until an agent has approved it, its redirect URIs get
-        # no errors (RFC 9700 section 4.11.2).
+        # Self-registered clients get no errors at their redirect URIs before an agent has approved
+        # them (RFC 9700 section 4.11.2).
         self.is_trusted: bool = row.origin not in SELF_MADE or row.approved_at is not None
 
-        # Scopes of known APIs are added to those of a client, unless an administrator chose them.
+        # A client gets the scopes of known APIs, too, unless an administrator chose its scopes.
         self.takes_api_scopes: bool = "scopes" not in row.set_by_admin.split()
-        self.document: str | None = None  # what a client says that is not stored yet; JSON
+        self.document: str | None = None  # the client's metadata that is not stored yet; JSON
 
     @classmethod
     def of_document(cls, client_id: str, columns: Mapping[str, Any]) -> Client:
-        """Returns a client that is described by its document and not stored."""
+        """Returns an unstored client, as its document describes it."""
         values = {column.name: None for column in _TABLE.c}
         values |= {"agent_secret_hash": None, "agent_jwks": None, **NEW_DOCUMENT}
         client = cls(SimpleNamespace(**{**values, **columns, "id": client_id}))
@@ -115,18 +115,18 @@ class Client:
         return self.id
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """The scope itself; which words it may hold was checked when the request came in."""
+        """Returns the scope unchanged; its words were checked when the request came in."""
         return scope
 
     def is_native(self, redirect_uri: str) -> bool:
-        """True if the code goes to a program on the visitor's device, and to no website."""
+        """Returns True if the code goes to an app on the visitor's device, not to a website."""
         return self.auth_method == "none" and is_native_uri(redirect_uri)
 
     def has_resource(self, audience: str) -> bool:
-        """True if a token with this audience is meant for this client.
+        """Returns True if a token with this audience is meant for this client.
 
-        Below its own origin only if somebody vouches that the origin is its own: an administrator,
-        or the document that lies there.
+        A resource below the client's own origin counts only if an administrator vouches for the
+        origin, or if the client's document lies there.
         """
         if any(same_address(audience, own) for own in self.resources):
             return True
@@ -143,7 +143,7 @@ class Client:
         return any(redirect_matches(known, redirect_uri) for known in self.redirect_uris)
 
     def check_post_logout_uri(self, uri: str) -> bool:
-        """OpenID Connect RP-Initiated Logout section 3.1: exactly as registered."""
+        """Checks a post-logout URI: exactly as registered (RP-Initiated Logout section 3.1)."""
         return any(redirect_matches(known, uri) for known in self.post_logout_redirect_uris)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
@@ -160,6 +160,6 @@ class Client:
 
 
 def find_client(connection: Connection, client_id: str) -> Client | None:
-    """The client with this id unless it was removed."""
+    """Returns the client with this id unless it was removed."""
     row = connection.execute(_FIND, {"id": client_id}).one_or_none()
     return None if row is None else Client(row)

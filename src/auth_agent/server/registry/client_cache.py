@@ -1,4 +1,4 @@
-"""Websites and their origins, remembered between requests."""
+"""A cache of websites and their origins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auth_agent.server.web.urls import is_private_uri, origin_of
 
 _ORIGINS = select(tables.client.c.redirect_uris).where(
     tables.client.c.removed_at.is_(None),
-    # Nobody has agreed yet to what registered itself.
+    # Leaves out self-registered clients that no agent has approved yet.
     or_(tables.client.c.origin != "open", tables.client.c.approved_at.is_not(None)),
 )
 
@@ -29,10 +29,10 @@ def registered_origins(connection: Connection) -> frozenset[str]:
 
 
 class Clients:
-    """Finds clients; remembers them only until anything is written by another connection.
+    """Finds clients; keeps them cached until another connection writes to the database.
 
-    Calls done at once never write clients or agents themselves, so that what is remembered is
-    what the database holds.
+    Calls that run on the event loop never write clients or agents themselves, so the cache always
+    matches the database.
     """
 
     def __init__(self, database: Database) -> None:
@@ -55,7 +55,7 @@ class Clients:
 
 
 class Origins:
-    """The origins of the registered websites, read again when ten seconds old."""
+    """The origins of the registered websites, cached for ten seconds."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

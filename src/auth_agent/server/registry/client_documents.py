@@ -1,8 +1,8 @@
-"""Clients whose id is the address of a document about them (Client ID Metadata Documents).
+"""Clients whose id is the URL of a document about them (Client ID Metadata Documents).
 
 A document may speak for its own origin only: every redirect URI lies there, on a loopback host, or
-under a private scheme. It is stored when an agent first approves it; until then it is remembered
-here, and anybody may have made it.
+under a private scheme. The client is stored when an agent first approves it; until then it is only
+cached here, and may be a stranger's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.urls import is_native_uri, origin_of, url_problem
 
 FRESH_FOR = 3_600.0  # seconds
-# A key that is missing causes one reading in so many seconds.
+# A missing key causes at most one read per so many seconds.
 PATIENCE = 30.0
 LONGEST = 255
 LARGEST = 16_384  # bytes
@@ -37,14 +37,14 @@ MOST = 1_000
 
 
 class _Read(NamedTuple):
-    """A document as it was read at one moment."""
+    """A document, as read at one moment."""
 
     columns: dict[str, Any]
     at: float
 
 
 class ClientDocuments:
-    """Reads documents, and remembers those that were read within the hour."""
+    """Reads documents, and caches them for an hour."""
 
     def __init__(
         self,
@@ -68,14 +68,14 @@ class ClientDocuments:
         self._places = threading.BoundedSemaphore(AT_ONCE // 2)
 
     def is_document(self, client_id: str) -> bool:
-        """True for a URL whose document may be a client here."""
+        """Returns True for a URL whose document may be a client here."""
         admitted = self._settings.client_documents
         if not admitted or not client_id.startswith(("https://", "http://")):
             return False
         if url_problem(client_id):
             return False
         parts = urlsplit(client_id)
-        # An http document is on a loopback host, and so has to be this server.
+        # An http document lies on a loopback host, so this server has to be on one, too.
         if parts.scheme == "http" and not self._settings.is_loopback:
             return False
         if len(parts.path) <= 1 or parts.query or {".", ".."} & {*parts.path.split("/")}:
@@ -85,10 +85,10 @@ class ClientDocuments:
         return parts.netloc.lower() in admitted
 
     def find(self, client_id: str, party: str) -> Client | None:
-        """Returns the client; None for other ids, and for one that an administrator removed.
+        """Returns the client; None for other ids, and for a client that an administrator removed.
 
-        Reads the document unless that was done within the hour. Refusal if it cannot be read or is
-        not acceptable: it is shown to the visitor.
+        Reads the document unless it was read within the hour. Raises a Refusal, which the visitor
+        sees, if the document cannot be read or is unacceptable.
         """
         if not self.is_document(client_id):
             return None
@@ -107,7 +107,7 @@ class ClientDocuments:
         return Client.of_document(client_id, read.columns)
 
     def read_again(self, client: Client) -> Client:
-        """Returns a stored client as its document describes it now, for keys that have changed."""
+        """Reads a stored client's document again, for changed keys; returns the client."""
         if client.origin != "document" or not self.is_document(client.id):
             return client
         if self._remembered(client.id, PATIENCE) is None:
@@ -115,7 +115,7 @@ class ClientDocuments:
             try:
                 self._read_once(client.id, PATIENCE)
             except Refusal:
-                return client  # a document that is away ends nothing
+                return client  # an unreachable document changes nothing
         return self._clients.find(client.id) or client
 
     def _remembered(self, client_id: str, seconds: float) -> _Read | None:
@@ -124,10 +124,10 @@ class ClientDocuments:
         return read if read is not None and time.monotonic() - read.at < seconds else None
 
     def _read_once(self, client_id: str, seconds: float) -> _Read:
-        """One reading of a document at a time, so that an older answer never follows a newer.
+        """Reads a document, one read at a time, so that an older answer never replaces a newer one.
 
-        Anybody may cause a reading, and a slow one at that: those who read and those who wait
-        have few places, and the rest of the fetcher's is for registered clients.
+        Strangers can cause slow reads, so readers and waiters share few places; the fetcher's other
+        places are for registered clients.
         """
         if not self._places.acquire(blocking=False):
             text = "Too many documents of clients are being read at this moment; try again"
@@ -196,7 +196,7 @@ class ClientDocuments:
 
 
 def document_host(client_id: str) -> str:
-    """Returns the host that a document proves; empty for clients that are none."""
+    """Returns the host that a document proves; empty for other clients."""
     if not client_id.startswith(("https://", "http://")):
         return ""
     return urlsplit(client_id).netloc

@@ -1,4 +1,4 @@
-"""What a client says of itself (RFC 7591 section 2)."""
+"""Client metadata (RFC 7591 section 2)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _GRANTS = ("authorization_code", "refresh_token")
 
 
 def client_metadata(body: dict[str, Any], known_scopes: Collection[str]) -> dict[str, Any]:
-    """Returns what a client says of itself, as the registry's arguments.
+    """Returns the client's metadata as the registry's arguments.
 
-    What this server does not offer is left out, if something is left (RFC 7591 section 3.2.1).
+    Leaves out unsupported values as long as others remain (RFC 7591 section 3.2.1).
     """
     method = auth_method_of(body)
     if method not in ("client_secret_basic", "client_secret_post", "private_key_jwt", "none"):
@@ -47,9 +47,9 @@ def client_metadata(body: dict[str, Any], known_scopes: Collection[str]) -> dict
 
 
 def auth_method_of(body: dict[str, Any]) -> Any:
-    """Returns how the client authenticates; an app that does not say cannot keep a secret.
+    """Returns how the client authenticates; without a stated method it is a public client.
 
-    RFC 7591 section 2 has `client_secret_basic` as the default, and lets a server choose another.
+    The default of RFC 7591 section 2 is `client_secret_basic`; a server may choose another.
     """
     uris = _strings(body, "redirect_uris")
     is_app = bool(uris) and all(map(is_native_uri, uris))
@@ -57,7 +57,7 @@ def auth_method_of(body: dict[str, Any]) -> Any:
 
 
 def _scopes(body: dict[str, Any], known: Collection[str]) -> list[str]:
-    """Leaves out words that nobody here knows; none at all stands for every scope."""
+    """Drops unknown scopes; an empty list stands for every scope."""
     scope = body.get("scope")
     if not isinstance(scope, str | None):
         raise _bad_metadata("scope is not a string")

@@ -1,4 +1,4 @@
-"""Websites, the clients of this server: added, listed, changed, found."""
+"""Websites, the clients of this server: registering, listing, changing and finding them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def add_client(
 
 
 def count_self_made(connection: Connection) -> int:
-    """Returns how many clients are here without anybody's having added them."""
+    """Returns how many clients registered themselves."""
     statement = select(func.count()).where(_TABLE.c.origin.in_(SELF_MADE))
     return int(connection.execute(statement).scalar_one())
 
@@ -138,7 +138,7 @@ def change_client(database: Database, client_id: str, now: int, **changes: Any) 
     """Changes the given columns of a website; False if there is none.
 
     With public keys (`jwks` or `jwks_uri`) it signs from now on: its secret stops working.
-    What an administrator has changed is no longer decided by the client's document.
+    The client's document no longer overrides columns that an administrator has changed.
     """
     values = website_columns(changes)
     if "jwks" in values or "jwks_uri" in values:
@@ -150,7 +150,7 @@ def change_client(database: Database, client_id: str, now: int, **changes: Any) 
         if found is not None and values:
             decided = {name for name, value in values.items() if getattr(found, name) != value}
             values["set_by_admin"] = " ".join(sorted({*found.set_by_admin.split(), *decided}))
-        # An UPDATE has to name a column: nothing to change still says whether there is a website.
+        # An UPDATE has to name a column; an empty change still tells if the website exists.
         if connection.execute(statement.values({"id": client_id, **values})).rowcount != 1:
             return False
         record(connection, at=now, kind="client", outcome="changed", client_id=client_id)
@@ -158,7 +158,7 @@ def change_client(database: Database, client_id: str, now: int, **changes: Any) 
 
 
 def rotate_client_secret(database: Database, client_id: str, now: int) -> Secret | None:
-    """Replaces the secret, effective at once; None if no confidential client has this id."""
+    """Replaces the secret at once; None if no confidential client has this id."""
     secret = Secret(new_token("cs_"))
     statement = update(_TABLE).where(
         _TABLE.c.id == client_id, _TABLE.c.removed_at.is_(None), _TABLE.c.secret_hash.is_not(None)

@@ -1,6 +1,6 @@
-"""Clients that nobody added, in the database: stored at the first approval, kept up to date.
+"""Stored clients that come from documents: saved at the first approval, then kept up to date.
 
-What an administrator has set on such a client stays, whatever its document says later.
+A value that an administrator has set on such a client overrides its document.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from auth_agent.server.web.call import Refusal
 
 
 def is_stored(connection: Connection, client_id: str) -> bool:
-    """True if this id has a row, removed or not."""
+    """Returns True if this id has a row, removed or not."""
     found = connection.execute(select(client.c.id).where(client.c.id == client_id))
     return found.one_or_none() is not None
 
@@ -29,7 +29,7 @@ def is_stored(connection: Connection, client_id: str) -> bool:
 def refresh_document(
     database: Database, client_id: str, columns: Mapping[str, Any], now: int
 ) -> None:
-    """Updates a stored client from its document, but for what an administrator has set."""
+    """Updates a stored client from its document, except what an administrator has set."""
     statement = select(client).where(
         client.c.id == client_id, client.c.origin == "document", client.c.removed_at.is_(None)
     )
@@ -37,7 +37,7 @@ def refresh_document(
         if not _changes(connection.execute(statement).one_or_none(), columns):
             return
     with database.begin() as connection:
-        # Read again, now that no administrator can change it in between.
+        # Read again under the lock, so that no administrator changes it in between.
         row = connection.execute(statement.with_for_update()).one_or_none()
         changes = _changes(row, columns)
         if not changes:

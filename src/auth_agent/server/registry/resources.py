@@ -67,7 +67,7 @@ def list_resources(database: Database) -> list[dict[str, Any]]:
 
 
 def remove_resource(database: Database, url: str, now: int) -> bool:
-    """Forgets an API; False if it is unknown. Tokens that were issued for it stay good."""
+    """Removes an API; False if it is unknown. Tokens that were issued for it stay valid."""
     table = tables.known_resource
     with database.begin() as connection:
         known = connection.execute(select(table.c.url)).scalars().all()
@@ -80,7 +80,7 @@ def remove_resource(database: Database, url: str, now: int) -> bool:
 
 
 def find_resources(connection: Connection, urls: Collection[str]) -> dict[str, KnownResource]:
-    """Returns the known APIs among these URLs, compared as URLs, under the URL that was given."""
+    """Returns the known APIs among these URLs, under the URL that was given; compares as URLs."""
     table, found = tables.known_resource, dict[str, KnownResource]()
     if not urls:
         return found
@@ -100,7 +100,7 @@ def find_resources(connection: Connection, urls: Collection[str]) -> dict[str, K
 
 
 def resource_scopes(connection: Connection) -> frozenset[str]:
-    """Returns the scopes that known APIs have of their own."""
+    """Returns the known APIs' own scopes."""
     rows = connection.execute(select(tables.known_resource.c.scopes)).scalars()
     return frozenset(word for scopes in rows for word in scopes.split())
 
@@ -112,5 +112,5 @@ _OF_WEBSITES = select(tables.client.c.name, tables.client.c.resources).where(
 
 
 def _short(url: str) -> str:
-    """The audit's column for what was changed holds 64 characters."""
+    """Shortens a URL to the 64 characters of the audit's column."""
     return url[:64]

@@ -1,4 +1,4 @@
-"""What may be registered: checks each column of an agent or website; messages name the remedy."""
+"""The rules for each column of an agent or website; messages name the remedy."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class RegistrationError(ValueError):
 
 
 class IdTaken(RegistrationError):
-    """An agent or a client has this id, or had it once."""
+    """An agent or a client has, or once had, this id."""
 
 
 class TooMany(RegistrationError):
-    """So many have registered themselves that there is no room for another one."""
+    """The limit of self-registered agents or clients has been reached."""
 
 
 def agent_columns(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def client_columns(
     strict_audience: bool = False,
     origin: str,
 ) -> dict[str, Any]:
-    """Returns what is stored of a client's description; raises RegistrationError."""
+    """Returns the columns for a client's metadata; raises RegistrationError."""
     columns = website_columns(
         {
             "name": name,
@@ -86,7 +86,7 @@ def client_columns(
 
 
 def check_resource(url: str, name: str, scopes: Sequence[str]) -> dict[str, str]:
-    """The columns of a known API; RegistrationError if one is not acceptable."""
+    """Returns the columns of a known API; raises RegistrationError if one is unacceptable."""
     _check_url("resource", url)
     if len(url) > LONGEST_RESOURCE:
         raise RegistrationError(f"the resource is longer than {LONGEST_RESOURCE} characters")
@@ -123,7 +123,7 @@ def _redirect_uris(uris: Sequence[str]) -> str:
 
 
 def _return_uris(kind: str, uris: Sequence[str]) -> str:
-    """Checks where a browser may be sent back to: a URL, or an address of an app's own."""
+    """Checks redirect URIs: each is a URL, or uses an app's private scheme."""
     for uri in uris:
         if not is_private_uri(uri):
             _check_url(kind, uri)

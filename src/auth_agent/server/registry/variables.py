@@ -1,4 +1,4 @@
-"""The environment variables of a website and of an agent, ready to be pasted."""
+"""The environment variables of a website and of an agent, ready to paste."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def website_variables(
 ) -> dict[str, str]:
     """Returns the variables that a website with this client needs.
 
-    The scopes are left out if the website would ask for no others without them.
+    Leaves the scopes out if the website would ask for the same ones by default.
     """
     parts = urlsplit(redirect_uri)
     prefix = parts.path.removesuffix("/callback")
@@ -35,7 +35,7 @@ def website_variables(
 def agent_variables(
     issuer: str, agent_id: str, *, model: str, secret: str | None = None, key: str | None = None
 ) -> dict[str, str]:
-    """Returns the variables by which an agent's tools know who it is."""
+    """Returns the variables that identify an agent to its tools."""
     values = {"AUTH_AGENT_AGENT_ID": agent_id, "AUTH_AGENT_AGENT_ISSUER": issuer}
     if model:
         values["AUTH_AGENT_AGENT_MODEL"] = model
@@ -47,10 +47,10 @@ def agent_variables(
 
 
 def as_lines(values: Mapping[str, str]) -> str:
-    """Returns `NAME=value` lines as shells and readers of .env files take them."""
+    """Returns `NAME=value` lines for shells and .env files."""
     return "".join(f"{name}={_quoted(value)}\n" for name, value in values.items())
 
 
 def _quoted(value: str) -> str:
-    """Returns the value as shells and readers of .env files take it; ids and URLs stay bare."""
+    """Quotes a value for shells and .env files; leaves ids and URLs bare."""
     return value if _BARE.fullmatch(value) else "'" + value.replace("'", "'\\''") + "'"
