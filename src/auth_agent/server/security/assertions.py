@@ -1,8 +1,8 @@
 """Assertions: a JWT that proves the possession of a key (RFC 7521, RFC 7523).
 
-`aud` names this server and nothing else: the issuer, or another address that the caller admits. An
-assertion lives five minutes at most, as the libraries in use make them, and its `jti` is good once
-until it expires.
+`aud` names this server and nothing else: the issuer, or another address that the caller allows. An
+assertion lives at most five minutes, the libraries' default, and its `jti` is single-use until it
+expires.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ LIFETIME = 300  # seconds
 SKEW = 5  # seconds
 LONGEST = 8_192
 LONGEST_NAME = 255  # no client or agent has a longer id
-# The same for a wrong signature and for an unknown agent or client, which has no key.
+# One message for a wrong signature and for an unknown agent or client, which has no key.
 _NOT_SIGNED = "No registered key fits the assertion, or its form is wrong"
 _TYPES = (None, "JWT", "client-authentication+jwt")
 APPROVAL_TYPE = "agent-approval+jwt"
-# Published agents sign approvals without a type; these claims tell them from client assertions.
+# Existing agents sign approvals without a type; these claims mark an approval.
 _APPROVAL_TYPES = (None, "JWT", APPROVAL_TYPE)
 _APPROVES = ("request_id", "origin")
 _REQUIRED = ("exp", "aud", "iss", "sub", "jti")
@@ -42,7 +42,7 @@ class BadAssertion(Exception):
 
 
 def claimed_subject(assertion: str) -> str | None:
-    """Who the assertion says it is from, unproven; None if it says nothing."""
+    """Returns the unproven subject of the assertion; None if it names none."""
     try:
         subject = _unverified(assertion)[1].get("sub")
     except BadAssertion:
@@ -56,7 +56,7 @@ def header_of(assertion: str) -> dict[str, Any]:
 
 
 class Assertions:
-    """Checks what is signed for this issuer, and remembers in the database what was used."""
+    """Checks assertions for this issuer, and records used ones in the database."""
 
     def __init__(self, issuer: str, database: Database, clock: Callable[[], float]) -> None:
         self._issuer = issuer
@@ -66,10 +66,10 @@ class Assertions:
     def check(
         self, assertion: str, keys: list[Jwk], subject: str, also_for: Collection[str] = ()
     ) -> dict[str, Any]:
-        """Returns the claims of a good assertion of this subject, which is used up by this call.
+        """Returns the claims of a valid assertion of this subject and marks it as used.
 
-        `also_for` holds addresses that may be its audience beside the issuer. Raises
-        `BadAssertion` if the assertion proves nothing, or is an approval.
+        `also_for` lists further audiences beside the issuer. Raises `BadAssertion` if the
+        assertion is invalid, or is an approval.
         """
         claims = _signed_claims(assertion, keys, _TYPES)
         if any(name in claims for name in _APPROVES):
@@ -77,10 +77,10 @@ class Assertions:
         return self._checked(claims, subject, also_for)
 
     def check_approval(self, assertion: str, keys: list[Jwk], subject: str) -> dict[str, Any]:
-        """Returns the claims of an approval, which is used up by this call.
+        """Returns the claims of a valid approval and marks it as used.
 
-        Raises `BadAssertion` if it proves nothing, or is a client assertion: an approval names
-        its request and its website.
+        Raises `BadAssertion` if it is invalid, or is a client assertion: an approval names its
+        request and its website.
         """
         claims = _signed_claims(assertion, keys, _APPROVAL_TYPES)
         if not isinstance(claims.get("request_id"), str):
@@ -97,7 +97,7 @@ class Assertions:
 
     def _use_once(self, subject: str, claims: dict[str, Any]) -> None:
         named = f"{subject}\0{claims['jti']}".encode("utf-8", "replace")
-        or_wait()  # the call goes on to write more, and must not wait for that on the event loop
+        or_wait()  # the call goes on to write, and must not wait for that on the event loop
         row = {"hash": hashlib.sha256(named).hexdigest(), "expires_at": int(claims["exp"]) + 1}
         try:
             with self._database.begin() as connection:
@@ -137,7 +137,7 @@ def _unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _check_audience(audience: object, known: Collection[str]) -> None:
-    """Refuses an audience that is not ours alone: another server could present the assertion."""
+    """Refuses an audience that is not ours alone: another server could replay the assertion."""
     named = audience if isinstance(audience, list) else [audience]
     if not named or not all(isinstance(one, str) and one in known for one in named):
         raise BadAssertion("aud has to be the issuer of this server and nothing else")

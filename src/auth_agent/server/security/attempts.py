@@ -1,7 +1,7 @@
-"""How often people may try: counted in the database, so that all workers count together.
+"""Rate limits for people's attempts, counted in the database for all workers together.
 
-An attempt is written down before it is judged and taken back when it was right: thousands at the
-same moment cannot all find the counter at zero.
+An attempt is counted before it is checked, and uncounted if it was right: thousands of parallel
+attempts cannot all see a counter of zero.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Limit(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """Attempts that were written down."""
+    """Attempts that were counted."""
 
     ids: tuple[str, ...]
 
@@ -41,7 +41,7 @@ class Attempt(NamedTuple):
 
 
 def attempt(connection: Connection, now: int, limits: Iterable[Limit]) -> Attempt:
-    """Writes an attempt down; Refusal 429 if there were too many."""
+    """Counts an attempt; Refusal 429 after too many."""
     ids = []
     for limit in limits:
         subject = hashlib.sha256(limit.subject.encode()).hexdigest()
@@ -56,7 +56,7 @@ def attempt(connection: Connection, now: int, limits: Iterable[Limit]) -> Attemp
 
 
 def _take_turns(connection: Connection, subject: str) -> None:
-    """Who counts here waits until the one before has written; SQLite has one writer anyway."""
+    """Serialises attempts on PostgreSQL; SQLite has a single writer."""
     if isinstance(connection, Connection) and connection.dialect.name == "postgresql":
         connection.execute(_TURN, {"subject": subject})
 

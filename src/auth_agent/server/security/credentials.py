@@ -1,8 +1,8 @@
-"""Making, hashing and checking of secrets.
+"""Making, hashing and checking secrets.
 
-Secrets that people or programs choose are hashed with bcrypt. What this server makes (secrets,
-codes, tokens) is 256 bits of chance, for which one SHA-256 is enough: it cannot be guessed, and
-a wrong one is recognised in microseconds.
+Secrets that people or programs choose are hashed with bcrypt. Secrets, codes and tokens that this
+server makes are 256 random bits, for which one SHA-256 is enough: they cannot be guessed, and a
+wrong one is recognised in microseconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REMEMBERED_FOR = 300.0  # seconds
 REMEMBERED_AT_MOST = 10_000
 _MADE = "sha256:"
 _MADE_HERE = re.compile(r"[a-z]{2,3}_[A-Za-z0-9_-]{43}")
-# bcrypt takes a whole core for a while: no more at once than there are, and few that wait.
+# bcrypt occupies a core: run as many hashes as there are cores, and let few others wait.
 _CORES = os.cpu_count() or 1
 _TURNS = threading.BoundedSemaphore(_CORES)
 _PLACES = threading.BoundedSemaphore(_CORES + 8)
@@ -45,24 +45,24 @@ _BUSY = Refusal(
 
 
 def new_token(prefix: str, size: int = 32) -> str:
-    """A random identifier or secret of `size` bytes, e.g. `new_token("cs_")`."""
+    """Returns a random identifier or secret of `size` bytes, e.g. `new_token("cs_")`."""
     return prefix + secrets.token_urlsafe(size)
 
 
 def digest(token: str) -> str:
-    """What is stored of a random token."""
+    """Returns the stored form of a random token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def hash_secret(secret: str) -> str:
-    """What is stored of a secret; ValueError if it is longer than bcrypt can see."""
+    """Returns the stored form of a secret; ValueError if it is too long for bcrypt."""
     if is_too_long(secret):
         raise ValueError(f"the secret is longer than {LONGEST_SECRET} bytes; choose a shorter one")
     return bcrypt.hashpw(secret.encode(), bcrypt.gensalt(ROUNDS)).decode()
 
 
 def made_hash(secret: str) -> str:
-    """Returns what is stored of a secret that `new_token` has made."""
+    """Returns the stored form of a secret from `new_token`."""
     return _MADE + digest(secret)
 
 
@@ -71,7 +71,7 @@ def is_too_long(secret: str) -> bool:
 
 
 def derive_key(secret: Secret, purpose: str) -> bytes:
-    """A 256-bit key for one purpose (RFC 5869)."""
+    """Derives a 256-bit key for one purpose (RFC 5869)."""
     info = f"auth-agent server {purpose}".encode()
     hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=info)
     return hkdf.derive(secret.reveal().encode())
@@ -79,15 +79,15 @@ def derive_key(secret: Secret, purpose: str) -> bytes:
 
 @functools.cache
 def _nobody() -> str:
-    """The hash of a secret that nobody has."""
+    """Returns the hash of a secret that no account has, for comparisons in equal time."""
     return hash_secret(new_token("no_"))
 
 
 class SecretVerifier:
-    """Compares a secret with what is stored of it; remembers what bcrypt has just verified.
+    """Compares a secret with its stored form; caches what bcrypt has just verified.
 
-    What is remembered is a digest under a random key of this process, and the stored hash is part
-    of it: a secret that was replaced elsewhere is not recognised from that moment on.
+    The cache holds a digest under this process's random key that includes the stored hash: a secret
+    that was replaced by another process stops matching at once.
     """
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
@@ -98,10 +98,10 @@ class SecretVerifier:
         self._nobody = _nobody()
 
     def verify(self, stored: str | None, secret: str) -> bool:
-        """Compares; Refusal 503 if too many others are being compared.
+        """Compares a secret; Refusal 503 if too many comparisons are running.
 
-        Takes the same time for a wrong secret as for a missing one. Only a guess in the form of
-        the server's own secrets is quick, unless a chosen secret is stored.
+        Takes the same time for a wrong secret as for an unknown account. Only a guess in the form
+        of the server's own secrets is quick, unless a chosen secret is stored.
         """
         if is_too_long(secret):
             return False
@@ -117,9 +117,9 @@ class SecretVerifier:
         return True
 
     def recognises(self, stored: str | None, secret: str) -> bool:
-        """True if the secret is right, and it takes microseconds to see that.
+        """Returns True if the secret is right and that can be seen in microseconds.
 
-        So it is for a secret that this server made, and for one that was verified minutes ago.
+        True for secrets that this server made, and for those verified in the last minutes.
         """
         if stored is None:
             return False
@@ -156,7 +156,7 @@ def _compare(secret: str, stored: str) -> bool:
 
 
 class CodeMaker:
-    """Derives a sign-in's code from its id, so that it can be told twice and is stored never."""
+    """Derives a sign-in's code from its id: the code can be repeated and is never stored."""
 
     def __init__(self, server_secrets: tuple[Secret, ...]) -> None:
         self._keys = [derive_key(secret, "code") for secret in server_secrets]
@@ -166,11 +166,11 @@ class CodeMaker:
         return _code(self._keys[0], request_id)
 
     def sign(self, text: str) -> str:
-        """The signature under a verification challenge."""
+        """Returns the signature under a verification challenge."""
         return hmac.digest(self._challenges, text.encode("utf-8", "replace"), "sha256").hex()
 
     def find(self, request_id: str, code_hash: str) -> str | None:
-        """The code with this digest, also when the server's secret has changed since."""
+        """Returns the code with this digest, even if the server's secret has changed since."""
         for key in self._keys:
             code = _code(key, request_id)
             if hmac.compare_digest(digest(code), code_hash):

@@ -1,7 +1,7 @@
-"""Checks secrets, and ends the guessing of them.
+"""Checks secrets, and limits guessing.
 
-A secret that is recognised at once is never refused, whatever a neighbour behind the same address
-has guessed. All else is counted for each name and address, and for each address over all names.
+A secret that is recognised at once is never refused, even if other clients at the same address
+have guessed. Other attempts are counted per name and address, and per address over all names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OF_ADDRESS = "address_failures"
 
 
 class Guesses:
-    """The attempts at the secrets of one server's agents and websites."""
+    """Counts wrong secrets of one server's agents and websites."""
 
     def __init__(self, verifier: SecretVerifier, limits: Limits) -> None:
         self._verifier = verifier
@@ -27,13 +27,13 @@ class Guesses:
         self._lock = threading.Lock()
 
     def proves(self, counter: str, name: str, party: str, stored: str | None, secret: str) -> bool:
-        """True if the secret is right; counts it if it is wrong. Refusal 429 after too many.
+        """Returns True if the secret is right, else counts it. Refusal 429 after too many.
 
         `counter` is `agent_failures` or `client_failures`.
         """
         if self._verifier.recognises(stored, secret):
             return True
-        or_wait()  # wrong secrets are counted, and slow ones take their time, in a thread
+        or_wait()  # wrong secrets are counted, and bcrypt is slow: go on in a thread
         mark = self._verifier.mark(f"{counter} {name}", secret)
         self._refuse_if_spent(counter, name, party, mark)
         if self._verifier.verify(stored, secret):
@@ -44,7 +44,7 @@ class Guesses:
         return False
 
     def _refuse_if_spent(self, counter: str, name: str, party: str, mark: bytes) -> None:
-        """Lets one secret a minute through that was not tried before: it may be the right one."""
+        """Lets one new secret a minute through: it may be the right one."""
         spent: tuple[str, ...] = ()
         if self._limits.is_spent(_OF_ADDRESS, party):
             spent = (_OF_ADDRESS, party)

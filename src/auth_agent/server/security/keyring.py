@@ -1,7 +1,7 @@
-"""Signing keys: in the database, private parts sealed, published as long as they may be needed.
+"""Signing keys: stored with encrypted private parts, published for as long as needed.
 
-There is a key for each algorithm that a client may want, so that no client has to be changed.
-A new key is published at once but signs only after every worker has read it; an old key is
+There is a key for each algorithm that a client may ask for, so no client has to be reconfigured.
+A new key is published at once but signs only after every worker has read it; an old key stays
 published until the last token that it signed has expired.
 """
 
@@ -53,12 +53,12 @@ _PUBLISHED = (
 )
 _NEWEST = select(signing_key).order_by(signing_key.c.generation.desc()).limit(1)
 _LIVE = select(signing_key.c.algorithm).where(signing_key.c.published_until.is_(None))
-# OpenID Connect Discovery section 3 demands RS256; ES256 is what websites have always got here.
+# OpenID Connect Discovery section 3 requires RS256; ES256 is this server's default so far.
 ALWAYS = ("ES256", "RS256")
 
 
 class Keyring:
-    """The server's keys, read again when the last reading is ten seconds old."""
+    """The server's keys, cached for ten seconds."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Keyring:
         self._is_settled = False
 
     def current(self) -> Snapshot:
-        """Returns the published keys, and makes the first one; never call it in a transaction."""
+        """Returns the published keys, and makes the first ones; never call it in a transaction."""
         snapshot, now = self._snapshot, self._clock()
         if snapshot is None or not 0 <= now - snapshot.read_at < CACHE_SECONDS:
             snapshot = self._read(now)
@@ -88,17 +88,17 @@ class Keyring:
                 snapshot = self._read(now)
             if snapshot.unopened:
                 self._keep_published(snapshot, int(now))
-            # Asked at the start only: servers with different settings would rotate for ever.
+            # Only at the start: servers with different settings would rotate in turn for ever.
             self._is_settled = True
             self._snapshot = snapshot
         return snapshot
 
     def rotate(self, *, only_if_missing: bool = False) -> str:
-        """Adds a key for each algorithm, which signs from ten seconds on, and retires the others.
+        """Adds a key for each algorithm, which signs after ten seconds, and retires the others.
 
         Returns the id of the key for the server's own algorithm. Raises SettingsError, and changes
-        nothing, if there are keys and none can be opened: a key that is sealed under another secret
-        would stop every server that has the right one.
+        nothing, if no existing key can be opened: a key under another secret would stop every
+        server that has the right one.
         """
         made = [(name, generate(name), secrets.token_hex(8)) for name in self._wanted]
         now = int(self._clock())
@@ -149,9 +149,9 @@ class Keyring:
             raise SettingsError([UNOPENED])
 
     def _keep_published(self, snapshot: Snapshot, now: int) -> None:
-        """Keeps a retired key published for as long as this server has no newer one to sign with.
+        """Keeps a retired key published as long as this server has no newer one to sign with.
 
-        So it is during a change of the secret in which another server was restarted first.
+        This happens when the secret is being changed and another server was restarted first.
         """
         until = now + CACHE_SECONDS + self._token_lifetime
         for algorithm in snapshot.algorithms():
@@ -203,13 +203,13 @@ class Keyring:
 
 
 def has_keys(database: Database, now: int) -> bool:
-    """Returns whether the database holds published keys, which some secret protects."""
+    """Returns True if the database holds published keys, which some secret encrypts."""
     with database.read() as connection:
         return connection.execute(_PUBLISHED, {"now": now}).first() is not None
 
 
 def list_keys(database: Database, now: int) -> list[dict[str, Any]]:
-    """Returns the published keys, newest first; nothing of their private parts."""
+    """Returns the published keys, newest first, without their private parts."""
     with database.read() as connection:
         rows = connection.execute(_PUBLISHED, {"now": now}).all()
     return [
@@ -225,7 +225,7 @@ def list_keys(database: Database, now: int) -> list[dict[str, Any]]:
 
 
 def rotate_key(database: Database, keyring: Keyring, now: int) -> str:
-    """Publishes a new signing key, which signs a little later; its key id."""
+    """Publishes a new signing key, which signs after a delay; returns its key id."""
     kid = keyring.rotate()
     with database.begin() as connection:
         record(connection, at=now, kind="key", outcome="rotated", request_id=kid)
@@ -233,7 +233,7 @@ def rotate_key(database: Database, keyring: Keyring, now: int) -> str:
 
 
 def _retire(connection: Connection, earliest: int, algorithms: Collection[str]) -> None:
-    """Keys that are replaced now stay public until the last token signed with them has expired."""
+    """Retires the present keys; they stay public until the last token signed with them expires."""
     last_token = connection.execute(select(func.max(token_family.c.access_expires_at))).scalar()
     connection.execute(
         update(signing_key)

@@ -1,8 +1,8 @@
-"""Rate limits: failures are counted, not successes, and always per pair of who and from where.
+"""Rate limits: count failures, not successes, always per name and address together.
 
-What is good is looked at first: a secret that was verified a moment ago, a request that exists.
-So nobody is slowed by what somebody else does in his name. Counters live in this process, or in
-Redis for several workers; if Redis is away, this process counts alone.
+Valid requests are recognised first: a secret that was just verified, a sign-in that exists. So an
+attacker cannot slow down the agent or client whose name he uses. Counters live in this process, or
+in Redis for several workers; if Redis is unreachable, this process counts alone.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ WINDOWS = {
     "unknown_requests": MINUTE,  # per address
     "registrations": HOUR,  # per address
     "refreshes": HOUR,  # per token family
-    "calls": HOUR,  # per agent, whatever its token
+    "calls": HOUR,  # per agent, with any of its tokens
     "agent_successes": MINUTE,  # per agent: sign-ins approved, and tokens for itself
-    "refusal_records": MINUTE,  # all rows about refusals that one server writes to the audit
+    "refusal_records": MINUTE,  # all audit rows about refusals that one server writes
 }
-# They bound what is written; asking Redis for each sign-in would cost more than it saves.
+# They bound writes only; a Redis round trip for each sign-in would cost more than it saves.
 _OF_THIS_PROCESS = ("agent_successes", "refusal_records")
 log = logging.getLogger("auth_agent.server")
 
 
 class Memory(Storage):
-    """Counters of this process, at most `size` of them: the one unused for longest goes."""
+    """Counters of this process, at most `size`: the least recently used goes first."""
 
     STORAGE_SCHEME = ["auth-agent-memory"]  # noqa: RUF012  (the library's way)
 
@@ -121,7 +121,7 @@ class Limits:
             return not self._alone().test(item, key)
 
     def count(self, name: str, *who: str) -> bool:
-        """Counts one attempt; False if that was one too many."""
+        """Counts one attempt; returns False if it was one too many."""
         item, key, limiter = self._items[name], _key(who), self._limiter(name)
         happened()
         try:
@@ -130,7 +130,7 @@ class Limits:
             return self._alone().hit(item, key)
 
     def take(self, name: str, *who: str) -> Headers:
-        """Counts one attempt and returns headers that say how many are left; else refuses (429)."""
+        """Counts one attempt and returns headers with the remaining number; else refuses (429)."""
         if not self.count(name, *who):
             raise self.refusal(name, *who)
         return self._headers(name, who, retry=False)
@@ -160,7 +160,7 @@ class Limits:
         )
 
     def _limiter(self, name: str) -> FixedWindowRateLimiter:
-        """Returns the counters for this name; Redis must not be asked on the event loop."""
+        """Returns the limiter for this name; Redis must not be asked on the event loop."""
         if self._shared is None or name in _OF_THIS_PROCESS:
             return self._own
         or_wait()
@@ -172,5 +172,5 @@ class Limits:
 
 
 def _key(who: tuple[str, ...]) -> str:
-    """Short however long the names are that were claimed."""
+    """Returns a key of bounded length for names of any length."""
     return hashlib.sha256("\0".join(who).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Six digits for a mail, and what is stored of them."""
+"""Six-digit codes for mail, and their stored form."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _CODE = re.compile(r"[0-9]{6}")
 
 
 class MailedCodes:
-    """Hashes codes with the server's secret: a digest of six digits alone hides nothing."""
+    """Hashes codes with the server's secret: a plain digest of six digits hides nothing."""
 
     def __init__(self, server_secrets: tuple[Secret, ...]) -> None:
         self._keys = [derive_key(secret, "mailed code") for secret in server_secrets]
 
     def hash(self, purpose: str, code: str) -> str:
-        """Returns what is stored; `purpose` names the one thing that the code is good for."""
+        """Returns the stored form; a code is valid for this one `purpose` only."""
         return _hash(self._keys[0], purpose, code)
 
     def matches(self, stored: str, purpose: str, code: str) -> bool:
@@ -32,7 +32,7 @@ def new_code() -> str:
 
 
 def clean_code(text: str) -> str | None:
-    """Returns the digits, as people copy them with spaces between; None if they are not six."""
+    """Returns the digits, without spaces that were copied along; None if they are not six."""
     code = re.sub(r"[\s-]", "", text)
     return code if _CODE.fullmatch(code) else None
 

@@ -24,7 +24,7 @@ Jwk = dict[str, Any]
 def parse_keys(text: str) -> list[Jwk]:
     """Returns the public keys of a PEM file, a JWK or a JWKS; ValueError names what is wrong.
 
-    A private key is refused: whoever has it here has given it away already.
+    Refuses a private key: by sending it here, its owner has exposed it.
     """
     if "-----BEGIN" in text:
         return [_from_pem(text)]
@@ -51,10 +51,10 @@ def usable_keys(data: Any) -> list[Jwk]:
 
 
 def choose_key(keys: list[Jwk], kid: object, algorithm: object) -> tuple[Any, str] | None:
-    """Returns the one key that fits a token's header, with its algorithm; None if there is none.
+    """Returns the one key that fits a token's header, with its algorithm, or None.
 
-    If there is a single key, `kid` is a hint: a client that registered one PEM key cannot know
-    what it is called here.
+    If there is a single key, `kid` is only a hint: a client that registered one PEM key cannot
+    know the key's id here.
     """
     fitting = [
         key
@@ -73,19 +73,19 @@ def _may_use(key: Jwk, algorithm: object) -> bool:
 
 
 def _loaded(key: Jwk, algorithm: str) -> Any:
-    """Reads the key; its own `alg` stays outside, as PyJWT does not know every name."""
+    """Loads the key without its own `alg`, because PyJWT does not know every name."""
     bare = {name: value for name, value in key.items() if name != "alg"}
     return jwt.PyJWK(bare, library_name(algorithm)).key
 
 
 def name_of(key: Jwk) -> str:
-    """What a token calls the key: its own name, or its thumbprint (RFC 7638), which ours send."""
+    """Returns the `kid` in tokens: the key's own, or its thumbprint (RFC 7638, as our SDK does)."""
     name = key.get("kid")
     return name if isinstance(name, str) else thumbprint(key)
 
 
 def algorithms_of(key: Jwk) -> tuple[str, ...]:
-    """Returns the algorithms that the key may sign with; keys on Ed448 are not accepted."""
+    """Returns the algorithms that the key may sign with; none for keys on Ed448."""
     curve = key.get("crv")
     return () if curve == "Ed448" else algorithms_for(key["kty"], curve)
 

@@ -16,8 +16,8 @@ from auth_agent.server.settings import ServerSettings
 def server_secrets(settings: ServerSettings, *, has_keys: bool = False) -> tuple[Secret, ...]:
     """Returns the configured secrets, or the one kept beside the database.
 
-    Makes it if it is missing, unless the database has keys: only the secret that sealed them opens
-    them. Raises SettingsError then, and if it cannot be kept.
+    Creates the file if it is missing. Raises SettingsError if the database already has keys, which
+    only their own secret opens, or if the file cannot be written.
     """
     if settings.secrets:
         return settings.secrets
@@ -44,7 +44,7 @@ def server_secrets(settings: ServerSettings, *, has_keys: bool = False) -> tuple
 
 
 def secret_path(database: str) -> Path | None:
-    """Where the secret of an SQLite file lies; None for a database in memory."""
+    """Returns the path of the secret for an SQLite file; None for a database in memory."""
     name = unquote(urlsplit(database).path)[1:]
     return None if name in ("", ":memory:") else Path(name + ".secret")
 
@@ -63,7 +63,7 @@ def _kept(path: Path) -> Secret:
 
 
 def _make(path: Path) -> None:
-    """Writes the whole file first and names it then, so that of two starting workers one wins."""
+    """Writes the whole file before it gets its name, so that two starting workers agree on one."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
     try:
         with os.fdopen(handle, "w") as file:

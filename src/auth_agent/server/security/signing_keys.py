@@ -25,7 +25,7 @@ UNOPENED = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SigningKey:
-    """A key pair under its id; the private part never shows itself.
+    """A key pair under its id; the repr leaves the private part out.
 
     Without a private part it only verifies: no secret of this server opens it.
     """
@@ -47,7 +47,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The keys as they were read at one moment, newest first."""
+    """The keys as read at one moment, newest first."""
 
     keys: tuple[SigningKey, ...]
     read_at: float
@@ -65,10 +65,10 @@ class Snapshot:
         return found
 
     def find_signer(self, now: float, algorithm: str | None = None) -> SigningKey | None:
-        """Returns the newest key that every worker knows by now, of those that can be opened.
+        """Returns the newest key that every worker has read by now, of those that can be opened.
 
-        If only this worker knows the one key for an algorithm that a client needs, it signs all
-        the same: the client can use no other, and looks again for an unknown key.
+        If the only key for an algorithm is known to this worker alone, it signs all the same: the
+        client can use no other, and fetches the keys again for an unknown one.
         """
         usable = [key for key in self.keys if key.private is not None]
         ready = [key for key in usable if key.signs_from <= now] or usable[-1:]
@@ -83,7 +83,7 @@ class Snapshot:
         return sorted(names, key=lambda name: name != self.algorithm)
 
     def has_newer(self, key: SigningKey, now: float) -> bool:
-        """True if a newer key for the same algorithm signs elsewhere."""
+        """Returns True if a newer key for the same algorithm signs elsewhere."""
         newer = self.keys[: self.keys.index(key)]
         return any(one.algorithm == key.algorithm and one.signs_from <= now for one in newer)
 
@@ -92,7 +92,7 @@ class Snapshot:
 
     @property
     def unopened(self) -> tuple[str, ...]:
-        """The ids of published keys that no secret of this server opens."""
+        """Returns the ids of published keys that no secret of this server opens."""
         return tuple(key.kid for key in self.keys if key.private is None)
 
     def find(self, kid: object) -> SigningKey | None:
