@@ -1,1 +1,1 @@
-"""The database, and what is written down in it."""
+"""The database: schema, access, audit log and sweeping."""

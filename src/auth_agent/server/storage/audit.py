@@ -1,4 +1,4 @@
-"""What happened, append only: one row in the same transaction as the thing itself."""
+"""The audit log, append only: a record is written in the transaction of the event itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFUSALS = ("refused", "invalid_credentials")
 
 
 class Actor(NamedTuple):
-    """Who acts, and from where."""
+    """The person or program who acts, and their address."""
 
     name: str | None = None
     address: str | None = None
@@ -35,7 +35,7 @@ _ACTOR: ContextVar[Actor] = ContextVar("actor", default=_NOBODY)
 
 @contextmanager
 def acting(name: str, address: str | None = None) -> Iterator[None]:
-    """What is recorded inside was done by this administrator or owner."""
+    """Attributes records inside the block to this administrator or owner."""
     token = _ACTOR.set(Actor(name, address))
     try:
         yield
@@ -55,9 +55,9 @@ def record(
     address: str | None = None,
     counted_as: str | None = None,
 ) -> None:
-    """Writes one line; never a secret, a code or a token.
+    """Writes one record; never a secret, a code or a token.
 
-    `counted_as` stands for the outcome in the metrics, where each word makes a counter.
+    `counted_as` replaces the outcome in the metrics, where each distinct word adds a counter.
     """
     actor = _ACTOR.get()
     count_event(kind, counted_as or outcome)
@@ -82,5 +82,5 @@ def record(
 
 
 def _short(text: str | None, longest: int = 64) -> str | None:
-    """Names that were only claimed come from outside and may be of any length."""
+    """Shortens a claimed name, which comes from outside and may have any length."""
     return text if text is None else text[:longest]

@@ -1,9 +1,8 @@
-"""The database: short reads without a transaction, and writers that do not wait in circles.
+"""The database: short reads without a transaction, and writers that cannot deadlock.
 
-A read runs in autocommit mode, so that it never turns into a writer half-way (SQLite would
-refuse that). A writer on SQLite says BEGIN IMMEDIATE, and the writers of one process queue at
-a lock: waiting there is cheaper and fairer than SQLite's own retries, which remain between
-processes.
+A read runs in autocommit mode, so it never turns into a writer half-way (SQLite would refuse that).
+A writer on SQLite uses BEGIN IMMEDIATE, and the writers of one process queue at a lock: that is
+cheaper and fairer than SQLite's own retries, which remain between processes.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ class Database:
     def __init__(self, engine: Engine, sqlite_synchronous: str = "NORMAL") -> None:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.engine = engine
-        # SQLite's connections are in autocommit mode anyway: only we say BEGIN there.
+        # SQLite's connections are in autocommit mode; BEGIN is explicit.
         self._reader: Engine = (
             engine if self.is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
         )
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
-        # A commit that syncs the disk is not for the event loop, and a memory database has one
-        # connection only.
+        # A commit that syncs the disk must not run on the event loop, and a memory database has
+        # one connection only.
         on_disk = self.is_sqlite and engine.url.database not in (None, "", ":memory:")
         self.is_quick = on_disk and sqlite_synchronous == "NORMAL"
         self._quick: QuickConnection | None = None
@@ -49,10 +48,10 @@ class Database:
     def open(
         cls, url: str, *, sqlite_synchronous: str = "NORMAL", upgrade: bool = True
     ) -> Database:
-        """Connects; an SQLite schema is brought up to date, others by `auth-agent migrate`.
+        """Connects; updates an SQLite schema (`auth-agent migrate` updates others).
 
         Without `upgrade` only an empty SQLite file gets a schema: a server of an older version may
-        be at work on this one.
+        be using this one.
         """
         database = cls(_engine(url), sqlite_synchronous)
         if database.is_sqlite:
@@ -65,13 +64,13 @@ class Database:
         return database
 
     def read(self) -> AbstractContextManager[Connection]:
-        """Returns a connection for SELECT statements that need not agree with each other."""
+        """Returns a connection for SELECT statements that need no common snapshot."""
         if self._quick is not None and self._quick.is_mine():
             return self._quick.reading
         return self._reader.connect()
 
     def begin(self) -> AbstractContextManager[Connection]:
-        """One transaction that may write; committed at the end, rolled back on an exception."""
+        """Opens a transaction that may write; commits at the end, rolls back on an exception."""
         if self._quick is not None and self._quick.is_mine():
             return self._quick.transaction(self._turn)
         return self._begin()
@@ -84,7 +83,7 @@ class Database:
             yield connection
 
     def at_once(self) -> AbstractContextManager[None]:
-        """Reads and writes of this thread inside use a connection that is kept open for them.
+        """Makes reads and writes of this thread use a connection that is kept open for them.
 
         WouldWait if another thread is inside; only for a database that `is_quick`.
         """
@@ -93,7 +92,7 @@ class Database:
         return self._quick
 
     def version(self) -> int | None:
-        """Changes with every write of another connection; None where that cannot be told."""
+        """Returns a number that changes with other connections' writes; None if unavailable."""
         if self._quick is not None and self._quick.is_mine():
             return self._quick.version()
         return None
@@ -104,7 +103,7 @@ class Database:
             return current_revision(connection)
 
     def migrate(self) -> bool:
-        """Brings the schema up to date; False if it was already. Safe to call twice at once."""
+        """Updates the schema; False if it was up to date. Safe to call twice at once."""
         with self.read() as connection:
             if current_revision(connection) == HEAD:
                 return False
@@ -112,11 +111,11 @@ class Database:
             return self._upgrade(connection)
 
     def _upgrade(self, connection: Connection) -> bool:
-        """Under a lock that other processes wait for, and see that there is nothing left to do."""
+        """Updates under a lock; processes that waited for it find nothing left to do."""
         if not self.is_sqlite:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
             return self._upgrade_in(connection)
-        # SQLite changes a table by copying it, which no foreign key may notice on the way; the
+        # SQLite changes a table by copying it, and foreign keys must not fire meanwhile; the
         # pragma does nothing inside a transaction.
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         try:
@@ -149,7 +148,7 @@ class Database:
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.drivername in ("postgres", "postgresql"):
-        # What everybody writes; the driver is psycopg 3.
+        # The usual form of a PostgreSQL URL; the driver is psycopg 3.
         parsed = parsed.set(drivername="postgresql+psycopg")
     options: dict[str, Any] = {
         # Error messages would otherwise quote what was being stored.
@@ -172,10 +171,10 @@ def _engine(url: str) -> Engine:
 
 
 def _make_private(path: str) -> None:
-    """Makes a new SQLite file for its owner alone; SQLite gives its WAL files the same mode.
+    """Creates a new SQLite file with access for its owner alone; its WAL files get the same mode.
 
-    It holds hashes of passwords and people's addresses. A path that cannot be made is left to
-    SQLite, which reports it; a URI names what it names.
+    The file holds password hashes and people's addresses. SQLite itself reports a path that
+    cannot be created; a URI names its own file.
     """
     if path.startswith("file:"):
         return
@@ -184,11 +183,11 @@ def _make_private(path: str) -> None:
 
 
 def _network_engine(url: URL, options: dict[str, Any]) -> Engine:
-    """An engine whose connections rely on nothing that a pooler or a server's default may change.
+    """Returns an engine that relies on no setting of a pooler or a server's default.
 
     psycopg prepares statements on the connection, which PgBouncer in transaction mode hands to
-    another client; `?prepare_threshold=5` in the URL prepares them all the same. A server whose
-    default encoding is SQL_ASCII would answer with bytes.
+    another client; `?prepare_threshold=5` in the URL turns them on. A server with the default
+    encoding SQL_ASCII would answer with bytes.
     """
     arguments: dict[str, Any] = {}
     if url.get_driver_name() == "psycopg":
@@ -204,8 +203,8 @@ def _network_engine(url: URL, options: dict[str, Any]) -> Engine:
 def _sqlite_set_up(synchronous: str) -> Callable[[Any, Any], None]:
     """Returns the set-up of every new connection.
 
-    In WAL mode NORMAL loses nothing when the process dies, however it dies; a power cut may undo
-    the last commits (and leaves the file whole). FULL survives that, too, at one sync per commit.
+    In WAL mode NORMAL loses nothing if the process dies; a power cut may undo the last commits
+    (the file stays intact). FULL survives that, too, at the price of one sync per commit.
     """
 
     def set_up(connection: Any, _record: Any) -> None:

@@ -1,5 +1,4 @@
-"""What agents report: a table that nothing else reads or writes, bounded in age and size,
-and for each agent alone."""
+"""Events that agents report, in their own table, with limits on age and size, and per agent."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ _FORGET = delete(event).where(
 def keep_events(
     connection: Connection, agent_id: str, rows: list[dict[str, Any]], most: int
 ) -> None:
-    """Stores a batch of one agent, and deletes its own oldest events beyond `most`."""
+    """Stores a batch from one agent, and deletes its own oldest events beyond `most`."""
     connection.execute(_INSERT, rows)
     last = connection.execute(_OLDEST_KEPT, {"agent": agent_id, "most": most}).scalar()
     if last is not None:
@@ -34,6 +33,6 @@ def keep_events(
 
 
 def forget_old_events(connection: Connection, most: int) -> int:
-    """Keeps about so many of the newest; says how many went."""
+    """Deletes all but roughly the newest `most`; returns how many were deleted."""
     newest = connection.execute(_NEWEST).scalar() or 0
     return int(connection.execute(delete(event).where(event.c.id <= newest - most)).rowcount)

@@ -16,18 +16,18 @@ __all__ = [
     "setup_link",
 ]
 
-# People who may use the console; a program shows an `admin_token` instead.
+# People who may use the console; programs use an `admin_token` instead.
 administrator = Table(
     "administrator",
     metadata,
     Column("id", String(64), primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
-    Column("password_hash", String(100)),  # none until its link was used
+    Column("password_hash", String(100)),  # none until the link was used
     Column("created_at", BigInteger, nullable=False),
     Column("removed_at", BigInteger),
 )
 
-# Single-use links to choose a password; the link for the first administrator names no one.
+# Single-use links to set a password; the first administrator's link has no name.
 setup_link = Table(
     "setup_link",
     metadata,
@@ -38,7 +38,7 @@ setup_link = Table(
     Column("used_at", BigInteger),
 )
 
-# Browsers that are signed in; `holder` is an administrator's id or an owner's address.
+# Signed-in browsers; `holder` is an administrator's id or an owner's address.
 browser_session = Table(
     "browser_session",
     metadata,
@@ -51,8 +51,8 @@ browser_session = Table(
     Index(None, "expires_at"),
 )
 
-# A code and a link that were mailed to an owner. Without an address it is one for nobody: it
-# answers like the others and can never be right.
+# A code and a link that were mailed to an owner. A row without an address is a decoy for an
+# unknown address: it is answered like the others and is never right.
 mailed_proof = Table(
     "mailed_proof",
     metadata,
@@ -68,7 +68,7 @@ mailed_proof = Table(
     Index(None, "expires_at"),
 )
 
-# The second step of one sign-in: what was mailed, and how often it was guessed.
+# The second step of one sign-in: what was mailed, and the number of wrong guesses.
 second_step = Table(
     "second_step",
     metadata,
@@ -84,7 +84,7 @@ second_step = Table(
     Index(None, "expires_at"),
 )
 
-# What went wrong lately, to be counted: `subject` is a digest of who tried what.
+# Recent failures, for rate limits; `subject` is a digest of the person and the action.
 failed_attempt = Table(
     "failed_attempt",
     metadata,

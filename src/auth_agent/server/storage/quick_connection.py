@@ -1,4 +1,4 @@
-"""The connection on which the event loop's thread does short things at once, and never waits."""
+"""The connection that the event loop's thread uses for short statements, without ever waiting."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sqlalchemy.exc import OperationalError
 
 from auth_agent.server.web.at_once import WouldWait, happened, is_trying, try_at_once
 
-# Even where a call can no longer be given up, the event loop waits for a moment only.
+# Even after the point of no return the event loop waits only briefly.
 PATIENCE = 0.05  # seconds
 _PATIENT, _IMPATIENT = "PRAGMA busy_timeout = 50", "PRAGMA busy_timeout = 0"
-_CACHE = "PRAGMA cache_size = -32000"  # KiB; every sign-in comes through here
+_CACHE = "PRAGMA cache_size = -32000"  # KiB; every sign-in uses this connection
 
 
 class QuickConnection(AbstractContextManager[None]):
-    """One SQLite connection in autocommit mode; one thread at a time, and that one never waits.
+    """One SQLite connection in autocommit mode, for one thread at a time, which never waits.
 
-    As a context manager it belongs to the thread inside; WouldWait if there is another one.
+    As a context manager it belongs to the thread inside; WouldWait if another thread is there.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -45,18 +45,18 @@ class QuickConnection(AbstractContextManager[None]):
         try_at_once()
 
     def __exit__(self, *_error: object) -> None:
-        happened()  # there is nothing left to give up
+        happened()  # too late to give up
         self._holder = None
         self._lock.release()
 
     def close(self) -> None:
-        """Ends the connection itself: in a pool that was replaced it would live on."""
+        """Closes the connection itself; in a pool that was replaced it would stay open."""
         self.connection.detach()
         self.connection.close()
 
     @contextmanager
     def begin_nested(self) -> Iterator[None]:
-        """A part of the transaction that may fail alone."""
+        """Opens a savepoint: a part of the transaction that may fail alone."""
         self._raw.execute("SAVEPOINT part")
         try:
             yield
@@ -100,7 +100,7 @@ class QuickConnection(AbstractContextManager[None]):
             raise
 
     def rollback(self) -> None:
-        if self._raw.in_transaction:  # some errors end it by themselves
+        if self._raw.in_transaction:  # some errors end the transaction by themselves
             self._raw.execute("ROLLBACK")
 
 

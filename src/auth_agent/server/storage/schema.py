@@ -11,7 +11,7 @@ SCRIPTS = Path(__file__).parent / "migrations"
 
 
 def current_revision(connection: Connection) -> str | None:
-    """Returns the revision the schema is at; None for an empty database."""
+    """Returns the schema's revision; None for an empty database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.execute(
@@ -21,14 +21,14 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def upgrade(connection: Connection) -> None:
-    """Runs what is missing inside the caller's transaction."""
+    """Runs the missing migrations inside the caller's transaction."""
     from alembic import command  # noqa: PLC0415  (slow to import, seldom needed)
 
     command.upgrade(alembic_config(connection), "head")
 
 
 def alembic_config(connection: Connection) -> Any:
-    """Alembic's configuration for one connection; no ini file, no logging set-up."""
+    """Returns Alembic's configuration for one connection; no ini file, no logging set-up."""
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()

@@ -1,4 +1,4 @@
-"""Forgets what nobody can use any more."""
+"""Deletes expired rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from auth_agent.server.storage.tables import (
 
 EVERY = 60.0  # seconds
 BATCH = 2_000  # rows
-# A redeemed code is kept for a day, so that seeing it again still ends what came from it.
+# A redeemed code is kept for a day: a second use still revokes the tokens from it.
 KEPT = DAY
 
 _SIGN_INS = delete(sign_in).where(
@@ -71,7 +71,7 @@ _PEOPLE = (
     delete(second_step).where(second_step.c.expires_at < bindparam("day_ago")),
     delete(setup_link).where(setup_link.c.expires_at < bindparam("day_ago")),
 )
-# Clients that nobody added are forgotten a day after they were last of use.
+# Self-registered clients are deleted a day after their last use.
 _SELF_MADE = delete(client).where(
     client.c.origin.in_(("open", "document")),
     client.c.removed_at.is_(None),
@@ -85,7 +85,7 @@ _SELF_MADE = delete(client).where(
 
 
 def _batch(statement: Delete) -> Delete:
-    """Returns the statement for so many rows at once."""
+    """Returns the statement for one batch of rows."""
     table = statement.table
     assert isinstance(table, Table)  # noqa: S101  (for mypy)
     (key,) = table.primary_key.columns
@@ -114,7 +114,7 @@ _STATEMENTS = [
 
 
 class Sweeper:
-    """Sweeps at most once a minute, however often it is asked."""
+    """Sweeps at most once a minute, however often it is called."""
 
     def __init__(self, database: Database, turn: threading.Lock, settings: ServerSettings) -> None:
         self._settings = settings
@@ -131,7 +131,7 @@ class Sweeper:
             self._turn.release()
 
     def sweep(self, now: int) -> int:
-        """Deletes expired rows; says how many."""
+        """Deletes expired rows; returns how many."""
         self._next = time.monotonic() + EVERY
         kept = self._settings
         values = {
@@ -147,7 +147,7 @@ class Sweeper:
             return swept + forget_old_events(connection, kept.max_events)
 
     def _delete(self, statement: Delete, values: dict[str, int]) -> int:
-        """Deletes in batches: between two of them other writers have their turn."""
+        """Deletes in batches, so that other writers get their turn in between."""
         total = 0
         while True:
             with self._database.begin() as connection:

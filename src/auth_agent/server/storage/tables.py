@@ -42,22 +42,22 @@ client = Table(
     Column("upstream_compat", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("removed_at", BigInteger),
-    # How it came here: added by an administrator, registered by itself, or read from its document.
+    # Origin: added by an administrator, registered by itself, or read from its document.
     Column("origin", String(16), nullable=False, server_default="added"),
     # An agent of the older generation is a client under its own id.
     Column("agent_id", String(64), ForeignKey("agent.id"), unique=True),
     Column("jwks", Text),
     Column("jwks_uri", Text),
     Column("backchannel_logout_uri", Text),
-    # What its ID tokens are signed with; none means: the server's own algorithm.
+    # The algorithm of its ID tokens; none for the server's own.
     Column("id_token_alg", String(16)),
     # Where a browser may go after the agent has signed out here, separated by spaces.
     Column("post_logout_redirect_uris", Text, nullable=False, server_default=""),
-    # The issuer alone may be the audience of its assertions.
+    # Only the issuer may be the audience of its assertions.
     Column("strict_audience", Boolean, nullable=False, default=False, server_default=false()),
-    # Columns that an administrator has changed: its document no longer decides them.
+    # Columns that an administrator has changed; they override its document.
     Column("set_by_admin", Text, nullable=False, server_default=""),
-    # When an agent first approved a client that nobody added; none means: never yet.
+    # The first approval of a self-registered client by an agent; none before it.
     Column("approved_at", BigInteger),
 )
 
@@ -80,7 +80,7 @@ agent = Table(
     Column("name", String(200), nullable=False),  # the owner's
     Column("display_name", String(80), nullable=False, default="", server_default=""),
     Column("model", String(200), nullable=False),
-    Column("scopes", Text),  # none means: every scope that the website may ask for
+    Column("scopes", Text),  # none for every scope that the website may ask for
     Column("permissions", Text, nullable=False),
     Column("secret_hash", String(100)),
     Column("require_origin", Boolean, nullable=False),
@@ -88,7 +88,7 @@ agent = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
     Column("jwks", Text),  # public keys, for an agent that signs instead of sending a secret
-    # A code mailed to the owner finishes each of its sign-ins.
+    # Each of its sign-ins needs a code that is mailed to the owner.
     Column("second_factor", Boolean, nullable=False, default=False, server_default=false()),
 )
 
@@ -99,7 +99,7 @@ sign_in = Table(
     Column("id", String(64), primary_key=True),
     # No foreign key: a client that is a document is stored when an agent first approves it.
     Column("client_id", String(255), nullable=False),
-    # What its document said, for a client that is not stored yet; JSON.
+    # The document's content, for a client that is not stored yet; JSON.
     Column("document", Text),
     Column("document_name", String(200)),
     Column("redirect_uri", Text, nullable=False),
@@ -108,7 +108,7 @@ sign_in = Table(
     Column("state", Text),
     Column("nonce", Text),
     Column("code_challenge", String(128), nullable=False),
-    Column("browser_hash", String(64)),  # none until the first browser comes
+    Column("browser_hash", String(64)),  # none until the first browser arrives
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("agent_id", String(64), ForeignKey("agent.id")),
@@ -121,7 +121,7 @@ sign_in = Table(
     Column("redeemed_at", BigInteger),
     Column("family_id", String(64)),
     Column("address", String(64)),
-    Column("only_agent", String(64)),  # the one agent that may answer, if there is such a one
+    Column("only_agent", String(64)),  # the only agent that may answer, if set
     Index(None, "expires_at"),
 )
 Index(
@@ -131,7 +131,7 @@ Index(
     postgresql_where=text("approved_at IS NULL AND denied_at IS NULL"),
 )
 
-# Everything that descends from one redeemed code; it holds the refresh token that is good now.
+# All tokens from one redeemed code; the row holds the valid refresh token.
 token_family = Table(
     "token_family",
     metadata,
@@ -155,7 +155,7 @@ token_family = Table(
     Index(None, "refresh_expires_at"),
 )
 
-# Refresh tokens that were rotated away; a second use of one means that it was copied.
+# Refresh tokens that were rotated; using one again means that it was copied.
 spent_refresh_token = Table(
     "spent_refresh_token",
     metadata,
@@ -182,7 +182,7 @@ signing_key = Table(
     Column("published_until", BigInteger),
 )
 
-# Append only, as its trigger sees to, and without foreign keys: it outlives what it speaks of.
+# Append only (its trigger enforces that), and without foreign keys: it outlives other rows.
 audit = Table(
     "audit",
     metadata,
@@ -194,12 +194,12 @@ audit = Table(
     Column("client_id", String(255)),
     Column("request_id", String(64)),
     Column("address", String(64)),
-    Column("actor", String(254)),  # the administrator or owner who did it
+    Column("actor", String(254)),  # the administrator or owner who acted
     Index(None, "at"),
     Index(None, "agent_id"),
 )
 
-# What administrators show; only a digest is kept.
+# Bearer tokens of administrators; only a digest is stored.
 admin_token = Table(
     "admin_token",
     metadata,
@@ -211,7 +211,7 @@ admin_token = Table(
     Column("revoked_at", BigInteger),
 )
 
-# Assertions are good once (RFC 7523 section 3, rule 7).
+# Assertions are single-use (RFC 7523 section 3, rule 7).
 used_assertion = Table(
     "used_assertion",
     metadata,
@@ -220,7 +220,7 @@ used_assertion = Table(
     Index(None, "expires_at"),
 )
 
-# Back-channel logouts that websites have still to be told of, or were told of a while ago.
+# Back-channel logouts that are due, or were delivered or given up a while ago.
 logout_delivery = Table(
     "logout_delivery",
     metadata,
@@ -231,12 +231,12 @@ logout_delivery = Table(
     Column("family_id", String(64), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("next_at", BigInteger),  # none once it is over
+    Column("next_at", BigInteger),  # none once delivered or given up
     Column("outcome", String(40)),
     Index(None, "next_at"),
 )
 
-# What agents report with send_event; apart from everything that a sign-in reads or writes.
+# Events that agents report with send_event; sign-ins neither read nor write them.
 event = Table(
     "event",
     metadata,
@@ -251,7 +251,7 @@ event = Table(
     Index(None, "agent_id"),
 )
 
-# Proofs that an agent is alive behind its token.
+# Checks that the agent behind a token is active.
 verification = Table(
     "verification",
     metadata,

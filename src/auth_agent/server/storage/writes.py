@@ -1,7 +1,7 @@
-"""The writes of a sign-in: compiled once, from then on SQL that is ready for the driver.
+"""The writes of a sign-in, compiled once to SQL and parameters for the driver.
 
-SQLAlchemy works out the parameters of a compiled statement anew for each execution, which costs
-several times what SQLite does with them. `Connection.exec_driver_sql` is its own way past that.
+SQLAlchemy works out the parameters of a compiled statement for each execution, which costs several
+times what SQLite does with them. `Connection.exec_driver_sql` is its public way around that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Write:
         self._ready: dict[str, Ready] = {}
 
     def run(self, connection: Connection, values: dict[str, Any]) -> int:
-        """Returns how many rows it has written."""
+        """Executes the statement; returns the number of affected rows."""
         dialect = connection.dialect
         ready = self._ready.get(dialect.name)
         if ready is None:

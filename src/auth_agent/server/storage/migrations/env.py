@@ -1,4 +1,4 @@
-"""Alembic's entrance: it runs on the connection and in the transaction that it is handed."""
+"""Alembic's entry point: runs on the given connection, in its transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Known APIs; clients that nobody added: what they sign with, where they return, who decides."""
+"""Known APIs; self-registered clients: their algorithm, return addresses and changed columns."""
 
 from __future__ import annotations
 

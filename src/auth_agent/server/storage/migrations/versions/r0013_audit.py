@@ -10,8 +10,8 @@ from alembic import op
 revision = "0013"
 down_revision = "0012"
 
-# An hour less than the shortest retention that the settings allow, a day for refusals and thirty
-# days for the rest: the clocks of the server and of the database may differ.
+# One hour below the shortest retention in the settings (a day for refusals, thirty days for the
+# rest), because the clocks of the server and of the database may differ.
 _FRESH = (
     "OLD.at > {now} - CASE WHEN OLD.outcome IN ('refused', 'invalid_credentials')"
     " THEN 82800 ELSE 2588400 END"
