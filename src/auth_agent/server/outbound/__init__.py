@@ -1,1 +1,1 @@
-"""What the server sends on its own: fetches and mail."""
+"""Outgoing traffic of the server: fetches and mail."""

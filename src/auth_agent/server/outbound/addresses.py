@@ -1,8 +1,8 @@
-"""E-mail addresses: what is one, and in which writing it is kept and compared.
+"""E-mail addresses: their check and the form in which they are stored and compared.
 
-The domain is kept as the mail system writes it (IDNA, RFC 5891), so that it is the same whether
-a person typed letters or a browser sent `xn--`; before the @ anything is kept that RFC 6531 lets
-an address hold without quotes.
+The domain is stored in the mail system's form (IDNA, RFC 5891), the same for a person who typed
+letters and a browser that sent `xn--`. The part before the @ may be anything that RFC 6531
+allows without quotes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 
 
 def checked_address(text: str) -> str:
-    """Returns the address as it is kept; ValueError if it is none that mail can be sent to."""
+    """Returns the address in its stored form; ValueError if no mail can be sent to it."""
     local, _, domain = unicodedata.normalize("NFC", text.strip()).rpartition("@")
     if not domain.isascii():
         domain = idna.encode(domain, uts46=True).decode()

@@ -1,8 +1,8 @@
-"""Fetches URLs that strangers choose, without reaching into private networks.
+"""Fetches URLs that strangers choose, without reaching private networks.
 
-https only, no redirect, no proxy from the environment, bounded in size and time; the name is
-resolved once, every address it has must be a public one, and the connection goes to the very
-address that was checked. Where the issuer is a loopback one, loopback addresses are allowed, too.
+https only, no redirect, no proxy from the environment, bounded in size and time. The name is
+resolved once, every address it has must be public, and the connection goes to the address that was
+checked. If the issuer is on loopback, loopback addresses are allowed, too.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from auth_agent.url import is_loopback
 LARGEST = 65_536  # bytes
 DEADLINE = 10.0  # seconds, for everything together
 AT_ONCE, LOGOUTS_AT_ONCE = 8, 4
-# More than fetches: a look-up that hangs keeps its thread after its fetch has given up.
+# More than fetches: a hanging look-up keeps its thread after its fetch has given up.
 LOOKUPS = 32
-# Running look-ups of one domain, so that its name server cannot take all threads.
+# Running look-ups of one domain, so that its name server cannot occupy all threads.
 LOOKUPS_OF_ONE = 4
-# What is given out for the public internet; site-local, NAT64 and the like lie outside.
+# Ranges for the public internet; site-local, NAT64 and the like lie outside.
 _UNICAST = ipaddress.ip_network("2000::/3")
 Resolve = Callable[[str, int], list[str]]
 
 
 class FetchRefused(Exception):
-    """The address may not be fetched, or did not answer properly; the message is for logs."""
+    """The address may not be fetched, or gave no proper answer; the message is for logs."""
 
 
 class NoPlace(FetchRefused):
-    """Too many fetches are under way: says nothing about the address."""
+    """Too many fetches are running; this says nothing about the address."""
 
 
 class Fetched(NamedTuple):
@@ -55,9 +55,9 @@ class Fetched(NamedTuple):
 
 
 class Fetcher:
-    """Shared by all threads; at most eight fetches at once, the ninth is refused.
+    """Fetches for all threads, at most eight at once; the ninth is refused.
 
-    Logouts have places of their own: strangers cause fetches, and must not hold up a logout.
+    Logouts have places of their own, so that strangers' fetches cannot delay them.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Fetcher:
     ) -> None:
         self._loopback_allowed = loopback_allowed
         self._resolve = resolve or _addresses
-        # The system's resolver has time-outs of its own, longer ones than ours.
+        # The system's resolver has its own, longer time-outs.
         self._lookups = futures.ThreadPoolExecutor(LOOKUPS, "auth-agent-names")
         self._tls = tls
         self._client: httpx2.Client | None = None
@@ -87,7 +87,7 @@ class Fetcher:
         return self._fetch("POST", url, form)
 
     def problem(self, url: str) -> str | None:
-        """Returns what is wrong with such an address before it is looked up."""
+        """Returns the problem of such a URL before its name is looked up, or None."""
         if found := url_problem(url):
             return found
         if url.startswith("http://") and not self._loopback_allowed:
@@ -126,7 +126,7 @@ class Fetcher:
             target,
             data=form,
             headers={"host": parts.netloc, "accept": "application/json", "accept-encoding": ""},
-            # The certificate has to be that of the name.
+            # The certificate has to match the name.
             extensions={"sni_hostname": host},
         )
         answer = self._http().send(request, stream=True)
@@ -142,13 +142,13 @@ class Fetcher:
         if not addresses:
             raise FetchRefused("the name has no address")
         for address in addresses:
-            # One that points inwards is enough to distrust the name.
+            # One private address is enough to distrust the name.
             if not self._is_allowed(address):
                 raise FetchRefused("the name leads to an address that is not public")
         return addresses[0]
 
     def _look_up(self, host: str, port: int) -> list[str]:
-        """Returns the addresses of a name; a domain whose look-ups hang gets no more threads."""
+        """Returns the addresses of a name; a domain with hanging look-ups gets no more threads."""
         domain = _domain_of(host)
         with self._making:
             if self._looking[domain] >= LOOKUPS_OF_ONE:
@@ -191,7 +191,7 @@ def _domain_of(host: str) -> str:
 
 
 def is_public(text: str) -> bool:
-    """Returns True for an address that is reached over the public internet and is what it seems."""
+    """Returns True for a public internet address; an IPv4-mapped one counts as IPv4."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -200,7 +200,7 @@ def is_public(text: str) -> bool:
         if address.ipv4_mapped is not None:
             return is_public(str(address.ipv4_mapped))
         if address not in _UNICAST or address.sixtofour or address.teredo or address.scope_id:
-            # The latter have an IPv4 address inside, which may be any.
+            # The latter embed an IPv4 address, which may be private.
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 

@@ -1,4 +1,4 @@
-"""Mail goes to a queue, so that response times do not tell whether one was sent."""
+"""Outgoing mail: a queue, so that response times do not reveal whether a mail was sent."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from auth_agent.url import is_loopback
 
 log = logging.getLogger("auth_agent.server.mail")
 
-TIMEOUT = 10.0  # seconds, for each step of the conversation with the mail server
+TIMEOUT = 10.0  # seconds, for each step of the exchange with the mail server
 MOST_WAITING = 1_000
 RETRY_AFTER = (2.0, 10.0)  # seconds
-LAST_MAILS = 5.0  # seconds that the end of the process waits for them
+LAST_MAILS = 5.0  # seconds that the process waits for them at its end
 
 
 class Mail(Struct, frozen=True):
-    """One letter; its text may hold a code, so it has no repr."""
+    """One mail; its text may hold a code, so it has no repr."""
 
     to: str
     subject: str
@@ -41,12 +41,12 @@ class Mail(Struct, frozen=True):
         return f"Mail(to={self.to!r}, ...)"
 
 
-# Without a recipient: only asks the mail server what it can do.
+# Without a recipient: only asks the mail server for its abilities.
 GREETING = Mail("", "", "")
 
 
 class MailServer(Struct, frozen=True):
-    """Where mail goes; `plaintext` sends it unencrypted although others can read it."""
+    """The mail server to use; `plaintext` sends unencrypted, readable by others."""
 
     host: str
     port: int
@@ -55,7 +55,7 @@ class MailServer(Struct, frozen=True):
     password: Secret
     plaintext: bool
     sender: str
-    name: str  # ours, for the greeting
+    name: str  # ours, for EHLO
 
     @classmethod
     def from_settings(cls, settings: ServerSettings) -> MailServer:
@@ -75,11 +75,11 @@ class MailServer(Struct, frozen=True):
 
 
 class NoSmtpUtf8(smtplib.SMTPNotSupportedError):
-    """The mail server takes no address with letters before the @ that are not ASCII."""
+    """The mail server takes no address with non-ASCII characters before the @."""
 
 
 class Outbox:
-    """Takes mail at once and delivers it from a thread of its own, trying three times."""
+    """Queues mail and delivers it from its own thread, with three attempts."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Outbox:
         self._waiting: queue.Queue[Mail | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        # What the mail server said last of SMTPUTF8; None before it was asked.
+        # The last known SMTPUTF8 ability of the mail server; None before it was asked.
         self._international: bool | None = None
 
     @property
@@ -99,7 +99,7 @@ class Outbox:
         return self._deliver is not None
 
     def can_reach(self, address: str) -> bool:
-        """False if no mail can get there: none is sent, or the mail server cannot write it."""
+        """Returns False if mail cannot reach the address: no mail server, or no SMTPUTF8."""
         return self.can_send and not (self._international is False and needs_smtputf8(address))
 
     def ask_ability(self) -> None:
@@ -107,7 +107,7 @@ class Outbox:
         self.post(GREETING)
 
     def post(self, mail: Mail) -> None:
-        """Returns at once; what cannot be delivered is logged without its text."""
+        """Returns at once; undeliverable mail is logged without its text."""
         if self._deliver is None:
             log.error("mail to an owner was dropped: AUTH_AGENT_SERVER_SMTP_URL is not set")
             return
@@ -123,7 +123,7 @@ class Outbox:
             )
 
     def close(self) -> None:
-        """Delivers what waits, for a few seconds."""
+        """Delivers the waiting mail, for a few seconds."""
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
@@ -156,7 +156,7 @@ class Outbox:
 
 
 def build_outbox(settings: ServerSettings) -> Outbox:
-    """By SMTP; without a mail server printed on a loopback issuer, and nowhere else sent."""
+    """Uses SMTP; without a mail server, prints mail on a loopback issuer and else sends none."""
     if settings.smtp_url:
         server = MailServer.from_settings(settings)
         return Outbox(lambda mail: send(server, mail))
@@ -169,9 +169,9 @@ def sender_of(settings: ServerSettings) -> str:
 
 
 def send(server: MailServer, mail: Mail) -> bool:
-    """Delivers one mail; certificates are verified, and nothing secret goes in the clear.
+    """Delivers one mail; verifies certificates, and sends nothing secret unencrypted.
 
-    Says whether the mail server offers SMTPUTF8; NoSmtpUtf8 if the mail would have needed it.
+    Returns whether the mail server offers SMTPUTF8; NoSmtpUtf8 if the mail would have needed it.
     """
     with _connection(server) as smtp:
         smtp.ehlo_or_helo_if_needed()
@@ -216,7 +216,7 @@ def _message(server: MailServer, mail: Mail) -> EmailMessage:
     message = EmailMessage()
     message["From"] = server.sender
     local, _, domain = mail.to.rpartition("@")
-    message["To"] = Address("", local, domain)  # one address, whatever is in it
+    message["To"] = Address("", local, domain)  # one address, whatever characters it holds
     message["Subject"] = mail.subject
     message["Date"] = formatdate()
     message["Message-ID"] = make_msgid(domain=server.sender.partition("@")[2])
@@ -226,7 +226,7 @@ def _message(server: MailServer, mail: Mail) -> EmailMessage:
 
 
 def _print(mail: Mail) -> bool:
-    """For development: the terminal is the mailbox, and takes everything."""
+    """Prints the mail to the terminal, for development; accepts every address."""
     if mail is GREETING:
         return True
     lines = [f"To: {mail.to}", f"Subject: {mail.subject}", "", *mail.text.splitlines()]
@@ -236,14 +236,14 @@ def _print(mail: Mail) -> bool:
 
 
 def _is_final(error: Exception) -> bool:
-    """Returns whether it is useless to try again: a mail server repeats its 5xx."""
+    """Returns True if a retry is useless: a mail server repeats its 5xx."""
     if isinstance(error, smtplib.SMTPResponseException):
         return error.smtp_code >= 500
     return isinstance(error, smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError)
 
 
 def _cause(error: Exception) -> str:
-    """Returns the kind and the number; the mail server's own words may quote what was sent."""
+    """Returns the error's kind and number; the mail server's text may quote the mail."""
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{type(error).__name__} {error.smtp_code}"
     if isinstance(error, smtplib.SMTPNotSupportedError | ssl.SSLError | OSError):
