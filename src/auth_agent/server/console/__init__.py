@@ -1,1 +1,1 @@
-"""What administrators see."""
+"""The administrators' web pages."""

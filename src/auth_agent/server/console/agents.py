@@ -31,7 +31,7 @@ def new_agent_page(visit: ConsoleVisit) -> Answer:
 
 
 def add_agent(visit: ConsoleVisit) -> Answer:
-    """POST /console/agents/new: the secret is shown on the page that answers, and never again."""
+    """POST /console/agents/new: shows the secret on the page that answers, and never again."""
     form = visit.form
     values = {name: form.get(name, "").strip() for name in _FIELDS}
     try:
@@ -62,7 +62,7 @@ def edit_agent_page(visit: ConsoleVisit) -> Answer:
 
 
 def edit_agent(visit: ConsoleVisit) -> Answer:
-    """POST /console/agent/edit: an empty public key leaves the agent's credential as it is."""
+    """POST /console/agent/edit: an empty public key leaves the agent's credential unchanged."""
     row = _agent(visit, visit.form.get("id", ""))
     values = {name: visit.form.get(name, "").strip() for name in _EDITED}
     changes: dict[str, Any] = {name: values[name] for name in ("display_name", "name", "model")}
@@ -79,7 +79,7 @@ def edit_agent(visit: ConsoleVisit) -> Answer:
 
 
 def agent_page(visit: ConsoleVisit) -> Answer:
-    """GET /console/agent?id=…: one agent, where it is signed in, and what can be done about it."""
+    """GET /console/agent?id=…: one agent, its present sign-ins, and the actions on it."""
     row = _agent(visit, visit.query.get("id", ""))
     with visit.context.database.read() as connection:
         grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
@@ -94,7 +94,7 @@ def agent_page(visit: ConsoleVisit) -> Answer:
 
 
 def disable_agent(visit: ConsoleVisit) -> Answer:
-    """POST: ends the agent, its tokens and its sessions at websites."""
+    """POST: disables the agent and ends its tokens and its sessions at websites."""
     row = _agent(visit, visit.form.get("id", ""))
     endings.disable_agent(visit.context.database, row.id, visit.now)
     return visit.go("/agent", id=row.id, done="disabled")
@@ -113,7 +113,7 @@ def vouch_for_agent(visit: ConsoleVisit) -> Answer:
 
 
 def switch_second_factor(visit: ConsoleVisit) -> Answer:
-    """POST with `needed=yes` or without."""
+    """POST with or without `needed=yes`: turns the second factor on or off."""
     row = _agent(visit, visit.form.get("id", ""))
     needed = visit.form.get("needed") == "yes"
     if needed and not (row.email_verified and visit.context.outbox.can_reach(row.email)):
@@ -124,7 +124,7 @@ def switch_second_factor(visit: ConsoleVisit) -> Answer:
 
 
 def rotate_agent_secret(visit: ConsoleVisit) -> Answer:
-    """POST: the new secret is shown on the page that answers, and never again."""
+    """POST: shows the new secret on the page that answers, and never again."""
     row = _agent(visit, visit.form.get("id", ""))
     secret = agents.rotate_agent_secret(visit.context.database, row.id, visit.now)
     if secret is None:

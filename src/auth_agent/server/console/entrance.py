@@ -1,4 +1,4 @@
-"""The door of the console: signing in and out, and the link of the first start."""
+"""The console's entrance: signing in and out, and the link of the first start."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def sign_out(visit: ConsoleVisit) -> Answer:
 
 
 def setup_page(context: Context, call: Call) -> Answer:
-    """GET /console/setup: the one-time link; looking at it does not use it up."""
+    """GET /console/setup: the single-use link; opening the page does not use it up."""
     return _setup_form(context, call, from_query(call.query).get("token", ""))
 
 
@@ -130,8 +130,8 @@ def _new_password(form: Parameters, *, proven: bool = True) -> str:
 def _authenticated(context: Context, call: Call, name: str, password: str) -> Account | None:
     """Returns None if name or password are wrong; Refusal 429 after too many attempts.
 
-    Failures count per name and network together, so that nobody locks an administrator out from
-    elsewhere, and per network alone, so that nobody tries one password on many names.
+    Failures count per name and network together, so that other networks cannot lock an
+    administrator out, and per network alone, which stops one password tried on many names.
     """
     network, now = call.party, context.now()
     limits = (
@@ -141,13 +141,13 @@ def _authenticated(context: Context, call: Call, name: str, password: str) -> Ac
     with context.database.begin() as connection:
         tried = attempt(connection, now, limits)
         account = find_account_named(connection, name)
-    # The database is not held while bcrypt works; an unknown name costs as much as a known one.
+    # The database is not held while bcrypt runs; an unknown name takes as long as a known one.
     stored = account.password_hash.reveal() if account else ""
     proven = context.verifier.verify(stored or None, password)
     with context.database.begin() as connection:
         if proven:
             tried.take_back(connection)
-            # Not removed, and not given another password, while bcrypt worked.
+            # In case the administrator was removed or got another password while bcrypt ran.
             current = find_account(connection, account.id) if account else None
             return current if current == account else None
         record(

@@ -1,4 +1,4 @@
-"""The console's pages about what happened and what holds: sign-ins, grants, keys, audit."""
+"""The console's pages about the past and the present: sign-ins, grants, keys, audit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AUDIT_COLUMNS = (
     *("id", "at", "kind", "outcome", "actor"),
     *("agent_id", "client_id", "request_id", "address"),
 )
-# A spreadsheet takes a cell that begins so for a formula.
+# A spreadsheet reads a cell that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -39,7 +39,7 @@ def overview(visit: ConsoleVisit) -> Answer:
 
 
 def sign_ins_page(visit: ConsoleVisit) -> Answer:
-    """GET /console/sign-ins: what agents answered, to which website."""
+    """GET /console/sign-ins: the agents' answers, and to which website."""
     filters = filters_of(visit.query, "agent", "website", "outcome", "address", "from", "to")
     with visit.context.database.read() as connection:
         rows = data.list_history(connection, filters, visit.page_number())
@@ -48,7 +48,7 @@ def sign_ins_page(visit: ConsoleVisit) -> Answer:
 
 
 def grants_page(visit: ConsoleVisit) -> Answer:
-    """GET /console/grants: sign-ins that still hold."""
+    """GET /console/grants: sign-ins that are still valid."""
     filters = filters_of(visit.query, "agent", "website")
     with visit.context.database.read() as connection:
         rows = data.list_grants(connection, visit.now, filters, visit.page_number())
@@ -56,7 +56,7 @@ def grants_page(visit: ConsoleVisit) -> Answer:
 
 
 def end_grant(visit: ConsoleVisit) -> Answer:
-    """POST /console/grants/end; goes back to the page that has the button."""
+    """POST /console/grants/end; redirects to the page that has the button."""
     endings.end_grant(visit.context.database, visit.form.get("id", ""), visit.now)
     for name, path in (("agent", "/agent"), ("website", "/website")):
         if whose := visit.form.get(name):
@@ -112,7 +112,7 @@ def _csv(batches: Iterator[list[Any]]) -> Iterator[bytes]:
 
 
 def _json(batches: Iterator[list[Any]]) -> Iterator[bytes]:
-    """One array, one object to a line."""
+    """Returns one array, with one object per line."""
     joint = "[\n"
     for rows in batches:
         objects = ({name: getattr(row, name) for name in AUDIT_COLUMNS} for row in rows)
@@ -128,6 +128,6 @@ def _lines(rows: list[Any]) -> bytes:
 
 
 def _cell(value: Any) -> str:
-    """Names in the log come from outside; none of them may become a formula."""
+    """Keeps a value from becoming a formula; names in the log come from outside."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text

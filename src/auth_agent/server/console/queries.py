@@ -1,4 +1,4 @@
-"""What the console and the owners' pages read: lists one page long, filters as values."""
+"""Queries of the console and the owners' pages: one page of a list each, filters as values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HISTORY = "approval"
 
 
 def list_agents(connection: Connection, filters: Mapping[str, str], page: int) -> list[Any]:
-    """Agents, newest first; `q` searches id, address, name and model, `state` narrows."""
+    """Returns agents, newest first; `q` searches id, address, name and model, `state` narrows."""
     statement = select(agent).order_by(agent.c.created_at.desc(), agent.c.id)
     if words := filters.get("q"):
         columns = (agent.c.id, agent.c.email, agent.c.name, agent.c.display_name, agent.c.model)
@@ -45,7 +45,7 @@ def agents_of(connection: Connection, email: str) -> list[Any]:
 def unclaimed_agents(connection: Connection, email: str) -> list[Any]:
     """Returns the agents that were registered under an address and that its owner has not claimed.
 
-    Newest first, each with the address that its registration came from.
+    Newest first, each with the network address that registered it.
     """
     added = and_(
         audit.c.agent_id == agent.c.id, audit.c.kind == "agent", audit.c.outcome == "added"
@@ -65,7 +65,7 @@ def find_unclaimed(connection: Connection, agent_id: str, email: str) -> Any:
 
 
 def list_websites(connection: Connection, filters: Mapping[str, str], page: int) -> list[Any]:
-    """Websites that were not removed; agents of the older generation, clients too, are left out."""
+    """Returns websites without removed ones and without agents of the older generation."""
     statement = (
         select(client)
         .where(client.c.removed_at.is_(None), client.c.agent_id.is_(None))
@@ -87,7 +87,7 @@ def find_website(connection: Connection, client_id: str) -> Any:
 def list_grants(
     connection: Connection, now: int, filters: Mapping[str, str], page: int
 ) -> list[Any]:
-    """Sign-ins that still hold: families whose tokens are good, newest first."""
+    """Returns valid sign-ins, newest first: families whose tokens are valid."""
     statement = (
         select(
             token_family,
@@ -111,7 +111,7 @@ def list_grants(
 
 
 def list_history(connection: Connection, filters: Mapping[str, str], page: int) -> list[Any]:
-    """Returns what agents answered to websites, newest first."""
+    """Returns the agents' answers to websites, newest first."""
     statement = (
         select(audit, client.c.name.label("website"))
         .outerjoin(client, client.c.id == audit.c.client_id)
@@ -128,9 +128,9 @@ def list_audit(connection: Connection, filters: Mapping[str, str], page: int) ->
 
 
 def audit_batches(database: Database, filters: Mapping[str, str]) -> Iterator[list[Any]]:
-    """The audit log for an export, newest first: a thousand rows at a time, bounded in all.
+    """Yields the audit log for an export, newest first: a thousand rows at a time, with a limit.
 
-    Each batch is a read of its own: a slow reader holds no connection.
+    Each batch is a read of its own, so that a slow reader holds no connection.
     """
     statement = select(audit).where(_matches(filters)).order_by(audit.c.id.desc())
     before, left = None, MOST_EXPORTED
@@ -147,7 +147,7 @@ def audit_batches(database: Database, filters: Mapping[str, str]) -> Iterator[li
 
 
 def audit_words(connection: Connection) -> tuple[list[str], list[str]]:
-    """The kinds and the outcomes that the audit holds: short lists, read from the newest rows."""
+    """Returns the kinds and outcomes in the newest rows of the audit, as short lists."""
     columns = (audit.c.kind, audit.c.outcome)
     recent = select(*columns).order_by(audit.c.id.desc()).limit(10_000).subquery()
     pairs = connection.execute(select(recent.c.kind, recent.c.outcome).distinct()).all()
@@ -168,7 +168,7 @@ def counts(connection: Connection, now: int) -> dict[str, int]:
 
 
 def day_start(text: str) -> int | None:
-    """Midnight UTC of a day written YYYY-MM-DD; None if it is none."""
+    """Returns midnight UTC of a day in the form YYYY-MM-DD; None for other text."""
     try:
         return calendar.timegm(time.strptime(text, "%Y-%m-%d"))
     except ValueError:
@@ -210,6 +210,6 @@ def _contains(words: str, columns: tuple[ColumnElement[str], ...]) -> ColumnElem
 
 
 def _page(connection: Connection, statement: Select[Any], page: int) -> list[Any]:
-    """One more than a page holds, so that it is known whether there is a next one."""
+    """Adds one row more than a page holds, which tells if there is a next page."""
     limited = statement.limit(PAGE_SIZE + 1).offset((page - 1) * PAGE_SIZE)
     return list(connection.execute(limited).all())

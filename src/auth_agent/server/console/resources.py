@@ -1,4 +1,4 @@
-"""The console's page about known APIs: what native clients may ask agents for."""
+"""The console's page about known APIs, for which native clients may ask tokens."""
 
 from __future__ import annotations
 

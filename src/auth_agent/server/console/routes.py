@@ -1,4 +1,4 @@
-"""Which address of the console leads to which page."""
+"""The routes of the console."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Browsers of administrators and owners: their cookies, and proof that a form is ours.
+"""Sessions of administrators and owners: their cookies, and the check that a form is ours.
 
-A session is a random id of which only a digest is stored; signing in always makes a new one. A
-form carries a digest of its cookie: another website can send the cookie along, but not read it.
+A session is a random id of which only a digest is stored; each sign-in creates a new one. A form
+carries a digest of its cookie: another website can make a browser send the cookie, but cannot read
+it.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class BrowserSession(Struct, frozen=True):
 
 
 def find_session(context: Context, call: Call, kind: str) -> BrowserSession | None:
-    """The session of this browser, unless it is too old or was idle for too long."""
+    """Returns this browser's session, unless it is too old or was idle for too long."""
     token = call.cookie(_name(context, kind))
     if token is None or not _TOKEN.fullmatch(token):
         return None
@@ -88,7 +89,7 @@ def find_session(context: Context, call: Call, kind: str) -> BrowserSession | No
 def start_session(
     context: Context, connection: Connection, call: Call, kind: str, holder: str
 ) -> Headers:
-    """Signs a browser in under a new id, whatever it had before; returns the cookie."""
+    """Signs a browser in under a new id, whatever cookie it had before; returns the cookie."""
     end_session(context, connection, call, kind)
     token, now = new_token(""), context.now()
     row = {
@@ -112,7 +113,7 @@ def end_session(context: Context, connection: Connection, call: Call, kind: str)
 
 
 def visitor_mark(context: Context, call: Call) -> tuple[str, Headers]:
-    """A random mark for a browser that is not signed in, and the cookie if it had none."""
+    """Returns a random mark for a signed-out browser, and the cookie if it had none."""
     known = call.cookie(_name(context, VISITOR))
     if known is not None and _TOKEN.fullmatch(known):
         return known, ()
@@ -121,24 +122,24 @@ def visitor_mark(context: Context, call: Call) -> tuple[str, Headers]:
 
 
 def known_mark(context: Context, call: Call) -> str | None:
-    """The mark that this browser brings; None if it brings none."""
+    """Returns this browser's mark, or None."""
     known = call.cookie(_name(context, VISITOR))
     return known if known is not None and _TOKEN.fullmatch(known) else None
 
 
 def form_token(cookie: str) -> str:
-    """What a form carries, so that only a page made for this cookie can send it."""
+    """Returns the form's token, so that only a page made for this cookie can send the form."""
     return hmac.digest(cookie.encode(), b"auth-agent form", hashlib.sha256).hex()
 
 
 def read_form(context: Context, call: Call, cookie: str | None) -> Parameters:
-    """The fields of a form that one of our pages sent from this browser; Refusal 403 else."""
+    """Returns the fields of a form that our page sent from this browser; else Refusal 403."""
     site = call.headers.get("sec-fetch-site")
     origin = call.headers.get("origin")
     if site is not None:
         if site != "same-origin":
             raise _foreign()
-    # Our pages send no referrer, and browsers then write `null`: the token has to decide.
+    # Our pages send no referrer, and browsers then send `Origin: null`: the token decides.
     elif origin not in (None, "null", origin_of(context.settings.issuer)):
         raise _foreign()
     if call.content_type.partition(";")[0].strip() != "application/x-www-form-urlencoded":
@@ -155,7 +156,7 @@ def _name(context: Context, kind: str) -> str:
 
 
 def _cookie(context: Context, kind: str, value: str, more: str = "") -> Headers:
-    # An owner comes back from a mail program, which is another site; an administrator does not.
+    # An owner arrives from a mail program, which is another site; an administrator does not.
     same_site = "Strict" if kind == ADMINISTRATOR else "Lax"
     secure = "; Secure" if context.settings.is_https else ""
     attributes = f"Path=/; HttpOnly; SameSite={same_site}{secure}{more}"

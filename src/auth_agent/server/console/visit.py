@@ -1,4 +1,4 @@
-"""Visits of signed-in people; the console answers administrators only."""
+"""Requests of signed-in people; the console answers administrators only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from auth_agent.server.web.parameters import Parameters, from_query
 PAGE_SIZE = 50
 LAST_PAGE = 2_000
 
-# What a page says at its top after a form was sent; nothing of the address itself is shown.
+# Messages at the top of a page after a form was sent; no text of the URL itself is shown.
 NOTICES = {
     "added": "Added.",
     "saved": "Saved.",
@@ -43,7 +43,7 @@ console_page = functools.partial(page, way_on=WayOn("/console", "Back to the con
 
 
 class PersonVisit:
-    """A request of a signed-in person; the form of a POST was checked to come from our own page."""
+    """A request of a signed-in person; a POST's form is known to come from our own page."""
 
     def __init__(
         self, context: Context, call: Call, session: BrowserSession, root: str, **shown: Any
@@ -74,12 +74,12 @@ class PersonVisit:
         )
 
     def go(self, path: str, **query: str) -> Answer:
-        """Redirects to another page of the same person, as after every form."""
+        """Redirects to another page of the same person, after a form."""
         tail = f"?{urlencode(query)}" if query else ""
         return redirect(f"{self.root}{path}{tail}")
 
     def page_number(self) -> int:
-        """Returns which page of a list is asked for, from 1."""
+        """Returns the requested page of a list, from 1."""
         text = self.query.get("page", "1")
         return min(int(text), LAST_PAGE) if text.isascii() and text.isdigit() and int(text) else 1
 
@@ -98,7 +98,7 @@ Guarded = Callable[[ConsoleVisit], Answer]
 
 
 def guarded(handler: Guarded) -> Handler:
-    """Puts the handler behind an administrator's session and the check of our own form."""
+    """Requires an administrator's session and, for a POST, our own form."""
 
     @functools.wraps(handler)
     def answer(context: Context, call: Call) -> Answer:
@@ -120,7 +120,7 @@ def not_found(what: str) -> Refusal:
 def pages_of(
     visit: PersonVisit, path: str, rows: list[Any], filters: dict[str, str]
 ) -> dict[str, Any]:
-    """The rows of one page and the addresses of its neighbours; `rows` has one more if it can."""
+    """Returns the rows of one page and its neighbours' URLs; `rows` has one more if it can."""
     number = visit.page_number()
     root = f"{visit.context.settings.path}{path}"
 

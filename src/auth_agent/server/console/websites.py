@@ -35,7 +35,7 @@ def new_website_page(visit: ConsoleVisit) -> Answer:
 
 
 def add_website(visit: ConsoleVisit) -> Answer:
-    """POST /console/websites/new: the secret is shown on the page that answers, and never again."""
+    """POST /console/websites/new: shows the secret on the page that answers, and never again."""
     values = _values(visit.form)
     try:
         made = clients.add_client(
@@ -95,7 +95,7 @@ def edit_website(visit: ConsoleVisit) -> Answer:
 
 
 def rotate_website_secret(visit: ConsoleVisit) -> Answer:
-    """POST: the new secret is shown on the page that answers, and never again."""
+    """POST: shows the new secret on the page that answers, and never again."""
     row = _website(visit, visit.form.get("id", ""))
     secret = clients.rotate_client_secret(visit.context.database, row.id, visit.now)
     if secret is None:
@@ -104,7 +104,7 @@ def rotate_website_secret(visit: ConsoleVisit) -> Answer:
 
 
 def remove_website(visit: ConsoleVisit) -> Answer:
-    """POST: ends the website and all its tokens."""
+    """POST: removes the website and ends all its tokens."""
     row = _website(visit, visit.form.get("id", ""))
     endings.remove_client(visit.context.database, row.id, visit.now)
     return visit.go("/websites", done="removed")

@@ -1,1 +1,1 @@
-"""What owners of agents see."""
+"""The web pages of agents' owners."""

@@ -1,4 +1,4 @@
-"""The door of the owners' pages: an address, and the code or link that is mailed to it."""
+"""The entrance of the owners' pages: an address, and the code or link that is mailed to it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ask(context: Context, call: Call) -> Answer:
 
 
 def code_page(context: Context, call: Call) -> Answer:
-    """GET /owner/code?id=…: where the code is typed."""
+    """GET /owner/code?id=…: the form for the code."""
     proof = from_query(call.query).get("id", "")
     return _form(context, call, "console_owner_code.html", proof=proof)
 
@@ -85,7 +85,7 @@ def use_link(context: Context, call: Call) -> Answer:
 def _form(
     context: Context, call: Call, name: str, refusal: Refusal | None = None, **values: Any
 ) -> Answer:
-    """A page for a browser that is not signed in, which gets a mark if it has none."""
+    """Returns a page for a signed-out browser, with a mark in a cookie if it has none."""
     mark, cookie = visitor_mark(context, call)
     page = context.pages.page(
         name,

@@ -1,4 +1,4 @@
-"""What owners see: their agents, where those signed in, and how to end it."""
+"""The owners' pages: their agents, the present sign-ins, and how to end them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class OwnerVisit(PersonVisit):
         self.email = session.holder
 
     def agent(self, agent_id: str) -> Any:
-        """Returns an agent that is this owner's beyond doubt; any other is not found (404).
+        """Returns an agent that is surely this owner's; 404 for any other.
 
-        Anybody may register an agent under her address: until she claims it, it is not hers.
+        Strangers may register an agent under an owner's address; it is the owner's once claimed.
         """
         with self.context.database.read() as connection:
             row = data.find_agent(connection, agent_id)
@@ -47,7 +47,7 @@ OwnerPage = Callable[[OwnerVisit], Answer]
 
 
 def owned(handler: OwnerPage) -> Handler:
-    """Puts the handler behind an owner's session and the check of our own form."""
+    """Requires an owner's session and, for a POST, our own form."""
 
     @functools.wraps(handler)
     def answer(context: Context, call: Call) -> Answer:
@@ -76,7 +76,7 @@ def home(visit: OwnerVisit) -> Answer:
 
 
 def claim(visit: OwnerVisit) -> Answer:
-    """POST /owner/agent/claim: the owner says that this one agent is hers."""
+    """POST /owner/agent/claim: the owner confirms that this one agent is theirs."""
     agent_id = visit.form.get("id", "")
     if not agents.claim_agent(visit.context.database, agent_id, visit.email, visit.now):
         raise not_found("agent")
@@ -84,7 +84,7 @@ def claim(visit: OwnerVisit) -> Answer:
 
 
 def disown(visit: OwnerVisit) -> Answer:
-    """POST /owner/agent/disown: the owner says that this agent is not hers, which disables it."""
+    """POST /owner/agent/disown: the owner says that this agent is not theirs, which disables it."""
     with visit.context.database.read() as connection:
         row = data.find_unclaimed(connection, visit.form.get("id", ""), visit.email)
     if row is None:
@@ -134,7 +134,7 @@ def switch_second_factor(visit: OwnerVisit) -> Answer:
 
 
 def rotate_secret(visit: OwnerVisit) -> Answer:
-    """POST: the new secret is shown on the page that answers, and never again."""
+    """POST: shows the new secret on the page that answers, and never again."""
     row = visit.agent(visit.form.get("id", ""))
     secret = agents.rotate_agent_secret(visit.context.database, row.id, visit.now)
     if secret is None:

@@ -1,8 +1,8 @@
-"""Owners of agents: who they are is proved by a mail to them, never by a password.
+"""Proofs that a browser belongs to an owner: a mailed code or link, never a password.
 
-Asking for a code answers the same, after the same work, whether the address owns an agent or not.
-A code or link is good once, for a while, in the browser that asked for it; a code can be guessed
-five times.
+A request for a code gets the same answer, after the same work, whether the address owns an agent or
+not. A code or link is single-use, expires, and works only in the browser that asked for it; a code
+allows five guesses.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class Asked(Struct, frozen=True):
 
 
 def ask_for_code(context: Context, asked: Asked) -> str:
-    """Mails a code and a link if the address owns an agent; the id of the proof in any case.
+    """Mails a code and a link if the address owns an agent; returns the proof's id in any case.
 
-    Refusal for what is no address, or one that no mail from here can reach.
+    Refusal for an invalid address, or one that this server's mail cannot reach.
     """
     now, proof_id = context.now(), new_token("proof_", 18)
     code, link = new_code(), new_token("")
@@ -105,7 +105,7 @@ def ask_for_code(context: Context, asked: Asked) -> str:
 
 
 def prove_by_code(context: Context, call: Call, proof_id: str, code: str, browser: str) -> Headers:
-    """Signs the browser in, or refuses; each call is one guess of five."""
+    """Signs the browser in, or refuses; each call is one of five guesses."""
     now, row = context.now(), None
     values = {"proof": proof_id, "now": now, "browser": digest(browser)}
     with context.database.begin() as connection:
@@ -138,13 +138,13 @@ def _over(context: Context, call: Call) -> Refusal:
 
 
 def find_link(connection: Connection, link: str, browser: str, now: int) -> Any:
-    """Returns the proof behind a link, if it is still good in this browser."""
+    """Returns the proof behind a link, if it is still valid in this browser."""
     values = {"link": digest(link), "browser": digest(browser), "now": now}
     return connection.execute(_BY_LINK, values).one_or_none()
 
 
 def _need_reachable(context: Context, address: str) -> None:
-    """The same for every address that is written so, whether it owns an agent or not."""
+    """Refuses an address that mail cannot reach, whether it owns an agent or not."""
     if needs_smtputf8(address):
         context.outbox.ask_ability()
     if not context.outbox.can_reach(address):
@@ -161,10 +161,10 @@ def _signed_in(context: Context, connection: Connection, call: Call, row: Any) -
 
 
 def _owner(connection: Connection, email: str) -> str | None:
-    """Returns the address as an agent has it: written so, or else the same but for capitals.
+    """Returns the address as an agent has it: the same letters, or else the same ignoring case.
 
-    The mail goes to the address that was registered, so that nobody becomes somebody else by
-    writing his address in another way.
+    The mail goes to the registered address, so that a different spelling cannot give access to
+    another person's agents.
     """
     known = select(tables.agent.c.email).where(tables.agent.c.email == email).limit(1)
     alike = (
