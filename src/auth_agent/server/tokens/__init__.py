@@ -1,1 +1,1 @@
-"""Tokens and the families that they live and die with."""
+"""Tokens and their families, which share one lifetime."""

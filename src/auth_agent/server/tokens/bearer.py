@@ -1,4 +1,4 @@
-"""The bearer of an access token (RFC 6750), at userinfo and at the agent's own API."""
+"""Authentication by access token (RFC 6750), at userinfo and at the agent's own API."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from auth_agent.server.web.parameters import from_body
 
 
 class Bearer(NamedTuple):
-    """A good access token: its family and its claims."""
+    """A valid access token: its family and its claims."""
 
     family: Family
     claims: dict[str, Any]
 
 
 def need_bearer(context: Context, token: str) -> Bearer:
-    """Returns the token's family and claims; Refusal 401 if it is not good."""
+    """Returns the token's family and claims; Refusal 401 if it is not valid."""
     presented = find_presented(context, token)
     if presented is None or presented.claims is None or presented.is_revoked():
         raise bearer_refusal(
@@ -29,10 +29,10 @@ def need_bearer(context: Context, token: str) -> Bearer:
 
 
 def need_agent(context: Context, call: Call) -> tuple[Bearer, Headers]:
-    """The agent that calls this server's own API, and the headers that tell what it has left.
+    """Returns the agent that calls this server's own API, and its rate-limit headers.
 
-    A website's token is not enough, or each website could rewrite the agent's profile: the token
-    has to be one that the agent got for itself, and for this server.
+    Refuses a website's token, or each website could rewrite the agent's profile: the agent must
+    have got the token for itself, and for this server.
     """
     bearer = need_bearer(context, token_in_header(call))
     headers = context.limits.take("calls", bearer.claims["client_id"])
@@ -46,7 +46,7 @@ def need_agent(context: Context, call: Call) -> tuple[Bearer, Headers]:
 
 
 def token_in_header(call: Call) -> str:
-    """Returns the access token from the Authorization header, the only place that counts."""
+    """Returns the access token from the Authorization header, the only accepted place."""
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         # RFC 6750 section 3.1: no error code for a request without any authentication.
@@ -56,7 +56,7 @@ def token_in_header(call: Call) -> str:
 
 
 def token_anywhere(call: Call) -> str:
-    """The one access token of a request, in the header or in a form (RFC 6750 section 2)."""
+    """Returns the one access token of a request, from the header or a form (RFC 6750 section 2)."""
     in_body = ""
     if call.method == "POST" and call.body:
         in_body = from_body(call.content_type, call.body).get("access_token", "")

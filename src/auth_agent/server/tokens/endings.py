@@ -1,4 +1,4 @@
-"""What ends tokens: an agent is disabled, a website removed, a sign-in ended."""
+"""Events that end tokens: disabling an agent, removing a website, ending a sign-in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from auth_agent.server.tokens import families
 
 
 def end_grant(database: Database, family_id: str, now: int, *, of: str | None = None) -> bool:
-    """Ends one sign-in (of this agent) and tells the website; False if it was over."""
+    """Ends one sign-in (of this agent) and notifies the website; False if it was over."""
     statement = select(token_family.c.agent_id, token_family.c.client_id).where(
         token_family.c.id == family_id
     )
@@ -36,7 +36,7 @@ def end_grant(database: Database, family_id: str, now: int, *, of: str | None = 
 
 
 def end_all_grants(database: Database, agent_id: str, now: int) -> int:
-    """Ends every sign-in of an agent and tells the websites; says how many there were."""
+    """Ends every sign-in of an agent and notifies the websites; returns how many there were."""
     with database.begin() as connection:
         ended = end_agent_sessions(connection, agent_id, now)
         if ended:
@@ -57,7 +57,7 @@ _LIVE = (
 _WHEN: tuple[Any, ...] = (bindparam("now"), literal(0), bindparam("now"))
 
 
-# One message per website speaks of all the sessions of the agent there.
+# One message per website covers all the agent's sessions there.
 _QUEUE_AGENT = insert(logout_delivery).from_select(
     _COLUMNS,
     _LIVE.add_columns(literal(""), *_WHEN)
@@ -73,19 +73,19 @@ _QUEUE_FAMILY = insert(logout_delivery).from_select(
 
 
 def end_agent_sessions(connection: Connection, agent_id: str, now: int) -> int:
-    """Revokes all tokens of an agent and tells the websites; says how many families ended."""
+    """Revokes all tokens of an agent and notifies the websites; returns how many families ended."""
     connection.execute(_QUEUE_AGENT, {"agent": agent_id, "now": now})
     return families.revoke_all(connection, agent_id, now)
 
 
 def end_family(connection: Connection, family_id: str, now: int) -> bool:
-    """Revokes one family and tells its website; False if there was nothing left to revoke."""
+    """Revokes one family and notifies its website; False if there was nothing left to revoke."""
     connection.execute(_QUEUE_FAMILY, {"family": family_id, "now": now})
     return families.revoke(connection, family_id, now)
 
 
 def remove_client(database: Database, client_id: str, now: int) -> bool:
-    """Ends a website and all its tokens; its id is never used again. False if there is none."""
+    """Removes a website and ends its tokens; its id is never used again. False if there is none."""
     table = tables.client
     statement = update(table).where(
         table.c.id == client_id, table.c.removed_at.is_(None), table.c.agent_id.is_(None)
@@ -99,7 +99,7 @@ def remove_client(database: Database, client_id: str, now: int) -> bool:
 
 
 def disable_agent(database: Database, agent_id: str, now: int) -> bool:
-    """Ends an agent and all its tokens. False if there is none or it is disabled already."""
+    """Disables an agent and revokes its tokens; False if there is none, or it was disabled."""
     table = tables.agent
     statement = update(table).where(table.c.id == agent_id, table.c.disabled_at.is_(None))
     with database.begin() as connection:

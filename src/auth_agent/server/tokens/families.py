@@ -1,4 +1,4 @@
-"""Token families: all tokens that descend from one redeemed code live and die together."""
+"""Token families: all tokens from one redeemed code expire and are revoked together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auth_agent.server.storage.writes import Write
 _FAMILY = (
     select(token_family, *AGENT_COLUMNS)
     .join(agent, agent.c.id == token_family.c.agent_id)
-    # The tokens of a website that was removed end with it.
+    # Removing a website ends its tokens, too.
     .join(client, client.c.id == token_family.c.client_id)
     .where(client.c.removed_at.is_(None))
 )
@@ -63,7 +63,7 @@ _REVOKE_ALL = (
 
 
 class Family:
-    """One family as it was read, with the agent it speaks of."""
+    """One family as read from the database, with its agent."""
 
     def __init__(self, row: Any) -> None:
         self.id: str = row.id
@@ -87,7 +87,7 @@ class Family:
 
     @property
     def is_alive(self) -> bool:
-        """Neither revoked nor of a disabled agent; says nothing about time."""
+        """Returns True if neither the family is revoked nor its agent disabled; ignores time."""
         return self.revoked_at is None and self.agent.enabled
 
     def refreshable_until(self) -> int:
@@ -100,13 +100,13 @@ def find_family(connection: Connection, family_id: str) -> Family | None:
 
 
 def find_by_refresh_token(connection: Connection, token_hash: str) -> Family | None:
-    """Returns the family whose present refresh token this is."""
+    """Returns the family whose current refresh token this is."""
     row = connection.execute(_BY_REFRESH, {"hash": token_hash}).one_or_none()
     return None if row is None else Family(row)
 
 
 def find_by_spent_token(connection: Connection, token_hash: str) -> Family | None:
-    """Returns the family that once had this refresh token."""
+    """Returns the family that used this refresh token before."""
     row = connection.execute(_BY_SPENT, {"hash": token_hash}).one_or_none()
     return None if row is None else Family(row)
 
@@ -130,10 +130,10 @@ def rotate(connection: Connection, family_id: str, old_hash: str, now: int, **va
 
 
 def revoke(connection: Connection, family_id: str, now: int) -> bool:
-    """Returns False if there was nothing left to revoke."""
+    """Revokes a family; returns False if there was nothing left to revoke."""
     return connection.execute(_REVOKE, {"family": family_id, "now": now}).rowcount == 1
 
 
 def revoke_all(connection: Connection, holder: str, now: int) -> int:
-    """Ends every family of an agent or of a client; says how many there were."""
+    """Revokes every family of an agent or of a client; returns how many there were."""
     return int(connection.execute(_REVOKE_ALL, {"holder": holder, "now": now}).rowcount)

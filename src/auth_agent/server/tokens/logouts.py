@@ -1,5 +1,6 @@
-"""Back-channel logout (OpenID Connect Back-Channel Logout 1.0): delivered in the background, each
-website on its own."""
+"""Back-channel logout (OpenID Connect Back-Channel Logout 1.0), delivered in the background to each
+website separately.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
-LIFETIME = 120  # seconds that a logout token is good for
+LIFETIME = 120  # lifetime of a logout token, in seconds
 
 
-WAITS = (5, 30, 120, 600, 3_600)  # seconds between attempts; after the last one it has failed
+WAITS = (5, 30, 120, 600, 3_600)  # seconds between attempts; the last one is final
 
 
 LEASE = 60  # seconds in which no other worker tries the same delivery
@@ -72,7 +73,7 @@ WAITING = select(func.count()).where(logout_delivery.c.next_at.is_not(null()))
 
 
 def logout_token(context: Context, row: Any) -> str:
-    """Returns a logout token (section 2.4): never with a nonce, so that it can be no ID token."""
+    """Returns a logout token (section 2.4); without a nonce, so it cannot pass for an ID token."""
     now = context.now()
     claims = {
         "iss": context.settings.issuer,
@@ -90,9 +91,9 @@ def logout_token(context: Context, row: Any) -> str:
 
 
 class Deliveries:
-    """Delivers side by side, one at a time to each website, so that one that hangs delays no other.
+    """Delivers in parallel, one logout at a time per website: a hanging one delays no other.
 
-    The website whose oldest logout waits longest comes first.
+    The website whose oldest logout has waited longest comes first.
     """
 
     def __init__(self, context: Context) -> None:
@@ -103,7 +104,7 @@ class Deliveries:
         self._lock = threading.Lock()
 
     def start_due(self) -> list[Future[bool]]:
-        """Starts what is due and does not wait for it; each result says whether it arrived."""
+        """Starts due deliveries and returns; each result tells whether the logout arrived."""
         with self._context.database.read() as connection:
             due = connection.execute(_DUE, {"now": self._context.now()}).all()
         started = []
@@ -118,7 +119,7 @@ class Deliveries:
         return started
 
     def close(self) -> None:
-        """Waits for the deliveries that have begun, each of which has a deadline."""
+        """Waits for the running deliveries, each of which has a deadline."""
         with self._lock:
             self._is_over = True
         self._pool.shutdown(cancel_futures=True)
@@ -150,7 +151,7 @@ def _deliver(context: Context, row: Any) -> bool:
 
 
 def _settle(context: Context, row: Any, problem: str) -> None:
-    """A website that says no is asked again like one that does not answer."""
+    """Records the outcome; a website that answers with an error is retried like a silent one."""
     last = row.attempts >= len(WAITS)
     values = {
         "delivery": row.id,

@@ -26,7 +26,7 @@ class Presented:
         self._is_spent = is_spent
 
     def audience(self) -> list[str]:
-        """Returns whom the token is for; an access token may have less than its family."""
+        """Returns the token's audience; an access token may have a narrower one than its family."""
         said = list(self.family.audience) if self.claims is None else self.claims["aud"]
         return [said] if isinstance(said, str) else said
 
@@ -41,7 +41,7 @@ class Presented:
 
 
 def find_presented(context: Context, token: str) -> Presented | None:
-    """Recognises a token by its form; a hint of its type is not needed (RFC 7009 section 2.1)."""
+    """Recognises a token by its form; needs no type hint (RFC 7009 section 2.1)."""
     now = context.now()
     if token.startswith("rt_"):
         with context.database.read() as connection:

@@ -17,7 +17,7 @@ LONGEST_TOKEN = 16_384
 
 
 class Issue(Struct, frozen=True):
-    """What one answer of the token endpoint is made from; times in seconds."""
+    """The input of one answer of the token endpoint; times in seconds."""
 
     key: SigningKey
     refresh_token: Secret
@@ -54,7 +54,7 @@ def sign_access_token(key: SigningKey, issue: Issue, scope: str) -> str:
 
 
 def sign_id_token(key: SigningKey, issue: Issue, scope: str, access_token: str) -> str:
-    """Speaks to the website alone: `aud` is its client id."""
+    """Returns an ID token for the website alone: `aud` is its client id."""
     claims = {
         "iss": issue.issuer,
         "sub": issue.agent.id,
@@ -73,9 +73,9 @@ def sign_id_token(key: SigningKey, issue: Issue, scope: str, access_token: str) 
 
 
 def read_access_token(token: str, keys: Snapshot, issuer: str, now: float) -> dict[str, Any] | None:
-    """Returns the claims of a good access token of ours; None for anything else.
+    """Returns the claims of a valid access token of ours; None for anything else.
 
-    Whether it was revoked is not in the token: ask for the family that `sid` names.
+    The token does not tell whether it was revoked: ask for the family that `sid` names.
     """
     if len(token) > LONGEST_TOKEN:
         return None
@@ -90,7 +90,7 @@ def read_access_token(token: str, keys: Snapshot, issuer: str, now: float) -> di
             key.public,
             algorithms=[key.algorithm],
             issuer=issuer,
-            # The clock is ours, and whose `aud` it is decides who asks.
+            # The clock is ours; the caller checks `aud`.
             options={
                 "require": ["exp", "iat", "sub", "sid", "client_id", "aud", "scope"],
                 "verify_exp": False,
