@@ -44,8 +44,8 @@ def create_app(
     """Returns the server as an ASGI application; without settings it reads the environment.
 
     Opens the database at once, so that a wrong setting or an unreadable key stops the start.
-    `app.state.context` is what the handlers share; its `close()` is called at shutdown. `fetcher`
-    and `outbox` take the place of those that the server would make.
+    `app.state.context` is shared by the handlers; its `close()` is called at shutdown. `fetcher`
+    and `outbox` replace the server's own.
     """
     settings = settings or ServerSettings.from_env(os.environ)
     context = build_context(settings, clock, fetcher=fetcher, outbox=outbox)
@@ -91,7 +91,7 @@ def _resources(context: Context) -> dict[str, Resource]:
 
 
 def _hosts(settings: ServerSettings) -> Hosts | None:
-    """Returns the hosts of a loopback server; all others are reached by TLS, which checks them."""
+    """Returns the hosts of a loopback server; None for others: TLS checks their names."""
     if not settings.is_loopback:
         return None
     return Hosts(urlsplit(settings.issuer).hostname or "", *settings.allowed_hosts)
@@ -122,7 +122,7 @@ def _endpoints(context: Context) -> Iterator[tuple[str, Endpoint]]:
     for endpoint in endpoints:
         yield endpoint.route.path, endpoint
         if root:
-            # The paths without it are for a proxy that takes it away.
+            # The paths without the prefix are for a proxy that strips it.
             yield root + endpoint.route.path, endpoint
     if root:
         inserted = (replace(route, path=route.path + root) for route in api.WELL_KNOWN)

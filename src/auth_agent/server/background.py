@@ -1,4 +1,4 @@
-"""The work between requests: telling websites of logouts, and deleting what has expired."""
+"""The work between requests: delivering logouts to websites, and deleting expired rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BackgroundWorker:
             thread.start()
 
     def close(self) -> None:
-        """Ends after the deliveries that are under way; the mail that waits is sent meanwhile."""
+        """Stops after the running deliveries; waiting mail is sent meanwhile."""
         self._end.set()
         last = [
             threading.Thread(target=self._context.outbox.close, name="last mail", daemon=True),
@@ -65,5 +65,5 @@ class BackgroundWorker:
             except SQLAlchemyError:
                 log.exception("background work: the database refused")
             except Exception:
-                # One round that fails must not end the thread.
+                # A round that fails must not end the thread.
                 log.exception("background work: unexpected error")

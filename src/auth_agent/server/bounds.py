@@ -1,4 +1,4 @@
-"""The settings that are numbers: lowest and highest value; lifetimes and retention in seconds."""
+"""Bounds of numeric settings: lowest and highest value; lifetimes and retention in seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the handlers share, put together once."""
+"""The context that all handlers share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Clock = Callable[[], float]
 
 
 class Unrecorded:
-    """The number of refusals that were not recorded one by one."""
+    """The number of refusals that were left out of the audit."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -46,7 +46,7 @@ class Unrecorded:
             self.count += 1
 
     def take(self) -> int:
-        """Returns the number, and begins again at none."""
+        """Returns the number and resets it."""
         with self._lock:
             count, self.count = self.count, 0
         return count
@@ -54,7 +54,7 @@ class Unrecorded:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Context:
-    """One server: its settings, its database and what is made from them."""
+    """One server: its settings, its database, and the objects built from them."""
 
     settings: ServerSettings
     database: Database
@@ -85,7 +85,7 @@ class Context:
 
         Writes a bounded number per minute; refusals are deleted sooner than other records.
         """
-        or_wait()  # the event loop waits for no other writer
+        or_wait()  # the event loop must not wait for another writer
         if not self.limits.count("refusal_records"):
             self.unrecorded.add()
             return

@@ -1,4 +1,4 @@
-"""The settings of a server: frozen, checked at birth, every mistake reported at once."""
+"""The settings of a server: frozen, checked at creation, every mistake reported at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class ServerSettings(Fields, frozen=True, kw_only=True):
-    """Everything a server is told; each field is `AUTH_AGENT_SERVER_<FIELD>` in the environment.
+    """The settings of a server; each field is `AUTH_AGENT_SERVER_<FIELD>` in the environment.
 
     Raises SettingsError with all mistakes at once.
     """
@@ -41,14 +41,14 @@ class ServerSettings(Fields, frozen=True, kw_only=True):
             raise SettingsError(problems)
 
     def __repr__(self) -> str:
-        # The database URL may hold a password, and a long repr helps nobody.
+        # The database URL may hold a password, and a long repr is of no use.
         return f"ServerSettings(issuer={self.issuer!r}, secrets={self.secrets!r}, ...)"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> ServerSettings:
         """Reads `AUTH_AGENT_SERVER_*`; raises SettingsError with all mistakes and their remedies.
 
-        An unknown variable is a mistake: a limit that is misspelt would not limit anything.
+        Refuses an unknown variable: a misspelt limit would not limit anything.
         """
         problems: list[str] = []
         values: dict[str, Any] = {"issuer": ""}
@@ -70,7 +70,7 @@ class ServerSettings(Fields, frozen=True, kw_only=True):
         return settings
 
 
-# Variable: field. The one list of secrets is called by what each of its items is.
+# Variable: field. The one list of secrets has the name of a single item.
 VARIABLES = {
     PREFIX + ("SECRET" if field == "secrets" else field.upper()): field
     for field in ServerSettings.__struct_fields__
@@ -88,19 +88,19 @@ def _as_list(text: str) -> tuple[str, ...]:
 
 
 def _as_scopes(text: str) -> tuple[str, ...]:
-    """Returns the scopes that every server knows, and these, separated by spaces or commas."""
+    """Returns the standard scopes and these, separated by spaces or commas."""
     return tuple(dict.fromkeys((*DEFAULT_SCOPES, *text.replace(",", " ").split())))
 
 
 def _as_hosts(text: str) -> bool | tuple[str, ...]:
-    """Reads `*`, hosts, or nothing at all, which switches documents off."""
+    """Reads `*`, hosts, or an empty value, which switches documents off."""
     said = text.lower()
     if said in ("", "0", "false", "no"):
         return False
     return ("*",) if said in ("*", "1", "true", "yes") else _as_list(said)
 
 
-# An empty value says something: not the default, but nothing.
+# An empty value counts as set: it replaces the default by nothing.
 _MAY_BE_EMPTY = ("client_documents",)
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(NUMBERS, _as_number),

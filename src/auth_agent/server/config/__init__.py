@@ -1,1 +1,1 @@
-"""What a server is told: the fields of its settings, and what may be wrong with them."""
+"""The settings of a server: their fields, and the checks on them."""

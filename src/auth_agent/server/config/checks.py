@@ -1,4 +1,4 @@
-"""What is wrong with a server's settings; each problem names its variable and the remedy."""
+"""The checks on a server's settings; each problem names its variable and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of a server's settings, and what follows from them; nothing is checked here."""
+"""The fields of a server's settings, and values derived from them; without checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_SCOPES = ("openid", "profile", "email", "agent")
 
 
 class Fields(Struct, frozen=True, kw_only=True):
-    """Everything a server is told; `docs/settings.md` says what each field means.
+    """The settings of a server; `docs/settings.md` explains each field.
 
     Lifetimes are in seconds. `secrets` (variable `_SECRET`) is newest first; it may be empty only
     if a loopback issuer keeps a secret beside its SQLite file.
@@ -73,12 +73,12 @@ class Fields(Struct, frozen=True, kw_only=True):
 
     @property
     def registers_agents(self) -> str:
-        """off, token or open."""
+        """Returns how agents may register: off, token or open."""
         return self.agent_registration or ("open" if self.is_loopback else "off")
 
     @property
     def registers_clients(self) -> str:
-        """off, token or open."""
+        """Returns how clients may register: off, token or open."""
         by_default = "open" if self.is_loopback else "off"
         return self.client_registration or ("token" if self.registration_token else by_default)
 
@@ -88,5 +88,5 @@ class Fields(Struct, frozen=True, kw_only=True):
 
     @property
     def path(self) -> str:
-        """The issuer's path, empty for most; every public address starts with it."""
+        """Returns the issuer's path, mostly empty; every public address starts with it."""
         return urlsplit(self.issuer).path
