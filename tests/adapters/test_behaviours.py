@@ -265,7 +265,7 @@ def test_a_callback_of_another_browser_is_refused(site):
     callback = site.provider.approve(site.begin())
     site.cookies.clear()
     answer = site.get(callback, headers=JSON)
-    assert (answer.status_code, answer.json()["error"]) == (400, "state_unknown")
+    assert (answer.status_code, answer.json()["error"]) == (400, "login_cookie_missing")
 
 
 def test_garbage_is_ignored(site):

@@ -667,7 +667,7 @@ class TestWebsite:
     def test_a_cookie_that_does_not_arrive(self, secure_shop):
         secure_shop.before(changing(b"set-cookie", lambda value: ""))
         problem = secure_shop.problem()
-        tells(problem, "website.cookie_missing", "state_unknown", "pass Set-Cookie on")
+        tells(problem, "website.cookie_missing", "login_cookie_missing", "pass Set-Cookie on")
 
     @pytest.mark.parametrize(
         ("change", "says"),

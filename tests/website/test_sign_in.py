@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import pytest
@@ -131,14 +132,14 @@ class TestCallback:
         callback = relative(server.approve(browser.begin()))
         kept = dict(browser.cookies)
         assert browser.request(callback).status == 303
-        assert cause(browser.request(callback)) == "state_unknown"
+        assert cause(browser.request(callback)) == "state_reused"
         browser.cookies.update(kept)  # a thief's copy of the cookie does not help either
         assert cause(browser.request(callback)) == "state_reused"
         assert server.count("/token") == 1
 
     def test_a_state_works_in_its_own_browser_only(self, browser):
         reply = browser.twin().end(browser.begin())
-        assert cause(reply) == "state_unknown"
+        assert cause(reply) == "login_cookie_missing"
 
     def test_a_state_works_at_its_own_issuer_only(self, browser, make_site, server):
         """The keys are derived for the issuer: a cookie of another one's sign-in opens nothing."""
@@ -146,7 +147,7 @@ class TestCallback:
         server.issuer = "https://other.example"
         other = make_site()
         other.cookies = browser.cookies
-        assert cause(other.end(url)) == "state_unknown"
+        assert cause(other.end(url)) == "login_cookie_unreadable"
 
     def test_a_state_ends_after_a_quarter_of_an_hour(self, browser, clock):
         url = browser.begin()
@@ -160,12 +161,14 @@ class TestCallback:
         first, second = browser.begin("/one"), browser.begin("/two")
         names = list(browser.cookies)
         browser.cookies = {names[1]: browser.cookies[names[0]]}
-        assert cause(browser.end(second)) == "state_unknown"
+        assert cause(browser.end(second)) == "login_cookie_unreadable"
         assert first != second
 
     def test_a_declined_sign_in_says_so(self, browser):
         reply = browser.end(browser.begin(), error="access_denied", code=ABSENT)
         assert (cause(reply), reply.status) == ("access_denied", 403)
+        assert b"The sign-in was cancelled." in reply.body
+        assert b"agent declined" not in reply.body
 
     def test_an_error_is_shown_safely(self, browser):
         reply = browser.end(
@@ -196,6 +199,93 @@ class TestCallback:
 
     def test_other_methods_are_refused(self, browser):
         assert browser.request("/auth-agent/callback", method="POST").status == 405
+
+
+class TestWhyThereIsNoSignIn:
+    """A callback without a sign-in of this browser: each cause with its own code and remedy."""
+
+    def end_at(self, browser, host, callback, **headers):
+        return browser.request(callback, headers={**NAVIGATION, "host": host, **headers})
+
+    def test_no_cookie_at_all(self, browser, server, caplog):
+        callback = relative(server.approve(browser.begin()))
+        browser.cookies.clear()
+        with caplog.at_level("WARNING", "auth_agent"):
+            reply = self.end_at(browser, "shop.example", callback)
+        assert cause(reply) == "login_cookie_missing"
+        assert b"Allow cookies for this website" in reply.body
+        assert "login_cookie_missing" in caplog.text
+        assert "Allow cookies for this website" in caplog.text
+
+    @pytest.mark.parametrize("host", ["127.0.0.1:8000", "shop", "app:8000"])
+    def test_the_name_between_a_proxy_and_the_website_is_shown_to_no_visitor(self, browser, host):
+        reply = self.end_at(browser, host, f"/auth-agent/callback?state={'s' * 43}")
+        assert cause(reply) == "login_cookie_missing"
+        assert host.encode() not in reply.body
+
+    @pytest.mark.parametrize(
+        ("base_url", "host", "shown"),
+        [
+            ("http://localhost:8000", "127.0.0.1:8000", "http://127.0.0.1:8000"),
+            ("http://127.0.0.1:8000", "localhost:8000", "http://localhost:8000"),
+            ("https://shop.example", "www.shop.example", "https://www.shop.example"),
+        ],
+    )
+    def test_another_host_names_both(self, make_site, base_url, host, shown):
+        site = make_site(base_url=base_url)
+        headers = {"accept": "application/json", "host": host}
+        reply = site.request(f"/auth-agent/callback?state={'s' * 43}", headers=headers)
+        document = json.loads(reply.body)
+        assert document["error"] == "other_host"
+        assert f"{shown}, and this website is {base_url}" in document["error_description"]
+        assert "AUTH_AGENT_BASE_URL" in document["error_description"]
+
+    @pytest.mark.parametrize(
+        "host", ["", "a b", "<b>.example", "x" * 200 + ".example", "shop.example/x", "[::1", "é.ex"]
+    )
+    def test_a_host_that_is_none_is_not_shown(self, browser, host):
+        reply = self.end_at(browser, host, f"/auth-agent/callback?state={'s' * 43}")
+        assert cause(reply) == "login_cookie_missing"
+        assert not host or host.encode() not in reply.body
+
+    def test_a_cookie_that_another_secret_has_sealed(self, make_site, server, caplog):
+        one, two = make_site(secret="o" * 40), make_site(secret="n" * 40)
+        two.cookies = one.cookies
+        with caplog.at_level("WARNING", "auth_agent"):
+            reply = two.end(one.begin())
+        assert cause(reply) == "login_cookie_unreadable"
+        assert b"is AUTH_AGENT_SECRET the same in every worker?" in reply.body
+        assert "is AUTH_AGENT_SECRET the same in every worker?" in caplog.text
+        assert server.count("/token") == 0
+
+    def test_an_expired_one_whose_cookie_the_browser_still_has(self, browser, clock):
+        reply = browser.request("/auth-agent/login")
+        (kept,) = reply.cookies
+        assert kept.max_age > transaction.LIFETIME
+        clock.advance(transaction.LIFETIME + 1)
+        assert cause(browser.end(location(reply))) == "state_expired"
+
+    def test_a_stranger_with_a_used_state_does_not_learn_that_it_was_used(self, browser, server):
+        callback = relative(server.approve(browser.begin()))
+        browser.request(callback)
+        fresh = relative(server.approve(browser.twin().begin()))
+        strangers = [browser.twin(), browser.twin()]
+        strangers[1].sign_in()
+        for stranger in strangers:
+            used, unused = stranger.request(callback), stranger.request(fresh)
+            assert cause(used) == cause(unused) != "state_reused"
+            assert used.body == unused.body
+
+    def test_none_of_them_signs_a_good_session_out(self, browser, server, make_site):
+        browser.sign_in()
+        used = relative(server.approve(browser.begin()))
+        browser.request(used)
+        kept = dict(browser.cookies)
+        for callback in (used, f"/auth-agent/callback?state={'s' * 43}"):
+            for host in ("shop.example", "www.shop.example"):
+                assert self.end_at(browser, host, callback).status == 400
+                assert browser.cookies == kept
+        assert browser.agent.id == "agent_7"
 
 
 def test_a_transaction_of_another_release_is_none_of_ours(browser):

@@ -21,7 +21,7 @@ def examine_cookies(response: HttpResponse, settings: Settings) -> Iterator[Find
         yield failure(
             "website.cookie_missing",
             "The website's cookie does not get through to the browser: every sign-in would end "
-            "with state_unknown.",
+            "with login_cookie_missing.",
             "Let the proxy pass Set-Cookie on as it is (nginx: proxy_hide_header, proxy_ignore_"
             "headers; a CDN: no caching below AUTH_AGENT_PREFIX).",
         )

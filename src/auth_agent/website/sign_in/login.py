@@ -1,7 +1,8 @@
 """Signing in: the redirect to the server, and the callback that ends it.
 
 The codes of a refused callback: `query_too_large`, `duplicate_parameter`, `state_missing`,
-`state_unknown`, `state_expired`, `state_reused`, `issuer_missing`, `issuer_mismatch`,
+`state_expired`, `state_reused`, `login_cookie_missing`, `login_cookie_unreadable`, `other_host`,
+`state_unknown` (`missing_state`), `issuer_missing`, `issuer_mismatch`,
 `code_missing`, `access_denied` and the other errors of RFC 6749 4.1.2.1, `invalid_grant`,
 `agent_refused`, `session_ended`, `authentication_too_old` and the others of the ID token
 (`auth_agent.protocol.jose.id_token`).
@@ -165,7 +166,9 @@ def _read_code(callback: Callback) -> str:
         known = _ERROR_CODE.fullmatch(callback.error)
         code = callback.error if known else "unknown_error"
         if code == "access_denied":
-            raise SignInRefused("The agent declined to sign in.", code=code, status_code=403)
+            raise SignInRefused(
+                "The sign-in was cancelled. Start again to sign in.", code=code, status_code=403
+            )
         raise SignInRefused(f"The Auth Agent server answered: {code}.", code=code)
     if not callback.code:
         raise SignInRefused("The answer carries no code.", code="code_missing")

@@ -20,6 +20,7 @@ from auth_agent.website.recognition.store import Store
 from auth_agent.website.sign_in import backchannel, login, transaction
 from auth_agent.website.sign_in.arrival import arrive
 from auth_agent.website.sign_in.logout import revoke
+from auth_agent.website.sign_in.missing_state import refuse_reused
 from auth_agent.website.sign_in.transaction import SpentStates, Transaction
 from auth_agent.website.web.origin import (
     is_navigation,
@@ -109,7 +110,7 @@ class Routes:
             return _method_not_allowed("GET")
         try:
             callback = login.read_callback(visit)
-            begun = transaction.recall(visit, callback.state, self._site)
+            begun = transaction.recall(visit, callback.state, self._site, self._spent)
         except SignInRefused as error:
             return self._refuse(visit, error, self._settings.home)
         return self._finish(visit, callback, begun)
@@ -122,6 +123,7 @@ class Routes:
             cookies = yield from arrive(visit, session, since, self._sessions, self._site)
         except AuthError as error:
             return (yield from self._refuse(visit, error, begun.next, (cleared,)))
+        self._spent.remember_session(begun, cookies)
         log_event("signed_in", agent=session.agent.id, client=session.agent.client_id)
         return redirect(begun.next, cookies=(cleared, *cookies))
 
@@ -133,7 +135,7 @@ class Routes:
             seconds = transaction.LIFETIME + CLOCK_SKEW
             store, name = self._store, begun.cookie_name
             if store is not None and not (yield from store.spend(name, seconds)):
-                raise SignInRefused("This sign-in has ended already.", code="state_reused")
+                raise refuse_reused()
 
         return spend
 
@@ -199,7 +201,13 @@ class Routes:
     def _refuse(
         self, visit: Visit, error: AuthError, next_path: str, cookies: tuple[Cookie, ...] = ()
     ) -> Flow[Outcome]:
-        log_event("refused", level=logging.WARNING, cause=error.code, status=error.status_code)
+        log_event(
+            "refused",
+            level=logging.WARNING,
+            cause=error.code,
+            status=error.status_code,
+            detail=error.description,
+        )
         yield from self._tell(self._site.hooks.on_refused, error)
         return refuse(visit, self._settings, error, next_path=next_path, cookies=cookies)
 

@@ -7,9 +7,10 @@ and PKCE verifier are derived from the state, so that twenty of them at once sta
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -19,13 +20,21 @@ from auth_agent.protocol.jose.base64url import encode
 from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.secret import Discreet
 from auth_agent.url import shortened
-from auth_agent.website.config.seal import Seal
+from auth_agent.website.config.seal import Seal, Sealed
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Site
-from auth_agent.website.recognition.session import cookie_name
+from auth_agent.website.recognition.session import cookie_name, cookie_names
+from auth_agent.website.sign_in.missing_state import (
+    refuse_expired,
+    refuse_reused,
+    refuse_unknown,
+    refuse_unreadable,
+    refuse_without_cookie,
+)
 from auth_agent.website.web.visit import Cookie, Visit
 
 LIFETIME = 900
+_KEPT = 4 * LIFETIME  # by the browser, so that a late one is told that it is late
 MAX_COUNT = 20
 MAX_BYTES = 3_072
 MAX_SHORT = 300  # characters of an address to return to, if other sign-ins wait
@@ -83,29 +92,30 @@ def _cookie_for(
     content = _Content(int(site.clock()), next_path, max_age)
     data = msgspec.json.encode(content)
     value = site.seal.encrypt("transaction", data, bound_to=name)
-    return Cookie(name, value, LIFETIME, site.settings.secure), content
+    return Cookie(name, value, _KEPT, site.settings.secure), content
 
 
-def recall(visit: Visit, state: str | None, site: Site) -> Transaction:
-    """The transaction of this state; raises `SignInRefused` with `state_…` where there is none."""
+def recall(visit: Visit, state: str | None, site: Site, spent: SpentStates) -> Transaction:
+    """Returns the transaction of this state; raises `SignInRefused` if the browser has none."""
     if not state:
         raise SignInRefused("The answer carries no state.", code="state_missing")
-    name = _name(state, site.settings) if _STATE.fullmatch(state) else None
-    value = visit.cookie(name) if name else None
-    opened = _open(name, value, site.seal) if name and value else None
-    if name is None or opened is None:
-        raise SignInRefused(
-            "This browser has not started the sign-in that ends here, or has ended it already.",
-            code="state_unknown",
-        )
-    content, generation = opened
-    now = site.clock()
+    if not _STATE.fullmatch(state):
+        raise refuse_unknown()
+    name = _name(state, site.settings)
+    value = visit.cookie(name)
+    if not value:
+        if spent.was_ended_by(visit, name, site.settings, site.clock()):
+            raise refuse_reused()
+        raise refuse_without_cookie(visit, site.settings)
+    sealed = site.seal.decrypt("transaction", value, bound_to=name)
+    if sealed is None:
+        raise refuse_unreadable()
+    content, now = _read(sealed), site.clock()
+    if content is None:
+        raise refuse_unknown()
     if not now - LIFETIME < content.started_at <= now + CLOCK_SKEW:
-        raise SignInRefused(
-            "This sign-in was started too long ago; it must end within 15 minutes.",
-            code="state_expired",
-        )
-    return _restore(state, content, name, site.seal, generation)
+        raise refuse_expired()
+    return _restore(state, content, name, site.seal, sealed.generation)
 
 
 def clear(name: str, settings: Settings) -> Cookie:
@@ -121,16 +131,40 @@ class SpentStates:
     def __init__(self, limit: int = 10_000) -> None:
         self._limit = limit
         self._until: OrderedDict[str, float] = OrderedDict()
+        self._session: dict[str, bytes] = {}
         self._guard = Guard()
 
     def spend(self, transaction: Transaction, now: float) -> None:
         """Raises `SignInRefused` the second time."""
         with self._guard:
             if self._until.get(transaction.cookie_name, 0) > now:
-                raise SignInRefused("This sign-in has ended already.", code="state_reused")
+                raise refuse_reused()
             self._until[transaction.cookie_name] = now + LIFETIME + CLOCK_SKEW
             while len(self._until) > self._limit:
-                self._until.popitem(last=False)
+                forgotten, _ = self._until.popitem(last=False)
+                self._session.pop(forgotten, None)
+
+    def remember_session(self, transaction: Transaction, cookies: Iterable[Cookie]) -> None:
+        """Remembers a digest of the session that the sign-in has made, to know its browser by."""
+        made = next((cookie.value for cookie in cookies if cookie.max_age > 0), "")
+        with self._guard:
+            if made and transaction.cookie_name in self._until:
+                self._session[transaction.cookie_name] = _digest(made)
+
+    def was_ended_by(self, visit: Visit, name: str, settings: Settings, now: float) -> bool:
+        """True if the browser brings the session that this sign-in has made: a second click.
+
+        Nobody else learns from here whether a sign-in has ended.
+        """
+        digest = self._session.get(name)
+        if digest is None or self._until.get(name, 0) <= now:
+            return False
+        brought = (visit.cookie(each) or "" for each in cookie_names(settings))
+        return any(hmac.compare_digest(_digest(value), digest) for value in brought)
+
+
+def _digest(value: str) -> bytes:
+    return hashlib.sha256(value.encode()).digest()[:16]
 
 
 def _restore(
@@ -188,15 +222,17 @@ def _started_at(name: str, value: str, seal: Seal) -> int:
     (A planted one is the first to go; a good one is never crowded out by it.)
     """
     opened = _open(name, value, seal)
-    return opened[0].started_at if opened else 0
+    return opened.started_at if opened else 0
 
 
-def _open(name: str, value: str, seal: Seal) -> tuple[_Content, int] | None:
-    """What is in the cookie, and which of the secrets made it."""
+def _open(name: str, value: str, seal: Seal) -> _Content | None:
     sealed = seal.decrypt("transaction", value, bound_to=name)
-    if sealed is None:
-        return None
+    return None if sealed is None else _read(sealed)
+
+
+def _read(sealed: Sealed) -> _Content | None:
+    """Returns what is in the cookie; None if an older or newer release has sealed it."""
     try:
-        return msgspec.json.decode(sealed.data, type=_Content), sealed.generation
-    except msgspec.MsgspecError:  # sealed by an older or newer release
+        return msgspec.json.decode(sealed.data, type=_Content)
+    except msgspec.MsgspecError:
         return None
