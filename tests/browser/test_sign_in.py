@@ -52,7 +52,7 @@ def test_from_the_button_to_the_page_that_needs_an_agent(world, page):
     page.get_by_role("link", name="Sign in with Auth Agent").click()
     page.get_by_text("authenticating AI agent").first.wait_for()
     assert _origin(page.url) == world.issuer
-    assert page.get_by_text("Example shop").is_visible()
+    assert page.get_by_text("Example shop").first.is_visible()
 
     approve(world, page)
     page.wait_for_url(f"{world.site}/me")
@@ -120,3 +120,11 @@ def test_every_page_fits_and_can_be_used_by_keyboard(world, chromium, scheme, wi
         focused = page.evaluate("document.activeElement.tagName")
         assert focused in ("A", "BUTTON"), path
     context.close()
+
+
+def test_a_browser_that_keeps_no_cookies_is_told_so(world, page):
+    page.goto(f"{world.site}/private/report")
+    page.context.clear_cookies()
+    page.get_by_role("heading", name="Cookies are blocked").wait_for()
+    assert page.get_by_text("This page goes on by itself.").is_hidden()
+    assert page.get_by_role("link", name="Go back to Example shop").is_visible()

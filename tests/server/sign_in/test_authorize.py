@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -156,8 +157,10 @@ def test_the_waiting_page_lets_nothing_run_but_its_own_script(world: World) -> N
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    for handler in ("onload=", "onclick=", "style=", "http://127.0.0.1:8420/", "//cdn"):
+    for handler in ("onload=", "onclick=", "style=", "//cdn"):
         assert handler not in answer.text
+    elsewhere = re.findall(r'(?:src|href|action)="(?!/[^/]|data:)([^"]*)"', answer.text)
+    assert set(elsewhere) == {"https://shop.example/"}, "the way back to the website"
     again = world.browser().get("/authorize", params=world.request())
     assert nonce[1] not in again.text
 
@@ -324,3 +327,30 @@ def test_what_is_stored_of_a_request_is_bounded(world: World, name: str, longest
     answer = world.browser().get("/authorize", params=request)
     assert answer.status_code == 303
     assert "error=invalid_request" in answer.headers["location"]
+
+
+def test_the_waiting_page_serves_people_agents_and_software(world: World) -> None:
+    page = world.browser().get("/authorize", params=world.request()).text
+    assert re.search(r'Are you a person\?</strong>.*<a href="https://shop\.example/">', page)
+    assert "its owner&#39;s e-mail address" in page, "what the website asks for"
+    assert 'data-seconds="600"' in page, "how long it waits"
+    assert "sign_in_with_auth_agent" in page
+    block = re.search(
+        r'<script type="application/json" id="auth-agent-request">(.*?)</script>', page
+    )
+    assert block
+    told = json.loads(block[1])
+    assert told["request_id"] == UPSTREAM_PATTERN.search(page)[1]  # type: ignore[index]
+    assert world.browser().get(told["look"].removeprefix(ISSUER)).status_code == 200
+    assert (told["issuer"], told["website"]) == (ISSUER, "The Shop")
+
+
+def test_the_waiting_page_learns_that_its_browser_keeps_no_cookies(world: World) -> None:
+    browser = world.browser()
+    request_id = world.open(browser)
+    query = {"request_id": request_id, "page": "1"}
+    assert browser.get("/api/check-status", params=query).json()["is_known"] is True
+    foreign = world.browser().get("/api/check-status", params=query).json()
+    assert foreign == {"status": "pending", "is_known": False}
+    plain = world.browser().get("/api/check-status", params={"request_id": request_id})
+    assert plain.json() == {"status": "pending"}, "as published clients read it"

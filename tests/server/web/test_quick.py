@@ -87,6 +87,8 @@ def _calls(world: World) -> dict[tuple[str, str], list[dict[str, Any]]]:
     return {
         ("GET", "/authorize"): [document],
         ("GET", "/oauth2/authorize"): [document],
+        ("POST", "/authorize"): [{"data": document["params"]}],
+        ("POST", "/oauth2/authorize"): [{"data": document["params"]}],
         ("GET", "/api/check-status"): [unknown],
         ("POST", "/api/agent/authenticate"): [{"json": answer}],
         ("GET", "/api/auth-requests/{request_id}"): [{}],

@@ -70,7 +70,12 @@ def authorize(context: Context, call: Call) -> Answer:
             only_agent=client.agent_id,
         )
     audience = " ".join(request.audience)
-    opened = Waiting(request_id, client.id, client.name, redirect_uri, audience)
+    until = context.now() + context.settings.request_lifetime
+    opened = Waiting(
+        *(request_id, client.id, client.name, redirect_uri, audience),
+        scope=request.scope,
+        expires_at=until,
+    )
     return waiting_page(context, opened, cookie)
 
 
@@ -104,7 +109,8 @@ def _is_without_cookies(context: Context, call: Call) -> bool:
 
 def check_status(context: Context, call: Call) -> Answer:
     """GET /api/check-status: gives the code only to the browser that opened the sign-in."""
-    request_id = from_query(call.query).refuse_duplicates().need("request_id")
+    parameters = from_query(call.query).refuse_duplicates()
+    request_id = parameters.need("request_id")
     with context.database.read() as connection:
         row = find_sign_in(connection, request_id)
     if row is None:
@@ -117,7 +123,9 @@ def check_status(context: Context, call: Call) -> Answer:
     if status == "expired":
         return _status_error("request_expired", "The request has expired; start again")
     if status != "authenticated":
-        return json_answer({"status": status})
+        # The waiting page asks whether its browser keeps cookies; the code could not reach it else.
+        asks = {"is_known": _is_bound(context, call, row)} if parameters.get("page") else {}
+        return json_answer({"status": status, **asks})
     anybody = row.upstream_compat or context.settings.upstream_compat
     code = context.codes.find(row.id, row.code_hash)
     if code is None or not (anybody or _is_bound(context, call, row)):

@@ -19,10 +19,21 @@ class Waiting(NamedTuple):
     client_name: str
     redirect_uri: str
     audience: str
+    scope: str
+    expires_at: int
+
+
+# What a website learns with each scope, as people call it.
+_LEARNS = {
+    "openid": "which agent this is",
+    "profile": "its name and model",
+    "email": "its owner's e-mail address",
+}
 
 
 def waiting_page(context: Context, sign_in: Any, cookie: Headers) -> Answer:
     """Shows a pending sign-in (`Waiting`, or as `find_sign_in` reads it) to its browser."""
+    is_app = is_private_uri(sign_in.redirect_uri)
     page = context.pages.page(
         "waiting.html",
         form_targets=f" {_form_target(sign_in.redirect_uri)}",
@@ -32,8 +43,29 @@ def waiting_page(context: Context, sign_in: Any, cookie: Headers) -> Answer:
         verified_host=document_host(sign_in.client_id),
         resources=resources_of(context, sign_in),
         host=host_of(sign_in.redirect_uri),
+        way_back=None if is_app else f"{return_origin(sign_in.redirect_uri)}/",
+        asks_for=[_LEARNS.get(scope, scope) for scope in sign_in.scope.split()],
+        seconds=max(0, int(sign_in.expires_at - context.clock())),
+        for_agents=_for_agents(context, sign_in),
     )
     return page.with_headers(cookie)
+
+
+def _for_agents(context: Context, sign_in: Any) -> dict[str, Any]:
+    """Returns what an agent that reads the page needs; nothing here is secret."""
+    issuer = context.settings.issuer
+    return {
+        "type": "auth-agent-request",
+        "request_id": sign_in.id,
+        "issuer": issuer,
+        "website": sign_in.client_name,
+        "redirect_uri": sign_in.redirect_uri,
+        "scope": sign_in.scope,
+        "expires_at": sign_in.expires_at,
+        "look": f"{issuer}/api/auth-requests/{sign_in.id}",
+        "answer": f"{issuer}/api/agent/authenticate",
+        "mcp_tool": "sign_in_with_auth_agent",
+    }
 
 
 def _form_target(redirect_uri: str) -> str:
