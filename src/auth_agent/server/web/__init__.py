@@ -1,1 +1,1 @@
-"""Requests in, answers out, as plain values."""
+"""Requests and answers as plain values."""

@@ -1,9 +1,9 @@
 """Runs a call at once on the event loop's thread, or not at all.
 
 A hop into a thread and back costs more than most calls, so the shell first tries without one. Code
-that would have to wait (another writer, bcrypt, the network) raises `WouldWait`, and the shell
-runs the call again in a thread. After anything that cannot be repeated, `happened()`, the call
-goes on: so whatever has to wait comes before that.
+that would have to wait (for another writer, bcrypt, the network) raises `WouldWait`, and the shell
+runs the call again in a thread. After something that cannot be repeated, `happened()`, the call has
+to go on; everything that waits must come before that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 
 
 class WouldWait(Exception):
-    """The call has to wait, and goes into a thread."""
+    """The call has to wait, and is run again in a thread."""
 
 
 class _State(threading.local):
@@ -23,7 +23,7 @@ _state = _State()
 
 
 def is_trying() -> bool:
-    """True while the present call can still be given up."""
+    """Returns True while the current call can still be given up."""
     return _state.trying
 
 
@@ -34,10 +34,10 @@ def or_wait() -> None:
 
 
 def happened() -> None:
-    """Notes that the call cannot be repeated; call this after what may not happen twice."""
+    """Marks the call as not repeatable; call this after an effect that must not happen twice."""
     _state.trying = False
 
 
 def try_at_once() -> None:
-    """Keeps this thread from waiting, until something has happened."""
+    """Keeps this thread from waiting until the call cannot be given up any more."""
     _state.trying = True

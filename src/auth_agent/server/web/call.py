@@ -1,4 +1,4 @@
-"""A request and an answer as plain values: what handlers take and return."""
+"""A request and an answer as plain values, which handlers take and return."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Call(Discreet, frozen=True):
         return self.headers.get("content-type", "")
 
     def cookie(self, name: str) -> str | None:
-        """Returns the first cookie of this name: browsers send the most specific one first."""
+        """Returns the first cookie of this name; browsers send the most specific one first."""
         for part in self.headers.get("cookie", "").split(";"):
             key, _, value = part.strip().partition("=")
             if key == name:
@@ -48,7 +48,7 @@ class Call(Discreet, frozen=True):
 
 
 class Answer(Discreet, frozen=True):
-    """One response; `chunks`, if given, are sent as they are made, in place of the body."""
+    """One response; `chunks`, if given, are sent as they are produced, instead of the body."""
 
     status: int
     body: bytes = b""
@@ -60,7 +60,7 @@ class Answer(Discreet, frozen=True):
         return f"Answer({self.status}, {len(self.body)} bytes)"
 
     def with_headers(self, headers: Headers) -> Answer:
-        """Returns the same answer with these headers after its own."""
+        """Returns the same answer with these headers appended."""
         return msgspec.structs.replace(self, headers=self.headers + headers)
 
 
@@ -81,9 +81,9 @@ class Refusal(Exception):
 
 
 def cookie_name(kind: str, *, is_https: bool) -> str:
-    """Returns the name of one of the server's cookies.
+    """Returns the full name of one of the server's cookies.
 
-    No cookie of a website has such a name, so both can live on one host.
+    No website's cookie has such a name, so both can live on one host.
     """
     return f"{'__Host-' if is_https else ''}auth_agent_{kind}"
 
@@ -93,6 +93,6 @@ def json_answer(body: Any, status: int = 200, headers: Headers = NO_STORE) -> An
 
 
 def redirect(location: str, status: int = 303, headers: Headers = NO_STORE) -> Answer:
-    """Returns a redirect that leaves the posted body behind (RFC 9700 section 4.12)."""
+    """Returns a redirect that drops the posted body (RFC 9700 section 4.12)."""
     extra = (("location", location), ("referrer-policy", "no-referrer"))
     return Answer(status, b"", (*headers, *extra), "text/plain; charset=utf-8")

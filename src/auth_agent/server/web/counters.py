@@ -1,7 +1,7 @@
-"""What the server counts, for Prometheus: events of the audit, and how long requests take.
+"""Prometheus counters: audit events and durations of requests.
 
-Several workers write to files of a folder (`PROMETHEUS_MULTIPROC_DIR`, which `auth-agent serve`
-makes), so that whichever of them is asked tells of all.
+Several workers write to files in one folder (`PROMETHEUS_MULTIPROC_DIR`, which `auth-agent serve`
+creates), so that each of them can report the totals.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ _REQUESTS = Histogram(
 )
 
 
-# Finding a child takes longer than counting with it; there are few, and all their names are ours.
+# Looking up a child costs more than counting; there are few, and all their names are ours.
 _event = lru_cache(maxsize=1_024)(_EVENTS.labels)
 _request = lru_cache(maxsize=1_024)(_REQUESTS.labels)
 
 
 def count_event(kind: str, outcome: str) -> None:
-    """Both words are ours, never something that came in."""
+    """Counts an event; both words are ours, never foreign text."""
     _event(kind, outcome).inc()
 
 
 def observe_request(endpoint: str, status: int, seconds: float) -> None:
-    """One answered request; the status is told as its class, e.g. `2xx`."""
+    """Counts an answered request, with its status as a class, e.g. `2xx`."""
     _request(endpoint, f"{status // 100}xx").observe(seconds)
 
 
 def exposition() -> bytes:
-    """All counters in Prometheus' text format."""
+    """Returns all counters in Prometheus' text format."""
     registry = _own
     if os.environ.get(FOLDER):
         registry = CollectorRegistry(auto_describe=True)

@@ -1,4 +1,4 @@
-"""Which Host headers a loopback server answers.
+"""The Host headers that a loopback server accepts.
 
 With DNS rebinding a web page reaches the server of a developer's machine under the page's own
 host name, and is then same-origin with it.

@@ -1,4 +1,4 @@
-"""Log lines as JSON objects, for machines; as plain lines, for people."""
+"""Log lines: JSON objects for machines, plain lines for people."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import logging
 import time
 from typing import Any
 
-# What the audit records is also an event in the log, with these facts beside it.
+# An audit record is also a log event, with these facts beside it.
 FACTS = "facts"
 
 
 class JsonFormatter(logging.Formatter):
-    """One object to a line: time (UTC), level, logger, message, the event's facts, exception."""
+    """Formats one object per line: time (UTC), level, logger, message, the event's facts, error."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_config(log_format: str) -> dict[str, Any]:
-    """A configuration for `logging.config`: JSON tells every event, text warnings alone."""
+    """Returns a configuration for `logging.config`: JSON logs every event, text only warnings."""
     is_json = log_format == "json"
     plain = {"format": "%(levelname)s %(name)s: %(message)s"}
     level = "INFO" if is_json else "WARNING"

@@ -1,4 +1,4 @@
-"""Reading what came in: queries, forms and JSON, strict and bounded."""
+"""Parsing of queries, forms and JSON, strict and bounded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Parameters(dict[str, str]):
         self.setdefault(name, value)
 
     def refuse_duplicates(self) -> Parameters:
-        """RFC 6749 section 3.2: no parameter more than once."""
+        """Refuses a parameter that is given more than once (RFC 6749 section 3.2)."""
         if self.duplicates:
             raise Refusal(400, "invalid_request", "A parameter is given more than once")
         return self
@@ -46,12 +46,12 @@ class Parameters(dict[str, str]):
 
 
 def from_query(raw: bytes) -> Parameters:
-    """Parameters of a query string, duplicates noted but not yet refused."""
+    """Parses a query string; notes duplicates without refusing them."""
     return _from_urlencoded(raw)
 
 
 def from_body(content_type: str, body: bytes) -> Parameters:
-    """Parameters of a form or a JSON object; published clients send either."""
+    """Parses a form or a JSON object; existing clients send either."""
     if _is_json(content_type):
         return _from_object(json_object(body))
     if _media_type(content_type) == "application/x-www-form-urlencoded":
@@ -79,7 +79,7 @@ def _from_object(body: dict[str, Any]) -> Parameters:
 
 
 def json_body(content_type: str, body: bytes) -> dict[str, Any]:
-    """The JSON object of a body that may be nothing else."""
+    """Parses a body that has to be a JSON object."""
     if not _is_json(content_type):
         raise Refusal(415, "invalid_request", "Send application/json")
     return json_object(body)
@@ -93,7 +93,7 @@ def need_text(body: dict[str, Any], name: str) -> str:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """A JSON object without repeated names, NUL or broken Unicode."""
+    """Parses a JSON object; refuses repeated names, NUL and broken Unicode."""
     try:
         value = json.loads(
             body, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
@@ -139,7 +139,7 @@ def _from_urlencoded(raw: bytes) -> Parameters:
         raise Refusal(
             400, "invalid_request", "The parameters are not valid UTF-8 form data"
         ) from None
-    # What was decoded strictly from a short text without %00 needs no second look.
+    # A short text that was decoded strictly and has no %00 needs no second check.
     needs_look = len(raw) > LONGEST_PARAMETER or b"%00" in raw or b"\0" in raw
     parameters = Parameters()
     for name, value in pairs:
@@ -151,7 +151,7 @@ def _from_urlencoded(raw: bytes) -> Parameters:
 
 
 def _check_text(text: str) -> None:
-    """NUL and lone surrogates cannot be stored, and mean no good."""
+    """Refuses NUL and lone surrogates, which cannot be stored."""
     if "\0" in text or len(text) > LONGEST_PARAMETER:
         raise Refusal(400, "invalid_request", "A parameter is too long or holds a NUL character")
     try:

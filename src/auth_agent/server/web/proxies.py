@@ -1,4 +1,4 @@
-"""Finds the address that a request comes from, if proxies stand before the server."""
+"""Finds the client's address behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def proxy_problem(text: str) -> str | None:
 
 
 class Proxies:
-    """The proxies whose X-Forwarded-For is believed; mostly none."""
+    """The proxies whose X-Forwarded-For is trusted; mostly none."""
 
     def __init__(self, networks: tuple[str, ...]) -> None:
         self._unix = UNIX in networks
@@ -38,7 +38,7 @@ class Proxies:
     def client(self, peer: str, forwarded: str | None) -> str:
         """Returns the nearest address that is not one of our proxies.
 
-        Reads from the right: what stands further left was written by the client itself.
+        Reads from the right, because the client itself can write the entries further left.
         """
         if not forwarded or not self._trusts(peer):
             return peer
@@ -77,7 +77,7 @@ def _forwarded_address(text: str) -> Address | None:
 
 
 def party_of(address: str) -> str:
-    """Returns what stands for an address in limits: an IPv6 customer has a whole /64."""
+    """Returns the network that limits count for an address: an IPv6 customer has a whole /64."""
     return _party(address) if ":" in address else address
 
 

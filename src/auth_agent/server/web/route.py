@@ -1,4 +1,4 @@
-"""One row of a room's table of routes: an address, its handler, and what is special about it."""
+"""A row of a room's table of routes: an address, its handler, and its options."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 from auth_agent.server.web.call import Answer, Call, Refusal
 from auth_agent.server.web.pages.render import Pages
 
-S = TypeVar("S")  # what the handlers of a room work with
+S = TypeVar("S")  # the type that a room's handlers work with
 SaysNo = Callable[[Pages, Refusal], Answer]
 
 
 def oauth_json(_pages: Pages, refusal: Refusal) -> Answer:
-    """Returns a refusal as OAuth clients read it (RFC 6749 section 5.2)."""
+    """Returns a refusal in the form for OAuth clients (RFC 6749 section 5.2)."""
     return refusal.answer()
 
 
@@ -23,8 +23,8 @@ class Route(Generic[S]):
     """One method at one address.
 
     `cors` is `any`, `registered` or empty. A quick handler is tried on the event loop's thread
-    first (`at_once.py`), so it calls `or_wait()` before anything slow. `says_no` makes an answer
-    of a refusal. Without `head` the address refuses HEAD requests, as link checkers send them.
+    first (`at_once.py`), so it calls `or_wait()` before anything slow. `says_no` turns a refusal
+    into an answer. Without `head` the address refuses HEAD requests, which link checkers send.
     """
 
     method: str
@@ -37,5 +37,5 @@ class Route(Generic[S]):
 
     @property
     def name(self) -> str:
-        """The handler's name, for logs and metrics."""
+        """Returns the handler's name, for logs and metrics."""
         return self.handler.__name__

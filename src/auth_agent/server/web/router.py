@@ -1,4 +1,4 @@
-"""Finds the endpoint of a request: first its address, then its method."""
+"""Finds the endpoint of a request: first by address, then by method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from auth_agent.server.web.shell import Endpoint, send_answer
 
 
 class Resource:
-    """One address as an ASGI application: an endpoint for each method that it takes."""
+    """One address as an ASGI application: an endpoint for each of its methods."""
 
     def __init__(self, pages: Pages) -> None:
         self.methods: dict[str, Endpoint] = {}
@@ -39,7 +39,7 @@ class Resource:
 
 
 class StaticRouter:
-    """The router of all addresses without parameters: one look into a dictionary.
+    """The router of all addresses without parameters: one dictionary look-up.
 
     All other addresses go on to `app`.
     """

@@ -26,7 +26,7 @@ from auth_agent.server.web.route import Route, S
 log = logging.getLogger("auth_agent.server")
 
 BODY_SECONDS = 20.0
-# Nothing more is read from such a connection.
+# Such a connection is not read any further.
 _CLOSE: Headers = (("connection", "close"),)
 _TOO_LARGE = Refusal(413, "invalid_request", "The body is too large", _CLOSE)
 _TOO_SLOW = Refusal(408, "invalid_request", "The body did not come in time", _CLOSE)
@@ -45,7 +45,7 @@ EVERYWHERE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referr
 _EVERYWHERE = [(name.encode(), value.encode()) for name, value in EVERYWHERE.items()]
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _JOINED = {"cookie": "; ", "x-forwarded-for": ", "}
-# Names of headers as browsers list them (RFC 9110 section 5.6.2).
+# Header names in the form that browsers send (RFC 9110 section 5.6.2).
 _HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}"
 _HEADER_NAMES = re.compile(f"{_HEADER_NAME}(?:, ?{_HEADER_NAME}){{0,31}}")
 _PREFLIGHT: Headers = (
@@ -62,7 +62,7 @@ class Origins(Protocol):
 
 
 class Surroundings(NamedTuple):
-    """What all endpoints share; without `hosts` any Host header will do.
+    """The objects that all endpoints share; without `hosts` any Host header is accepted.
 
     Without `at_once` nothing is tried on the loop's thread.
     """
@@ -76,7 +76,7 @@ class Surroundings(NamedTuple):
 
 
 class Endpoint:
-    """A route as an ASGI application; `subject` is what its handler works with."""
+    """A route as an ASGI application; `subject` is the object that its handler works with."""
 
     def __init__(self, around: Surroundings, route: Route[S], subject: S) -> None:
         self.route: Route[Any] = route
@@ -143,7 +143,7 @@ class Endpoint:
             log.exception("database error at %s", self._name)
             return self._refused(_BUSY)
         except Exception:
-            # The last line of defence: the caller sees no detail, the log has it.
+            # The last line of defence: the client sees no detail, the log has it.
             log.exception("unexpected error at %s", self._name)
             return self._refused(_BROKEN)
 
@@ -167,7 +167,7 @@ class Endpoint:
 
 
 def _preflight(call: Call, cors: str) -> Headers:
-    """Allows what is needed; on public documents any header that was asked for (Fetch standard)."""
+    """Allows the needed headers; on public documents every requested one (Fetch standard)."""
     asked = call.headers.get("access-control-request-headers", "")
     if cors != "any" or not _HEADER_NAMES.fullmatch(asked):
         return _PREFLIGHT
@@ -178,7 +178,7 @@ def _preflight(call: Call, cors: str) -> Headers:
 def _headers(scope: Scope) -> dict[str, str]:
     """Returns the first of each header, and joins those that may be repeated.
 
-    Refuses two credentials: a proxy may have judged the other one.
+    Refuses two credentials, of which a proxy may have checked the other one.
     """
     found: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
@@ -219,7 +219,7 @@ async def _whole_body(receive: Receive, limit: int) -> bytes:
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
-    """Sends an answer, chunk by chunk if it comes in chunks."""
+    """Sends an answer, in chunks if it has any."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
     if answer.status != 204:
         headers.append((b"content-type", answer.content_type.encode("latin-1")))

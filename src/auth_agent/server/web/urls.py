@@ -1,4 +1,4 @@
-"""Which addresses this server trusts, and how it builds the ones it redirects to."""
+"""URLs that this server trusts, and the ones it redirects to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from auth_agent import url as url_rules
 from auth_agent.url import DEFAULT_PORTS, is_loopback, normal_origin
 
-# RFC 8252 section 7.1; a scheme that browsers or systems give a meaning of their own is no app's.
+# RFC 8252 section 7.1; a scheme with a meaning for browsers or systems cannot be an app's own.
 _PRIVATE_URI = re.compile(
     r"([a-z][a-z0-9+.-]*):(?://([A-Za-z0-9._~-]*))?([/?][A-Za-z0-9._~!$&'()*+,;=:@/?%-]*)?"
 )
@@ -35,7 +35,7 @@ def origin_of(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Host and port, for people to read; of a redirect URI under a private scheme its origin."""
+    """Returns host and port for display; for a private scheme the origin."""
     origin = return_origin(url)
     return origin if is_private_uri(url) else origin.partition("://")[2]
 
@@ -61,7 +61,7 @@ def same_address(one: str, other: str) -> bool:
 
 
 def is_within(url: str, origin: str) -> bool:
-    """True if the URL is acceptable and lies at or below this origin."""
+    """Returns True if the URL is acceptable and lies at or below this origin."""
     return url_problem(url) is None and origin_of(url) == origin
 
 
@@ -71,7 +71,7 @@ def url_problem(url: str) -> str | None:
 
 
 def issuer_problem(issuer: str) -> str | None:
-    """What is wrong with an issuer identifier (RFC 8414 section 2: no query, no fragment)."""
+    """Returns the problem of an issuer (RFC 8414 section 2: no query, no fragment), or None."""
     problem = url_problem(issuer)
     if problem:
         return problem
@@ -87,7 +87,7 @@ def issuer_problem(issuer: str) -> str | None:
 
 
 def smtp_problem(url: str) -> str | None:
-    """What is wrong with the address of a mail server; says nothing of what is in it."""
+    """Returns the problem of a mail server's URL without quoting it, or None."""
     example = "write it like smtps://user:password@mail.example or smtp://mail.example:587"
     try:
         parts = urlsplit(url)
@@ -110,12 +110,12 @@ def redirect_matches(registered: str, requested: str) -> bool:
 
 
 def is_loopback_uri(uri: str) -> bool:
-    """True for http on a loopback host, with any port and path."""
+    """Returns True for http on a loopback host, with any port and path."""
     return _loopback_parts(uri) is not None
 
 
 def _loopback_parts(uri: str) -> tuple[str, str] | None:
-    """Returns what stands before and after the port of a loopback http URL, or None."""
+    """Returns the text before and after the port of a loopback http URL, or None."""
     found = _LOOPBACK_URI.fullmatch(uri)
     if found is None or url_problem(uri) or not is_loopback(urlsplit(uri).hostname):
         return None
@@ -123,13 +123,13 @@ def _loopback_parts(uri: str) -> tuple[str, str] | None:
 
 
 def is_private_uri(uri: str) -> bool:
-    """True for a redirect URI under a scheme of an application's own (RFC 8252 section 7.1)."""
+    """Returns True for a redirect URI with an app's private scheme (RFC 8252 section 7.1)."""
     found = _PRIVATE_URI.fullmatch(uri)
     return found is not None and found[1] not in _NOT_PRIVATE and bool(found[2] or found[3])
 
 
 def is_native_uri(uri: str) -> bool:
-    """True if only a program on the visitor's own device can be at this redirect URI."""
+    """Returns True if only an app on the visitor's own device can receive this redirect URI."""
     return is_loopback_uri(uri) or is_private_uri(uri)
 
 
@@ -142,6 +142,6 @@ def return_origin(uri: str) -> str:
 
 
 def with_parameters(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """Appends to the query and leaves what is there untouched (RFC 6749 section 3.1.2)."""
+    """Appends parameters to the query and leaves the rest untouched (RFC 6749 section 3.1.2)."""
     joint = "?" if "?" not in uri else "" if uri.endswith(("?", "&")) else "&"
     return uri + joint + urlencode(list(parameters))

@@ -1,4 +1,4 @@
-"""Refusals as people read them: a page that names the cause and leads on."""
+"""Refusals as HTML pages, with the cause and a link to continue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OTHERWISE = ("invalid_request", "Not so", "The request cannot be served")
 
 
 class WayOn(NamedTuple):
-    """The link of a page that refuses something."""
+    """The link on a refusal's page."""
 
     path: str
     text: str
@@ -32,7 +32,7 @@ def page(pages: Pages, refusal: Refusal, way_on: WayOn | None = None) -> Answer:
 
 
 def sign_in_page(pages: Pages, refusal: Refusal) -> Answer:
-    """Returns a refusal in the middle of a sign-in, which the website has to start again."""
+    """Returns a refusal in the middle of a sign-in, which has to be restarted at the website."""
     if refusal.status in (429, 500, 503):
         return page(pages, refusal)
     text = f"{refusal.description}. Go back to the website and start again, or tell its owner."

@@ -1,4 +1,4 @@
-"""The HTML pages, their headers, and the stylesheet under a name that changes with it."""
+"""The HTML pages, their headers, and the stylesheet under a name that changes with its content."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Pages:
     def page(
         self, name: str, status: int = 200, /, *, form_targets: str = "", **values: object
     ) -> Answer:
-        """A page and a policy that lets nothing run but its own script.
+        """Returns a page with a policy that allows no script but the page's own.
 
-        `form_targets` names the origins that a form may be redirected to: Chromium applies
-        form-action to redirects as well.
+        `form_targets` lists the origins that a form may redirect to: Chromium applies form-action
+        to redirects as well.
         """
         nonce = secrets.token_urlsafe(16)
         body = self._templates.get_template(name).render(nonce=nonce, **values)
@@ -54,14 +54,14 @@ class Pages:
         return self.page("error.html", status, title=title, text=text)
 
     def static(self, name: str) -> Answer | None:
-        """A stylesheet under its present name, and nothing else."""
+        """Returns a stylesheet under its current name, and nothing else."""
         found = self._static.get(name)
         if found is None:
             return None
         return Answer(200, found, _IMMUTABLE, "text/css; charset=utf-8")
 
     def _publish(self, name: str) -> str:
-        """The name under which a stylesheet is served; it changes with every change in it."""
+        """Returns the name under which a stylesheet is served, which changes with its content."""
         content = (_HERE / "static" / name).read_bytes()
         stem, _, suffix = name.rpartition(".")
         published = f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{suffix}"
@@ -70,7 +70,7 @@ class Pages:
 
 
 def _moment(seconds: int) -> str:
-    """A time as people read it everywhere, in UTC."""
+    """Returns a time in UTC in a form for readers of any country."""
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 
