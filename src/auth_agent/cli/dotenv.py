@@ -1,7 +1,7 @@
-"""The `.env` of the present folder, where `agent add --env .env` writes an agent's identity.
+"""The `.env` of the current folder, where `agent add --env .env` writes an agent's identity.
 
-It counts as a whole or not at all, and only if nobody else can read it: a folder that came from
-elsewhere must not send this machine's credentials to a server of its own choice.
+It is used as a whole or not at all, and only if no other user can read it: a folder from elsewhere
+must not send this machine's credentials to a server of its own choice.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ PREFIX = "AUTH_AGENT_AGENT_"
 _IDENTITY = tuple(
     PREFIX + part for part in ("ID", "ISSUER", "SECRET", "SECRET_FILE", "PRIVATE_KEY")
 )
-# A path to somebody's secret is not taken from a file: the secret would go to the file's issuer.
+# A file may not name the path of a secret: the secret would go to the file's issuer.
 _FORBIDDEN = PREFIX + "SECRET_FILE"
 MAX_BYTES = 65_536
 
 
 def add_identity(environ: MutableMapping[str, str], path: Path) -> str | None:
-    """Adds the agent's variables in `path`, unless `environ` names an agent already.
+    """Adds the agent's variables in `path`, unless `environ` already names an agent.
 
-    Returns one line about what was done, for stderr; None if there is nothing to say.
+    Returns one line about what was done, for stderr, or None.
     """
     if any(environ.get(name) for name in _IDENTITY):
         return None
@@ -59,7 +59,7 @@ def _problem(found: Mapping[str, str]) -> str | None:
 
 
 def _read(content: bytes) -> dict[str, str]:
-    """Returns the agent's variables; a line that is none is passed over."""
+    """Returns the agent's variables; skips other lines."""
     found = {}
     for line in content.replace(b"\0", b"").decode("utf-8", "replace").splitlines():
         name, is_assignment, rest = line.strip().removeprefix("export ").partition("=")
@@ -67,6 +67,6 @@ def _read(content: bytes) -> dict[str, str]:
             continue
         try:
             found[name.strip()] = "".join(shlex.split(rest, comments=True)[:1])
-        except ValueError:  # a quotation without its end
+        except ValueError:  # an unclosed quotation mark
             continue
     return found

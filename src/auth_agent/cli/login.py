@@ -106,14 +106,14 @@ def _credential(agent_id: str) -> tuple[Secret | None, str | None]:
 
 
 def _ask_code() -> Callable[[], str] | None:
-    """Returns a prompt for the code that the owner was mailed, if a person sits there."""
+    """Returns a prompt for the code that was mailed to the owner; None without a terminal."""
     if not sys.stdin.isatty():
         return None
     return lambda: str(typer.prompt("The code that the agent's owner was mailed", err=True))
 
 
 def _check_folder(cookies: Path | None) -> None:
-    """Raises before the sign-in if the session could not be written afterwards."""
+    """Raises, before the sign-in, if the session could not be written after it."""
     from auth_agent.errors import SettingsError  # noqa: PLC0415
 
     if cookies is None:
@@ -140,7 +140,7 @@ def _write_cookies(path: Path | None, site: SignedIn) -> None:
 
 
 class _Output:
-    """For people: one line for each step, wrapped at the terminal's width."""
+    """Output for people: one line for each step, wrapped at the terminal's width."""
 
     def __init__(self, *, quiet: bool) -> None:
         from auth_agent.cli.output import Lines  # noqa: PLC0415
@@ -173,7 +173,7 @@ class _Output:
 
 
 class _JsonOutput:
-    """For programs: one object on stdout, whatever happens."""
+    """Output for programs: one object on stdout in any case."""
 
     def __init__(self, url: str, agent_id: str) -> None:
         self._facts: dict[str, Any] = {"ok": False, "url": url, "agent_id": agent_id, "steps": []}
@@ -199,7 +199,7 @@ class _JsonOutput:
 
 
 def _body(site: SignedIn) -> Any:
-    """Returns the page as JSON if it is, else the beginning of its text."""
+    """Returns the page as JSON if it is JSON, else the beginning of its text."""
     response = site.response
     if "json" in response.headers.get("content-type", "").lower():
         try:

@@ -1,7 +1,7 @@
-"""The output of commands: tables for people, JSON for programs, and mistakes on stderr.
+"""The output of commands: tables for people, JSON for programs, errors on stderr.
 
-Every value is printed literally: names, models and websites' words are foreign text, never markup
-and never a terminal's control sequences.
+Every value is printed literally: names, models and websites' texts are foreign, and are never read
+as markup or control sequences.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ EXIT_CODES = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage."
 
 
 def literal(value: object) -> str:
-    """Returns text without control characters, and without those that reorder what is read."""
+    """Returns text without control characters and without characters that reorder the display."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
 
 
 class Lines:
-    """Prints lines, wrapped between words at a terminal's width; a pipe gets them whole."""
+    """Prints lines, wrapped between words at a terminal's width; a pipe gets whole lines."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         self._console = Console(stderr=stderr)
@@ -68,7 +68,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_values(values: Mapping[str, str], note: str = "") -> None:
-    """Prints names and values below each other, never cut: people copy them."""
+    """Prints names and values below each other, uncut, so that they can be copied."""
     console = Console()
     for name, value in values.items():
         line = Text.assemble((literal(name), "bold"), "  ", literal(value))
@@ -78,7 +78,7 @@ def print_values(values: Mapping[str, str], note: str = "") -> None:
 
 
 def print_credentials(values: Mapping[str, str | None], *, as_json: bool) -> None:
-    """Prints an id and the secret that is shown this once; without a secret there is no line."""
+    """Prints an id and its secret, which is shown only once; omits an absent secret."""
     if as_json:
         print_json(dict(values))
         return
@@ -88,14 +88,14 @@ def print_credentials(values: Mapping[str, str | None], *, as_json: bool) -> Non
 
 
 def fail(message: str) -> typer.Exit:
-    """Prints what is wrong on stderr; raise what it returns."""
+    """Prints the error on stderr; raise the returned exception."""
     Lines(stderr=True).print(message, style="red")
     return typer.Exit(1)
 
 
 @contextmanager
 def refusals_are_told() -> Iterator[None]:
-    """Turns mistakes that a user can mend into a message and exit code 1."""
+    """Turns errors that a user can correct into a message and exit code 1."""
     try:
         yield
     except (AuthError, ValueError) as error:

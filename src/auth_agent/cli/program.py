@@ -38,7 +38,7 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:  # Typer calls it so
+def _show_version(wanted: bool) -> None:  # Typer's name for it
     if wanted:
         from importlib.metadata import version  # noqa: PLC0415
 

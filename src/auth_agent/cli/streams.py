@@ -1,4 +1,4 @@
-"""Standard output and error, whatever their encoding."""
+"""Standard output and error with any encoding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def accept_any_text() -> None:
-    """Makes both streams replace what their encoding cannot hold, such as cp1252 in a pipe."""
+    """Makes both streams replace characters that their encoding lacks, such as cp1252 in a pipe."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -1,4 +1,4 @@
-"""The agent beside the browser answers the waiting pages that people open in the demo."""
+"""The agent that answers the waiting pages of browsers during the demo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAUSE_SECONDS = 1.5  # so that the waiting page can be seen
 
 @contextmanager
 def answer_browsers(stage: Stage, console: Console) -> Iterator[None]:
-    """Answers each browser that waits, in a thread of its own, until the demo ends."""
+    """Answers each waiting browser in its own thread, until the demo ends."""
 
     def say(text: str, style: str = "") -> None:
         console.print(f"   {text}", style=style, markup=False, highlight=False, soft_wrap=True)

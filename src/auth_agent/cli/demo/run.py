@@ -24,7 +24,7 @@ INTERRUPTED = 130
 
 
 def run(console: Console, *, once: bool) -> int:
-    """Returns the exit code; raises `DemoFailed` if anything is not as it should be."""
+    """Runs the demo and returns the exit code; raises `DemoFailed` if a step goes wrong."""
     is_over = False
     with _interruptible():
         try:
@@ -49,7 +49,7 @@ def _narrate(stage: Stage, console: Console) -> None:
 
 
 def _stay(stage: Stage, console: Console) -> None:
-    """Until Ctrl-C."""
+    """Prints the addresses and waits for Ctrl-C."""
     agent = stage.agent
     lines = (
         ("\nLook around", "bold"),
@@ -72,7 +72,7 @@ def _stay(stage: Stage, console: Console) -> None:
 
 
 def _command() -> str:
-    """As it can be typed here: without an active virtual environment it needs its path."""
+    """Returns the command to type here: with its path if no virtual environment is active."""
     typed = Path(sys.argv[0])
     is_found = shutil.which("auth-agent") is not None or typed.stem != "auth-agent"
     return "auth-agent" if is_found else str(typed)
@@ -80,14 +80,14 @@ def _command() -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C, a closed terminal and a polite kill end the demo in the same way, once."""
+    """Ends the demo once, in the same way, on Ctrl-C, a closed terminal or SIGTERM."""
     known = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
         known.append(signal.SIGHUP)
 
     def interrupt(_number: int, _frame: object) -> None:
         for number in known:
-            signal.signal(number, signal.SIG_IGN)  # the cleaning up is not interrupted
+            signal.signal(number, signal.SIG_IGN)  # the clean-up is not interrupted
         raise KeyboardInterrupt
 
     before = [(number, signal.signal(number, interrupt)) for number in known]

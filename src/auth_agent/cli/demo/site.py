@@ -43,7 +43,7 @@ GOODS = (
 
 
 def create_app() -> Starlette:
-    """Returns the shop; its settings are the `AUTH_AGENT_*` environment."""
+    """Returns the shop, configured by the `AUTH_AGENT_*` environment."""
     return Starlette(
         routes=[
             Route("/", home),
@@ -91,7 +91,7 @@ async def stylesheet(request: Request) -> Response:  # noqa: ARG001
 
 
 def main() -> None:
-    """Serves until the process that started this closes the pipe, or is killed."""
+    """Serves until the parent process closes the pipe, or is killed."""
     config = uvicorn.Config(
         create_app(), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False
     )

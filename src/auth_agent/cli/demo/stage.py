@@ -1,4 +1,4 @@
-"""Starts the demo's processes, and leaves nothing behind: no process, no file, no port."""
+"""Starts the demo's processes, and removes every process, file and port at the end."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Stage:
 
 @contextmanager
 def set_up() -> Iterator[Stage]:
-    """Starts everything, and ends it again whatever happens in between."""
+    """Starts everything, and stops it again even after an error."""
     with tempfile.TemporaryDirectory(prefix="auth-agent-demo-") as folder:
         server, website = (f"http://127.0.0.1:{_free_port()}" for _ in range(2))
         settings = ServerSettings(issuer=server, database=f"sqlite:///{folder}/auth-agent.db")
@@ -79,7 +79,7 @@ def set_up() -> Iterator[Stage]:
 
 
 def new_client(base_url: str) -> httpx2.Client:
-    """Returns a client that uses no proxy of the environment."""
+    """Returns a client that ignores the environment's proxies."""
     return httpx2.Client(base_url=base_url, trust_env=False, timeout=10)
 
 
@@ -112,7 +112,7 @@ def _website(
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # Ctrl-C is for us; we end the website ourselves
+            start_new_session=True,  # Ctrl-C is for this process, which then ends the website
         )
     try:
         yield process

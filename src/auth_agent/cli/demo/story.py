@@ -1,4 +1,4 @@
-"""Narrates the demo while it happens; every claim is checked before it is made."""
+"""Narrates the demo as it runs; every statement is checked before it is printed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MEANING = {
 
 
 class Narrator:
-    """Prints the narration; raises `DemoFailed` at the first thing that is not as it should be."""
+    """Prints the narration; raises `DemoFailed` at the first thing that goes wrong."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -62,7 +62,7 @@ class Narrator:
 
 
 def narrate(stage: Stage, narrator: Narrator) -> None:
-    """Shows everything, once."""
+    """Narrates every step, once."""
     _introduce(stage, narrator)
     with new_client(stage.website) as stranger:
         _refuse_stranger(stage, stranger, narrator)

@@ -30,7 +30,7 @@ class Watch:
         self.on_waiting: Callable[[str], None] | None = None
 
     def take(self) -> list[Exchange]:
-        """Returns what was recorded since the last call."""
+        """Returns the exchanges since the last call."""
         with self._lock:
             seen, self._seen = self._seen, []
             return seen
@@ -47,7 +47,7 @@ class Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                # Recorded before the answer is out, so that its receiver finds it here.
+                # Recorded before the answer is sent, so that its receiver finds it here.
                 with self._lock:
                     self._seen.append(Exchange(scope["method"], scope["path"], status))
             elif waits:

@@ -163,7 +163,7 @@ def revoke_token(
 
 
 def setup_url(issuer: str, token: Secret) -> str:
-    """Where a one-time link leads."""
+    """Returns the URL of a single-use link."""
     return f"{issuer}/console/setup?token={token.reveal()}"
 
 

@@ -244,5 +244,5 @@ def rotate_secret(
 
 
 def _words(options: list[str]) -> list[str]:
-    """Both `--scope a --scope b` and `--scope "a b"` are natural."""
+    """Splits words, so that both `--scope a --scope b` and `--scope "a b"` work."""
     return [word for option in options for word in option.split()]

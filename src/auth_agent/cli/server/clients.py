@@ -247,5 +247,5 @@ def rotate_secret(
 
 
 def _words(options: list[str] | None) -> list[str]:
-    """Both `--scope a --scope b` and `--scope "a b"` are natural."""
+    """Splits words, so that both `--scope a --scope b` and `--scope "a b"` work."""
     return [word for option in options or () for word in option.split()]

@@ -1,4 +1,4 @@
-"""Files that commands write instead of showing values to copy: variables and private keys."""
+"""Files that commands write, so that values need not be copied: variables and private keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EnvironmentFile:
         self.path = path
 
     def check(self, *names: str) -> None:
-        """Raises ValueError if these lines could not be added; nothing has been changed by then."""
+        """Raises ValueError if these lines cannot be added; changes nothing."""
         _check_folder(self.path)
         if self.path.is_dir():
             raise ValueError(f"{self.path} is a folder; name a file")

@@ -1,4 +1,4 @@
-"""Bounds for uvicorn's quick HTTP parser, which has none: the size of a head, and its time."""
+"""Bounds for uvicorn's quick HTTP parser, which has none: the size and the time of a head."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class _HeadTooLarge(Exception):
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Answers 431 to a head that is too large, and closes a connection whose head never ends."""
+    """Answers 431 to a head that is too large, and closes a connection whose head is too slow."""
 
     _is_head = False
-    _parsed = 0  # bytes of the present head that the parser has handed on
-    _received = 0  # bytes that came while the head was incomplete
+    _parsed = 0  # bytes of the current head that the parser has passed on
+    _received = 0  # bytes that arrived while the head was incomplete
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:

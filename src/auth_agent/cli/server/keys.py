@@ -81,7 +81,7 @@ def _keyring(database: str) -> Iterator[tuple[Database, Keyring]]:
     from auth_agent.server.security.secret_file import server_secrets  # noqa: PLC0415
 
     with opened(database) as db:
-        # Which address the server has does not matter here; what protects its keys does.
+        # The server's address does not matter here; the secrets that protect its keys do.
         settings = server_settings(database, None if _has_issuer() else "http://127.0.0.1")
         secrets = server_secrets(settings, has_keys=has_keys(db, int(time.time())))
         # The servers may have other settings than this shell: a day is the longest that they allow.

@@ -56,7 +56,7 @@ def serve(
 
 
 def _check_free(host: str, port: int) -> None:
-    """Raises ValueError if the address cannot be listened on, before anything is promised."""
+    """Raises ValueError before the start if the address cannot be listened on."""
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -83,9 +83,9 @@ def _loopback_issuer(host: str, port: int) -> str | None:
 
 
 def _prepare(settings: ServerSettings) -> Secret | None:
-    """Finds out before the workers start whether all is well: schema, secret, keys.
+    """Checks schema, secret and keys before the workers start.
 
-    Returns the token of a one-time link if there is no administrator yet.
+    Returns the token of a single-use link if there is no administrator yet.
     """
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
@@ -130,10 +130,10 @@ def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
         # Uvicorn would take X-Forwarded-For from any sender, and the audit would record it.
         "proxy_headers": False,
         "timeout_graceful_shutdown": 15,
-        # After uvicorn's five seconds a worker of a busy machine is killed while it still starts.
+        # Uvicorn's default of five seconds kills workers that start slowly on a busy machine.
         "timeout_worker_healthcheck": 60,
         "log_config": log_config(settings.log_format),
-        # h11 has bounds of its own, for the head's size at least.
+        # h11 has its own bounds, at least for the head's size.
         "http": "auth_agent.cli.server.http_bounds:BoundedHttp" if _has_httptools() else "h11",
         "h11_max_incomplete_event_size": 32_768,
     }
@@ -153,7 +153,7 @@ def _has_httptools() -> bool:
 
 
 def _hand_over(settings: ServerSettings) -> None:
-    """Workers are new processes, which read the environment."""
+    """Passes the settings to the workers through their environment."""
     os.environ["AUTH_AGENT_SERVER_ISSUER"] = settings.issuer
     os.environ["AUTH_AGENT_SERVER_DATABASE"] = settings.database
     os.environ["AUTH_AGENT_SERVER_UPSTREAM_COMPAT"] = str(settings.upstream_compat).lower()

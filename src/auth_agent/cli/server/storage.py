@@ -1,4 +1,4 @@
-"""The database and the settings that administrative commands work on."""
+"""The database and the settings of administrative commands."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout."
 
 @contextmanager
 def opened(url: str, *, may_create: bool = False, upgrade: bool = False) -> Iterator[Database]:
-    """Opens the database, says on stderr which it is, and closes it at the end.
+    """Opens the database, names it on stderr, and closes it at the end.
 
-    A message and exit code 1 if it cannot be used; an SQLite file is made only if `may_create`,
-    and a schema of another version is changed only if `upgrade`.
+    Prints a message and exits with code 1 if it cannot be used. Creates an SQLite file only if
+    `may_create`, and changes a schema of another version only if `upgrade`.
     """
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  (keeps --help quick)
 
@@ -55,7 +55,7 @@ def opened(url: str, *, may_create: bool = False, upgrade: bool = False) -> Iter
 
 
 def _check_revision(database: Database) -> None:
-    """Raises unless the schema is this version's: a command must not change it under a server."""
+    """Raises for a schema of another version, which may belong to a running server."""
     from auth_agent.cli.output import fail  # noqa: PLC0415
     from auth_agent.server.storage.database import HEAD  # noqa: PLC0415
 
@@ -103,14 +103,14 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def _described(url: str) -> str:
-    """Returns the URL without its password, or the whole path of an SQLite file."""
+    """Returns the URL without its password, or the full path of an SQLite file."""
     from sqlalchemy import make_url  # noqa: PLC0415
 
     return str(sqlite_path(url) or make_url(url).render_as_string(hide_password=True))
 
 
 def _check_exists(url: str, *, may_create: bool) -> None:
-    """Raises ValueError instead of making an empty database that no server knows."""
+    """Raises ValueError for a missing SQLite file, instead of creating one that no server uses."""
     path = sqlite_path(url)
     if path is None or path.exists():
         return
