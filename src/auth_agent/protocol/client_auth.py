@@ -1,4 +1,4 @@
-"""How this website proves itself to the server (RFC 6749 2.3, RFC 7523)."""
+"""The website's authentication at the server (RFC 6749 2.3, RFC 7523)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ClientAuth = Literal["private_key_jwt", "client_secret_basic", "client_secret_po
 
 
 class Client(Discreet, frozen=True, kw_only=True):
-    """As whom a website speaks to its server, and what it can prove that with."""
+    """The website's client id at its server, and its secret or key."""
 
     id: str
     issuer: str
@@ -35,7 +35,7 @@ class Client(Discreet, frozen=True, kw_only=True):
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What one request to the server is authenticated with; `jti` is fresh for each."""
+    """The credentials for one request to the server; `jti` is fresh for each."""
 
     client: Client
     metadata: Metadata
@@ -44,12 +44,12 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 def client_request(url: str, fields: Mapping[str, str], credentials: Credentials) -> HttpRequest:
-    """A form for an endpoint of the server, authenticated by the method that was set or found."""
+    """Builds a form for an endpoint of the server, authenticated by the chosen method."""
     client = credentials.client
     method = choose_method(client, credentials.metadata)
     secret = client.secret.reveal() if client.secret else ""
     if method == "client_secret_basic":
-        # 2.3.1 wants both form-urlencoded first, or a colon in one of them would move the border.
+        # 2.3.1 requires form-urlencoding of both, or a colon in one of them would move the border.
         pair = f"{quote_plus(client.id)}:{quote_plus(secret)}"
         encoded = base64.b64encode(pair.encode()).decode("ascii")
         return form_request(url, fields, (("Authorization", f"Basic {encoded}"),))
@@ -63,7 +63,7 @@ def client_request(url: str, fields: Mapping[str, str], credentials: Credentials
 
 
 def choose_method(client: Client, metadata: Metadata) -> str:
-    """What was set, else the strongest that both sides have; never `none` by itself."""
+    """Returns the configured method, else the strongest that both sides have, except `none`."""
     if client.method is not None:
         return client.method
     at_hand = {
@@ -82,7 +82,7 @@ def choose_method(client: Client, metadata: Metadata) -> str:
 
 
 def _assertion(credentials: Credentials) -> str:
-    """RFC 7523 3: for a minute and for once. The audience is the issuer, which no endpoint is."""
+    """Builds an assertion (RFC 7523 3), single-use, for a minute; its audience is the issuer."""
     import jwt  # noqa: PLC0415  # 100 ms that the first request need not wait for
 
     client, now = credentials.client, int(credentials.now)

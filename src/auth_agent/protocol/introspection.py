@@ -1,4 +1,4 @@
-"""Token introspection (RFC 7662): does the server still call this token active?"""
+"""Token introspection (RFC 7662): asks whether a token is still active."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from auth_agent.protocol.client_auth import Credentials, client_request
 
 
 def introspection_request(token: str, hint: str, credentials: Credentials) -> HttpRequest | None:
-    """None where the server has no such endpoint."""
+    """Builds the request; None if the server has no such endpoint."""
     endpoint = credentials.metadata.introspection_endpoint
     if endpoint is None:
         return None
@@ -21,7 +21,7 @@ def introspection_request(token: str, hint: str, credentials: Credentials) -> Ht
 def parse_introspection(response: HttpResponse) -> Mapping[str, Any] | None:
     """Returns the claims of an active token, None for any other; null counts as absent.
 
-    Raises `ServerUnavailable` if there is no answer to rely on.
+    Raises `ServerUnavailable` if there is no usable answer.
     """
     if response.status != 200:
         raise ServerUnavailable(f"The introspection endpoint answered {response.status}.")

@@ -17,7 +17,7 @@ logger = logging.getLogger("auth_agent")
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server says of itself."""
+    """The server's metadata, as far as a website uses it."""
 
     issuer: str
     authorization_endpoint: str
@@ -32,7 +32,9 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metadata_requests(issuer: str) -> tuple[HttpRequest, HttpRequest]:
-    """RFC 8414 3.1 puts the well-known part before the issuer's path, Discovery 4.1 behind it."""
+    """Returns two requests: the well-known part stands before the issuer's path in RFC 8414 3.1,
+    behind it in Discovery 4.1.
+    """
     parts = urlsplit(issuer)
     path = parts.path.rstrip("/")
     origin = f"{parts.scheme}://{parts.netloc}"
@@ -44,7 +46,7 @@ def metadata_requests(issuer: str) -> tuple[HttpRequest, HttpRequest]:
 
 
 def is_metadata(response: HttpResponse) -> bool:
-    """True if an answer is a JSON object, whatever its type says; else the next place is asked."""
+    """Returns True if an answer is a JSON object of any type; otherwise the next place is tried."""
     if response.status != 200:
         return False
     try:
@@ -55,10 +57,10 @@ def is_metadata(response: HttpResponse) -> bool:
 
 
 def parse_metadata(response: HttpResponse, *, issuer: str, needs_keys: bool = True) -> Metadata:
-    """Raises `ServerMisbehaved` if the answer is not the metadata of exactly this issuer.
+    """Parses the metadata; raises `ServerMisbehaved` if it is not exactly this issuer's.
 
-    Optional fields of a wrong form count as absent; the issuer, the keys and what is required do
-    not.
+    Optional fields of a wrong form count as absent; the issuer, the keys and required fields
+    must be right.
     """
     if response.status != 200:
         raise ServerMisbehaved(
@@ -115,7 +117,7 @@ def _flag(document: Mapping[str, Any], name: str) -> bool:
     value = document.get(name)
     if value is None:
         return False
-    if not isinstance(value, bool):  # "true" is a promise that must not be taken for none
+    if not isinstance(value, bool):  # "true" promises the parameter and must not count as absent
         raise ServerMisbehaved(
             f"{name} in the server's metadata is not true or false.", code="metadata_invalid"
         )

@@ -8,5 +8,5 @@ from auth_agent.protocol.jose.base64url import encode
 
 
 def challenge_of(verifier: str) -> str:
-    """Returns the challenge of a verifier (4.2)."""
+    """Returns a verifier's challenge (4.2)."""
     return encode(hashlib.sha256(verifier.encode("ascii")).digest())

@@ -1,4 +1,4 @@
-"""What a website knows of its Auth Agent server: metadata and keys, kept and fetched."""
+"""The metadata and keys of a website's Auth Agent server, fetched and cached."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNKNOWN_SECONDS = 10
 
 
 class Provider:
-    """One per relying party. `clock` gives seconds and only goes forward."""
+    """The cache of one relying party. `clock` gives seconds and is monotonic."""
 
     def __init__(self, issuer: str, clock: Callable[[], float], *, needs_keys: bool = True) -> None:
         self._issuer = issuer
@@ -34,22 +34,22 @@ class Provider:
         """True once introspection has called a refresh token active: then a `false` counts."""
 
     def still_has(self, key: Key) -> bool:
-        """True while a key that verified a token is published, as far as is known now.
+        """Returns True while a key that verified a token is published, as far as the cache knows.
 
-        False also if it is time to look again.
+        Returns False also when the cache is due for a fetch.
         """
         keys = self._keys.fresh
         return keys is not None and key in keys.keys
 
     def metadata(self) -> Flow[Metadata]:
-        """Raises `ServerUnavailable` or `ServerMisbehaved` if there is nothing to go on with."""
+        """Returns the metadata; `ServerUnavailable` or `ServerMisbehaved` if there is none."""
         return self._metadata.get()
 
     def check_advertised(self, header: Header) -> Flow[Metadata]:
-        """Returns the metadata once it lists the token's algorithm; raises `TokenRefused`.
+        """Returns the metadata if it lists the token's algorithm; raises `TokenRefused` otherwise.
 
-        A server may have changed its algorithm since: a token that contradicts the copy makes the
-        website look again, at most every ten seconds.
+        The server may have changed its algorithm since the last fetch: a token that contradicts the
+        cache causes a new one, at most every ten seconds.
         """
         metadata = yield from self.metadata()
         listed = metadata.id_token_algorithms
@@ -83,7 +83,7 @@ class Provider:
 
 
 class _Question:
-    """Looks again because of a token: once in ten seconds, whatever an attacker sends."""
+    """Fetches again because of a token: at most once in ten seconds, against floods."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -92,7 +92,7 @@ class _Question:
         self._asking_in = 0  # the process that asks now; a forked child does not inherit it
 
     def ask(self, snapshot: Snapshot[T], known: T) -> Flow[T]:
-        """Returns what the server publishes now, or `known`. All who come meanwhile may wait."""
+        """Returns the server's present value, or `known`. Concurrent callers may share a fetch."""
         now = self._clock()
         is_asking = self._asking_in == os.getpid()
         if not is_asking and self._asked_at <= now < self._asked_at + UNKNOWN_SECONDS:
@@ -103,8 +103,8 @@ class _Question:
         try:
             look = functools.partial(snapshot.renew_since, self._count)
             return (yield from limited("unknown", look))
-        except AuthError as error:  # the copy stays
-            if error.code == "too_many_questions":  # nothing was looked at
+        except AuthError as error:  # the cached copy stays
+            if error.code == "too_many_questions":  # no fetch took place
                 raise
             return known
         finally:
@@ -112,7 +112,7 @@ class _Question:
 
 
 def fetch_metadata(issuer: str) -> Flow[HttpResponse]:
-    """Returns the issuer's answer at its well-known addresses, for `parse_metadata` to judge."""
+    """Returns the issuer's answer at its well-known addresses, for `parse_metadata` to check."""
     first, second = metadata_requests(issuer)
     answers = [(yield from send(first))]
     if not is_metadata(answers[0]):
@@ -127,7 +127,7 @@ def fetch_metadata(issuer: str) -> Flow[HttpResponse]:
 
 
 def fetch_keys(jwks_uri: str) -> Flow[HttpResponse]:
-    """Returns the server's key set, for `parse_jwks` to judge."""
+    """Returns the server's key set, for `parse_jwks` to check."""
     response = yield from send(jwks_request(jwks_uri))
     if is_trouble(response):
         raise ServerUnavailable(f"The server's key set answered {response.status}.")

@@ -7,7 +7,7 @@ from auth_agent.protocol.client_auth import Credentials, client_request
 
 
 def revocation_request(refresh_token: str, credentials: Credentials) -> HttpRequest | None:
-    """None where the server has no such endpoint."""
+    """Builds the request; None if the server has no such endpoint."""
     endpoint = credentials.metadata.revocation_endpoint
     if endpoint is None:
         return None

@@ -1,6 +1,6 @@
-"""A copy of what the server publishes: kept, renewed early, and used for a while if no fetch works.
+"""A cache of a server's published document: renewed early, and used for a while if fetches fail.
 
-Replacing the copy is a single assignment, so that readers take no lock. Only a cold start waits.
+Replacing the copy is a single assignment, so readers take no lock. Only a cold start waits.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from auth_agent.protocol.jose.bounds import STALE_SECONDS
 
 T = TypeVar("T")
 
-EARLY_SECONDS = 60  # this long before its end a copy is fetched again in the background
+EARLY_SECONDS = 60  # a copy is fetched again in the background this long before it expires
 RETRY_SECONDS = 30
 
 
 class Fetched(msgspec.Struct, Generic[T], frozen=True):
-    """A value and for how many seconds it is good."""
+    """A value and its lifetime in seconds."""
 
     value: T
     seconds: float
@@ -36,7 +36,7 @@ class _Copy(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Snapshot(Generic[T]):
-    """One value of one server. `clock` gives seconds and only goes forward."""
+    """One value of one server. `clock` gives seconds and is monotonic."""
 
     def __init__(
         self, name: str, fetch: Callable[[], Flow[Fetched[T]]], clock: Callable[[], float]
@@ -51,7 +51,7 @@ class Snapshot(Generic[T]):
 
     @property
     def fresh(self) -> T | None:
-        """The value while it is neither expired nor from the future; asks nothing."""
+        """Returns the value unless it is expired or from the future; does no I/O."""
         copy = self._copy
         if copy is None or not copy.fetched_at <= self._clock() < copy.expires_at:
             return None
@@ -79,11 +79,11 @@ class Snapshot(Generic[T]):
             return copy.value
 
     def renew(self) -> Flow[T]:
-        """Fetches once for all who ask meanwhile."""
+        """Fetches once for all concurrent callers."""
         return join(self._key, self._renew)
 
     def renew_since(self, count: int) -> Flow[T]:
-        """Fetches unless that was done since `count` was so; for callers that had to queue."""
+        """Fetches unless that happened after `count` was read; for callers that had to queue."""
         if self._copy is not None and self.count > count:
             return self._copy.value
         return (yield from self.renew())

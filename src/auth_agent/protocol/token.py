@@ -1,4 +1,4 @@
-"""The token endpoint: a code for tokens (RFC 6749 4.1.3, 5; RFC 7636 4.5)."""
+"""The token endpoint: exchanges a code for tokens (RFC 6749 4.1.3, 5; RFC 7636 4.5)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ERROR_CODE = re.compile(r"[a-z_]{1,64}")
 
 
 class Tokens(Discreet, frozen=True, kw_only=True):
-    """What a sign-in earns; `scopes` is None where the server granted just what was asked."""
+    """The tokens of a sign-in; `scopes` is None if the server granted exactly those requested."""
 
     access_token: str
     id_token: str | None
@@ -52,7 +52,9 @@ def refresh_request(refresh_token: str, credentials: Credentials) -> HttpRequest
 
 
 def parse_tokens(response: HttpResponse, *, needs_id_token: bool = True) -> Tokens:
-    """Raises `SignInRefused` where the grant is no good, else `ServerUnavailable`/`Misbehaved`."""
+    """Parses the tokens; raises `SignInRefused` for a refused grant, else `ServerUnavailable` or
+    `ServerMisbehaved`.
+    """
     if is_trouble(response):
         raise ServerUnavailable("The Auth Agent server gives no tokens now; sign in again.")
     if response.status != 200:
@@ -74,7 +76,7 @@ def parse_tokens(response: HttpResponse, *, needs_id_token: bool = True) -> Toke
 
 
 def _scopes(value: object) -> tuple[str, ...] | None:
-    """RFC 6749 5.1 wants text; a list of words is read, too. What decides is never guessed."""
+    """Returns the granted scopes: text (RFC 6749 5.1) or a list of words; refuses other forms."""
     if value is None:
         return None
     words = value if isinstance(value, list) else value.split() if isinstance(value, str) else None
@@ -84,7 +86,7 @@ def _scopes(value: object) -> tuple[str, ...] | None:
 
 
 def _seconds(value: object) -> int:
-    """RFC 6749 5.1: RECOMMENDED only; where it is missing the token is asked after soon."""
+    """Returns the lifetime; if it is missing (RFC 6749 5.1: RECOMMENDED), assumes the default."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         return DEFAULT_SECONDS
     return int(min(value, 86_400))

@@ -21,19 +21,19 @@ from auth_agent.protocol.jose.jws import (
 
 
 def userinfo_request(endpoint: str, access_token: str) -> HttpRequest:
-    """Asks for plain JSON; a signed answer is taken, too."""
+    """Builds the request; asks for plain JSON, but a signed answer is accepted, too."""
     headers = (("Accept", "application/json"), ("Authorization", f"Bearer {access_token}"))
     return HttpRequest("GET", endpoint, headers)
 
 
 def is_signed(response: HttpResponse) -> bool:
-    """True for an answer in the form of a JWT (5.3.2)."""
+    """Returns True for an answer in the form of a JWT (5.3.2)."""
     content_type = response.headers.get("content-type", "").partition(";")[0]
     return response.status == 200 and content_type.strip().lower() == "application/jwt"
 
 
 def parse_userinfo(response: HttpResponse, *, subject: str) -> Mapping[str, Any]:
-    """Raises `TokenRefused` if the claims are another agent's (5.3.2: they MUST NOT be used)."""
+    """Parses the claims; raises `TokenRefused` for another agent's (5.3.2: MUST NOT be used)."""
     if is_trouble(response):
         raise ServerUnavailable("The Auth Agent server could not say who the agent is.")
     if response.status != 200:
@@ -46,7 +46,7 @@ def parse_userinfo(response: HttpResponse, *, subject: str) -> Mapping[str, Any]
 
 
 def read_signed_userinfo(response: HttpResponse, *, allowed: Sequence[str]) -> tuple[str, Header]:
-    """Returns the token and its header; the checks that need no key."""
+    """Returns the token and its header after the checks that need no key."""
     token = response.body.decode("ascii", "replace").strip()
     header = read_header(token)
     check_algorithm(header, allowed)

@@ -24,7 +24,7 @@ from auth_agent.protocol.jose.jws import (
 
 
 class ExpectedAccess(msgspec.Struct, frozen=True):
-    """For whom an access token must have been made, and by whom."""
+    """The issuer and audience that an access token must have."""
 
     issuer: str
     audience: str
@@ -32,7 +32,7 @@ class ExpectedAccess(msgspec.Struct, frozen=True):
 
 
 def read_access_token(token: str, *, allowed: Sequence[str]) -> Header:
-    """The checks that need no key. An ID token is not an access token: the type is compulsory."""
+    """Runs the checks that need no key. Refuses an ID token: the type is compulsory."""
     header = read_header(token)
     check_algorithm(header, allowed)
     check_type(header, "at+jwt")
@@ -42,7 +42,7 @@ def read_access_token(token: str, *, allowed: Sequence[str]) -> Header:
 def verify_access_token(
     token: str, header: Header, key: Key, *, expected: ExpectedAccess, now: float
 ) -> dict[str, Any]:
-    """The claims, once all of RFC 9068 4 holds; raises `TokenRefused` naming what does not."""
+    """Returns the claims if all of RFC 9068 4 holds; raises `TokenRefused` naming what does not."""
     claims = verify_signature(token, key, header.alg)
     check_issuer(claims, expected.issuer)
     if expected.audience not in _list(claims.get("aud")):
@@ -58,7 +58,7 @@ def verify_access_token(
 def check_introspected(
     claims: Mapping[str, Any], *, expected: ExpectedAccess, now: float
 ) -> Mapping[str, Any]:
-    """An active token may still be another website's, or no access token at all (RFC 7662 2.2)."""
+    """Checks an active token, which may be another website's or no access token (RFC 7662 2.2)."""
     kind = claims.get("token_type")
     if kind is not None and str(kind).lower() not in ("bearer", "access_token"):
         raise TokenRefused("This is no access token.", code="typ_mismatch")
@@ -76,12 +76,12 @@ def check_introspected(
 
 
 def _check_unbound(claims: Mapping[str, Any]) -> None:
-    """RFC 7800 3: whoever brings such a token must prove a key, which no Bearer header can do."""
+    """Refuses a token that is bound to a key (RFC 7800 3), which no Bearer header can prove."""
     if "cnf" in claims:
         raise TokenRefused("The token is bound to a key (`cnf`).", code="token_bound")
 
 
 def _list(value: object) -> list[str]:
-    """A string, or the strings of a list."""
+    """Returns a string, or a list's strings, as a list."""
     items = [value] if isinstance(value, str) else value if isinstance(value, list) else []
     return [item for item in items if isinstance(item, str)]

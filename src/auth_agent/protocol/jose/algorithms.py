@@ -1,4 +1,4 @@
-"""Signature algorithms (RFC 7518, RFC 8037, RFC 9864): which keys fit them, and their hashes."""
+"""Signature algorithms (RFC 7518, RFC 8037, RFC 9864): their keys and their hashes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from auth_agent.protocol.jose.base64url import encode
 if TYPE_CHECKING:
     from jwt import PyJWS
 
-# JWA algorithm -> the key types and curves that fit it. All are asymmetric.
+# JWA algorithm -> key types and curves. All are asymmetric.
 FITTING: dict[str, tuple[tuple[str, str | None], ...]] = {
     "ES256": (("EC", "P-256"),),
     "ES384": (("EC", "P-384"),),
@@ -26,7 +26,7 @@ _SAME = ("EdDSA", "Ed25519")
 
 
 def fits(alg: str, kty: str, crv: str | None, named: str | None) -> bool:
-    """True if a key of this type and curve, whose own `alg` is `named`, fits the algorithm."""
+    """Returns True if a key of this type and curve, with `named` as `alg`, fits the algorithm."""
     same = named in (None, alg) or (alg in _SAME and named in _SAME)
     return same and (kty, crv) in FITTING.get(alg, ())
 
@@ -37,13 +37,13 @@ def algorithms_of(kty: str, crv: str | None) -> tuple[str, ...]:
 
 
 def library_name(alg: str) -> str:
-    """Returns the name under which PyJWT has the algorithm."""
+    """Returns PyJWT's name of the algorithm."""
     return "EdDSA" if alg == "Ed25519" else alg
 
 
 @functools.cache
 def verifier(alg: str) -> PyJWS:
-    """Returns a verifier of this one algorithm; making one costs more than a signature check."""
+    """Returns a verifier of this one algorithm; creating one costs more than a signature check."""
     import jwt  # noqa: PLC0415  # 100 ms that the first request need not wait for
 
     found = jwt.PyJWS([alg])
@@ -53,7 +53,7 @@ def verifier(alg: str) -> PyJWS:
 
 
 def half_hash(token: str, alg: str, crv: str | None = None) -> str:
-    """Returns `at_hash` (OpenID Connect Core 3.1.3.6): half of the hash that the signature uses."""
+    """Returns `at_hash` (OpenID Connect Core 3.1.3.6): half of the signature's own hash."""
     data = token.encode()
     if crv == "Ed448":  # RFC 8032 5.2: SHAKE256, 114 bytes
         digest = hashlib.shake_256(data).digest(114)

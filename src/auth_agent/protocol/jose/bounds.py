@@ -1,4 +1,4 @@
-"""What tokens, keys and clocks may be, the same for website, server and SDK."""
+"""Bounds of tokens, keys and clocks, the same for website, server and SDK."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims whose form differs between providers, read in one way."""
+"""Claims whose form differs between providers, normalised."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 logger = logging.getLogger("auth_agent")
 
 _BOOLEANS = {"true": True, "false": False}
-# A flag says something of the value beside it, so that both come from one source.
+# A flag describes the value beside it, so both have to come from one source.
 VERIFIED = {"email": "email_verified", "phone_number": "phone_number_verified"}
 
 
@@ -31,7 +31,7 @@ def with_flags(claims: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge(signed: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns both; what is signed wins, and an address keeps the flag of its own source."""
+    """Merges both; signed claims win, and an address keeps the flag of its own source."""
     merged = {**more, **signed}
     for name, flag in VERIFIED.items():
         source = signed if signed.get(name) is not None else more

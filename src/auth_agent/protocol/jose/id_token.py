@@ -1,4 +1,4 @@
-"""The ID token (OpenID Connect Core 1.0, 3.1.3.7). Nothing here can be switched off."""
+"""The ID token (OpenID Connect Core 1.0, 3.1.3.7). No check can be switched off."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from auth_agent.secret import Discreet
 
 
 class Expected(Discreet, frozen=True, kw_only=True):
-    """What the one right ID token of this sign-in must say; `max_age` is in seconds."""
+    """The values that this sign-in's ID token must have; `max_age` is in seconds."""
 
     issuer: str
     client_id: str
@@ -44,7 +44,7 @@ class Expected(Discreet, frozen=True, kw_only=True):
 
 
 def read_id_token(token: str, *, allowed: Sequence[str]) -> Header:
-    """The checks that need no key; they come first, so that no fetch is spent on garbage."""
+    """Runs the checks that need no key; they come first, so that garbage causes no fetch."""
     header = read_header(token)
     check_algorithm(header, allowed)
     if header.typ is not None:
@@ -53,7 +53,7 @@ def read_id_token(token: str, *, allowed: Sequence[str]) -> Header:
 
 
 def verify_id_token(token: str, header: Header, key: Key, expected: Expected) -> dict[str, Any]:
-    """The claims, once all of them hold; raises `TokenRefused` naming the first that does not."""
+    """Returns the claims if all are right; raises `TokenRefused` naming the first that is not."""
     claims = verify_signature(token, key, header.alg)
     check_issuer(claims, expected.issuer)
     _check_audience(claims, expected)
@@ -68,7 +68,7 @@ def verify_id_token(token: str, header: Header, key: Key, expected: Expected) ->
 
 
 def _check_audience(claims: Mapping[str, Any], expected: Expected) -> None:
-    """A second audience could use this token against us, so it must be trusted (3.1.3.7, 3)."""
+    """Refuses an untrusted second audience, which could use this token against us (3.1.3.7, 3)."""
     audience, client_id = claims.get("aud"), expected.client_id
     if audience not in (client_id, [client_id]):
         parties = audience if isinstance(audience, list) else []
@@ -86,7 +86,7 @@ def _check_audience(claims: Mapping[str, Any], expected: Expected) -> None:
 
 
 def _check_auth_time(claims: Mapping[str, Any], expected: Expected) -> None:
-    """3.1.3.7, 13: `auth_time` is required once `max_age` was asked for."""
+    """Checks `auth_time`, which is required if `max_age` was requested (3.1.3.7, 13)."""
     if expected.max_auth_age is None:
         return
     if number(claims, "auth_time") < expected.now - expected.max_auth_age - CLOCK_SKEW:

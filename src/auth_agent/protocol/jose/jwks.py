@@ -1,4 +1,4 @@
-"""The server's signing keys (RFC 7517): an immutable snapshot, and which of them fits a token."""
+"""The server's signing keys (RFC 7517): an immutable snapshot, and the choice of a token's key."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class Key(msgspec.Struct, frozen=True):
     public: Any
 
     def fits(self, alg: str) -> bool:
-        """True if the algorithm is one of this key's."""
+        """Returns True if the algorithm is one of this key's."""
         return fits(alg, self.kty, self.crv, self.alg)
 
 
 class KeySet(msgspec.Struct, frozen=True):
-    """What the server published at one moment."""
+    """The keys that the server published at one moment."""
 
     keys: tuple[Key, ...]
 
     def find(self, alg: str, kid: str | None) -> Key | None:
-        """Returns the key with this id; without an id, the one key that fits.
+        """Returns the key with this id; without an id, the only key that fits.
 
-        Never one of several, unless they are the same key, published twice.
+        Never chooses between several keys, unless they are the same one, published twice.
         """
         fitting = [key for key in self.keys if key.fits(alg) and kid in (None, key.kid)]
         if not fitting or any(key.public != fitting[0].public for key in fitting):
@@ -53,7 +53,7 @@ def jwks_request(jwks_uri: str) -> HttpRequest:
 
 
 def parse_jwks(response: HttpResponse) -> KeySet:
-    """Skips unusable keys; raises `ServerMisbehaved` if none is left."""
+    """Parses the keys; skips unusable ones, raises `ServerMisbehaved` if none is left."""
     document = json_object(response, "key set") if response.status == 200 else {}
     entries = document.get("keys")
     listed = entries[:MAX_KEYS] if isinstance(entries, list) else []
@@ -94,7 +94,7 @@ def _may_verify(entry: Mapping[str, Any]) -> bool:
     return (
         entry.get("use") in (None, "sig")
         and (operations is None or (isinstance(operations, list) and "verify" in operations))
-        and "d" not in entry  # its private half is public: whoever reads it can sign
+        and "d" not in entry  # its private half is public, so any reader can sign with it
     )
 
 

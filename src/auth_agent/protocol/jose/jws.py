@@ -1,7 +1,7 @@
-"""Signed tokens (RFC 7515, RFC 7519, RFC 8725): what is true of every kind of them.
+"""Signed tokens (RFC 7515, RFC 7519, RFC 8725): the checks that all kinds share.
 
-A token is measured before it is parsed, its header is believed only where our configuration
-already allows what it says, and its signature is checked before any claim is read.
+A token's size is checked before it is parsed, its header is trusted only if our configuration
+allows its values, and its signature is verified before any claim is read.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MAX_TOKEN = 32_768
 _LAST_SECOND = 253_402_300_799  # of the year 9999, where the calendars of many systems end
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-# `crit` demands extensions that we have none of (RFC 7515 4.1.11); the others would let the token
-# choose its own key.
+# `crit` requires extensions, of which we support none (RFC 7515 4.1.11); the others would let the
+# token choose its own key.
 _FORBIDDEN = ("crit", "jwk", "jku", "x5u", "x5c", "b64")
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What a token says of its own signature; nothing of it is verified."""
+    """The unverified header of a token."""
 
     alg: str
     kid: str | None
@@ -37,7 +37,7 @@ class Header(msgspec.Struct, frozen=True):
 
 
 def read_header(token: str) -> Header:
-    """Raises `TokenRefused` where the token is too large, malformed or names its own key."""
+    """Reads the header; refuses a token that is too large, is malformed or names its own key."""
     if len(token) > MAX_TOKEN:
         raise TokenRefused("The token is larger than 32 KiB.", code="token_too_large")
     if not _COMPACT.fullmatch(token):
@@ -62,7 +62,7 @@ def read_header(token: str) -> Header:
 
 
 def check_algorithm(header: Header, allowed: Sequence[str]) -> None:
-    """Raises `TokenRefused` unless the algorithm is one that the website allows."""
+    """Raises `TokenRefused` unless the website allows the token's algorithm."""
     if header.alg not in allowed:
         raise TokenRefused(
             "The token is signed with an algorithm that AUTH_AGENT_ALGORITHMS does not hold.",
@@ -71,7 +71,7 @@ def check_algorithm(header: Header, allowed: Sequence[str]) -> None:
 
 
 def check_advertised(header: Header, advertised: Sequence[str] | None) -> None:
-    """Raises `TokenRefused` if the server lists its algorithms, and this is none of them."""
+    """Raises `TokenRefused` if the server lists its algorithms, and this one is missing."""
     if advertised is not None and header.alg not in advertised:
         raise TokenRefused(
             "The token is signed with an algorithm that the server's metadata does not list.",
@@ -80,14 +80,14 @@ def check_advertised(header: Header, advertised: Sequence[str] | None) -> None:
 
 
 def check_type(header: Header, *expected: str) -> None:
-    """RFC 8725 3.11; RFC 7515 4.1.9 lets the prefix `application/` be left out."""
+    """Checks the type (RFC 8725 3.11); RFC 7515 4.1.9 allows leaving out `application/`."""
     typ = (header.typ or "").lower().removeprefix("application/")
     if typ not in expected:
         raise TokenRefused(f"This is not a token of type {expected[0]!r}.", code="typ_mismatch")
 
 
 def verify_signature(token: str, key: Key, alg: str) -> dict[str, Any]:
-    """The claims of a token that this key has signed with this algorithm."""
+    """Returns the claims of a token that was signed with this key and algorithm."""
     import jwt  # noqa: PLC0415  # 100 ms that the first request need not wait for
 
     if not key.fits(alg):
@@ -100,14 +100,14 @@ def verify_signature(token: str, key: Key, alg: str) -> dict[str, Any]:
 
 
 def check_times(claims: Mapping[str, Any], *, now: float) -> None:
-    """`exp` and `iat` must be there; none of `exp`, `iat`, `nbf` may be off by over a minute."""
+    """Requires `exp` and `iat`; none of `exp`, `iat`, `nbf` may be off by over a minute."""
     number(claims, "exp")
     number(claims, "iat")
     check_time_bounds(claims, now=now)
 
 
 def check_time_bounds(claims: Mapping[str, Any], *, now: float) -> None:
-    """None of `exp`, `iat`, `nbf` may be off by over a minute, as far as they are there."""
+    """Checks `exp`, `iat` and `nbf`, if present; none may be off by over a minute."""
     if "exp" in claims and now >= number(claims, "exp") + CLOCK_SKEW:
         raise TokenRefused("The token has expired; compare the clocks.", code="token_expired")
     if "iat" in claims and number(claims, "iat") > now + CLOCK_SKEW:
@@ -137,7 +137,7 @@ def _json_object(data: bytes) -> dict[str, Any]:
 
 
 def number(claims: Mapping[str, Any], name: str) -> float:
-    """A NumericDate (RFC 7519 2); a boolean is none, although Python counts it as a number."""
+    """Returns a NumericDate (RFC 7519 2); refuses a boolean, which Python counts as a number."""
     value = claims.get(name)
     if not _is_number(value) or not 0 <= value <= _LAST_SECOND:
         raise TokenRefused(f"The token's `{name}` is missing or no time.", code="time_missing")
@@ -145,7 +145,7 @@ def number(claims: Mapping[str, Any], name: str) -> float:
 
 
 def past(value: object, now: float) -> int | None:
-    """A time that has been, in whole seconds, or None for what is no time; never the future."""
+    """Returns a past time in whole seconds; None for a future time or another value."""
     return int(max(0, min(value, now))) if _is_number(value) else None
 
 

@@ -26,7 +26,7 @@ MAX_AGE = 600
 
 
 class LogoutToken(msgspec.Struct, frozen=True):
-    """Whose sessions end: the server's session `sid`, or else all of `sub`."""
+    """The sessions to end: the server's session `sid`, or else all of `sub`."""
 
     sub: str | None
     sid: str | None
@@ -34,7 +34,7 @@ class LogoutToken(msgspec.Struct, frozen=True):
 
 
 def read_logout_token(token: str, *, allowed: Sequence[str]) -> Header:
-    """The checks that need no key."""
+    """Runs the checks that need no key."""
     header = read_header(token)
     check_algorithm(header, allowed)
     check_type(header, "logout+jwt")
@@ -44,7 +44,7 @@ def read_logout_token(token: str, *, allowed: Sequence[str]) -> Header:
 def verify_logout_token(
     token: str, header: Header, key: Key, *, issuer: str, client_id: str, now: float
 ) -> LogoutToken:
-    """Raises `TokenRefused` naming the first check that fails; replay is the caller's to refuse."""
+    """Raises `TokenRefused` naming the first failed check; the caller refuses replays."""
     claims = verify_signature(token, key, header.alg)
     check_issuer(claims, issuer)
     if claims.get("aud") not in (client_id, [client_id]):
@@ -55,7 +55,7 @@ def verify_logout_token(
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(EVENT), dict):
         raise TokenRefused("The token announces no logout.", code="events_missing")
-    if "nonce" in claims:  # so that an ID token is never taken for a logout token
+    if "nonce" in claims:  # so that an ID token never passes for a logout token
         raise TokenRefused("A logout token has no nonce.", code="nonce_forbidden")
     sub, sid, jti = (_text(claims, name) for name in ("sub", "sid", "jti"))
     if sub is None and sid is None:

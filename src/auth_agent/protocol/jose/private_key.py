@@ -27,7 +27,7 @@ class PrivateKey(Discreet, frozen=True):
 
 
 def key_problem(pem: Secret) -> bool:
-    """Whether this is no key that can sign."""
+    """Returns why this cannot be a signing key, or None."""
     try:
         load_key(pem)
     except ValueError:
@@ -37,14 +37,14 @@ def key_problem(pem: Secret) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def load_key(pem: Secret) -> PrivateKey:
-    """Raises `ValueError` for anything but an EC, RSA (2048 bits or more) or Ed25519 key."""
+    """Loads an EC, RSA (2048 bits or more) or Ed25519 key; raises `ValueError` for others."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
 
     try:
         key = load_pem_private_key(pem.reveal().encode(), None)
-    except (TypeError, UnsupportedAlgorithm):  # encrypted with a password, or exotic
+    except (TypeError, UnsupportedAlgorithm):  # encrypted with a password, or an unusual kind
         raise ValueError("not a usable key") from None
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
         alg = _CURVES[key.curve.name]
@@ -58,7 +58,7 @@ def load_key(pem: Secret) -> PrivateKey:
 
 
 def public_jwk(key: Any, alg: str) -> dict[str, Any]:
-    """What the server has to know of the key (RFC 7517)."""
+    """Returns the public key for the server (RFC 7517)."""
     import jwt  # noqa: PLC0415
 
     jwk: dict[str, Any] = jwt.get_algorithm_by_name(alg).to_jwk(key.public_key(), as_dict=True)
@@ -67,7 +67,7 @@ def public_jwk(key: Any, alg: str) -> dict[str, Any]:
 
 
 def thumbprint(jwk: dict[str, Any]) -> str:
-    """RFC 7638 3: the SHA-256 of the required members, in lexicographic order."""
+    """Returns the SHA-256 of the required members, in lexicographic order (RFC 7638 3)."""
     required = {
         "EC": ("crv", "kty", "x", "y"),
         "RSA": ("e", "kty", "n"),
