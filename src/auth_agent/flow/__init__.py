@@ -1,1 +1,1 @@
-"""Flows decide and do no I/O; here is what they ask for, and what performs it."""
+"""Flows, which decide and do no I/O; their effects, and the drivers that perform these."""

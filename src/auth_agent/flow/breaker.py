@@ -1,7 +1,7 @@
-"""What a time-out teaches: for some seconds further questions to that place fail at once.
+"""A circuit breaker: after a time-out, requests to that place fail at once for some seconds.
 
-Otherwise each visitor who makes the website ask a server that hangs would hold a thread until the
-time-out. One question at a time finds out whether the place answers again.
+Otherwise each visitor who causes a request to a hanging server would hold a thread until the
+time-out. One request at a time finds out whether the place answers again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_PLACES = 100
 
 
 class Breaker:
-    """Places by name; only those that have timed out are remembered, each until it answers."""
+    """Places by name; remembers only those that timed out, each until it answers."""
 
     def __init__(self) -> None:
         self._guard = Guard()
@@ -27,14 +27,14 @@ class Breaker:
         renew_after_fork(self)
 
     def reset(self) -> None:
-        """Forgets every time-out; called in a forked child, too."""
+        """Forgets every time-out; also called in a forked child."""
         self._closed_until: OrderedDict[str, float] = OrderedDict()
 
     @contextmanager
     def watch(self, place: str, paused: Exception) -> Iterator[None]:
-        """Raises `paused` at once if the place is paused, else watches what is done there.
+        """Raises `paused` at once if the place is paused, else watches the block.
 
-        A `TimeoutError` pauses the place; anything else, an error included, is an answer.
+        A `TimeoutError` pauses the place; any other result, an error included, is an answer.
         """
         if self._closed_until and not self._may_ask(place):
             raise paused
@@ -49,7 +49,7 @@ class Breaker:
         self._resume(place)
 
     def _may_ask(self, place: str) -> bool:
-        """True if the place is not paused, or for the one question that finds out."""
+        """Returns True if the place is not paused, or for the one request that probes it."""
         now = time.monotonic()
         with self._guard:
             until = self._closed_until.get(place)

@@ -1,8 +1,8 @@
-"""HTTP clients whose requests keep to a deadline, a proxy of the environment, and loopback.
+"""HTTP clients that keep to a deadline, use the environment's proxy, and handle loopback.
 
-A request to a loopback host goes there itself, through no proxy, and a name below `.localhost` is
-never asked of DNS. A proxy or a file of certificates that cannot be used is a `ServerUnavailable`
-with `proxy_failed` or `tls_failed`, raised by the request that would have needed it.
+A request to a loopback host uses no proxy, and a name below `.localhost` is never looked up in DNS.
+A proxy or a certificate file that cannot be used raises `ServerUnavailable` with `proxy_failed` or
+`tls_failed`, at the first request that needs it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def new_async_client(**options: Any) -> httpx2.AsyncClient:
 
 
 class _Colour:
-    """What differs between threads and tasks when a pool is made."""
+    """The difference between threads and tasks when a pool is created."""
 
     def __init__(self, direct: Any, http: Any, socks: Any, backend: Callable[[], Any]) -> None:
         self.direct, self.http, self.socks, self.backend = direct, http, socks, backend
@@ -76,7 +76,7 @@ _ASYNC = _Colour(
 
 
 class _Pools:
-    """The connections of one client: direct ones, and those of each proxy."""
+    """The connection pools of one client: a direct one, and one per proxy."""
 
     def __init__(
         self, colour: _Colour, tls: ssl.SSLContext | None, proxies: Proxies | None, max_kept: int
@@ -135,7 +135,7 @@ class _Pools:
 
 
 def _unusable(setting: ProxySetting, remedy: str) -> ServerUnavailable:
-    """The error names the variable and never its value, which may hold a password."""
+    """Returns the error, which names the variable but not its value: that may hold a password."""
     return ServerUnavailable(
         f"The proxy in {setting.variable} cannot be used: {remedy}.", code="proxy_failed"
     )
@@ -225,7 +225,7 @@ _ERRORS: dict[type[BaseException], type[httpx2.TransportError]] = {
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """httpcore2's errors are those of httpx2 under the same names."""
+    """Translates httpcore2's errors into those of httpx2 with the same names."""
     try:
         yield
     except tuple(_ERRORS) as error:

@@ -1,8 +1,8 @@
-"""A deadline for a whole exchange in a thread: each of its reads and writes ends in time.
+"""A deadline for a whole exchange in a thread, which each of its reads and writes observes.
 
-The time-outs of an HTTP client are for single reads, so that a server that drips could hold a
-thread for ever. Tasks are cancelled from outside and need none of this. `auth_agent.flow.clients`
-makes the clients that keep to it.
+An HTTP client's time-outs are for single reads, so a server that sends slowly could hold a thread
+for ever. Tasks are cancelled from outside and do not need this. `auth_agent.flow.clients` makes the
+clients that observe it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from contextvars import ContextVar
 
 LONGEST_WAIT = 10.0  # seconds for a single read that has no time-out of its own
 
-# Unlike a `threading.local` that is made before gevent patches it, each greenlet has its own.
+# Unlike a `threading.local` that is created before gevent patches it, this is per greenlet.
 _ends_at: ContextVar[float | None] = ContextVar("auth_agent_deadline", default=None)
 
 
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Ends in time all that this thread does with a client of `auth_agent.flow.clients`."""
+    """Sets a deadline for this thread's use of clients from `auth_agent.flow.clients`."""
     token = _ends_at.set(time.monotonic() + seconds)
     try:
         yield
@@ -29,7 +29,7 @@ def deadline(seconds: float) -> Iterator[None]:
 
 
 def seconds_left(timeout: float | None = None) -> float:
-    """Returns what this exchange may still take, at most `timeout`; raises `TimeoutError`."""
+    """Returns the time left for this exchange, at most `timeout`; raises `TimeoutError`."""
     at = _ends_at.get()
     limit = LONGEST_WAIT if timeout is None else timeout
     if at is None:

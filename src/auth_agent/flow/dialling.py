@@ -15,7 +15,7 @@ Options = Iterable[httpcore2.SOCKET_OPTION] | None
 
 
 class Backend(httpcore2.SyncBackend):
-    """For threads: every read, write and handshake ends with the deadline."""
+    """Opens connections for threads; every read, write and handshake observes the deadline."""
 
     def connect_tcp(
         self,
@@ -41,7 +41,7 @@ class Backend(httpcore2.SyncBackend):
 
 
 class Stream(httpcore2.NetworkStream):
-    """A connection that keeps to the deadline of the thread that uses it."""
+    """A connection that observes the deadline of the thread that uses it."""
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
@@ -69,7 +69,7 @@ class Stream(httpcore2.NetworkStream):
 
 
 class AsyncBackend(httpcore2.AnyIOBackend):
-    """For tasks, on asyncio and on trio; deadlines cancel them from outside."""
+    """Opens connections for tasks, on asyncio and trio; deadlines cancel them from outside."""
 
     async def connect_tcp(
         self,

@@ -1,4 +1,4 @@
-"""JSON documents of other parties, bounded in depth before anything walks through them."""
+"""JSON documents of other parties, with a bound on their depth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_DEPTH = 64
 
 
 def read_object(data: bytes) -> dict[str, Any] | None:
-    """Returns a JSON object, or None; raises `ValueError` if it is nested too deeply."""
+    """Parses a JSON object, else returns None; raises `ValueError` if it is nested too deeply."""
     try:
         value = msgspec.json.decode(data)
     except RecursionError:

@@ -1,8 +1,8 @@
 """Performs the effects of flows: the only place where threads and tasks differ.
 
-`run` blocks its thread, `arun` suspends its task. A failed effect is thrown into the flow. A
-`Join` runs a flow once for everybody who asks meanwhile, in this process's threads or in the tasks
-of one event loop.
+`run` blocks its thread, `arun` suspends its task. A failed effect is thrown into the flow. A `Join`
+runs a flow once for all concurrent callers, in this process's threads or in the tasks of one event
+loop.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ AsyncBodyReader = Callable[[int], Awaitable[bytes | None]]
 
 WAIT_SECONDS = 30.0  # three exchanges; a leader takes two at most
 PLACE_SECONDS = 0.5
-THREAD_PLACES = 3  # waitress has four threads, and one must stay for everybody else
+THREAD_PLACES = 3  # waitress has four threads, and one must stay free for other visits
 TASK_PLACES = 20  # a fifth of the connections that a client opens at most
 
 
 def close() -> None:
-    """Close what this process holds open; the next effect opens it anew."""
+    """Closes what this process holds open; the next effect opens it again."""
     transport.close()
     redis_exchange.close()
 
 
 async def aclose() -> None:
-    """Close what this event loop holds open; the next effect opens it anew."""
+    """Closes what this event loop holds open; the next effect opens it again."""
     await transport.aclose()
     await redis_exchange.aclose()
 
 
 def run(flow: Flow[T], read_body: BodyReader | None = None) -> T:
-    """The flow's value; raises what the flow raises. `read_body(limit)` reads the visit's body."""
+    """Returns the flow's value; raises its errors. `read_body(limit)` reads the visit's body."""
     running = Running(flow)
     while (effect := running.advance()) is not None:
         try:
@@ -73,7 +73,7 @@ def run(flow: Flow[T], read_body: BodyReader | None = None) -> T:
 
 
 async def arun(flow: Flow[T], read_body: AsyncBodyReader | None = None) -> T:
-    """The flow's value; raises what the flow raises. `read_body(limit)` reads the visit's body."""
+    """Returns the flow's value; raises its errors. `read_body(limit)` reads the visit's body."""
     running = Running(flow)
     while (effect := running.advance()) is not None:
         try:
@@ -133,7 +133,7 @@ async def _sleep_async(seconds: float) -> None:
 
 
 async def _invoke_async(effect: Invoke) -> Any:
-    """A plain function may block, so it runs in a thread."""
+    """Calls the function; a plain one may block, so it runs in a thread."""
     if inspect.iscoroutinefunction(effect.function):
         return await effect.function(*effect.arguments)
     from anyio import to_thread  # noqa: PLC0415
@@ -209,9 +209,9 @@ async def _fly(flights: Flights, effect: Join, flight: Flight) -> None:
 
 
 async def _to_its_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Goes on although whoever asked for it is cancelled, a visitor who hangs up for example.
+    """Completes a flow even if its caller is cancelled, for example by a visitor who hangs up.
 
-    The others still wait for it, and a refresh token that was sent works only once.
+    Other callers still wait for it, and a refresh token that was sent works only once.
     """
     import anyio  # noqa: PLC0415
 
@@ -219,7 +219,7 @@ async def _to_its_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         import asyncio  # noqa: PLC0415
 
         loop = asyncio.get_running_loop()
-    except RuntimeError:  # trio, where nothing but a scope cancels
+    except RuntimeError:  # trio, where only a scope cancels
         with anyio.CancelScope(shield=True):
             await work()
     else:
@@ -233,7 +233,7 @@ _under_way: set[Any] = set()
 
 
 def _spawn(effect: Spawn) -> None:
-    """In a thread of its own, under tasks too: no event loop has to outlive it."""
+    """Runs the flow in its own thread, under tasks too: no event loop has to outlive it."""
     flight, leads = threads.board(effect.key, threading.Event)
     if not leads:
         return

@@ -1,4 +1,4 @@
-"""What a flow asks for, as values.
+"""The effects of flows, as values.
 
 A *flow* is a generator that decides; it yields effects and receives their results, so that the
 same decision runs under threads, tasks and tests. A failed effect is thrown into the flow as an
@@ -26,7 +26,7 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Join(msgspec.Struct, frozen=True):
-    """Run a flow once for everybody who asks for `key` meanwhile; all get its one result."""
+    """Run a flow once for all concurrent callers with this `key`; each gets its result."""
 
     key: Hashable
     start: Callable[[], Flow[Any]]
@@ -35,7 +35,7 @@ class Join(msgspec.Struct, frozen=True):
 class Limited(msgspec.Struct, frozen=True):
     """Run a flow if one of the few places of `share` is free, or becomes so within half a second.
 
-    Raises `ServerUnavailable` if none does. Visitors who make the website ask elsewhere share these
+    Raises `ServerUnavailable` if none does. Visitors who cause outgoing requests share these
     places, so that they never hold all threads of a website.
     """
 
@@ -44,33 +44,33 @@ class Limited(msgspec.Struct, frozen=True):
 
 
 class Spawn(msgspec.Struct, frozen=True):
-    """Run a flow in the background, unless one of this key is under way; nobody hears of it."""
+    """Run a flow in the background unless one of this key is running; its result is dropped."""
 
     key: Hashable
     start: Callable[[], Flow[Any]]
 
 
 class ReadBody(msgspec.Struct, frozen=True):
-    """Read the visit's body; the result is bytes, or None where there are more than `limit`."""
+    """Read the visit's body; the result is bytes, or None if there are more than `limit`."""
 
     limit: int
 
 
 class Invoke(msgspec.Struct, frozen=True):
-    """Call a function of the website, which may be async; the result is what it returns."""
+    """Call a function of the website, which may be async; the result is its return value."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
 
 
 class Sleep(msgspec.Struct, frozen=True):
-    """Wait for somebody else's work; `seconds` is short."""
+    """Wait for another process's work; `seconds` is short."""
 
     seconds: float
 
 
 class Ask(Discreet, frozen=True):
-    """Ask Redis; the result is a list with one answer for each command, done all or not at all."""
+    """Send commands to Redis; the result is a list with one answer each. All are done or none."""
 
     url: str
     commands: tuple[Command, ...]
@@ -125,9 +125,9 @@ def ask(url: str, *commands: Command) -> Flow[list[Any]]:
 
 
 class Running(Generic[T]):
-    """A flow under way: the half of driving it that has no colour.
+    """A running flow: the half of a driver that threads and tasks share.
 
-    After each effect its driver sets `result` or `error`; after the last one `value` is there.
+    After each effect its driver sets `result` or `error`; after the last one `value` is set.
     """
 
     value: T
@@ -138,7 +138,7 @@ class Running(Generic[T]):
         self.error: Exception | None = None
 
     def advance(self) -> Any:
-        """The next effect, or None once the flow has returned; raises what the flow raises."""
+        """Returns the next effect, or None after the flow's end; raises the flow's errors."""
         result, error = self.result, self.error
         self.result = self.error = None
         try:

@@ -24,7 +24,7 @@ _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
 
 def cache_seconds(headers: Mapping[str, str]) -> int:
-    """How long an answer may be kept: its max-age, between five minutes and a day."""
+    """Returns how long to cache an answer: its max-age, between five minutes and a day."""
     found = _MAX_AGE.search(headers.get("cache-control", ""))
     wanted = int(found[1]) if found else DEFAULT_LIFETIME
     return min(max(wanted, MIN_LIFETIME), MAX_LIFETIME)
@@ -46,7 +46,7 @@ class HttpRequest(Discreet, frozen=True):
 
 
 class HttpResponse(Discreet, frozen=True):
-    """Its answer, read in full; header names are in lower case."""
+    """The server's answer, read in full; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -57,12 +57,12 @@ class HttpResponse(Discreet, frozen=True):
 
 
 def is_trouble(response: HttpResponse) -> bool:
-    """Whether the server says that it cannot answer now, which is no answer at all."""
+    """Returns True if the server reports a temporary failure, which answers nothing."""
     return response.status >= 500 or response.status == 429
 
 
 def json_object(response: HttpResponse, what: str) -> dict[str, Any]:
-    """The JSON object in an answer; raises `ServerMisbehaved` naming `what` it should have been."""
+    """Parses an answer's JSON object; raises `ServerMisbehaved` with `what` was expected."""
     try:
         value = read_object(response.body.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark
     except ValueError:

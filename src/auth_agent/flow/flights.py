@@ -1,4 +1,4 @@
-"""One run of a flow for all who ask for it meanwhile (single flight)."""
+"""Single flight: one run of a flow for all concurrent callers."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from auth_agent.flow.kept import Guard, PerLoop, renew_after_fork
 
 
 class Flight:
-    """One run of a flow that several wait for."""
+    """One run of a flow with several callers."""
 
     def __init__(self, landed: Any) -> None:
         self.landed = landed
         self.result: Any = None
-        # Stays for those who wait if the leader is cancelled or killed.
+        # Stays for the waiting callers if the leader is cancelled or killed.
         self.error: AuthError | None = ServerUnavailable(
             "The exchange with the Auth Agent server was interrupted; try again."
         )
 
     def outcome(self) -> Any:
-        """Returns the result; raises a copy of the error, since each waiter needs a traceback."""
+        """Returns the result, or raises a copy of the error: each caller needs a traceback."""
         if self.error is not None:
             raise copy.copy(self.error)
         return self.result
 
 
 class Flights:
-    """The runs that are under way, by key. A forked child has none: their leaders stay behind."""
+    """The current runs, by key. A forked child starts without any: their leaders stay behind."""
 
     def __init__(self) -> None:
         self._guard = Guard()
@@ -42,7 +42,7 @@ class Flights:
         self._under_way: dict[Hashable, Flight] = {}
 
     def board(self, key: Hashable, make_event: Callable[[], Any]) -> tuple[Flight, bool]:
-        """Returns the run of this key, and True if the caller is the leader, who has to do it."""
+        """Returns the run of this key, and True if the caller is its leader, who has to do it."""
         with self._guard:
             flight = self._under_way.get(key)
             if flight is not None:
@@ -51,14 +51,14 @@ class Flights:
             return flight, True
 
     def give_up(self, key: Hashable, flight: Flight) -> None:
-        """Forgets a run that took too long, so that the next caller leads one of its own."""
+        """Forgets a run that took too long, so that the next caller leads a new one."""
         with self._guard:
             if self._under_way.get(key) is flight:
                 del self._under_way[key]
 
     @contextmanager
     def landing(self, key: Hashable, flight: Flight) -> Iterator[None]:
-        """Ends the run for all who wait, whatever happens to the leader."""
+        """Ends the run for all callers, even if the leader fails."""
         try:
             yield
         except AuthError as error:

@@ -1,4 +1,4 @@
-"""What a process, or one event loop, makes once and keeps. A forked child starts with none of it.
+"""Objects that a process or event loop creates once and keeps. A forked child starts without them.
 
 A child that used its parent's connections would read the parent's answers, and a lock that another
 thread held at the fork would never open.
@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 
 class Guard:
-    """A lock that a forked child finds open."""
+    """A lock that is open in a forked child."""
 
     def __init__(self) -> None:
         self.reset()
         _renewed.add(self)
 
     def reset(self) -> None:
-        """Makes a new lock; called in a forked child, where this thread is the only one."""
+        """Creates a new lock; called in a forked child, where this thread is the only one."""
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
@@ -37,7 +37,7 @@ class Guard:
 
 
 class PerProcess(Generic[T]):
-    """Values by key, each made when it is first asked for."""
+    """Values by key, each created when it is first requested."""
 
     def __init__(self) -> None:
         self.reset()
@@ -49,14 +49,14 @@ class PerProcess(Generic[T]):
         self._values: dict[Hashable, T] = {}
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Returns the value of this key; raises what `make` raises, and keeps nothing then."""
+        """Returns the value of this key; if `make` raises, raises that and keeps nothing."""
         with self._lock:
             if key not in self._values:
                 self._values[key] = make()
             return self._values[key]
 
     def take_all(self) -> list[T]:
-        """Returns all values, which are then forgotten."""
+        """Returns all values and forgets them."""
         with self._lock:
             values = list(self._values.values())
             self._values.clear()
@@ -64,7 +64,7 @@ class PerProcess(Generic[T]):
 
 
 class PerLoop(Generic[T]):
-    """The same for one event loop; needs no lock, since nothing here waits."""
+    """Values by key, for one event loop; needs no lock, since nothing here waits."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -78,7 +78,7 @@ class PerLoop(Generic[T]):
         return values[key]
 
     def take_all(self) -> list[T]:
-        """Returns all values of the running loop, which are then forgotten."""
+        """Returns all values of the running loop and forgets them."""
         values = self._values()
         taken = list(values.values())
         values.clear()

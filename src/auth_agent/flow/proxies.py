@@ -1,6 +1,6 @@
-"""Which proxy a URL goes through, by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+"""The proxy for a URL, according to HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
 
-What goes to a loopback host may be plain http and hold secrets, so that it never takes a proxy.
+A request to a loopback host may be plain http and hold secrets, so it never uses a proxy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SCHEMES = ("http", "https", "all")
 
 
 class ProxySetting(NamedTuple):
-    """A proxy's URL, which may hold a password, and the variable that it comes from."""
+    """A proxy's URL, which may hold a password, and the variable that sets it."""
 
     url: str
     variable: str
@@ -26,10 +26,10 @@ class ProxySetting(NamedTuple):
 
 
 class Proxies:
-    """The environment as it was when this was made."""
+    """The environment's proxies at the time of creation."""
 
     def __init__(self) -> None:
-        found = getproxies()  # on macOS and Windows also what the system is set to
+        found = getproxies()  # on macOS and Windows also the system's settings
         self._by_scheme = {
             scheme: ProxySetting(_with_scheme(found[scheme]), _variable(scheme))
             for scheme in _SCHEMES
@@ -40,7 +40,7 @@ class Proxies:
         )
 
     def proxy_for(self, scheme: str, host: str, port: int) -> ProxySetting | None:
-        """Returns the proxy that a request goes through, None if it goes there itself."""
+        """Returns the proxy for a request, or None for a direct connection."""
         setting = self._by_scheme.get(scheme) or self._by_scheme.get("all")
         if setting is None or is_loopback(host):
             return None
@@ -59,7 +59,7 @@ def _variable(scheme: str) -> str:
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
-    """True if an entry of NO_PROXY covers the host: a name, what is below it, or a network."""
+    """Returns True if a NO_PROXY entry covers the host: a name with those below, or a network."""
     entry = entry.rpartition("://")[2]
     if entry == "*":
         return True

@@ -13,12 +13,12 @@ from auth_agent.flow.effects import Ask
 from auth_agent.flow.kept import PerLoop, PerProcess
 
 SECONDS = 3.0
-# What a node says that was the master once, or is not one yet (a failover, a restart).
+# Errors of a node that is no longer the master, or not yet (a failover, a restart).
 _WRONG_NODE = ("READONLY", "LOADING", "MASTERDOWN")
 
 
 class _Known:
-    """A client, which redis-py leaves untyped, and whether Redis was asked what it is."""
+    """A client, which redis-py leaves untyped, and whether Redis was asked for its role."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -31,7 +31,7 @@ _breaker = Breaker()
 
 
 def ask(effect: Ask) -> list[Any]:
-    """Raises `ServerUnavailable` with the code `store_unavailable`."""
+    """Sends commands; raises `ServerUnavailable` with the code `store_unavailable`."""
     with _watched(effect.url):
         known = _clients.get(effect.url, lambda: _make(effect.url))
         started_at = time.monotonic()
@@ -45,7 +45,7 @@ def ask(effect: Ask) -> list[Any]:
 
 
 async def ask_async(effect: Ask) -> list[Any]:
-    """The same for tasks."""
+    """Sends commands, for tasks; raises as `ask` does."""
     import anyio  # noqa: PLC0415
 
     with _watched(effect.url), anyio.fail_after(SECONDS):
@@ -101,7 +101,7 @@ async def _info_of_async(client: Any) -> Any:
 
 
 def _check(known: _Known, info: Any) -> None:
-    """A node of a cluster works by luck: only while it owns the website's slot."""
+    """Refuses a cluster's node, which works only while it owns the website's slot."""
     if isinstance(info, dict) and info.get("cluster_enabled"):
         raise _unsupported()
     known.is_checked = True
@@ -109,7 +109,7 @@ def _check(known: _Known, info: Any) -> None:
 
 @contextmanager
 def _watched(url: str) -> Iterator[None]:
-    """Makes a `ServerUnavailable` of each error; after a time-out Redis is left alone."""
+    """Turns each error into `ServerUnavailable`; after a time-out Redis is paused."""
     import redis  # noqa: PLC0415
 
     paused = _unavailable("TimeoutError", "paused after a time-out")
@@ -127,7 +127,7 @@ def _watched(url: str) -> Iterator[None]:
 
 
 def _may_repeat(error: Exception, started_at: float) -> bool:
-    """Once: if Redis has closed the connection meanwhile, or this node is not the master."""
+    """Allows one repetition if Redis closed the connection, or this node is not the master."""
     import redis  # noqa: PLC0415
 
     if isinstance(error, redis.AuthenticationError) or time.monotonic() > started_at + SECONDS / 2:
@@ -137,14 +137,14 @@ def _may_repeat(error: Exception, started_at: float) -> bool:
 
 
 def close() -> None:
-    """Closes this process's clients; the next question makes new ones."""
+    """Closes this process's clients; the next command creates new ones."""
     _breaker.reset()
     for known in _clients.take_all():
         known.client.close()
 
 
 async def aclose() -> None:
-    """Closes this event loop's clients; the next question makes new ones."""
+    """Closes this event loop's clients; the next command creates new ones."""
     _breaker.reset()
     for known in _loop_clients.take_all():
         await known.client.aclose()

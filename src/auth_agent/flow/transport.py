@@ -1,6 +1,6 @@
 """HTTP to the Auth Agent server: bounded in time and size, never redirected, kept alive.
 
-One client and one TLS context per process (one client per event loop), made when first needed.
+One client and one TLS context per process (one client per event loop), created on first use.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _breaker = Breaker()
 
 
 def exchange(request: HttpRequest) -> HttpResponse:
-    """Raises `ServerUnavailable` for network errors and time-outs, `ServerMisbehaved` for size."""
+    """Sends a request; raises `ServerUnavailable` for network errors and time-outs, and
+    `ServerMisbehaved` for size.
+    """
     import httpx2  # noqa: PLC0415
 
     with _watched(request), deadline(TOTAL_SECONDS):
@@ -49,7 +51,7 @@ def exchange(request: HttpRequest) -> HttpResponse:
 
 
 async def exchange_async(request: HttpRequest) -> HttpResponse:
-    """The same for tasks; the deadline cancels whatever is under way."""
+    """Sends a request, for tasks; the deadline cancels the exchange."""
     import anyio  # noqa: PLC0415
     import httpx2  # noqa: PLC0415
 
@@ -69,7 +71,7 @@ async def exchange_async(request: HttpRequest) -> HttpResponse:
 
 @contextmanager
 def _watched(request: HttpRequest) -> Iterator[None]:
-    """Makes a `ServerUnavailable` of each error; after a time-out that endpoint is left alone."""
+    """Turns each error into `ServerUnavailable`; after a time-out that endpoint is paused."""
     import httpx2  # noqa: PLC0415
 
     paused = ServerUnavailable(
@@ -86,13 +88,13 @@ def _watched(request: HttpRequest) -> Iterator[None]:
         httpx2.TransportError,
         httpx2.InvalidURL,
         TimeoutError,
-        UnicodeError,  # a host name that no resolver takes
+        UnicodeError,  # a host name that no resolver accepts
     ) as error:
         raise _unavailable(request, error) from None
 
 
 def _may_repeat(request: HttpRequest, error: Exception, attempt: int) -> bool:
-    """Once, and only what changes nothing: a code or a refresh token is never sent twice."""
+    """Allows one repetition of harmless requests: a code or refresh token is never sent twice."""
     import httpx2  # noqa: PLC0415
 
     broken = isinstance(error, httpx2.NetworkError | httpx2.RemoteProtocolError)
@@ -100,21 +102,21 @@ def _may_repeat(request: HttpRequest, error: Exception, attempt: int) -> bool:
 
 
 def close() -> None:
-    """Closes this process's client; the next exchange makes a new one."""
+    """Closes this process's client; the next exchange creates a new one."""
     _breaker.reset()
     for client in _clients.take_all():
         client.close()
 
 
 async def aclose() -> None:
-    """Closes this event loop's client; the next exchange makes a new one."""
+    """Closes this event loop's client; the next exchange creates a new one."""
     _breaker.reset()
     for client in _loop_clients.take_all():
         await client.aclose()
 
 
 class _Body:
-    """Collects an answer; compressed ones are refused, since a small one may grow without bound."""
+    """Collects an answer; refuses compressed ones, which may grow without bound."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
@@ -167,8 +169,8 @@ def _client_options() -> dict[str, Any]:
 
     return {
         "timeout": httpx2.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
-        "follow_redirects": False,  # credentials go to the endpoint that was configured
-        # All agents share the client: a cookie that one answer sets must not go with the next.
+        "follow_redirects": False,  # credentials go to the configured endpoint only
+        # All agents share the client: one agent's cookie must not go with another's request.
         "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
     }
 
