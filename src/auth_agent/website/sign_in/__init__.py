@@ -1,1 +1,1 @@
-"""The routes that the website answers by itself: signing in and out."""
+"""The website's own routes: signing in and out."""

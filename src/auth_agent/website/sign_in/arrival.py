@@ -19,9 +19,9 @@ def arrive(
 ) -> Flow[tuple[Cookie, ...]]:
     """Opens the session in place of the visit's and returns its cookies.
 
-    Raises `SignInRefused` if the policy or the hook refuses the agent; its tokens are revoked then.
-    What else can refuse comes before the hook, which must hear of no failed sign-in. `since` is
-    what `count_ends` said when the sign-in began.
+    Raises `SignInRefused` if the policy or the hook refuses the agent, and revokes its tokens. The
+    hook runs last, so that it never learns of a sign-in that fails afterwards. `since` is the
+    value of `count_ends` at the start of the sign-in.
     """
     try:
         return (yield from _arrive(visit, session, since, sessions, site))

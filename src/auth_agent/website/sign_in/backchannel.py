@@ -1,4 +1,4 @@
-"""Back-channel logout: the server says that an agent's sessions have ended."""
+"""Back-channel logout: the server announces that an agent's sessions have ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_BODY = 65_536
 
 
 def refuse_without_store() -> Reply:
-    """A session in a cookie cannot be reached from here, and saying otherwise would be a lie."""
+    """Refuses a logout that has no effect: a session in a cookie cannot be ended from here."""
     content = {
         "error": "not_implemented",
         "error_description": "This website keeps sessions in cookies; back-channel logout needs "
@@ -33,7 +33,7 @@ def refuse_without_store() -> Reply:
 
 
 def end_sessions(visit: Visit, store: Store, site: Site) -> Flow[Reply]:
-    """Section 2.8: 200 once the sessions are gone, 400 for a token that proves nothing."""
+    """Ends the sessions (section 2.8): 200 once they are gone, 400 for an invalid token."""
     try:
         ended = yield from _end(visit, store, site)
     except AuthError as error:
@@ -59,7 +59,7 @@ def _end(visit: Visit, store: Store, site: Site) -> Flow[int]:
         now=site.clock(),
     )
     kind, value = ("sid", logout.sid) if logout.sid is not None else ("agent", logout.sub or "")
-    # In one step: what a store that goes away leaves undone can be announced again.
+    # In one step: if the store fails, the server can announce the logout again.
     ended = yield from store.end(kind, value, jti=logout.jti, seconds=MAX_AGE + 2 * CLOCK_SKEW)
     if ended < 0:
         raise TokenRefused("This logout has been announced before.", code="jti_replayed")

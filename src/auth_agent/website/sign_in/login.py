@@ -43,13 +43,13 @@ from auth_agent.website.web.visit import Visit
 MAX_QUERY = 8_192
 _CALLBACK_PARAMETERS = ("code", "state", "iss", "error", "error_description", "error_uri")
 _SECONDS = re.compile(r"[0-9]{1,8}")
-# What a signed userinfo says of itself, not of the agent.
+# Claims of a signed userinfo about itself, not about the agent.
 _OF_THE_TOKEN = ("iss", "aud", "exp", "iat", "nbf", "jti")
 _ERROR_CODE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 4.1.2.1
 
 
 class Callback(Discreet, frozen=True):
-    """The parameters that the server sent the browser back with (RFC 6749 4.1.2, RFC 9207)."""
+    """The callback's parameters from the server (RFC 6749 4.1.2, RFC 9207)."""
 
     code: str | None
     state: str | None
@@ -61,7 +61,7 @@ class Callback(Discreet, frozen=True):
 
 
 def read_next(visit: Visit) -> str | None:
-    """The page that a login was asked for; judged by `url.safe_next`, not here."""
+    """Returns the page to go to after the sign-in; `url.safe_next` checks it, not this function."""
     if len(visit.query) > MAX_QUERY:
         return None
     found = [value for name, value in parse_qsl(visit.query) if name == "next"]
@@ -69,7 +69,7 @@ def read_next(visit: Visit) -> str | None:
 
 
 def read_max_age(visit: Visit) -> int | None:
-    """Returns how old the agent's authentication may be, in seconds, if the login says so."""
+    """Returns the greatest age of the agent's authentication in seconds, if the login sets one."""
     if len(visit.query) > MAX_QUERY:
         return None
     found = [value for name, value in parse_qsl(visit.query) if name == "max_age"]
@@ -77,7 +77,7 @@ def read_max_age(visit: Visit) -> int | None:
 
 
 def authorization_url(transaction: Transaction, settings: Settings, metadata: Metadata) -> str:
-    """RFC 6749 4.1.1 with PKCE S256 (RFC 7636 4.3) and a nonce."""
+    """Returns the URL of RFC 6749 4.1.1 with PKCE S256 (RFC 7636 4.3) and a nonce."""
     from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415
 
     try:
@@ -103,7 +103,7 @@ def authorization_url(transaction: Transaction, settings: Settings, metadata: Me
 
 
 def read_callback(visit: Visit) -> Callback:
-    """Raises `SignInRefused` where a parameter stands twice (RFC 6749 3.1)."""
+    """Raises `SignInRefused` if a parameter is given twice (RFC 6749 3.1)."""
     if len(visit.query) > MAX_QUERY:
         raise SignInRefused("The answer is too large.", code="query_too_large")
     found: dict[str, str] = {}
@@ -121,10 +121,10 @@ def read_callback(visit: Visit) -> Callback:
 def finish(
     callback: Callback, transaction: Transaction, spend: Callable[[], Flow[None]], site: Site
 ) -> Flow[Session]:
-    """Returns the new session; raises an `AuthError` of the tree if anything is not as it must be.
+    """Returns the new session; raises an `AuthError` if any check fails.
 
-    `spend` refuses a transaction that was finished before. The tokens of a sign-in that fails
-    after the exchange are revoked.
+    `spend` refuses a transaction that was finished before. If the sign-in fails after the
+    exchange, its tokens are revoked.
     """
     metadata = yield from site.provider.metadata()
     _check_issuer(callback, metadata)
@@ -152,7 +152,7 @@ def finish(
 
 
 def _check_issuer(callback: Callback, metadata: Metadata) -> None:
-    """RFC 9207 2.4: simple string comparison; missing only where the server does not promise it."""
+    """Compares the issuers as strings (RFC 9207 2.4); may be absent if never promised."""
     if callback.iss is None and metadata.sends_iss:
         raise SignInRefused(
             "The answer does not say which server it comes from.", code="issuer_missing"
@@ -197,8 +197,9 @@ def _identify(tokens: Tokens, transaction: Transaction, site: Site) -> Flow[Mapp
 
 
 def _ask_identity(tokens: Tokens, metadata: Metadata, site: Site) -> Flow[Mapping[str, Any]]:
-    """For a server of the original kind, which signs nothing that a website could verify: the
-    agent is who the server names over TLS, asked about the very token that it just gave us."""
+    """Asks a server of the original kind, which signs nothing that a website could verify: over TLS
+    it names the agent of the token that it has just issued.
+    """
     credentials = site.credentials(metadata)
     request = introspection_request(tokens.access_token, "access_token", credentials)
     if request is None:
@@ -219,7 +220,7 @@ def _ask_identity(tokens: Tokens, metadata: Metadata, site: Site) -> Flow[Mappin
 def _with_userinfo(
     claims: Mapping[str, Any], tokens: Tokens, metadata: Metadata, site: Site
 ) -> Flow[Mapping[str, Any]]:
-    """Adds what userinfo says of the same agent, as JSON or as a signed token."""
+    """Adds the claims of userinfo about the same agent, from JSON or a signed token."""
     claims = with_flags(claims)
     if metadata.userinfo_endpoint is None:
         return claims

@@ -1,4 +1,4 @@
-"""Signing out: a POST of this site's own pages, and the server is told."""
+"""Signing out: a POST from the site's own pages, which also notifies the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def revoke(session: Session, site: Site) -> Flow[bool]:
 
 
 def revoke_token(refresh_token: str | None, site: Site) -> Flow[bool]:
-    """Returns True if the server took the token back; one that cannot be reached stops nothing."""
+    """Returns True if the server revoked the token; sign-out succeeds even if it is unreachable."""
     if refresh_token is None:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The routes that the relying party answers by itself, below `AUTH_AGENT_PREFIX`."""
+"""The website's own routes, below `AUTH_AGENT_PREFIX`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Route = Callable[[Visit], Outcome | Flow[Outcome]]
 
 
 class Routes:
-    """Each handler answers at once or with a flow."""
+    """Each handler returns a reply, or a flow if it needs I/O."""
 
     def __init__(self, site: Site, sessions: Sessions, store: Store | None) -> None:
         self._site = site
@@ -47,7 +47,7 @@ class Routes:
         self._spent = SpentStates()
 
     def table(self) -> Mapping[str, Route]:
-        """Path to handler; an API where no browser signs in has the metadata alone."""
+        """Returns the handlers by path; an API without browser sign-in has the metadata alone."""
         prefix = self._settings.prefix
         metadata = dict.fromkeys(metadata_paths(self._settings), self._resource_metadata)
         if not self._settings.sign_in:
@@ -77,8 +77,8 @@ class Routes:
     def _canonical_login(self, visit: Visit) -> str | None:
         """Returns this login on the website's own host, if the browser came by another name.
 
-        The callback goes to the own host, where a cookie of another host never comes. A proxy may
-        rewrite `Host`, so that this happens once at most.
+        The callback goes to the own host, which gets no cookie of another host. A proxy may rewrite
+        `Host`, so this redirects at most once.
         """
         host = visit.header("host")
         if host is None or "moved=1" in visit.query.split("&"):
@@ -128,7 +128,7 @@ class Routes:
         return redirect(begun.next, cookies=(cleared, *cookies))
 
     def _spend(self, begun: Transaction) -> Callable[[], Flow[None]]:
-        """A code is sent to the token endpoint once: on all machines if they share a store."""
+        """Makes sure that a code is sent once, on all machines if they share a store."""
 
         def spend() -> Flow[None]:
             self._spent.spend(begun, self._site.clock())
@@ -140,7 +140,7 @@ class Routes:
         return spend
 
     def _tell(self, hook: Callable[[Any], Any] | None, subject: object) -> Flow[None]:
-        """Whoever listens and fails changes nothing: what happened has happened."""
+        """Calls the website's hook; its failure changes nothing, because the event is complete."""
         if hook is None:
             return
         try:
@@ -154,7 +154,7 @@ class Routes:
         if visit.method != "POST":
             return _method_not_allowed("GET, HEAD, POST")
         if not is_own_request(visit, self._settings.base_url):
-            # A page that sends no referrer makes Origin null; our own page asks once more.
+            # A page without a referrer sends `Origin: null`; our own page asks once more.
             if visit.header("origin") == "null" and is_navigation(visit):
                 return self._sign_out_page(403)
             description = "Only a page of this website can sign an agent out."
@@ -163,7 +163,7 @@ class Routes:
         return self._sign_out(visit)
 
     def _sign_out_page(self, status: int) -> Reply:
-        """The redirect after the form may lead to other origins, which `form-action` would stop."""
+        """Asks with a form, whose redirect may leave the site: `form-action` would stop it."""
         return page(
             status,
             "Sign out?",
@@ -175,7 +175,7 @@ class Routes:
     def _sign_out(self, visit: Visit) -> Flow[Outcome]:
         try:
             session, cookies = yield from self._sessions.close(visit)
-        except AuthError as error:  # the store is away: nobody may believe to be signed out
+        except AuthError as error:  # the store is unreachable: this must not look like a sign-out
             return (yield from self._refuse(visit, error, self._settings.home))
         if session is not None:
             revoked = yield from revoke(session, self._site)
@@ -213,8 +213,9 @@ class Routes:
 
 
 def _offer(location: str, *, cookies: tuple[Cookie, ...]) -> Reply:
-    """For a service worker that fetches navigations: its `fetch` cannot follow to the server, but
-    the person can."""
+    """Answers a service worker's navigation with a page: its `fetch` cannot follow a redirect to
+    the server, but the visitor can.
+    """
     return page(
         403,
         "Sign in with Auth Agent",

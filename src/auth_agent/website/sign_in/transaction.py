@@ -1,7 +1,7 @@
-"""A sign-in that has been started: one cookie for each, bound to this browser.
+"""A sign-in in progress: one cookie for each, bound to this browser.
 
-The cookie's name is a digest of the state. It holds only the time and where to return to; nonce
-and PKCE verifier are derived from the state, so that twenty of them at once stay small.
+The cookie's name is a digest of the state. It holds only the time and the return path; nonce and
+PKCE verifier are derived from the state, so that twenty of them at once stay small.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LIFETIME = 900
 _KEPT = 4 * LIFETIME  # by the browser, so that a late one is told that it is late
 MAX_COUNT = 20
 MAX_BYTES = 3_072
-MAX_SHORT = 300  # characters of an address to return to, if other sign-ins wait
+MAX_SHORT = 300  # characters of a return path, if other sign-ins wait
 _MAX_CLEARED = 50  # of a flood of planted ones, so that the answer's own headers stay bounded
 
 _STATE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -50,7 +50,7 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Transaction(Discreet, frozen=True, kw_only=True):
-    """What only the browser that started this sign-in can bring back."""
+    """The part of a sign-in that only the browser that started it can present."""
 
     state: str
     nonce: str
@@ -68,7 +68,7 @@ def begin(
 ) -> tuple[Transaction, tuple[Cookie, ...]]:
     """Returns a new transaction and the cookies that keep it.
 
-    If sign-ins of other tabs wait, the address to return to is shortened before any of them goes.
+    If sign-ins of other tabs wait, the return path is shortened before one of them is dropped.
     """
     state, settings = encode(site.random(32)), site.settings
     name, others = _name(state, settings), _waiting(visit, site)
@@ -123,9 +123,9 @@ def clear(name: str, settings: Settings) -> Cookie:
 
 
 class SpentStates:
-    """The states that have ended, so that a copied cookie does not end one twice here.
+    """The finished states, so that a copied cookie cannot finish one twice here.
 
-    Bounded; what it forgets is still refused by the server, where a code works once.
+    Bounded; the server still refuses a forgotten one, because its code is single-use.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
@@ -135,7 +135,7 @@ class SpentStates:
         self._guard = Guard()
 
     def spend(self, transaction: Transaction, now: float) -> None:
-        """Raises `SignInRefused` the second time."""
+        """Raises `SignInRefused` at the second use."""
         with self._guard:
             if self._until.get(transaction.cookie_name, 0) > now:
                 raise refuse_reused()
@@ -200,7 +200,7 @@ def _waiting(visit: Visit, site: Site) -> list[tuple[str, str, int]]:
 
 
 def _crowded_out(others: list[tuple[str, str, int]], new: Cookie, site: Site) -> Iterator[str]:
-    """The transactions that go: over the count, too old, or unreadable and in the way."""
+    """Returns the transactions to drop: over the limit, too old, or unreadable and in the way."""
     too_old = site.clock() - LIFETIME
     size = sum(_size(name, value) for name, value, _ in others) + _size(new.name, new.value)
     count = len(others) + 1
@@ -216,10 +216,8 @@ def _size(name: str, value: str) -> int:
 
 
 def _started_at(name: str, value: str, seal: Seal) -> int:
-    """0 for what we cannot read: during a change of secrets another worker may, so it goes only
-    where there is no room.
-
-    (A planted one is the first to go; a good one is never crowded out by it.)
+    """Returns the start, or 0 for an unreadable cookie: during a change of secrets another worker
+    may read it, so it is dropped only if room is needed.
     """
     opened = _open(name, value, seal)
     return opened.started_at if opened else 0
@@ -231,7 +229,7 @@ def _open(name: str, value: str, seal: Seal) -> _Content | None:
 
 
 def _read(sealed: Sealed) -> _Content | None:
-    """Returns what is in the cookie; None if an older or newer release has sealed it."""
+    """Returns the content of the cookie; None if an older or newer release sealed it."""
     try:
         return msgspec.json.decode(sealed.data, type=_Content)
     except msgspec.MsgspecError:
