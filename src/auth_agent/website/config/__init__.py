@@ -1,1 +1,1 @@
-"""What one website is told, and what it decides with."""
+"""A website's settings, and the objects built from them."""

@@ -1,4 +1,4 @@
-"""What is wrong with a setting; a check yields problems, before which its variable is named."""
+"""Checks on settings; each yields problems, to which the variable's name is prefixed."""
 
 from __future__ import annotations
 

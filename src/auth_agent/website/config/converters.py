@@ -1,4 +1,4 @@
-"""How the text of each setting is read; a converter raises `ValueError` with the problem."""
+"""Conversion of each setting's text; a converter raises `ValueError` with the problem."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _as_list(value: Any) -> tuple[str, ...]:
 
 
 def _as_scopes(value: Any) -> tuple[str, ...]:
-    """Separated by spaces, as OAuth does, or by commas, as the lists of this configuration are."""
+    """Splits scopes at spaces (as in OAuth) or commas (as in the other settings)."""
     if isinstance(value, str):
         value = value.replace(",", " ").split()
     return tuple(dict.fromkeys(_as_list(value)))
@@ -56,7 +56,7 @@ def _as_seconds(value: Any) -> int:
 
 
 def _as_key(value: Any) -> Secret | None:
-    """A PEM text, or the path of a file that holds one."""
+    """Returns a PEM text, from the value itself or from the file that it names."""
     secret = _as_secret(value)
     if secret is None or "-----BEGIN" in secret.reveal():
         return secret
@@ -76,7 +76,7 @@ def _as_base_url(value: Any) -> str:
 
 
 def _as_optional_list(value: Any) -> tuple[str, ...] | None:
-    """An empty list is one that admits nothing; None is no list."""
+    """Returns a list, or None for no value; an empty list admits nothing."""
     return None if value is None else _as_list(value)
 
 

@@ -1,4 +1,4 @@
-"""The fields of a website's settings, and what follows from them; nothing is checked here."""
+"""The fields of a website's settings, and values derived from them; without checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from auth_agent.website.config.converters import COOKIE_STORE
 
 
 class Fields(msgspec.Struct, frozen=True, kw_only=True):
-    """What a website may be told; `Settings` says more."""
+    """The settings of a website; `Settings` documents them."""
 
     issuer: str = ""
     client_id: str = ""
@@ -49,27 +49,27 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def store_url(self) -> str | None:
-        """Where sessions are kept; None where the browser keeps them in a cookie."""
+        """Returns the URL of the session store; None if sessions are in the browser's cookie."""
         return None if self.session_store == COOKIE_STORE else self.session_store.reveal()
 
     @property
     def expected_audience(self) -> str:
-        """What a bearer token for this site must say."""
+        """Returns the audience that a bearer token for this site must have."""
         return self.audience or self.base_url
 
     @property
     def has_client(self) -> bool:
-        """Whether the website can prove itself to its server, and so introspect tokens."""
+        """Returns True if the website can authenticate to its server, and so introspect tokens."""
         return bool(self.client_id)
 
     @property
     def secure(self) -> bool:
-        """Whether the site is on https; otherwise it is on a loopback host."""
+        """Returns True if the site is on https; otherwise it is on a loopback host."""
         return self.base_url.startswith("https:")
 
     @property
     def client(self) -> Client:
-        """As whom the website speaks to its server."""
+        """Returns the website's client credentials at its server."""
         return Client(
             id=self.client_id,
             issuer=self.issuer,
@@ -84,13 +84,13 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def home(self) -> str:
-        """The website's start page, which is not `/` if it lives below a path."""
+        """Returns the website's start page, which is not `/` if it lives below a path."""
         return home_of(self.prefix)
 
     def login_path(self, next_path: str, *, max_age: int | None = None) -> str:
-        """Where a sign-in starts that returns to a path of this website.
+        """Returns the path that starts a sign-in and then returns to a path of this website.
 
-        `max_age` is how old the agent's authentication at the server may be, in seconds.
+        `max_age` is the greatest age of the agent's authentication at the server, in seconds.
         """
         age = "" if max_age is None else f"&max_age={max_age}"
         return f"{self.prefix}/login?next={quote(next_path, safe='/')}{age}"

@@ -1,7 +1,7 @@
-"""Keys derived from the site's secrets, and what they protect.
+"""Keys derived from the site's secrets, and the values that they seal.
 
 Every key serves one purpose and one (issuer, client id, base URL): a value made for another site,
-another issuer or another purpose does not verify. The first secret makes, all of them read.
+another issuer or another purpose does not verify. The first secret seals, all of them open.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _NONCE_BYTES = 12  # NIST SP 800-38D 8.2.2; far below 2**32 messages for each ke
 
 
 class _HmacSha256(SigningAlgorithm):
-    """HMAC in one call: five times as quick as itsdangerous' own, on the path of every request."""
+    """HMAC in one call: five times as fast as itsdangerous' own, which every request needs."""
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         return hmac.digest(key, value, "sha256")
 
 
 class Sealed(Discreet, frozen=True):
-    """What came out of a seal, and which of the secrets opened it (0 is the newest)."""
+    """The content of a seal, and the index of the secret that opened it (0 is the newest)."""
 
     data: bytes
     generation: int
@@ -46,7 +46,7 @@ class Sealed(Discreet, frozen=True):
 
 
 class Seal:
-    """Signs what may be read, encrypts what may not; `None` is the answer to anything foreign."""
+    """Signs readable values and encrypts secret ones; opening a foreign value returns `None`."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Seal:
 
     @property
     def generations(self) -> int:
-        """How many secrets there are; 0 is the newest generation."""
+        """Returns the number of secrets; 0 is the newest generation."""
         return len(self._secrets)
 
     @cached_property
@@ -86,7 +86,7 @@ class Seal:
             return None
 
     def encrypt(self, purpose: str, data: bytes, *, bound_to: str = "") -> str:
-        """AES-256-GCM; `bound_to` is authenticated and must be said again to open."""
+        """Encrypts with AES-256-GCM; opening needs the same `bound_to`, which is authenticated."""
         nonce = self._random(_NONCE_BYTES)
         cipher = self._ciphers(purpose)[0]
         return encode(nonce + cipher.encrypt(nonce, data, bound_to.encode()))
@@ -107,12 +107,12 @@ class Seal:
         return None
 
     def derive(self, label: str, value: str, *, generation: int = 0) -> str:
-        """43 characters that only the holder of this secret can compute from `value`."""
+        """Returns 43 characters that only the holder of this secret can compute from `value`."""
         key = self._key(label, self._secrets[generation])
         return encode(hmac.digest(key, value.encode(), "sha256"))
 
     def _ciphers(self, purpose: str) -> tuple[AESGCM, ...]:
-        """Made once for each purpose: hundreds of planted cookies may want to be tried."""
+        """Returns the ciphers, made once per purpose: hundreds of planted cookies may be tried."""
         if purpose not in self._known_ciphers:
             keys = (self._key(purpose, secret) for secret in self._secrets)
             self._known_ciphers[purpose] = tuple(AESGCM(key) for key in keys)

@@ -1,6 +1,7 @@
 """A website's configuration: the `AUTH_AGENT_*` environment, or a `Settings` value.
 
-Checked at birth; every mistake is reported at once, with the name of the variable and the remedy.
+Checked at creation; every mistake is reported at once, with the name of the variable and the
+remedy.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from auth_agent.website.config.converters import CONVERTERS, as_text
 from auth_agent.website.config.fields import Fields
 
 ENV_PREFIX = "AUTH_AGENT_"
-# Other parts of the distribution read these; everything else with our prefix must be known here,
-# because a mistyped AUTH_AGENT_PROTECT would leave a site open.
+# Other parts of the distribution read these; every other variable with our prefix has to be a
+# setting, because a mistyped AUTH_AGENT_PROTECT would leave a site open.
 FOREIGN_PREFIXES = ("AUTH_AGENT_SERVER_", "AUTH_AGENT_AGENT_")
 
 
 class Settings(Fields, frozen=True, kw_only=True):
-    """Everything that a relying party is told; the names are those of the environment.
+    """The settings of a relying party; the names are those of the environment.
 
     Raises `SettingsError` with all mistakes at once. Times are in seconds.
     """
@@ -40,7 +41,7 @@ class Settings(Fields, frozen=True, kw_only=True):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-        """Read `AUTH_AGENT_*`; a keyword argument wins over its variable."""
+        """Reads `AUTH_AGENT_*`; a keyword argument overrides its variable."""
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         unknown = []

@@ -1,4 +1,4 @@
-"""What one website decides with: its settings and keys, its server, a clock and randomness."""
+"""The dependencies of one website: its settings and keys, its server, a clock and randomness."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     """Functions of the website, sync or (under ASGI) async.
 
     `on_sign_in(agent)` may return the website's own account id, which stays in the session as
-    `agent.account_id`, and may raise `SignInRefused`. `on_refused(error)` hears of a sign-in that
-    failed, `on_sign_out(agent)` of one that ended. `is_welcome(agent)` is asked at every request
-    that brings an agent; where it does not say True the agent has no place here.
+    `agent.account_id`, and may raise `SignInRefused`. `on_refused(error)` is called after a failed
+    sign-in, `on_sign_out(agent)` after a sign-out. `is_welcome(agent)` is called at every request
+    with an agent; unless it returns True, the agent counts as signed out.
 
     `accounts` names the accounts whose ids `on_sign_in` returns. A session with an account id is
-    good only while this name is the same, so that no id is read as one of other accounts.
+    valid only while this name stays the same, so that an id never means another kind of account.
     """
 
     on_sign_in: Callable[[Agent], Any] | None = None
@@ -50,7 +50,7 @@ def name_accounts(hook: Callable[..., Any] | None, name: str | None) -> str | No
 
 
 def name_of(hook: Any) -> str:
-    """Returns the same in every process: module and name, and those of what a `partial` holds."""
+    """Returns a name that is the same in every process, with the arguments of a `partial`."""
     hook = inspect.unwrap(hook)
     if isinstance(hook, functools.partial):
         held = (*hook.args, *hook.keywords.values())
@@ -61,7 +61,7 @@ def name_of(hook: Any) -> str:
 
 
 class Site(msgspec.Struct, frozen=True):
-    """Handed to every decision of the relying party. `clock` gives seconds since 1970."""
+    """The argument of every decision of the relying party. `clock` gives seconds since 1970."""
 
     settings: Settings
     seal: Seal
@@ -71,7 +71,7 @@ class Site(msgspec.Struct, frozen=True):
     hooks: Hooks
 
     def credentials(self, metadata: Metadata) -> Credentials:
-        """For one request to the server."""
+        """Returns credentials for one request to the server."""
         return Credentials(self.settings.client, metadata, self.clock(), encode(self.random(16)))
 
     @classmethod
@@ -84,7 +84,7 @@ class Site(msgspec.Struct, frozen=True):
         random: Callable[[int], bytes] = os.urandom,
     ) -> Site:
         context = (settings.issuer, settings.client_id, settings.base_url)
-        # What is kept of the server ages even if this machine's date is corrected.
+        # The cache of the server's data ages even if this machine's date is corrected.
         ticks = time.monotonic if clock is time.time else clock
         provider = Provider(settings.issuer, ticks, needs_keys=settings.identity == "id_token")
         seal = Seal(settings.secret, *context, random=random)
