@@ -1,1 +1,1 @@
-"""What an MCP request asks for, and whether the agent may ask it; knows no MCP package."""
+"""The targets of an MCP request, and whether the agent may use them; without any MCP package."""

@@ -1,8 +1,8 @@
 """The guard of an MCP server: every decision about a request, without I/O.
 
-First `refuse_headers`, which can refuse without a body; then `refuse_body`, which judges each
-message that the application is going to see. `refuse_call` is the second line, inside the server,
-where one tool runs another.
+`refuse_headers` comes first and can refuse without a body; then `refuse_messages` checks each
+message that the application is going to see. `refuse_call` is the second line of defence, inside
+the server, where one tool may run another.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Door:
     def refuse_headers(
         self, entry: Entry, routing: Routing, said_at_tool: Iterable[Requirement] = ()
     ) -> Reply | None:
-        """What the headers alone refuse; None admits to nothing but the reading of the body."""
+        """Refuses a request by its headers alone; None allows no more than reading the body."""
         if is_preflight(entry.visit):
             return None
         reply = self._require(entry, routing.targets, said_at_tool)
@@ -82,7 +82,7 @@ class Door:
         return None
 
     def read(self, routing: Routing, body: bytes) -> tuple[Rpc, ...] | Reply:
-        """The messages of a body, or why it is not passed on."""
+        """Returns the messages of a body, or why it is not passed on."""
         try:
             messages = read_messages(body)
         except Malformed as problem:
@@ -99,9 +99,9 @@ class Door:
         messages: tuple[Rpc, ...],
         said_at_tools: Iterable[Requirement] = (),
     ) -> Reply | None:
-        """Judges every message; one that may not be called refuses the whole batch.
+        """Checks every message; one forbidden message refuses the whole batch.
 
-        What the headers named has been judged already where the body turns out to say the same.
+        Skips the check that the headers already had, if the body says the same.
         """
         targets = all_targets(messages)
         if targets == routing.targets:
@@ -116,7 +116,7 @@ class Door:
         params: object,
         said_at_tools: Iterable[Requirement] = (),
     ) -> Reply | None:
-        """The second line: judges a call that the server itself has read, or makes."""
+        """Checks a call that the server itself has read, or makes: the second line of defence."""
         try:
             targets = targets_of(method, params)
         except Malformed as problem:
@@ -124,7 +124,7 @@ class Door:
         return self._require(entry, targets, said_at_tools)
 
     def shows(self, entry: Entry, target: Target, said_at_tool: Iterable[Requirement] = ()) -> bool:
-        """Whether a list names this to the agent; nothing is logged."""
+        """Returns whether a list shows this item to the agent; logs nothing."""
         explain, agent = entry.relying_party.explain, entry.look()
         needed = [*self.rules.requirements([target]), *said_at_tool]
         return all(explain(agent, requirement).admitted for requirement in needed)
@@ -133,7 +133,7 @@ class Door:
         return entry.visit.method not in _BODILESS
 
     def seconds_left(self, entry: Entry, messages: tuple[Rpc, ...]) -> float | None:
-        """How long a stream may last: as its credential does. None for an answer."""
+        """Returns how long a stream may last: until its credential expires; None for an answer."""
         streams = any(message.method == _STREAMING for message in messages)
         if entry.agent is None or not (streams or entry.visit.method == "GET"):
             return None
@@ -160,14 +160,14 @@ class Door:
 
 @lru_cache(maxsize=1_024)
 def together(requirements: tuple[Requirement, ...]) -> tuple[Requirement, ...]:
-    """The same requirements, so that a challenge names the scopes of the whole operation."""
+    """Merges requirements, so that a challenge names the scopes of the whole operation."""
     scopes = tuple(dict.fromkeys(scope for one in requirements for scope in one.scopes))
     others = [one for one in requirements if msgspec.structs.replace(one, scopes=()) != ANY_AGENT]
     return (Requirement(scopes=scopes), *dict.fromkeys(others))
 
 
 def as_rpc(reply: Reply, request_id: Id = None) -> Reply:
-    """The same refusal with a body that MCP clients show; its headers stay."""
+    """Returns the same refusal with a body that MCP clients show; its headers stay."""
     try:
         content = msgspec.json.decode(reply.body)
     except msgspec.DecodeError:  # a page, for a person's browser
@@ -184,7 +184,7 @@ def rpc_error(status: int, code: int, message: str, request_id: Id = None) -> Re
 
 
 def refusal_text(reply: Reply) -> str:
-    """A refusal in words, for a tool's error."""
+    """Returns a refusal as text, for a tool's error."""
     try:
         content = msgspec.json.decode(reply.body)
     except msgspec.DecodeError:

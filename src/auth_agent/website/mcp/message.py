@@ -1,8 +1,8 @@
-"""JSON-RPC messages in the body of a POST, read more strictly than any server reads them.
+"""JSON-RPC messages in the body of a POST, parsed more strictly than by any server.
 
-Two parsers that read one body differently would let a caller say `tools/call` to one and something
-else to the other. What they could disagree about is refused: another encoding than UTF-8, a member
-that stands twice, a name that is not text.
+If two parsers read one body differently, a caller could show `tools/call` to one and something else
+to the other. So every ambiguity is refused: another encoding than UTF-8, a repeated member, a name
+that is not text.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Id = str | int | None
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Something of the server that a message reaches for: a tool, a resource or a prompt."""
+    """An object of the server that a message uses: a tool, a resource or a prompt."""
 
     kind: Kind
     name: str
 
 
 class Rpc(msgspec.Struct, frozen=True):
-    """One message; `method` is None for an answer to a question of the server."""
+    """One message; `method` is None for an answer to the server's own request."""
 
     method: str | None
     targets: tuple[Target, ...] = ()
@@ -43,7 +43,7 @@ class Rpc(msgspec.Struct, frozen=True):
 
 
 class Malformed(Exception):
-    """A body that cannot be judged, and so is not passed on."""
+    """A body that cannot be checked, and so is not passed on."""
 
     def __init__(self, code: int, message: str, request_id: Id = None) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class Malformed(Exception):
 
 
 def read_messages(body: bytes) -> tuple[Rpc, ...]:
-    """Every message of a body; raises `Malformed` if one of them cannot be judged."""
+    """Returns every message of a body; raises `Malformed` if one of them cannot be checked."""
     try:
         document = json.loads(
             body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
@@ -69,7 +69,7 @@ def read_messages(body: bytes) -> tuple[Rpc, ...]:
 
 
 def targets_of(method: str, params: object) -> tuple[Target, ...]:
-    """What a method with these parameters reaches for; raises `Malformed` if it does not say."""
+    """Returns the targets of a method with these parameters; `Malformed` if it names none."""
     reader = _READERS.get(method)
     if reader is None:
         return ()
@@ -83,7 +83,7 @@ class _Ambiguous(ValueError):
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """RFC 8259 4: which of two members with one name counts is every parser's own choice."""
+    """Refuses a repeated member, which parsers resolve differently (RFC 8259 4)."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise _Ambiguous("A member of the JSON stands twice.")
@@ -112,7 +112,7 @@ def _read(document: object) -> Rpc:
 
 
 def _id(value: object) -> Id:
-    """An id that can be sent back; anything else is answered with null."""
+    """Returns an id that can be sent back; None, which becomes null, for any other value."""
     if isinstance(value, str) and len(value) <= _MAX_ID and value.isprintable():
         return value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
@@ -140,13 +140,13 @@ def _resource(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
 
 
 def _subscribed(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
-    """A subscription to nothing reaches for nothing; the server says what it makes of it."""
+    """Returns the targets of a subscription; an empty one has none, and is left to the server."""
     if params.get("uri") is not None:
         yield from _resource(method, params)
 
 
 def _completed(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
-    """What a completion reveals belongs to the prompt or resource that it completes."""
+    """Returns the prompt or resource that a completion belongs to and may reveal."""
     reference = params.get("ref")
     if not isinstance(reference, Mapping):
         raise Malformed(INVALID_PARAMS, f"{method} needs ref as an object in its params.")
@@ -162,7 +162,7 @@ def _completed(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
 
 
 def _listened(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
-    """The resources whose changes a stream tells of."""
+    """Returns the resources whose changes a stream reports."""
     wanted = params.get("notifications")
     uris = wanted.get("resourceSubscriptions") if isinstance(wanted, Mapping) else None
     if uris is None:

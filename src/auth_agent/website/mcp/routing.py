@@ -1,7 +1,7 @@
-"""The headers of an MCP request: what they claim, for refusals and comparison, never to admit.
+"""The headers of an MCP request: claims, used to refuse and to compare, never to admit.
 
-An old or doubled `MCP-Protocol-Version` makes a server ignore `Mcp-Method` and `Mcp-Name`, so only
-the body says what is called.
+An old or repeated `MCP-Protocol-Version` makes a server ignore `Mcp-Method` and `Mcp-Name`, so only
+the body decides what is called.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from auth_agent.website.mcp.message import Kind, Rpc, Target
 
 _SINGLE = (b"mcp-protocol-version", b"mcp-method", b"mcp-name", b"mcp-session-id")
-# Any other coding than identity would show the application another body than the one judged.
+# Any other coding than identity would show the application another body than the checked one.
 _IDENTITY = (None, "", "identity")
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
 _KINDS: dict[str, Kind] = {
@@ -28,7 +28,7 @@ _NAMED = frozenset(_KINDS)
 
 
 class Routing(msgspec.Struct, frozen=True):
-    """What the headers say; `problem` is why the request is refused whatever its body says."""
+    """The headers' values; `problem` is the reason for refusing the request with any body."""
 
     method: str | None = None
     name: str | None = None
@@ -66,7 +66,7 @@ def read_routing(headers: Iterable[tuple[bytes, bytes]]) -> Routing:
 
 
 def decode_name(value: str) -> str | None:
-    """The name in `Mcp-Name`, which travels as base64 if it is not printable ASCII."""
+    """Returns the name in `Mcp-Name`, which is base64 if it is not printable ASCII."""
     sentinel = _SENTINEL.fullmatch(value)
     if sentinel is None:
         return value
@@ -78,7 +78,7 @@ def decode_name(value: str) -> str | None:
 
 
 def contradiction(routing: Routing, messages: tuple[Rpc, ...]) -> str | None:
-    """How the headers differ from the body, or None; a batch has no single method."""
+    """Returns how the headers differ from the body, or None; a batch has no single method."""
     if routing.method is None and routing.name is None:
         return None
     if len(messages) != 1:

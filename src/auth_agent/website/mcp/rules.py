@@ -1,4 +1,4 @@
-"""Which requirements a tool, a resource or a prompt of an MCP server has."""
+"""The requirements for each tool, resource or prompt of an MCP server."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from auth_agent.website.policy.requirement import Requirement
 Patterns = Mapping[str, Requirement]
 
 _KINDS = get_args(Kind)
-MAX_REMEMBERED = 256  # characters of a name; a longer one is judged anew each time
+MAX_REMEMBERED = 256  # characters of a name; a longer one is checked again each time
 
 
 class Rules:
-    """Patterns of names (`delete_*`) and URIs (`invoice://*`); everything that matches must hold.
+    """Patterns of names (`delete_*`) and URIs (`invoice://*`); all that match apply.
 
-    Names are compared exactly, as servers do. A URI matches in any spelling that some server reads
-    as the same: a rule that only seems to hold is worse than a wide one.
+    Names are compared exactly, as servers do. A URI matches in any spelling that some server
+    treats as the same: a rule with a gap is worse than one that is too wide.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Rules:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """Every scope that some rule names, for the metadata."""
+        """Returns every scope of the rules, for the metadata."""
         wanted = [*self.always.scopes]
         for patterns in self._patterns.values():
             for requirement in patterns.values():
@@ -53,7 +53,7 @@ class Rules:
         return tuple(dict.fromkeys(wanted))
 
     def requirements(self, targets: Iterable[Target]) -> Iterator[Requirement]:
-        """What always holds, and what the patterns say of these targets."""
+        """Returns the general requirements, and those of the patterns that match these targets."""
         yield self.always
         for target in targets:
             if self._patterns[target.kind]:
@@ -74,7 +74,7 @@ def _covers(pattern: str, names: Iterable[str], kind: Kind) -> bool:
 
 
 def _readings(uri: str) -> set[str]:
-    """The URI as it stands and as lenient servers read it, in lower case."""
+    """Returns the URI as given and as lenient servers read it, in lower case."""
     readings = set()
     for spelling in (uri, unquote(uri), unquote(unquote(uri))):
         lower = spelling.strip().lower()

@@ -1,4 +1,4 @@
-"""Whose an MCP session is: the identity that opened it, never the token that it brought."""
+"""The owners of MCP sessions: the identity that opened one, never its token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Owner = tuple[str, str] | None
 class SessionOwners:
     """The sessions of one server's process; bounded, the least used are forgotten first.
 
-    A session that is forgotten or was never seen belongs to nobody, so its client opens a new one.
+    A forgotten or unknown session has no owner, so its client opens a new one.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class SessionOwners:
                 self._owners.popitem(last=False)
 
     def belongs(self, session_id: str, agent: Agent | None) -> bool:
-        """Whether this agent opened the session."""
+        """Returns True if this agent opened the session."""
         with self._lock:
             if self._owners.get(session_id, _NOBODY) != owner_of(agent):
                 return False
@@ -49,5 +49,5 @@ _NOBODY: Owner = ("", "")
 
 
 def owner_of(agent: Agent | None) -> Owner:
-    """An agent's identity: its issuer and its id; None for a call that is only reported."""
+    """Returns an agent's identity: its issuer and id; None for a call that is only reported."""
     return None if agent is None else (agent.issuer, agent.id)

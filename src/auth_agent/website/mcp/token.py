@@ -11,7 +11,7 @@ from auth_agent.website.web.visit import Visit
 
 
 class TokenVisit(Visit):
-    """A request of which nothing is known but its token."""
+    """A request of which only the token is known."""
 
     __slots__ = ("_token",)
 
@@ -32,9 +32,9 @@ class TokenVisit(Visit):
 
 
 def enter_with_token(relying_party: RelyingParty, token: str) -> Flow[Entry | None]:
-    """The entry of a token's agent; None where the token or the website's rules refuse it.
+    """Returns the entry of a token's agent; None if the token or the website's rules refuse it.
 
-    Raises `ServerUnavailable` or `ServerMisbehaved` where nothing is known of the token, which must
+    Raises `ServerUnavailable` or `ServerMisbehaved` if the token cannot be checked, which must
     not look like a refusal: clients would throw the token away.
     """
     visit = TokenVisit(token)
