@@ -54,7 +54,7 @@ class AsgiVisit(Visit):
         "cookie_key",
     )
 
-    def __init__(self, scope: Scope, root: str = "") -> None:  # calls no other: it has to be quick
+    def __init__(self, scope: Scope, root: str = "") -> None:  # calls no function: has to be fast
         self.problem = None
         self.judged = False
         self.method = scope.get("method", "GET")
@@ -67,7 +67,7 @@ class AsgiVisit(Visit):
         self.authorization: str | None = None
         self.cookie_key: str | bytes | None
         values = dict(self._headers)
-        if len(values) == len(self._headers):  # no name stands twice
+        if len(values) == len(self._headers):  # no name is repeated
             self.cookie_key = values.get(b"cookie")
             if b"authorization" in values:
                 self.authorization = values[b"authorization"].decode("latin-1")
@@ -140,7 +140,7 @@ class AuthAgentMiddleware:
 
 
 def _root_of(app: App) -> str:
-    """Returns FastAPI's own `root_path`, which no scope holds yet where we stand outside of it.
+    """Returns FastAPI's own `root_path`, which is not yet in the scope of an outer middleware.
 
     Other frameworks call a directory of the file system by this name.
     """
@@ -200,7 +200,7 @@ def _finishing(send: Send, entry: Entry) -> Send:
 def _finished(
     headers: Iterable[tuple[bytes, bytes]], entry: Entry
 ) -> Iterable[tuple[bytes, bytes]]:
-    """Returns what `Entry.finish` does, the common cases quickly."""
+    """Returns the result of `Entry.finish`, with a fast path for common cases."""
     if not entry.cookies:
         if not entry.read and not _is_page(headers):
             return headers

@@ -1,4 +1,4 @@
-"""Variables of the environment under a prefix of ours, as websites and servers read them."""
+"""Variables of the environment under our prefix, as websites and servers read them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _BOOLEANS = {
 def variables(
     environ: Mapping[str, str], prefix: str, known: Collection[str], foreign: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, str]]:
-    """Yields the variables under the prefix, without those that a platform put there.
+    """Yields the variables under the prefix, except those that a platform put there.
 
-    A known variable is always yielded, and one under a foreign prefix never.
+    Always yields a known variable, and never one under a foreign prefix.
     """
     for variable, text in environ.items():
         if variable in known:
@@ -38,14 +38,14 @@ def variables(
 
 
 def is_injected(name: str, text: str) -> bool:
-    """Returns whether a platform made this variable for a service; `name` is without the prefix."""
+    """Returns True if a platform made this variable for a service; `name` is without the prefix."""
     if _INJECTED.fullmatch(name):
         return True
     return bool(_INJECTED_PORT.fullmatch(name) and _ADDRESS.match(text))
 
 
 def unknown_variable(variable: str, known: Collection[str]) -> str:
-    """Returns the problem of a variable that is no setting, with the nearest name that is one."""
+    """Returns the problem of a variable that is no setting, with the nearest setting's name."""
     close = difflib.get_close_matches(variable, known, n=1)
     hint = f"did you mean {close[0]}?" if close else "remove it or correct its name."
     return f"{variable} is not a setting: {hint}"

@@ -62,7 +62,7 @@ class TokenRefused(AuthError):
 class ServerUnavailable(AuthError):
     """No usable answer in time; `retry_after` is in seconds.
 
-    `reason` is what the network said, for operators; no visitor sees it.
+    `reason` is the network's error, for operators; no visitor sees it.
     """
 
     default_code = "server_unavailable"
@@ -82,7 +82,7 @@ class ServerUnavailable(AuthError):
 
 
 class ServerMisbehaved(AuthError):
-    """An answer that the protocol forbids, or that was meant for somebody else."""
+    """An answer that the protocol forbids, or that was meant for another party."""
 
     default_code = "server_misbehaved"
     default_status = 502

@@ -1,4 +1,4 @@
-"""The name of the distribution, its optional parts, and what is said where one is missing.
+"""The name of the distribution, its optional parts, and the message if one is missing.
 
 The name stands here and nowhere else in the code: `auth-agent` on PyPI is another program.
 """
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 DISTRIBUTION = "auth-agent-kit"
 
-# The extra that brings each module which the base does without.
+# The extra for each module that the base installation lacks.
 EXTRAS = {
     "alembic": "server",
     "asgiref": "django",
@@ -56,7 +56,7 @@ def missing_extra(error: ImportError, extra: str = "") -> str | None:
 
 @contextmanager
 def needed_for(extra: str) -> Iterator[None]:
-    """Around imports: a missing package is told with the extra that brings it."""
+    """Wraps imports: the error for a missing package names the extra to install."""
     try:
         yield
     except ModuleNotFoundError as error:

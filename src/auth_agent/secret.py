@@ -9,9 +9,9 @@ import msgspec
 
 
 class Discreet(msgspec.Struct, frozen=True):
-    """A struct whose fields are shown only where its own `__repr__` shows them.
+    """A struct that shows only the fields that its own `__repr__` shows.
 
-    Rich would otherwise print every field, whatever `__repr__` says.
+    Rich would otherwise print every field and ignore `__repr__`.
     """
 
     def __rich_repr__(self) -> Any:
@@ -19,7 +19,7 @@ class Discreet(msgspec.Struct, frozen=True):
 
 
 class Secret:
-    """Holds a secret; only `reveal()` gives it out, never `repr`, `str` or a log line."""
+    """Holds a secret; only `reveal()` returns it, never `repr`, `str` or a log line."""
 
     __slots__ = ("_value",)
 

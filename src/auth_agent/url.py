@@ -1,4 +1,4 @@
-"""URLs and hosts, judged as browsers judge them. Website, server and SDK all ask here."""
+"""URLs and hosts, checked as browsers read them, for website, server and SDK."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 MAX_NEXT = 1_024
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# Everything that RFC 3986 lets stand in a path, a query or a fragment; the rest is percent-encoded.
+# All characters that RFC 3986 allows in a path, a query or a fragment; others are encoded.
 _URL_CHARACTERS = "/:?#[]@!$&'()*+,;=%~-._"
 _ENCODED_SLASH = re.compile(r"/(%2f|%5c)", re.IGNORECASE)
-# RFC 3986 2 has no place for these; readers that are lenient about them disagree.
+# RFC 3986 2 does not allow these; lenient readers disagree about them.
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\<>\"^`{|}]")
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -20,7 +20,7 @@ _IPV6_LOOPBACK = ipaddress.IPv6Address("::1")
 
 
 def is_loopback(host: str | None) -> bool:
-    """True for localhost, names below it (RFC 6761 6.3), 127.0.0.0/8 and ::1: http is allowed."""
+    """Returns True for localhost and names below it (RFC 6761 6.3), 127.0.0.0/8 and ::1."""
     host = (host or "").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -34,9 +34,9 @@ def is_loopback(host: str | None) -> bool:
 
 
 def addresses_of(host: str) -> tuple[str, ...]:
-    """Returns what to dial for a host: loopback addresses for localhost and names below it.
+    """Returns the addresses to dial for a host: loopback for localhost and names below it.
 
-    A resolver that leads such a name elsewhere would get what is meant for this machine.
+    A resolver could otherwise send traffic for this machine elsewhere.
     """
     name = host.lower()
     if name == "localhost" or name.endswith(".localhost"):
@@ -82,7 +82,7 @@ def normal_origin(url: str) -> str:
 
 
 def _is_plain_host(host: str, parts: SplitResult) -> bool:
-    """True if browsers and resolvers read the host as it is written (WHATWG URL 3.5).
+    """Returns True if browsers and resolvers read the host as written (WHATWG URL 3.5).
 
     Browsers decode percent signs, read 127.1 and 0x7f.1 as IPv4 addresses, and refuse others; a
     policy (CSP) that names the host ends at a semicolon.
@@ -102,7 +102,7 @@ def _is_ipv4(host: str) -> bool:
 
 
 def _is_ipv6(host: str) -> bool:
-    """True without a zone and without dotted numbers, which browsers write otherwise."""
+    """Returns True without a zone and without dotted numbers, which browsers write differently."""
     try:
         ipaddress.IPv6Address(host)
     except ValueError:
@@ -111,7 +111,7 @@ def _is_ipv6(host: str) -> bool:
 
 
 def _written(host: str) -> str:
-    """Returns an IPv6 address in brackets and compressed, any other host as it is."""
+    """Returns an IPv6 address in brackets and compressed, any other host unchanged."""
     if ":" not in host:
         return host
     return f"[{ipaddress.IPv6Address(host).compressed}]" if _is_ipv6(host) else f"[{host}]"
@@ -123,16 +123,16 @@ def quote_path(path: str | bytes) -> str:
 
 
 def home_of(prefix: str) -> str:
-    """Returns the website's own start page: the parent of the prefix of its routes."""
+    """Returns the website's start page: the parent of the prefix of its routes."""
     return f"{prefix.rpartition('/')[0]}/"
 
 
 def safe_next(value: str | None, *, prefix: str) -> str:
-    """Returns a path on this site to go to after signing in; doubtful ones become its start page.
+    """Returns a path on this site to go to after signing in; the start page for a doubtful one.
 
     Browsers read `//`, `/\\` and `\\` as the start of a host, and drop tabs and line breaks before
-    they look (WHATWG URL 4.4), so none of these may stand in what goes into `Location`. Of an
-    address that is too long the query goes first.
+    they look (WHATWG URL 4.4), so none of these may stand in `Location`. If the path is too long,
+    its query is dropped first.
     """
     home = home_of(prefix)
     if not value or not value.startswith("/") or "\\" in value:

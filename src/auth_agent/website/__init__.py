@@ -1,1 +1,1 @@
-"""The website's side: who comes in, and as whom."""
+"""The website's side: recognising and admitting agents."""

@@ -9,7 +9,7 @@ import msgspec
 
 Via = Literal["session", "bearer"]
 
-# Claims of the protocol, and claims that have a field of their own in `Agent`.
+# Protocol claims, and claims with their own field in `Agent`.
 _NOT_KEPT = frozenset(
     {
         *("iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash"),
@@ -54,7 +54,7 @@ def agent_from(
     expires_at: int,
     via: Via,
 ) -> Agent:
-    """Returns the agent that verified claims describe: the same one by every door."""
+    """Returns the agent that verified claims describe, the same for every kind of credential."""
     email = text_of(claims.get("email"))
     permissions = claims.get("permissions")
     return Agent(

@@ -1,4 +1,4 @@
-"""What a middleware leaves for the application, the same for every framework."""
+"""The middleware's result for the application, the same for every framework."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Entry:
 
     @property
     def agent(self) -> Agent | None:
-        """The agent of this request alone: changed claims do not reach the next request."""
+        """Returns this request's own agent: changed claims do not reach the next request."""
         if self._own is None and self._passed.agent is not None:
             self._own = copied(self._passed.agent)
         return self._own
@@ -42,7 +42,7 @@ class Entry:
 
     @property
     def cookies(self) -> tuple[Cookie, ...]:
-        """The cookies that the response has to set."""
+        """Returns the cookies that the response has to set."""
         return self._passed.cookies
 
     def look(self) -> Agent | None:

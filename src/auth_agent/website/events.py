@@ -1,6 +1,6 @@
-"""One log event for each thing that an operator may want to know (logger `auth_agent`).
+"""Log events for operators (logger `auth_agent`).
 
-The message reads as words, `extra` holds the same facts for programs. Facts are identifiers and
+The message is readable text, `extra` holds the same facts for programs. Facts are identifiers and
 causes; a token, code, secret or cookie is never one of them.
 """
 

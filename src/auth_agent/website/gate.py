@@ -1,4 +1,4 @@
-"""The one entrance for every framework.
+"""The one entry point for every framework.
 
 `RelyingParty.enter` takes a `Visit` and returns a `Pass` (the application goes on, with this agent)
 or a `Reply` (the gate answers, the application does not see the request). It returns a flow that
@@ -31,11 +31,10 @@ from auth_agent.website.web.visit import Visit
 
 
 class RelyingParty:
-    """A website that lets agents in: its settings, its keys, and what it knows of its server.
+    """A website that lets agents in: its settings, its keys, and its cached data of the server.
 
     Raises `SettingsError` if the settings are wrong. Sends nothing to the server when it is made,
-    so that a website starts although its server is down. `site.Hooks` says what the hooks
-    may do.
+    so that a website starts although its server is down. `site.Hooks` documents the hooks.
     """
 
     def __init__(
@@ -69,14 +68,14 @@ class RelyingParty:
             log_event("report_only", level=logging.WARNING, cause="AUTH_AGENT_REPORT_ONLY")
 
     def enter(self, visit: Visit) -> Outcome | Flow[Outcome]:
-        """The entrance; this much of it runs for every request of the website."""
+        """Admits a request; this code runs for every request of the website."""
         route = self._routes.get(visit.path)
         if route is not None:
             return route(visit)
         return self._admit(visit, self._recognise(visit))
 
     def enter_socket(self, visit: Visit) -> Outcome | Flow[Outcome]:
-        """The entrance for a WebSocket's handshake, which gets no cookie in return."""
+        """Admits a WebSocket's handshake, whose answer sets no cookie."""
         return self._admit(visit, self._recogniser.recognise_handshake(visit))
 
     def require(
@@ -92,7 +91,7 @@ class RelyingParty:
     def require_own_request(self, visit: Visit, agent: Agent | None) -> Reply | None:
         """Returns None unless another website's page may have sent this with the agent's cookie.
 
-        For what changes something where no framework's own CSRF protection stands.
+        For changes that no framework's own CSRF protection guards.
         """
         return self._admission.require_own_request(visit, agent)
 
@@ -112,8 +111,8 @@ class RelyingParty:
         """Ends every session of one agent, or of one owner's e-mail address; returns how many.
 
         Effective at the next request on every machine. Raises `SettingsError` if sessions are kept
-        in cookies, `ServerUnavailable` if the store is away, and `TypeError` if neither or both are
-        given, so that an empty variable ends nothing.
+        in cookies, `ServerUnavailable` if the store is unreachable, and `TypeError` if neither or
+        both are given, so that an empty variable ends nothing.
         """
         return run(self._end_sessions(agent_id, email))
 
@@ -122,11 +121,11 @@ class RelyingParty:
         return run(self._end("all"))
 
     async def aend_sessions(self, *, agent_id: str | None = None, email: str | None = None) -> int:
-        """`end_sessions` for tasks."""
+        """Ends sessions as `end_sessions` does, for tasks."""
         return await arun(self._end_sessions(agent_id, email))
 
     async def aend_all_sessions(self) -> int:
-        """`end_all_sessions` for tasks."""
+        """Ends sessions as `end_all_sessions` does, for tasks."""
         return await arun(self._end("all"))
 
     def _end_sessions(self, agent_id: str | None, email: str | None) -> Flow[int]:

@@ -1,7 +1,7 @@
 """The path of a visit, and whether a pattern of `AUTH_AGENT_PROTECT` covers it.
 
-A path is protected if any reading of it that some server, framework or file system makes of it is
-protected. What no well-behaved client sends is protected as soon as there is a pattern.
+A path is protected if any reading of it by some server, framework or file system is protected.
+A path that no well-behaved client sends is protected as soon as there is a pattern.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 from auth_agent.url import quote_path
 
-MAX_REMEMBERED = 1_024  # characters of a path; a longer one is judged each time
-# Of the readings of one path; beyond them it counts as protected.
+MAX_REMEMBERED = 1_024  # characters of a path; a longer one is checked each time
+# Readings of one path; beyond them it counts as protected.
 MAX_READINGS, MAX_TEXT = 64, 65_536
 
 # Control characters, broken UTF-8, and segments of dots alone: browsers resolve `.` and `..` before
@@ -38,7 +38,7 @@ LENIENCIES: tuple[Callable[[str], str], ...] = (
 
 
 def public_path(root: str, path: str) -> str:
-    """Returns the path as the browser has it, of an application that is mounted at `root`.
+    """Returns the path that the browser sent to an application mounted at `root`.
 
     Some servers give the path with its root, others without it.
     """
@@ -58,7 +58,7 @@ def path_readings(root: str, path: str) -> tuple[str, ...]:
 
 
 def raw_path(public: str, given: str, target: str) -> str:
-    """Returns the public path percent-encoded as the browser did, where `target` shows that.
+    """Returns the public path percent-encoded as the browser did, if `target` shows that.
 
     `target` is the path of the request line. It counts only if it stands for the path that the
     application was given, because proxies and middleware rewrite paths.
@@ -73,7 +73,7 @@ def raw_path(public: str, given: str, target: str) -> str:
 
 
 def is_protected(paths: Iterable[str], patterns: Sequence[str]) -> bool:
-    """Whether a pattern covers one of the paths, in any reading."""
+    """Returns True if a pattern covers one of the paths, in any reading."""
     if not patterns:
         return False
     given = tuple(patterns)
@@ -84,7 +84,7 @@ def is_protected(paths: Iterable[str], patterns: Sequence[str]) -> bool:
 
 
 def pattern_problem(pattern: str) -> str | None:
-    """Why no request path could equal the pattern, and what to write instead; None if one can."""
+    """Returns why no request path could equal the pattern, and what to write instead, or None."""
     if not pattern.startswith("/"):
         return "must begin with a slash, e.g. /private/*"
     decoded = unquote(pattern)
@@ -134,18 +134,18 @@ def _covers(path: str, patterns: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=64)
 def _compiled(patterns: tuple[str, ...]) -> Callable[[str], object]:
-    """One expression for all patterns; each covers what it says and everything below it."""
+    """Returns one expression for all patterns; each covers its own path and everything below it."""
     parts = [_expression(_fold(pattern), number) for number, pattern in enumerate(patterns)]
     expression: re.Pattern[str] = re.compile("|".join(parts), re.DOTALL)
     return expression.fullmatch
 
 
 def _expression(pattern: str, number: int) -> str:
-    """`/private/*` covers `/private`, too: a rule must not only seem to hold."""
+    """Translates a pattern; `/private/*` covers `/private`, too, so that the rule has no gap."""
     base = pattern.removesuffix("/*").rstrip("/")
     first, *middle = (re.escape(part) for part in re.split(r"\*+", base))
     last = f".*{middle.pop()}" if middle else ""
-    # Each text between two stars is sought once, so that no path can make this slow.
+    # Each text between two stars is searched once, so that no path can make this slow.
     atoms = "".join(
         f"(?=(?P<p{number}_{index}>.*?{part}))(?P=p{number}_{index})"
         for index, part in enumerate(middle)
@@ -154,5 +154,5 @@ def _expression(pattern: str, number: int) -> str:
 
 
 def _fold(text: str) -> str:
-    """Upper and lower case are the same, as on some file systems."""
+    """Folds case: some file systems do not distinguish upper and lower case."""
     return text.upper().casefold()
