@@ -1,4 +1,4 @@
-"""For the tests of websites: agents, settings, signed-in clients, and a server that can fail."""
+"""Test support for websites: agents, settings, signed-in clients, and a server that can fail."""
 
 from auth_agent.testing.agents import make_agent, test_environ, test_settings
 from auth_agent.testing.clients import sign_in

@@ -22,7 +22,7 @@ _LISTS = ("scopes", "permissions")
 
 
 def make_agent(**fields: Any) -> Agent:
-    """Returns an agent with these fields; all others have a default. Lists may be text or lists.
+    """Returns an agent with these fields; the others have defaults. Lists may be text or lists.
 
     Raises `TypeError` if a field is unknown.
     """
@@ -49,7 +49,7 @@ def make_agent(**fields: Any) -> Agent:
 
 
 def test_settings(**overrides: Any) -> Settings:
-    """Returns settings of a website for tests; the environment is not read.
+    """Returns settings of a website for tests; ignores the environment.
 
     Raises `SettingsError` if an override is wrong, as `Settings` does.
     """
@@ -70,7 +70,7 @@ _SETTINGS = {
     "base_url": BASE_URL,
 }
 
-# FastAPI, which may be handed it as an override, would take the fields from the query.
+# FastAPI, if it gets this as an override, would take the fields from the query.
 make_agent.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
-# pytest collects what begins with "test" in a test module, imported or not.
+# pytest collects every name that begins with "test" in a test module, imported or not.
 test_settings.__test__ = test_environ.__test__ = False  # type: ignore[attr-defined]

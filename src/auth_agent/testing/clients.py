@@ -1,4 +1,4 @@
-"""Signs an agent in to a test client, whatever framework it belongs to."""
+"""Signs an agent in to a test client of any framework."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_LAYERS = 1_000
 def sign_in(client: Any, agent: Agent) -> Any:
     """Gives a test client the session of this agent, as its website would after a sign-in.
 
-    The website's policy is judged and its `on_sign_in` hook runs: raises `SignInRefused` if either
+    Applies the website's policy and runs its `on_sign_in` hook: raises `SignInRefused` if either
     refuses the agent. `client` is a test client of Starlette, FastAPI, Flask, Django or Django REST
     Framework, or an httpx2 client whose transport holds the application. For an asynchronous client
     it has to be awaited: `await sign_in(client, agent)`.
@@ -62,7 +62,7 @@ class _Callback(Visit):
 
 
 def _sign_in(agent: Agent, relying_party: RelyingParty) -> Flow[Cookie]:
-    """As the callback of a sign-in does once the agent is known."""
+    """Completes the sign-in, as the callback does once the agent is known."""
     site, sessions = relying_party._site, relying_party._sessions
     since = yield from sessions.count_ends()
     visit = _Callback("GET", f"{site.settings.prefix}/callback")
@@ -71,7 +71,7 @@ def _sign_in(agent: Agent, relying_party: RelyingParty) -> Flow[Cookie]:
 
 
 def relying_party_behind(client: Any) -> RelyingParty:
-    """Returns what guards the client's application. Raises `TypeError` if there is none."""
+    """Returns the middleware around the client's application; `TypeError` if there is none."""
     seen: set[int] = set()
     waiting = [client]
     while waiting and len(seen) < MAX_LAYERS:
@@ -97,7 +97,7 @@ _NAMES = (
 
 
 def _inside(layer: Any) -> Iterator[Any]:
-    """What an application, a middleware, a client or a wrapper wraps."""
+    """Returns the objects that an application, a middleware, a client or a wrapper wraps."""
     _build(layer)
     for name in _NAMES:
         value = getattr(layer, name, None)
@@ -118,7 +118,7 @@ def _inside(layer: Any) -> Iterator[Any]:
 
 
 def _build(layer: Any) -> None:
-    """Applications make their middleware when the first request comes."""
+    """Builds the middleware, which applications otherwise build at the first request."""
     if getattr(layer, "_middleware_chain", layer) is None and hasattr(layer, "load_middleware"):
         layer.load_middleware(is_async=type(layer).__name__.startswith("Async"))
     if getattr(layer, "middleware_stack", layer) is None and hasattr(
@@ -128,7 +128,7 @@ def _build(layer: Any) -> None:
 
 
 def _is_async(client: Any) -> bool:
-    """Django's and httpx2's asynchronous clients."""
+    """Returns True for Django's and httpx2's asynchronous clients."""
     return any(kind.__name__.startswith("Async") for kind in type(client).__mro__)
 
 
@@ -142,7 +142,7 @@ def _set(client: Any, cookie: Cookie, relying_party: RelyingParty) -> None:
             client.set_cookie(cookie.name, cookie.value, domain=name)
     elif hasattr(jar, "jar"):  # of httpx2, and of Starlette's client
         host = _host(str(client.base_url)) or _host(base_url)
-        domain = host if "." in host else f"{host}.local"  # as http.cookiejar calls it
+        domain = host if "." in host else f"{host}.local"  # http.cookiejar's name for it
         jar.set(cookie.name, cookie.value, domain=domain)
     elif jar is not None:  # Django's
         jar[cookie.name] = cookie.value

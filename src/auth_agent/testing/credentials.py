@@ -18,8 +18,8 @@ from auth_agent.website.recognition.session import Session, open_session, sessio
 def session_cookies(agent: Agent, settings: Settings) -> dict[str, str]:
     """Returns name and value of the session cookie, sealed with the website's own secret.
 
-    Runs no hook and judges no policy; the website does at the first request. Raises `ValueError` if
-    the website keeps its sessions in Redis, where only `sign_in` can put one.
+    Runs no hook and applies no policy; the website does at the first request. Raises `ValueError`
+    if the website keeps its sessions in Redis, where only `sign_in` can put one.
     """
     if settings.store_url is not None:
         raise ValueError(
@@ -44,7 +44,7 @@ def new_session(agent: Agent, site: Site) -> Session:
 
 
 def adopted(agent: Agent, settings: Settings) -> Agent:
-    """Returns the agent as this website would know it: of its own server."""
+    """Returns the agent with this website's server as its issuer."""
     if agent.issuer not in (agents.ISSUER, settings.issuer):
         raise ValueError(
             f"this website's issuer is {settings.issuer}, the agent's is {agent.issuer}: leave "
@@ -56,9 +56,9 @@ def adopted(agent: Agent, settings: Settings) -> Agent:
 def bearer_headers(agent: Agent, settings: Settings) -> dict[str, str]:
     """Returns the Authorization header with an access token for this website.
 
-    The token is signed by the `FakeServer` that is running for the website's issuer. If there is
-    none and the issuer can never exist (as in `test_settings()`), one is plugged in for the rest of
-    the process. Raises `ValueError` otherwise.
+    The `FakeServer` that runs for the website's issuer signs the token. If none runs and the issuer
+    can never exist (as in `test_settings()`), one is plugged in for the rest of the process. Raises
+    `ValueError` otherwise.
     """
     known = adopted(agent, settings)
     server = _server_for(settings)

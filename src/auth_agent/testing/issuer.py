@@ -1,4 +1,4 @@
-"""The fake server's pen: its key, and the tokens that it writes, bent on demand."""
+"""The fake server's key and the tokens that it signs, which tests can change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ABSENT = object()
 
 
 class Issuer:
-    """Signs with ES256; `claims` and `header` bend every ID token from now on."""
+    """Signs with ES256; `claims` and `header` change every ID token from now on."""
 
     def __init__(self, issuer: str, client_id: str, clock: Callable[[], float]) -> None:
         self.issuer = issuer
@@ -32,12 +32,12 @@ class Issuer:
         self.rotate()
 
     def rotate(self) -> None:
-        """A new signing key; the old one is no longer published."""
+        """Makes a new signing key; the old one is no longer published."""
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.kid = secrets.token_hex(8)
 
     def access_token(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
-        """A JWT access token for the agent (RFC 9068); `changes` bend its claims."""
+        """Returns a JWT access token for the agent (RFC 9068); `changes` override its claims."""
         now = int(self.clock())
         claims = {
             "iss": self.issuer,
@@ -55,7 +55,7 @@ class Issuer:
         return token
 
     def logout_token(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
-        """What a back-channel logout is announced with; `changes` bend its claims."""
+        """Returns the token of a back-channel logout; `changes` override its claims."""
         now = int(self.clock())
         event = "http://schemas.openid.net/event/backchannel-logout"
         claims = {
@@ -71,7 +71,7 @@ class Issuer:
         return self.sign(claims, {"typ": "logout+jwt", **(header or {})})
 
     def sign(self, claims: dict[str, Any], header: dict[str, Any]) -> str:
-        """A compact token; `header` may ask for what a good library refuses to write."""
+        """Returns a compact token; `header` may hold values that good libraries refuse to write."""
         fields = present({"alg": "ES256", "kid": self.kid, "typ": "JWT", **header})
         parts = [encode(json.dumps(part).encode()) for part in (fields, present(claims))]
         signing_input = ".".join(parts).encode()
@@ -98,5 +98,5 @@ class Issuer:
 
 
 def present(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields without those that are `ABSENT`."""
+    """Returns the fields without those that are `ABSENT`."""
     return {name: value for name, value in fields.items() if value is not ABSENT}

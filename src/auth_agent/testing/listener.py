@@ -50,7 +50,7 @@ def listen(respond: Callable[[HttpRequest], HttpResponse], port: int = 0) -> Ite
         block_on_close = False
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # a website that hangs up is what some tests are about
+            pass  # some tests are about websites that hang up
 
     with Server(("127.0.0.1", port), Handler) as server:
         address = f"http://127.0.0.1:{server.server_port}"

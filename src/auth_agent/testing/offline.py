@@ -1,7 +1,7 @@
-"""Answers a website's questions to a fake server inside this process, without a socket.
+"""Answers a website's requests to a fake server inside this process, without a socket.
 
-The drivers of flows are replaced while at least one server is plugged in, so that no code of the
-middleware knows of it. A plugged server answers for its own issuer alone, and only under a name
+The drivers of flows are replaced while at least one server is plugged in, so no code of the
+middleware depends on it. A plugged server answers for its own issuer alone, and only under a name
 that no public server can have.
 """
 
@@ -16,28 +16,28 @@ from auth_agent.flow import drive as _drive
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
 from auth_agent.url import is_loopback
 
-# RFC 2606 and RFC 6761: nobody can register these.
+# RFC 2606 and RFC 6761: these names cannot be registered.
 _RESERVED = (".example", ".test", ".invalid", ".localhost")
 _EXAMPLES = ("example.com", "example.net", "example.org")
 
 
 class Server(Protocol):
-    """What answers: the fake server."""
+    """The server that answers: the fake server."""
 
     issuer: str
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """Returns the response, or raises what a network would."""
+        """Returns the response, or raises a network's error."""
 
 
 def can_never_exist(issuer: str) -> bool:
-    """Whether the issuer's host is reserved for tests and documentation."""
+    """Returns True if the issuer's host is reserved for tests and documentation."""
     host = "." + (urlsplit(issuer).hostname or "")
     return host.endswith((*_RESERVED, *(f".{name}" for name in _EXAMPLES)))
 
 
 def plug(server: Server) -> None:
-    """Lets the server answer for its issuer. Raises `ValueError` if that may be a real one."""
+    """Makes the server answer for its issuer; raises `ValueError` if that may be a real one."""
     if not (can_never_exist(server.issuer) or is_loopback(urlsplit(server.issuer).hostname or "")):
         raise ValueError(
             f"{server.issuer} may be a real server, which no test can stand in for: use "
@@ -51,7 +51,7 @@ def plug(server: Server) -> None:
 
 
 def unplug(server: Server) -> None:
-    """Ends what `plug` began."""
+    """Ends the effect of `plug`."""
     with _lock:
         _plugged.remove(server)
         if not _plugged:

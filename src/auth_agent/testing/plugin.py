@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from auth_agent.testing import FakeServer
     from auth_agent.website.agent import Agent
 
-# Every pytest of an environment loads this file, so it imports what it needs when it is used.
+# Every pytest of an environment loads this file, so it imports packages only when they are used.
 
 
 @pytest.fixture

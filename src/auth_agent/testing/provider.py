@@ -1,9 +1,9 @@
-"""A server in a value: it takes an `HttpRequest`, returns an `HttpResponse`, and opens no socket.
+"""A server as a value: it takes an `HttpRequest`, returns an `HttpResponse`, and opens no socket.
 
 It is strict where a real one is (client authentication, redirect URI, PKCE, single use), so that
-a relying party that passes with it has done its part. What it says can be bent on demand:
+a relying party that passes with it has done its part. Tests can change its answers:
 
-    server.claims["aud"] = "somebody-else"          # every ID token from now on
+    server.claims["aud"] = "another-client"         # every ID token from now on
     server.header["alg"] = "none"
     server.answers["/token"] = HttpResponse(500, {}, b"")
     server.rotate()
@@ -45,7 +45,7 @@ class FakeServer(Issuer):
         self.reset()
 
     def reset(self) -> None:
-        """Forgets what it was asked, what it gave and how it was bent; its key stays."""
+        """Forgets requests, tokens and changes; keeps its key."""
         self.requests: list[HttpRequest] = []
         """Everything that was asked, in order."""
         self.answers: dict[str, HttpResponse | Exception] = {}
@@ -74,13 +74,13 @@ class FakeServer(Issuer):
         self._codes: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
 
     def count(self, path: str) -> int:
-        """How often a path was asked for."""
+        """Returns how often a path was requested."""
         return sum(urlsplit(request.url).path == path for request in self.requests)
 
     def approve(
         self, authorization_url: str, *, agent: dict[str, Any] | None = None, **changes: Any
     ) -> str:
-        """An agent says yes: where the browser is sent; `changes` bend the answer's parameters."""
+        """Approves as an agent; returns the next URL. `changes` override its parameters."""
         query = dict(parse_qsl(urlsplit(authorization_url).query))
         code = f"ac_{secrets.token_urlsafe(16)}"
         self.issued_codes.append(code)
@@ -90,7 +90,7 @@ class FakeServer(Issuer):
         return f"{query['redirect_uri']}?{urlencode(sent, doseq=True)}"
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """What the server says; raises what a network would where `answers` holds an exception."""
+        """Returns the server's answer; raises a network's error if `answers` holds an exception."""
         self.requests.append(request)
         path = urlsplit(request.url).path
         bent = self.answers.get(path)
@@ -217,7 +217,7 @@ class FakeServer(Issuer):
         return "none" in methods and form.get("client_id") == self.client_id
 
     def _believes(self, assertion: str) -> bool:
-        """RFC 7523 3; strict about audience, lifetime and reuse."""
+        """Checks an assertion (RFC 7523 3); strict about audience, lifetime and reuse."""
         alg = jwt.get_unverified_header(assertion)["alg"]
         claims = jwt.decode(
             assertion, self.client_key, [alg], audience=self.issuer, issuer=self.client_id,

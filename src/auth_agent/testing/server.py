@@ -23,7 +23,7 @@ MAX_HANG = 60.0
 class FakeServer(provider.FakeServer):
     """An Auth Agent server for the tests of a website: one website, one agent at a time.
 
-    It is as strict as a real one. `in_process` and `serve` say how the website reaches it; the
+    It is as strict as a real one. `in_process` and `serve` make it available to the website; the
     other methods make it fail, and `mend` ends that.
     """
 
@@ -43,8 +43,8 @@ class FakeServer(provider.FakeServer):
             client_secret=client_secret,
             clock=lambda: clock() + self._ahead,
         )
-        # One key for every server of this process: an application that outlives a test has
-        # fetched it already, and asks for an unknown one at most once in ten seconds.
+        # One key for all servers of this process: an application may outlive a test with its cache,
+        # and looks for an unknown one at most once in ten seconds.
         self.key, self.kid = _first_key()
 
     def settings(self, **overrides: Any) -> Settings:
@@ -65,7 +65,7 @@ class FakeServer(provider.FakeServer):
     def serve(self, port: int = 0) -> Iterator[FakeServer]:
         """Listens on 127.0.0.1 while the context is open; `issuer` is then its address.
 
-        `GET /authorize` says yes at once and redirects back, as an agent that approves.
+        `GET /authorize` approves at once and redirects back.
         """
         before, self._hung = self.issuer, threading.Event()
         with listener.listen(self.respond, port) as address:
@@ -79,7 +79,7 @@ class FakeServer(provider.FakeServer):
                 self.issuer = before
 
     def respond(self, request: HttpRequest) -> HttpResponse:
-        """Returns what is answered over HTTP, where a hanging endpoint really hangs."""
+        """Returns the answer over HTTP, where a hanging endpoint really hangs."""
         path = urlsplit(request.url).path
         if request.method == "GET" and path == "/authorize" and path not in self.answers:
             return HttpResponse(303, {"location": self.approve(request.url)}, b"")
@@ -94,7 +94,7 @@ class FakeServer(provider.FakeServer):
         agent: Agent | dict[str, Any] | None = None,
         **changes: Any,
     ) -> str:
-        """Returns the URL that a browser is sent to once the agent has approved."""
+        """Returns the browser's URL after the agent's approval."""
         claims = claims_of(agent) if isinstance(agent, Agent) else agent
         return super().approve(authorization_url, agent=claims, **changes)
 
@@ -103,15 +103,15 @@ class FakeServer(provider.FakeServer):
         self._ahead = seconds
 
     def fail(self, path: str, status: int = 500) -> None:
-        """Lets an endpoint fail, e.g. `/token`."""
+        """Makes an endpoint fail, e.g. `/token`."""
         self.answers[path] = HttpResponse(status, {"content-type": "text/plain"}, b"failed")
 
     def hang(self, path: str) -> None:
-        """Lets an endpoint not answer; in process this is a time-out at once."""
+        """Makes an endpoint hang; in process this is an immediate time-out."""
         self.answers[path] = _Hangs("The Auth Agent server did not answer in time.")
 
     def revoke(self) -> None:
-        """Makes every token that was issued inactive."""
+        """Makes every issued token inactive."""
         self.active.clear()
 
     def mend(self) -> None:
@@ -125,11 +125,11 @@ class FakeServer(provider.FakeServer):
 
 
 class _Hangs(ServerUnavailable):
-    """What a website makes of an endpoint that does not answer."""
+    """A time-out, as the website sees an endpoint that hangs."""
 
 
 def claims_of(agent: Agent) -> dict[str, Any]:
-    """Returns what a server says of this agent; a field that is None is left out."""
+    """Returns a server's claims about this agent; leaves out a field that is None."""
     claims = {
         "sub": agent.id,
         "agent_id": agent.id,
