@@ -1,7 +1,7 @@
-"""What keeps agents from signing in to a website, each with cause and remedy.
+"""Problems that keep agents from signing in to a website, each with cause and remedy.
 
-`examine(settings)` is a flow like all others; `drive.run` performs it. `report.consult` is what
-the commands of the command line, Flask and Django have in common.
+`examine(settings)` is a flow like all others; `drive.run` performs it. `report.consult` is the
+common part of the commands of the command line, Flask and Django.
 """
 
 from auth_agent.doctor.examination import examine

@@ -1,4 +1,4 @@
-"""An API where no browser signs in: where its metadata stands, and what it can know of a token."""
+"""Checks of an API without browser sign-in: its metadata, and its means to verify tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auth_agent.website.policy.resource import metadata_paths
 
 
 def examine_api(settings: Settings, visited: str) -> Flow[list[Finding]]:
-    """`visited` is the origin that agents use."""
+    """Examines an API; `visited` is the origin that agents use."""
     found = [] if settings.has_client else [_without_client()]
     for path in metadata_paths(settings):
         found.append((yield from _examine_metadata(settings, f"{visited}{path}")))
@@ -31,7 +31,7 @@ def _without_client() -> Finding:
 
 
 def _examine_metadata(settings: Settings, url: str) -> Flow[Finding]:
-    """Clients learn there which server issues tokens for this API (RFC 9728)."""
+    """Checks the metadata, from which clients learn the server that issues tokens (RFC 9728)."""
     remedy = "Start the API, and let its proxy pass /.well-known/oauth-protected-resource on to it."
     try:
         response = yield from send(HttpRequest("GET", url, (("Accept", "application/json"),)))

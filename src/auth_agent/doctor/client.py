@@ -1,7 +1,7 @@
-"""The website as the server knows it: its credentials, its redirect URI, its scopes.
+"""Checks of the website's registration: its credentials, its redirect URI, its scopes.
 
-Asks what leaves nothing behind: about a token that does not exist, and for a sign-in that may show
-nothing (`prompt=none`). A wrong secret is shown once, since servers count.
+Sends requests without lasting effect: about a token that does not exist, and for a sign-in that may
+show nothing (`prompt=none`). A wrong secret is sent only once, since servers count.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from auth_agent.website.config.site import Site
 from auth_agent.website.sign_in.login import authorization_url
 from auth_agent.website.sign_in.transaction import Transaction
 
-# OpenID Connect Core 3.1.2.6: the request was good, and somebody would have had to answer it.
+# OpenID Connect Core 3.1.2.6: the request was good, and an agent would have had to answer it.
 _WELL = (
     *("interaction_required", "login_required", "consent_required"),
     "account_selection_required",
@@ -33,7 +33,7 @@ _WELL = (
 
 
 def examine_client(site: Site, metadata: Metadata) -> Flow[list[Finding]]:
-    """Each answer helps to read the other: a server is silent about whom it does not know."""
+    """Checks both together, because a server answers vaguely about an unknown client."""
     try:
         method = choose_method(site.settings.client, metadata)
     except AuthError:
@@ -54,7 +54,7 @@ def examine_client(site: Site, metadata: Metadata) -> Flow[list[Finding]]:
 def _judge_credentials(
     settings: Settings, metadata: Metadata, method: str, is_known: bool | None, *, named: bool
 ) -> Finding:
-    """`named` is whether the server knows the client id."""
+    """Checks the credentials; `named` tells whether the server knows the client id."""
     if is_known is None:
         return note(
             "client.unclear",
@@ -80,10 +80,10 @@ def _unreachable(metadata: Metadata, why: str) -> Finding:
 
 
 def _is_known(site: Site, metadata: Metadata, method: str) -> Flow[bool | None]:
-    """None where the answer can mean anything."""
+    """Returns whether the server knows the client; None if the answer is ambiguous."""
     token = encode(site.random(16))
     asked = introspection_request(token, "access_token", site.credentials(metadata))
-    if asked is not None and method != "none":  # RFC 7662 2.1: only who proves itself may ask
+    if asked is not None and method != "none":  # RFC 7662 2.1: introspection needs authentication
         with suppress(AuthError):  # codes are redeemed elsewhere
             response = yield from send(asked)
             if response.status == 200 or _error(response) == "invalid_client":
@@ -93,7 +93,7 @@ def _is_known(site: Site, metadata: Metadata, method: str) -> Flow[bool | None]:
 
 
 def _error(response: HttpResponse) -> str:
-    """RFC 6749 5.2; "" where there is none."""
+    """Returns the OAuth error of an answer (RFC 6749 5.2), or ""."""
     try:
         error = msgspec.json.decode(response.body, type=dict[str, object]).get("error")
     except ValueError:
@@ -143,7 +143,7 @@ def _refused(settings: Settings, method: str, named: bool) -> Finding:
 
 
 def _examine_registration(site: Site, metadata: Metadata, *, is_known: bool) -> Flow[Finding]:
-    """A server redirects only to what is registered (RFC 6749 4.1.2.1), even with an error."""
+    """Checks the redirect URI: a server redirects only to registered ones (RFC 6749 4.1.2.1)."""
     state, nonce, verifier = (encode(site.random(32)) for _ in range(3))
     begun = Transaction(state=state, nonce=nonce, verifier=verifier, next="/", cookie_name="")
     try:

@@ -11,12 +11,12 @@ from auth_agent.errors import SettingsError
 from auth_agent.url import is_loopback
 from auth_agent.website.config.settings import Settings
 
-_BORDER = re.compile("[:;] ")  # the remedy stands behind the first one
+_BORDER = re.compile("[:;] ")  # the first one carries the remedy
 MIN_DIFFERENT = 10  # characters; 32 random hexadecimal digits hold 14 on average
 
 
 def wrong_settings(error: SettingsError) -> Iterator[Finding]:
-    """Every mistake, with the remedy that stands behind it."""
+    """Yields every mistake in the settings, with its remedy."""
     for problem in error.problems:
         what, remedy = (*_BORDER.split(problem, 1), "correct this setting")[:2]
         yield failure("settings.wrong", f"{what}.", remedy[:1].upper() + remedy[1:])

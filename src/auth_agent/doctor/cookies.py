@@ -15,7 +15,7 @@ _OURS = re.compile(r"(__Host-|__Secure-)?auth_agent(_\d+)?_login_")
 
 
 def examine_cookies(response: HttpResponse, settings: Settings) -> Iterator[Finding]:
-    """Of the answer that starts a sign-in: it always sets exactly one cookie of ours."""
+    """Checks the answer that starts a sign-in: it always sets exactly one cookie of ours."""
     ours = [c for c in _BORDER.split(response.headers.get("set-cookie", "")) if _OURS.match(c)]
     if not ours:
         yield failure(

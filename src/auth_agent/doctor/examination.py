@@ -1,4 +1,4 @@
-"""All of it, one thing after the other; what cannot be asked is left out and named."""
+"""The whole examination in order; checks that cannot run are left out and named."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def examine(
     clock: Callable[[], float] = time.time,
     random: Callable[[int], bytes] = os.urandom,
 ) -> Flow[list[Finding]]:
-    """A dozen exchanges at most, each within the transport's bounds, so that it always ends.
+    """Examines a website in at most a dozen exchanges, each with the transport's time-outs.
 
-    `visited` is the origin at which visitors meet the website, where that is not its base URL;
-    `proxy` is what stands between this machine and the server.
+    `visited` is the origin at which visitors meet the website, if that is not its base URL; `proxy`
+    is the proxy between this machine and the server.
     """
     site = Site.open(settings, Hooks(), clock=clock, random=random)
     found = list(examine_settings(settings))

@@ -15,7 +15,7 @@ MAX_SHOWN = 200
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """`check` is a stable code, `area.what`; what is well needs no remedy. Never holds a secret."""
+    """A result; `check` is a stable code, `area.what`; a good one needs no remedy. No secrets."""
 
     level: Level
     check: str
@@ -40,7 +40,7 @@ def failure(check: str, message: str, remedy: str) -> Finding:
 
 
 def is_well(findings: Iterable[Finding]) -> bool:
-    """Whether nothing among them keeps an agent from signing in."""
+    """Returns True if none of the findings keeps an agent from signing in."""
     return all(finding.level != "failure" for finding in findings)
 
 

@@ -25,13 +25,13 @@ class Paper:
             reconfigure(errors="replace")
         try:
             from rich.console import Console  # noqa: PLC0415
-        except ModuleNotFoundError:  # a website's machine has the base alone
+        except ModuleNotFoundError:  # a website's machine may have the base installation alone
             return
         self._console = Console(file=file, no_color=no_color or None)
 
     @property
     def width(self) -> int:
-        """The columns of the terminal, 100 at most."""
+        """Returns the columns of the terminal, 100 at most."""
         if self._console is not None:
             return min(self._console.width, MAX_WIDTH)
         return min(shutil.get_terminal_size().columns, MAX_WIDTH)
@@ -47,7 +47,7 @@ class Paper:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """Shows on a terminal that something is being waited for."""
+        """Shows on a terminal that a check is waiting."""
         if self._console is None or not (self._file or sys.stdout).isatty():
             yield
             return

@@ -1,4 +1,4 @@
-"""The commands' common part: read the settings, examine, report to people or programs."""
+"""The commands' common part: reads the settings, examines, and reports to people or programs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MARKS = {
 
 
 def read_site(url: str) -> str:
-    """An origin as browsers write it; raises `ValueError` with the problem."""
+    """Returns an origin as browsers write it; raises `ValueError` with the problem."""
     problem = url_problem(url, origin=True)
     if problem is not None:
         raise ValueError(problem)
@@ -55,7 +55,7 @@ def consult(
     file: IO[str] | None = None,
     no_color: bool = False,
 ) -> int:
-    """Prints what is found, `more` first, to `file` or stdout; returns the exit code."""
+    """Prints the findings, `more` first, to `file` or stdout; returns the exit code."""
     paper = Paper(file, no_color=no_color)
     settings: Settings | None = None
     found = list(more)
@@ -79,7 +79,7 @@ def proxy_to(url: str) -> str | None:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         setting = Proxies().proxy_for(parts.scheme, parts.hostname or "", port)
         return setting and plain(urlsplit(setting.url).netloc.rpartition("@")[2])
-    except ValueError:  # neither URL is judged here
+    except ValueError:  # neither URL is checked here
         return None
 
 
@@ -111,7 +111,7 @@ def _tell(paper: Paper, settings: Settings | None, found: Sequence[Finding]) -> 
 
 
 def _print(paper: Paper, mark: str, text: str, style: str = "", *, mark_style: str = "dim") -> None:
-    """Wraps between words alone, so that what people copy stays whole."""
+    """Prints a finding; wraps between words alone, so that copied values stay whole."""
     width = max(paper.width - len(mark), 20)
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
     for number, line in enumerate(lines):

@@ -1,4 +1,4 @@
-"""The Auth Agent server: is it there, is it who it should be, and can its tokens be verified?"""
+"""Checks of the Auth Agent server: its address, its identity, and the keys for its tokens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SKEW_FAILURE = 60.0
 
 
 def examine_server(site: Site, proxy: str | None) -> Flow[tuple[Metadata | None, list[Finding]]]:
-    """Its metadata, where there is something to go on with, and what was found on the way."""
+    """Returns the server's metadata, if usable, and the findings on the way."""
     settings, asked_at = site.settings, site.clock()
     try:
         response = yield from fetch_metadata(settings.issuer)
@@ -59,7 +59,7 @@ def examine_server(site: Site, proxy: str | None) -> Flow[tuple[Metadata | None,
 
 
 def judge_clock(response: HttpResponse, asked_at: float, answered_at: float) -> Finding:
-    """RFC 9110 6.6.1: `Date` is when the answer was made; a cache says in `Age` how long ago."""
+    """Compares the clocks: `Date` is the answer's time (RFC 9110 6.6.1), `Age` a cache's delay."""
     said = _moment(response.headers)
     if said is None:
         return note("server.clock_unknown", "The server does not tell its time; not compared.")
@@ -84,7 +84,7 @@ def _moment(headers: Mapping[str, str]) -> float | None:
 def _unreachable(settings: Settings, error: ServerUnavailable, proxy: str | None) -> Finding:
     if error.code in ("proxy_failed", "tls_failed"):  # this machine's environment, not the server
         return failure("server.unreachable", plain(error.description), "Correct that variable.")
-    if not error.reason:  # it answers, and says that it is broken
+    if not error.reason:  # it answers, and reports that it is broken
         return failure(
             "server.broken",
             f"{settings.issuer} is there, but fails. {plain(error.description)}",
@@ -190,7 +190,7 @@ _NEEDS_KEYS = (
 
 
 def judge_algorithms(settings: Settings, metadata: Metadata, keys: KeySet) -> Iterator[Finding]:
-    """One algorithm has to be allowed here, promised there, and have a key."""
+    """Checks that one algorithm is allowed here, advertised there, and has a key."""
     promised = metadata.id_token_algorithms
     common = [alg for alg in settings.algorithms if promised is None or alg in promised]
     usable = [alg for alg in common if any(key.fits(alg) for key in keys.keys)]

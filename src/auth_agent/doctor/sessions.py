@@ -1,4 +1,4 @@
-"""The session store: which one, and whether it can be written to."""
+"""Checks of the session store: its kind, and whether it accepts writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from auth_agent.website.config.site import Site
 
 
 def examine_sessions(site: Site) -> Flow[Finding]:
-    """Writes one key that is gone a second later: a replica answers, too, but takes nothing."""
+    """Writes one key that expires a second later: a replica answers, too, but refuses writes."""
     url = site.settings.store_url
     if url is None:
         return note(
@@ -36,7 +36,7 @@ def examine_sessions(site: Site) -> Flow[Finding]:
 
 
 def _shown(url: str) -> str:
-    """Without user and password."""
+    """Returns the URL without user and password."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""

@@ -35,7 +35,7 @@ GATEWAY = (502, 503, 504)
 def examine_website(
     settings: Settings, visited: str, metadata: Metadata | None
 ) -> Flow[list[Finding]]:
-    """`visited` is the origin that visitors use."""
+    """Examines the website; `visited` is the origin that visitors use."""
     url = f"{visited}{settings.prefix}/login"
     found = list(_judge_address(settings, visited))
     try:
@@ -187,7 +187,7 @@ def _redirected(url: str, target: str) -> Finding:
 
 
 def _own_refusal(response: HttpResponse) -> str | None:
-    """The cause, where it is our middleware that answers (`challenge.refuse`)."""
+    """Returns the cause if our middleware has answered (`challenge.refuse`)."""
     try:
         document = msgspec.json.decode(response.body, type=dict[str, object])
     except ValueError:
@@ -201,7 +201,7 @@ def _examine_http(url: str) -> Flow[list[Finding]]:
     try:
         response = yield from send(_visit(http))
     except AuthError:
-        return []  # nobody answers there, which is well
+        return []  # no server answers there, which is fine
     target = _target(http, response)
     if 300 <= response.status < 400 and _origin(target) == _origin(url):
         return [ok("website.https", "Who comes by http is led to https.")]
@@ -224,7 +224,7 @@ def _target(url: str, response: HttpResponse) -> str:
 
 
 def _origin(url: str) -> str:
-    """ "" for what is no URL."""
+    """Returns the origin, or "" for a malformed URL."""
     try:
         return normal_origin(url)
     except ValueError:
