@@ -122,7 +122,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
     def mcp_auth(
         self, *, scope: str | None = None, allowed_scopes: Iterable[str] | None = None
     ) -> httpx2.Auth:
-        """Returns what MCP clients (`mcp`, FastMCP) take as `auth=`, with the agent's own tokens.
+        """Returns the `auth=` argument of MCP clients (`mcp`, FastMCP), with its own tokens.
 
         Each MCP server that asks gets a token for itself, if it names `server_url` as the server
         that issues its tokens, with the scopes that it asks for and `scope`; it may ask for

@@ -1,7 +1,7 @@
 """The results of the SDK's methods: frozen, typed, and complete.
 
-Fields of an answer that are not known are kept in `extra`. Tokens, verifiers and signatures
-are plain strings to work with; no repr shows them.
+Unknown fields of an answer are kept in `extra`. Tokens, verifiers and signatures are plain
+strings; no repr shows them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return list(self._shown())
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything, secrets included, as values for JSON; unknown fields lie beside."""
+        """Returns everything, secrets included, as values for JSON; unknown fields stand beside."""
         known = {name: getattr(self, name) for name in self.__struct_fields__ if name != "extra"}
         return {**self.extra, **{name: value for name, value in known.items() if value is not None}}
 

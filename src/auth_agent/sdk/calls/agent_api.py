@@ -93,7 +93,7 @@ def _post(url: str, content: Mapping[str, Any], headers: Headers = ()) -> HttpRe
 
 
 def _bearer(access_token: str | None) -> Headers:
-    """RFC 6750 2.1; raises `token_expired` where there is none."""
+    """Returns the header of RFC 6750 2.1; raises `token_expired` without a token."""
     if not access_token or not access_token.isascii() or not access_token.isprintable():
         raise token_expired("There is no access token: sign in, or refresh the old one.")
     return (("Authorization", f"Bearer {access_token}"),)

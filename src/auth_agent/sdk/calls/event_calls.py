@@ -1,4 +1,4 @@
-"""What an agent reports of its work, and how every call with an access token is made."""
+"""Events that an agent reports about its work, and the common part of calls with its token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EventCalls(TokenCalls):
         result: str | None = None,
         **more: Any,
     ) -> Flow[dict[str, Any]]:
-        """Reports to the server what the agent did; `more` may be anything that JSON holds."""
+        """Reports an action of the agent to the server; `more` may hold any JSON."""
         content = {
             **more,
             "event": event,

@@ -1,8 +1,8 @@
-"""What MCP clients take as `auth=`: the agent's own token for each MCP server that asks for one.
+"""The `auth=` argument of MCP clients: the agent's own token for each MCP server that asks for one.
 
-A server says in its refusal where its metadata is (RFC 9728) and which scopes a call needs; the
+A server names in its refusal the URL of its metadata (RFC 9728) and the scopes of the call. The
 agent gets a token for exactly this server from its own Auth Agent server (client credentials), and
-the call is sent again. No browser, no registration, no redirect.
+sends the call again. No browser, no registration, no redirect.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ AsyncRun = Callable[[Flow[Any]], Awaitable[Any]]
 
 
 class Wanted(NamedTuple):
-    """Scopes to ask for beside those that a server names, and all that it may name."""
+    """Scopes to request beside those that a server names, and the most that it may name."""
 
     scope: frozenset[str] = frozenset()
     allowed_scopes: frozenset[str] | None = None
 
 
 def wanted_of(scope: str | None, allowed_scopes: Iterable[str] | None) -> Wanted:
-    """Reads what `mcp_auth` was told."""
+    """Checks the arguments of `mcp_auth`."""
     allowed = None if allowed_scopes is None else frozenset(allowed_scopes)
     return Wanted(frozenset((scope or "").split()), allowed)
 
 
 class _Server:
-    """One MCP server: its resource, the scopes asked for so far, the token that came of it."""
+    """One MCP server: its resource, the scopes requested so far, and the resulting token."""
 
     def __init__(self, resource: Resource, options: Options) -> None:
         self.resource = resource
@@ -65,9 +65,9 @@ class _Server:
 
 
 class McpAuth(httpx2.Auth):
-    """The agent's tokens for MCP servers, as both colours of the SDK attach them.
+    """The agent's tokens for MCP servers, attached in both colours of the SDK.
 
-    Requests raise `AuthError` if there is no token to be had.
+    Requests raise `AuthError` if no token can be obtained.
     """
 
     def __init__(self, options: Options, wanted: Wanted) -> None:
@@ -81,7 +81,7 @@ class McpAuth(httpx2.Auth):
         return f"{type(self).__name__}(agent_id={self._options.agent_id!r})"
 
     def _attach(self, request: httpx2.Request) -> Generator[httpx2.Request | Flow[Any], Any, None]:
-        """Sends the request, and again after each refusal that another token may answer."""
+        """Sends the request, and repeats it after each refusal that another token may answer."""
         url = str(request.url.copy_with(query=None, fragment=None))
         server = self._known(url)
         if server is not None and server.token is not None:
@@ -118,7 +118,7 @@ class McpAuth(httpx2.Auth):
         return server
 
     def _scopes(self, server: _Server, challenge: Challenge) -> frozenset[str]:
-        """The challenge's scopes, else those of the metadata; with all that was asked before."""
+        """Returns the challenge's scopes, else the metadata's; adds all requested before."""
         named = challenge.scope or (server.asked or server.resource.scopes)
         wished = self._wanted.scope | server.asked | named
         allowed = self._wanted.allowed_scopes
@@ -150,7 +150,7 @@ class McpAuth(httpx2.Auth):
 
 
 class SyncMcpAuth(McpAuth):
-    """Of an `AgentSDK`: serves `httpx2.Client`, and `httpx2.AsyncClient` from a thread."""
+    """The auth of an `AgentSDK`, for `httpx2.Client` and, in a thread, `httpx2.AsyncClient`."""
 
     def __init__(self, options: Options, wanted: Wanted, run: Run) -> None:
         super().__init__(options, wanted)
@@ -185,13 +185,13 @@ class SyncMcpAuth(McpAuth):
                 return
 
     def _run_one(self, flow: Flow[Any]) -> Any:
-        """One at a time: the others find the new token when it is their turn."""
+        """Runs one at a time: later callers find the new token."""
         with self._turn:
             return self._run(flow)
 
 
 class AsyncMcpAuth(McpAuth):
-    """Of an `AsyncAgentSDK`: serves `httpx2.AsyncClient`."""
+    """The auth of an `AsyncAgentSDK`, for `httpx2.AsyncClient`."""
 
     def __init__(self, options: Options, wanted: Wanted, run: AsyncRun) -> None:
         super().__init__(options, wanted)
@@ -216,7 +216,7 @@ class AsyncMcpAuth(McpAuth):
 
 
 def _challenge_of(request: httpx2.Request, response: httpx2.Response) -> Challenge | None:
-    """What a refusal asks for; None if another token would not help, or nothing can be resent."""
+    """Returns a refusal's challenge; None if another token, or resending, cannot help."""
     if response.status_code not in (401, 403) or not isinstance(request.stream, httpx2.ByteStream):
         return None
     if normal_origin(str(response.request.url)) != normal_origin(str(request.url)):

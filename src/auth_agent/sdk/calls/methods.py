@@ -129,7 +129,7 @@ class Calls(EventCalls):
         return read(UserInfo, (yield from self._protected(request, "userinfo")))
 
     def request_challenge(self, access_token: str | None) -> Flow[ChallengeResponse]:
-        """Returns a challenge; sent back, it proves that the agent is alive behind its token."""
+        """Returns a challenge; sending it back proves that the agent behind the token is active."""
         request = agent_api.challenge_request(self._options, access_token)
         return read(
             ChallengeResponse, (yield from self._protected(request, "challenge", again=False))

@@ -1,6 +1,7 @@
 """The agent as an OAuth client of its own: authorization URL, tokens, revocation, introspection.
 
-Each exchange is a request and its reading. The sections are those of RFC 6749, 7009, 7636, 7662.
+Each exchange has a function that builds the request and one that parses the answer. The sections
+are those of RFC 6749, 7009, 7636, 7662.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ def at(options: Options, path: str) -> str:
 
 
 def state_of(verifier: str) -> str:
-    """Returns a state that belongs to its verifier, and reveals nothing of it."""
+    """Returns a state that is derived from its verifier without revealing it."""
     return encode(hmac.digest(verifier.encode("ascii"), b"state", "sha256"))
 
 
 def authorization_url(
     options: Options, *, redirect_uri: str, scope: str, state: str | None, verifier: str
 ) -> AuthorizationUrl:
-    """4.1.1, with PKCE."""
+    """Returns the authorization URL (4.1.1), with PKCE."""
     state = state_of(verifier) if state is None else state
     query = {
         "response_type": "code",
@@ -63,7 +64,7 @@ def check_state(state: str, verifier: str, expected: str | None) -> None:
 def code_request(
     options: Options, code: str, redirect_uri: str, verifier: str
 ) -> Flow[HttpRequest]:
-    """4.1.3."""
+    """Builds the request for a code (4.1.3)."""
     fields = {
         "grant_type": "authorization_code",
         "code": code,
@@ -74,13 +75,13 @@ def code_request(
 
 
 def refresh_request(options: Options, refresh_token: str) -> Flow[HttpRequest]:
-    """6."""
+    """Builds the request for a refresh token (6)."""
     fields = {"grant_type": "refresh_token", "refresh_token": refresh_token}
     return (yield from client_form(options, at(options, "/token"), fields))
 
 
 def own_token_request(options: Options, resource: str, scope: str | None) -> Flow[HttpRequest]:
-    """4.4: the agent for itself, for one resource (RFC 8707)."""
+    """Builds the request for the agent's own token for one resource (4.4, RFC 8707)."""
     fields = {"grant_type": "client_credentials", "resource": resource}
     if scope is not None:
         fields["scope"] = scope
@@ -92,7 +93,7 @@ def own_token_request(options: Options, resource: str, scope: str | None) -> Flo
 def parse_tokens(
     response: HttpResponse, *, failure: str, refresh_token: str | None = None
 ) -> TokenResponse:
-    """5.1; without a new refresh token the old one stays valid (6)."""
+    """Parses the tokens (5.1); without a new refresh token the old one stays valid (6)."""
     document = read_object(response, "token response", failure=failure)
     tokens = read(TokenResponse, {"refresh_token": refresh_token, **document})
     if tokens.token_type.lower() != "bearer":
@@ -101,7 +102,7 @@ def parse_tokens(
 
 
 def revoke_request(options: Options, token: str) -> Flow[HttpRequest]:
-    """RFC 7009 2.1."""
+    """Builds a revocation request (RFC 7009 2.1)."""
     return (yield from client_form(options, at(options, "/revoke"), {"token": token}))
 
 
@@ -110,7 +111,7 @@ def parse_revoked(response: HttpResponse) -> None:
 
 
 def introspect_request(options: Options, token: str) -> Flow[HttpRequest]:
-    """RFC 7662 2.1."""
+    """Builds an introspection request (RFC 7662 2.1)."""
     return (yield from client_form(options, at(options, "/introspect"), {"token": token}))
 
 

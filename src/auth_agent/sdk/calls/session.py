@@ -2,7 +2,7 @@
 
 The token goes to the resource's own origin, also if an answer redirects elsewhere. The first
 request that finds it expired renews it for all. A renewal that was refused for good is not
-repeated; any other failure is a passing one, and the next request tries again.
+repeated; after any other failure the next request tries again.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class TokenAuth(httpx2.Auth):
             yield request
 
     def _renew(self, stale: str | None) -> Flow[str]:
-        """Runs one at a time; the next ones find the new token."""
+        """Renews the token, one caller at a time; the next ones find the new token."""
         current = self.tokens.get_access_token()
         if current is not None and current != stale:
             return current
@@ -138,7 +138,7 @@ class AsyncTokenAuth(TokenAuth):
         while True:
             if isinstance(effect, _Renew):
                 async with self._lock:
-                    # What the server has rotated must be kept, also for a cancelled task.
+                    # The rotated token must be stored, even if the request is cancelled.
                     with anyio.CancelScope(shield=True):
                         result: Any = await self._run(self._renew(effect.stale))
             else:
@@ -171,13 +171,13 @@ def new_async_session(auth: AsyncTokenAuth, resource: str, timeout: float) -> ht
 
 
 def _is_final(error: AuthError) -> bool:
-    """Checks that the server, or the lack of a token, said no for good (RFC 6749 5.2)."""
+    """Returns True if the refusal is final (RFC 6749 5.2), or if there is no token to refresh."""
     if isinstance(error, SettingsError) or error.code == "no_refresh_token":
         return True
     return error.code in FINAL and error.status_code in (400, 401)
 
 
 def _is_refused(response: httpx2.Response) -> bool:
-    """RFC 6750 3.1: the token is expired, revoked or wrong; not: it allows too little."""
+    """Returns True if RFC 6750 3.1 calls the token invalid, not if it allows too little."""
     challenge = response.headers.get("www-authenticate", "")
     return response.status_code == 401 and "invalid_token" in challenge

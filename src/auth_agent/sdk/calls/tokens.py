@@ -1,4 +1,4 @@
-"""An agent's tokens: kept, counted as expired a minute early, and never shown."""
+"""An agent's tokens: stored, counted as expired a minute early, and never shown."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TokenManager:
         self._keep(None)
 
     def is_expired(self) -> bool:
-        """Checks that no access token is valid for another minute."""
+        """Returns True if no access token is valid for another minute."""
         kept = self._kept
         return kept is None or self._clock() >= kept.expires_at - EARLY_SECONDS
 
@@ -71,7 +71,7 @@ class TokenManager:
 
     @property
     def access_token(self) -> str | None:
-        """The access token that is kept, expired or not."""
+        """Returns the stored access token, expired or not."""
         kept = self._kept
         return None if kept is None else kept.tokens.access_token
 

@@ -1,1 +1,1 @@
-"""One exchange: its hops, its repetitions, and how its answer is read."""
+"""One exchange: its hops, its repetitions, and the parsing of its answer."""

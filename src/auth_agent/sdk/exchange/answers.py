@@ -85,7 +85,7 @@ def error_code(response: HttpResponse) -> str:
 
 
 def is_busy(response: HttpResponse) -> bool:
-    """Checks whether the same request may succeed in a moment."""
+    """Returns True if the same request may succeed in a moment."""
     return response.status == 429 or response.status in (500, 502, 503, 504)
 
 

@@ -1,4 +1,4 @@
-"""Reads pages: the request of a waiting page, the words, the links and the forms of any other."""
+"""Parses pages: the request of a waiting page; the words, links and forms of any other."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def is_html(response: HttpResponse) -> bool:
 
 
 def read_document(response: HttpResponse) -> Document:
-    """Returns what the first 256 KiB of an HTML page hold; nothing for any other answer."""
+    """Returns the first 256 KiB of an HTML page, parsed; nothing for any other answer."""
     if not is_html(response):
         return Document()
     reader = _Reader()
@@ -83,7 +83,7 @@ def request_ids(response: HttpResponse) -> frozenset[str]:
 
 
 def is_request_id(value: str) -> bool:
-    """Checks that the value may stand in a URL's path."""
+    """Returns True if the value may stand in a URL's path."""
     return _REQUEST_ID.fullmatch(value) is not None
 
 
@@ -99,7 +99,7 @@ def excerpt(response: HttpResponse) -> str:
 
 
 def words(response: HttpResponse, most: int) -> str:
-    """Returns what a reader of an answer would read, on one line of `most` characters."""
+    """Returns the visible words of an answer, on one line of `most` characters."""
     if is_html(response):
         return one_line(" ".join(read_document(response).words), most)
     return one_line(response.body[:65_536].decode("utf-8", "replace"), most)
@@ -142,7 +142,7 @@ class _OpenLink:
 
 
 class _Reader(HTMLParser):
-    """Collects the words that a person would see, and the parts that lead on."""
+    """Collects the words that a person would see, and the links and forms."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A journey through the web: each hop is checked before it is taken, and all of it has an end."""
+"""A sequence of hops through websites: each one is checked before it is taken; bounded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Journey:
-    """Counts hops and watches the clock; `ends_at` is on the clock of `Now`."""
+    """Counts hops and checks the time; `ends_at` is on the clock of `Now`."""
 
     def __init__(self, *, ends_at: float, timeout: float, too_late: str = SIGN_IN) -> None:
         self._ends_at = ends_at
@@ -35,7 +35,7 @@ class Journey:
         return self._ends_at - (yield from now())
 
     def pause(self, seconds: float) -> None:
-        """Adds the time that a person took, which is not the journey's."""
+        """Adds the time that a person took, which does not count."""
         self._ends_at += seconds
 
     def visit(self, url: str) -> Flow[HttpResponse]:

@@ -9,7 +9,7 @@ from auth_agent.errors import AuthError
 from auth_agent.sdk.flow.effects import Flow, resolve_host
 from auth_agent.url import is_loopback, normal_origin
 
-# The addresses that are given out for the public internet; site-local, NAT64 and 6to4 lie outside.
+# Ranges for the public internet; site-local, NAT64 and 6to4 lie outside.
 _PUBLIC = ipaddress.ip_network("2000::/3")
 _6TO4 = ipaddress.ip_network("2002::/16")
 
@@ -17,8 +17,8 @@ _6TO4 = ipaddress.ip_network("2002::/16")
 def check_reach(target: str, website: str) -> Flow[None]:
     """Raises `insecure_url` if `target` is an inside host and the website is not one itself.
 
-    A name counts as inside if any of its addresses does. It cannot change its mind afterwards: an
-    inside host has no certificate for a name of the internet, and http is for loopback hosts only.
+    A name counts as inside if any of its addresses does. Later DNS changes do not help an
+    attacker: an inside host has no certificate for a public name, and http is for loopback only.
     """
     host, own = urlsplit(target).hostname or "", urlsplit(website).hostname or ""
     if is_loopback(host):

@@ -20,10 +20,10 @@ Outcome = HttpResponse | AuthError
 def send_with_retries(
     journey: Journey, request: HttpRequest | Callable[[], Flow[HttpRequest]]
 ) -> Flow[HttpResponse]:
-    """Returns the last attempt's answer or raises its error; signs a request anew for each.
+    """Returns the last attempt's answer or raises its error; signs each request again.
 
-    Respects `Retry-After`: an attempt that the time left has no room for is not made
-    (RFC 9110 10.2.3).
+    Respects `Retry-After`: skips an attempt that the remaining time has no room for (RFC 9110
+    10.2.3).
     """
     outcome: Outcome | None = None
     for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -31,7 +31,7 @@ def send_with_retries(
             built = request if isinstance(request, HttpRequest) else (yield from request())
             outcome = yield from journey.send(built)
         except AuthError as error:
-            # The attempt before says more than that the time is up.
+            # The previous attempt's error is more useful than a time-out.
             is_late = error.code == TOO_LATE and outcome is not None
             outcome = outcome if is_late else error
             if is_late or not _is_passing(error):

@@ -1,8 +1,8 @@
-"""Reads a page in a browser that Playwright drives: where it is and what it shows.
+"""Reads the URL and content of a page in a browser that Playwright drives.
 
 Nothing is written into a page, and no code of ours runs among its scripts: the HTML is read in
-Playwright's own world, the rest is asked of the browser. The agent answers over a connection of
-its own.
+Playwright's own world, the rest comes from the browser. The agent answers over a connection of its
+own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Tab:
         self.page.remove_listener("response", self._note_status)
 
     def shown(self, moves: int, url: str, html: str) -> Shown | None:
-        """Returns what one page showed, or None if the browser moved on while it was read.
+        """Returns the content of one page, or None if the browser moved on during the read.
 
         The URL before and after is not enough: an opener may send the tab from A to B and back.
         Playwright delivers the event of a navigation before any content of the new page.
@@ -82,7 +82,7 @@ def perform(effect: PageEffect, tab: Tab) -> bool | Shown | None:
 
 
 async def perform_async(effect: PageEffect, tab: Tab) -> bool | Shown | None:
-    """Performs the same for tasks."""
+    """Reads the page, for tasks; raises as `perform` does."""
     from playwright.async_api import Error, TimeoutError  # noqa: PLC0415
 
     page: AsyncPage = tab.page

@@ -64,7 +64,7 @@ class Connection:
         return (contexts[0] if contexts else self._browser.new_context()).new_page()
 
     def close(self) -> None:
-        """Disconnects, also from a browser that is gone already."""
+        """Disconnects, also from a browser that has already gone."""
         from playwright.sync_api import Error  # noqa: PLC0415
 
         try:
@@ -111,7 +111,7 @@ class AsyncConnection:
         return await context.new_page()
 
     async def close(self) -> None:
-        """Disconnects, also from a browser that is gone already."""
+        """Disconnects, also from a browser that has already gone."""
         from playwright.async_api import Error  # noqa: PLC0415
 
         try:
@@ -135,7 +135,7 @@ def _no_playwright() -> AuthError:
 
 
 def _unreachable(url: str, error: Exception) -> AuthError:
-    """Names the host alone: a hosted browser's address holds a token."""
+    """Returns an error with the host alone: a hosted browser's address holds a token."""
     host = one_line(url.partition("://")[2].partition("/")[0].rpartition("@")[2])
     return AuthError(
         f"No browser answers at {host} ({words_of(error)}). Start it with "

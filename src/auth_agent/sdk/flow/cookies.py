@@ -1,4 +1,4 @@
-"""Cookies as browsers keep them, and as curl reads them."""
+"""Cookies in the way of browsers, and in curl's format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DOTLESS = ".local"  # what the standard library appends to a host without a dot
 
 
 class _BoundedPolicy(DefaultCookiePolicy):
-    """Takes no new cookie once there are many; known ones are still replaced."""
+    """Refuses new cookies once there are many; known ones are still replaced."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class _LoopbackPolicy(DefaultCookiePolicy):
 
 
 def new_jar() -> CookieJar:
-    """Returns a jar that no website can fill without bound."""
+    """Returns a jar whose size no website can exceed."""
     return _BoundedPolicy().jar
 
 

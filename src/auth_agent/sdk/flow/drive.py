@@ -48,7 +48,7 @@ Listener = Callable[[Step], None]
 
 
 def ignore(_step: Step) -> None:
-    """Drops a step; the listener of a caller who gave none."""
+    """Drops a step; the default listener."""
 
 
 def run(

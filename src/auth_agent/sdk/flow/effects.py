@@ -69,7 +69,7 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class Now(msgspec.Struct, frozen=True):
-    """Seconds on a clock that only goes forward."""
+    """Seconds on a monotonic clock."""
 
 
 class Today(msgspec.Struct, frozen=True):

@@ -45,7 +45,7 @@ def new_client(timeout: float, url: str = "") -> httpx2.Client:
 
 
 def new_async_client(timeout: float, url: str = "") -> httpx2.AsyncClient:
-    """Returns the same for tasks."""
+    """Returns such a client for tasks."""
     from auth_agent.flow import clients  # noqa: PLC0415
 
     client = clients.new_async_client(timeout=timeout, base_url=_base(url))
@@ -106,7 +106,7 @@ async def fetch_async(effect: Fetch, client: httpx2.AsyncClient) -> HttpResponse
 
 
 def addresses(host: str) -> tuple[str, ...]:
-    """Returns the addresses of a host; none if the system knows none, or takes too long."""
+    """Returns the addresses of a host; none if the system has none, or takes too long."""
     found: list[tuple[str, ...]] = []
     looking = threading.Thread(target=lambda: found.append(_look_up(host)), daemon=True)
     looking.start()
@@ -115,7 +115,7 @@ def addresses(host: str) -> tuple[str, ...]:
 
 
 async def addresses_async(host: str) -> tuple[str, ...]:
-    """Returns the same for tasks; a resolver that hangs is left behind."""
+    """Returns the addresses, for tasks; does not wait for a resolver that hangs."""
     import anyio  # noqa: PLC0415
 
     with anyio.move_on_after(LOOK_UP_SECONDS):

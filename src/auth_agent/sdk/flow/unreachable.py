@@ -1,4 +1,4 @@
-"""Explains why a host did not answer, and what to do about it."""
+"""Error messages for hosts that did not answer, with the remedy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def unavailable(request: HttpRequest, error: Exception) -> AuthError:
     """
     host = urlsplit(request.url).netloc
     name = type(error).__name__
-    if name == "InvalidURL":  # some releases of httpx2 judge a Location that they do not follow
+    if name == "InvalidURL":  # some releases of httpx2 check a Location that they do not follow
         return AuthError(f"{host} redirects to something that is not a URL.", code="insecure_url")
     if name == "ProxyError":
         return ServerUnavailable(
@@ -44,7 +44,7 @@ def unavailable(request: HttpRequest, error: Exception) -> AuthError:
 
 
 def _reason(error: Exception) -> str:
-    """Returns the operating system's own words, such as `Connection refused`."""
+    """Returns the operating system's own message, such as `Connection refused`."""
     numbers = (cause.errno for cause in _causes(error) if isinstance(cause, OSError))
     return next((os.strerror(number) for number in numbers if number), "")
 
@@ -63,7 +63,7 @@ def _tls_failed(host: str, error: ssl.SSLError) -> ServerUnavailable:
 
 
 def _remedy(error: ssl.SSLCertVerificationError) -> str:
-    """OpenSSL's codes: 10 expired, 9 not yet valid, 62 and 64 another name or address."""
+    """Returns the remedy; OpenSSL's codes: 10 expired, 9 not yet valid, 62 and 64 another name."""
     if error.verify_code in (9, 10):
         return "Renew the certificate there, or set this machine's clock."
     if error.verify_code in (62, 64):

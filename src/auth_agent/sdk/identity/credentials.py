@@ -1,4 +1,4 @@
-"""Finds what an agent's tools need in the environment: its credentials, and its bounds.
+"""Reads the environment of an agent's tools: its credentials, and its bounds.
 
 The secret is in a variable, else in a file for its owner alone, else in the operating system's
 keyring; never in an argument, which every process can read.

@@ -1,4 +1,4 @@
-"""The options of an SDK: frozen, and checked at birth."""
+"""The options of an SDK: frozen, and checked at creation."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def issuers(self) -> tuple[str, ...]:
-        """The servers that the agent proves itself to, and no others."""
+        """Returns the only servers that the agent authenticates to."""
         return self.allowed_issuers or (self.server_url,)
 
     def check_credential(self) -> None:
@@ -61,7 +61,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             )
 
     def check_website(self, website: str) -> None:
-        """Raises `website_not_allowed` if the operator has bounded the agent to other websites."""
+        """Raises `website_not_allowed` if the operator limits the agent to other websites."""
         allowed = {normal_origin(origin) for origin in self.allowed_websites}
         if allowed and normal_origin(website) not in allowed:
             raise AuthError(
@@ -99,7 +99,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _written(url: str) -> str:
-    """Returns a URL as it is compared: a default port, an empty path and case do not count."""
+    """Returns a URL's normal form: a default port, an empty path and case do not count."""
     try:
         parts = urlsplit(url)
         origin = normal_origin(url)
@@ -130,7 +130,7 @@ def read_key(given: Secret | str | Path | None) -> Secret | None:
 
 
 def _shown_path(given: str | Path) -> str:
-    """Shows what is surely a path: text without a suffix may be a key without its first line."""
+    """Shows a value only if it is surely a path: other text may be a key without its first line."""
     text = str(given)
     is_path = isinstance(given, Path) or "{" not in text
     return one_line(text) if is_path and Path(text).suffix and len(text) < 256 else "of this name"

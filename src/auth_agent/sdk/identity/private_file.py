@@ -29,7 +29,7 @@ def read_private(path: Path) -> bytes:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replaces the whole file at once; a reader meanwhile sees the old one."""
+    """Replaces the whole file at once; concurrent readers see the old one."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:

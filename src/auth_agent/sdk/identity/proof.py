@@ -16,7 +16,7 @@ from auth_agent.secret import Secret
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_SECONDS = 60
-CLOCK_SECONDS = 30  # no honest clock of ours is that far off, and the answer took a moment
+CLOCK_SECONDS = 30  # our clock is never honestly that far off, and the answer took a moment
 APPROVAL_TYPE = "agent-approval+jwt"
 
 
@@ -70,9 +70,9 @@ def check_clock(response: HttpResponse, issuer: str) -> Flow[None]:
 
 
 def _sign(pem: Secret, options: Options, issuer: str, bound: dict[str, str]) -> Flow[str]:
-    """Signs for a minute, for once, for this issuer, and for what is `bound` (RFC 7523 3).
+    """Returns a single-use signature for a minute, for this issuer and for `bound` (RFC 7523 3).
 
-    Without a key id: an agent has one key, registered as a PEM file, which names none.
+    It has no key id: an agent has one key, registered as a PEM file, which names none.
     """
     import jwt  # noqa: PLC0415
 
@@ -86,6 +86,6 @@ def _sign(pem: Secret, options: Options, issuer: str, bound: dict[str, str]) -> 
         "exp": at + ASSERTION_SECONDS,
         "jti": (yield from draw()),
     }
-    # An approval has a type of its own, so that it is good for nothing else.
+    # An approval has a type of its own, so that it is valid for nothing else.
     headers = {"typ": APPROVAL_TYPE} if "request_id" in bound else None
     return jwt.encode(claims, private.key, private.alg, headers)
