@@ -128,7 +128,7 @@ class TestWell:
             "settings.complete",
             *("server.answers", "server.clock", "server.keys"),
             *("client.known", "client.redirect_uri"),
-            *("website.answers", "website.cookie"),
+            *("website.answers", "website.cookie", "website.workers"),
         ]
         assert checks(found, "note") == ["settings.local", "sessions.in_cookies"]
 

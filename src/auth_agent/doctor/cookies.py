@@ -11,12 +11,12 @@ from auth_agent.website.config.settings import Settings
 
 # Several Set-Cookie are joined by commas, and the date in Expires holds one, too.
 _BORDER = re.compile(r",\s*(?=[^;,=\s]+=)")
-_OURS = re.compile(r"(__Host-|__Secure-)?auth_agent(_\d+)?_login_")
+_OURS = re.compile(r"(__Host-|__Secure-)?auth_agent(_[A-Za-z0-9_-]{1,16})?_login_")
 
 
 def examine_cookies(response: HttpResponse, settings: Settings) -> Iterator[Finding]:
     """Checks the answer that starts a sign-in: it always sets exactly one cookie of ours."""
-    ours = [c for c in _BORDER.split(response.headers.get("set-cookie", "")) if _OURS.match(c)]
+    ours = _ours(response)
     if not ours:
         yield failure(
             "website.cookie_missing",
@@ -43,6 +43,16 @@ def examine_cookies(response: HttpResponse, settings: Settings) -> Iterator[Find
             "another.",
             "Let the proxy pass Cache-Control on, and cache nothing below AUTH_AGENT_PREFIX.",
         )
+
+
+def login_cookie(response: HttpResponse) -> str | None:
+    """Returns name and value of the cookie that a sign-in begins with."""
+    ours = _ours(response)
+    return ours[0].partition(";")[0].strip() if ours else None
+
+
+def _ours(response: HttpResponse) -> list[str]:
+    return [c for c in _BORDER.split(response.headers.get("set-cookie", "")) if _OURS.match(c)]
 
 
 def _changes(cookie: str, settings: Settings) -> Iterator[str]:

@@ -26,7 +26,7 @@ def examine(
     clock: Callable[[], float] = time.time,
     random: Callable[[int], bytes] = os.urandom,
 ) -> Flow[list[Finding]]:
-    """Examines a website in at most a dozen exchanges, each with the transport's time-outs.
+    """Examines a website in at most twenty exchanges, each with the transport's time-outs.
 
     `visited` is the origin at which visitors meet the website, if that is not its base URL; `proxy`
     is the proxy between this machine and the server.

@@ -1,6 +1,6 @@
 """The website as a visitor reaches it: through DNS, TLS and every proxy.
 
-Opens the page that starts a sign-in and looks at where it leads; nothing there is kept.
+Opens the page that starts a sign-in and looks at where it leads, then begins and ends a few.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from auth_agent.doctor.finding import (
     speaks_no_tls,
     warning,
 )
+from auth_agent.doctor.workers import examine_workers
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.effects import Flow, send
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
@@ -44,7 +45,10 @@ def examine_website(
         return [*found, _unreachable(visited, error)]
     except AuthError as error:
         return [*found, _unreadable(url, error)]
-    found += judge_login(response, settings, url, metadata)
+    judged = list(judge_login(response, settings, url, metadata))
+    found += judged
+    if judged and all(finding.level == "ok" for finding in judged):
+        found += yield from examine_workers(settings, visited)
     if url.startswith("https:") and urlsplit(url).port in (None, 443):
         found += yield from _examine_http(url)
     return found
