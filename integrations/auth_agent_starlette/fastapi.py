@@ -86,8 +86,9 @@ class _Guard(SecurityBase):
     model = APIKey.model_validate(
         {
             "in": "cookie",
-            "name": "__Host-auth_agent",
-            "description": "The session of an agent that signed in under `/auth-agent/login`.",
+            "name": "__Host-auth_agent_*",  # the settings are not known yet
+            "description": "The session of an agent that has signed in. In place of the `*` stand "
+            "letters of each website's own; without https the name lacks `__Host-`.",
         }
     )
 

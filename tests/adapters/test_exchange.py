@@ -19,6 +19,8 @@ from auth_agent.testing import FakeServer
 from auth_agent.website.web.visit import Visit
 from tests.adapters.conftest import settings_of
 from tests.adapters.network import free_port, serve_provider
+from tests.flow.test_flights import in_a_child
+from tests.website.browser import Clock
 
 
 def run_sync(flow):
@@ -374,3 +376,59 @@ class TokenVisit(Visit):
 
     def header(self, name):
         return f"Bearer {self.token}" if name == "authorization" else None
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_that_is_forked_while_its_parent_fetches_asks_itself(provider):
+    """The thread that fetches stays behind in the parent, and with it whatever it has locked."""
+    asked, go = threading.Event(), threading.Event()
+    path = "/.well-known/oauth-authorization-server"
+
+    def wait(handler):
+        asked.set()
+        assert go.wait(20)
+        handler.close_connection = True
+
+    provider.answers[path] = wait
+    party = RelyingParty(settings_of(provider, "https://shop.example"))
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(drive.run, party._site.provider.metadata())
+        assert asked.wait(10)
+        del provider.answers[path]
+
+        def ask():
+            started_at = time.monotonic()
+            found = drive.run(party._site.provider.metadata())
+            return found.issuer == provider.issuer and time.monotonic() - started_at < 8
+
+        code = in_a_child(ask)
+        go.set()
+        assert fetching.exception(20) is None, "what fails without an answer is asked again"
+    assert code == 0
+
+
+@pytest.mark.parametrize("is_warm", [False, True])
+def test_a_thread_that_does_not_start_once_spoils_no_later_request(provider, is_warm, monkeypatch):
+    """Renewal in the background: "can't start new thread" at a process limit."""
+    clock = Clock(1_800_000_000.0)
+    provider.clock = clock
+    party = RelyingParty(settings_of(provider, "https://shop.example"), clock=clock)
+    metadata = party._site.provider.metadata
+    if is_warm:
+        drive.run(metadata())
+        clock.advance(3_590)  # of an hour: time to renew it beforehand
+    start, failed = threading.Thread.start, []
+
+    def fail_once(thread):
+        if thread.name == "auth-agent" and not failed:
+            failed.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail_once)
+    assert drive.run(metadata()).issuer == provider.issuer
+    assert bool(failed) is is_warm
+    clock.advance(86_400)
+    asked = len(provider.requests)
+    assert drive.run(metadata()).issuer == provider.issuer
+    assert len(provider.requests) > asked

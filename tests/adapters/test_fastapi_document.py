@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 import pytest
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 
 from auth_agent import Agent, Requirement
 from auth_agent.testing import make_agent
+from auth_agent.website.recognition.session import cookie_name
 from auth_agent_starlette.fastapi import (
     AuthAgentMiddleware,
     CurrentAgent,
@@ -24,9 +26,10 @@ JSON = {"Accept": "application/json"}
 SCHEMES = {
     "AuthAgentSession": {
         "type": "apiKey",
-        "description": "The session of an agent that signed in under `/auth-agent/login`.",
+        "description": "The session of an agent that has signed in. In place of the `*` stand "
+        "letters of each website's own; without https the name lacks `__Host-`.",
         "in": "cookie",
-        "name": "__Host-auth_agent",
+        "name": "__Host-auth_agent_*",
     },
     "AuthAgentBearer": {
         "type": "http",
@@ -91,6 +94,15 @@ def test_both_schemes_are_alternatives_with_their_scopes(app):
     }
     parameters = [item["get"].get("parameters", []) for item in document["paths"].values()]
     assert parameters == [[]] * 7
+
+
+@pytest.mark.parametrize("base_url", ["https://shop.example", "http://127.0.0.1:8000"])
+def test_the_name_of_the_cookie_is_what_the_document_says(app, provider, base_url):
+    scheme = app.openapi()["components"]["securitySchemes"]["AuthAgentSession"]
+    pattern = scheme["name"].removeprefix("" if base_url.startswith("https") else "__Host-")
+    for client_id in ("client_shop", "another"):
+        settings = settings_of(provider, base_url, client_id=client_id)
+        assert fnmatchcase(cookie_name(settings), pattern)
 
 
 def test_equal_requirements_are_one_dependency():

@@ -68,7 +68,13 @@ def test_the_sign_out_page_may_lead_elsewhere_and_no_other_page(browser):
 
 @pytest.mark.parametrize(
     ("auth_time", "code"),
-    [(-61 - 60, "authentication_too_old"), (-61, ""), (0, ""), (None, "time_missing")],
+    [
+        (-61 - 60, "authentication_too_old"),
+        (-61, "authentication_too_old"),
+        (-60, ""),
+        (0, ""),
+        (None, "time_missing"),
+    ],
 )
 def test_what_was_asked_of_the_authentication_is_checked(browser, server, clock, auth_time, code):
     server.claims["auth_time"] = None if auth_time is None else int(clock()) + auth_time

@@ -46,7 +46,7 @@ def test_each_requirement(browser, server, requirement, code):
 
 
 def test_an_unverified_address_is_not_verified(browser, server):
-    for value in (False, "true", 1, None):
+    for value in (False, "false", "yes", 1, None):
         server.agent["email_verified"] = value
         browser.sign_in()
         assert ask(browser, Requirement(verified_email=True)).status == 403
@@ -84,10 +84,44 @@ def test_an_old_sign_in_is_made_anew(browser, clock):
     recent = Requirement(max_age=60)
     reply = ask(browser, recent)
     assert (cause(reply), reply.status) == ("insufficient_user_authentication", 401)
+    assert 'max_age="60"' in dict(reply.headers)["WWW-Authenticate"]
     page = ask(browser, recent, {"accept": "text/html"})
-    assert location(page).startswith("/auth-agent/login")
+    assert location(page) == "/auth-agent/login?next=/page&max_age=60"
     browser.sign_in()
     assert ask(browser, recent) is None
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_how_old_a_sign_in_may_be_is_told_to_the_server(browser, is_known, clock):
+    if is_known:
+        browser.sign_in()
+        clock.advance(61)
+    agent = browser.agent
+    for headers in ({"accept": "text/html"}, JSON):
+        reply = browser.relying_party.require(
+            ValueVisit("GET", "/page", headers), agent, Requirement(max_age=60)
+        )
+        if reply.status == 303:
+            login = location(reply)
+        else:
+            login = json.loads(reply.body)["login_url"].removeprefix("https://shop.example")
+            link = dict(reply.headers)["Link"]
+            assert f"<https://shop.example{login}>" in link
+        asked = location(browser.request(login))
+        assert "&max_age=60" in asked
+
+
+@pytest.mark.parametrize("age", [61, 119, 3_600])
+def test_a_server_that_does_not_ask_again_ends_on_a_page_and_in_no_round(
+    browser, clock, server, age
+):
+    """Single sign-on that ignores `max_age`, or a clock that is behind."""
+    browser.sign_in()
+    clock.advance(61)
+    server.claims["auth_time"] = int(clock()) - age
+    page = ask(browser, Requirement(max_age=60), {"accept": "text/html"})
+    reply = browser.end(location(browser.request(location(page))))
+    assert (reply.status, cause(reply)) == (401, "authentication_too_old")
 
 
 def test_no_agent_is_led_to_the_login(browser):

@@ -14,6 +14,7 @@ from auth_agent import Requirement
         ({"model": "claude-*"}, "did you mean models="),
         ({"colour": "red"}, "Requirement lists the names"),
         ({"max_age": "60"}, "max_age must be a number of seconds"),
+        ({"max_age": -1}, "max_age must be a number of seconds"),
         ({"max_age": True}, "max_age must be a number of seconds"),
         ({"max_age": 1.5}, "max_age must be a number of seconds"),
         ({"verified_email": "no"}, "verified_email must be True or False"),

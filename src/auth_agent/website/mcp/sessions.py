@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 
+from auth_agent.flow.kept import Guard
 from auth_agent.website.agent import Agent
 
 REMEMBERED = 20_000
@@ -21,7 +21,7 @@ class SessionOwners:
 
     def __init__(self) -> None:
         self._owners: OrderedDict[str, Owner] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = Guard()
 
     def open(self, session_id: str, agent: Agent | None) -> None:
         """Remembers the owner of a session that the application has just named."""

@@ -132,7 +132,9 @@ class Admission:
         if visit.problem is not None:
             log_event("refused", cause=visit.problem.code)
             return reject(visit, self._settings, visit.problem, requirement.scopes)
-        return challenge(visit, self._settings, scopes=requirement.scopes)
+        return challenge(
+            visit, self._settings, scopes=requirement.scopes, max_age=requirement.max_age
+        )
 
     def _refuse(self, visit: Visit, agent: Agent | None, refusal: Refusal | None) -> Reply | None:
         if refusal is None or self._is_only_reported(agent, refusal.rule):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 import msgspec
 
+from auth_agent.errors import TokenRefused
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.settings import Settings
 
@@ -45,7 +46,7 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
             if not all(isinstance(one, str) for one in names) or isinstance(value, bytes):
                 raise TypeError(f"{name} must be a list of text, not {value!r}")
             msgspec.structs.force_setattr(self, name, names)
-        if self.max_age is not None and type(self.max_age) is not int:
+        if self.max_age is not None and (type(self.max_age) is not int or self.max_age < 0):
             raise TypeError(f"max_age must be a number of seconds (int), not {self.max_age!r}")
         for name in ("verified_email", "dangerously_allow_cross_site"):
             if type(getattr(self, name)) is not bool:
@@ -147,6 +148,20 @@ def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | No
     if requirement.verified_email and not agent.email_verified:
         return _denied("verified_email", "This needs a verified e-mail address of the owner.")
     return None
+
+
+def check_age(agent: Agent, max_age: int | None, *, now: float) -> None:
+    """Raises `TokenRefused` at the end of a sign-in that the page with this `max_age` would refuse.
+
+    Otherwise that page would send the agent round and round to a server that does not ask it
+    again, or whose clock is behind.
+    """
+    if judge(agent, Requirement(max_age=max_age), now=now) is not None:
+        raise TokenRefused(
+            f"The agent signed in at the server more than {max_age} seconds ago, and the server "
+            "did not ask it again.",
+            code="authentication_too_old",
+        )
 
 
 def judge_site(agent: Agent, settings: Settings) -> Refusal | None:

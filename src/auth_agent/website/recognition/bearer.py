@@ -9,7 +9,6 @@ cannot be asked takes nothing away. A token that was refused stays refused.
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ import msgspec
 
 from auth_agent.errors import AuthError, ServerUnavailable, TokenRefused
 from auth_agent.flow.effects import Flow, join, limited, send
+from auth_agent.flow.kept import Guard
 from auth_agent.protocol.introspection import introspection_request, parse_introspection
 from auth_agent.protocol.jose.access_token import (
     ExpectedAccess,
@@ -69,7 +69,7 @@ class Bearers:
         # Tokens of the server that it has revoked, until they end. Keyed by what was signed: a
         # second signature of ECDSA can be made from the first one without the key.
         self._revoked: OrderedDict[bytes, float] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = Guard()
 
     def recognise(self, authorization: str) -> Recognised | Flow[Recognised]:
         """Returns at once if nothing has to be asked: the hot path."""

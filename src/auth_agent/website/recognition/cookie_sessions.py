@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import msgspec
 
 from auth_agent.errors import SettingsError
 from auth_agent.flow.effects import Flow, join
+from auth_agent.flow.kept import Guard
 from auth_agent.secret import Discreet
 from auth_agent.website.config.site import Site
 from auth_agent.website.events import log_event
@@ -61,7 +61,7 @@ class CookieSessions:
         self._site = site
         self._clock = site.clock
         self._verified: dict[str | bytes | None, Known] = {}
-        self._lock = threading.Lock()
+        self._lock = Guard()
         self.recall: Callable[[str | bytes | None], Known | None] = self._verified.get
         """The session of a visit's `cookie_key` when it was verified; compare its times."""
 

@@ -34,6 +34,7 @@ from auth_agent.protocol.userinfo import (
 from auth_agent.secret import Discreet
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Site
+from auth_agent.website.policy.requirement import check_age
 from auth_agent.website.recognition.renewal import vouch
 from auth_agent.website.recognition.session import Session, open_session
 from auth_agent.website.sign_in.logout import revoke_token
@@ -145,6 +146,7 @@ def finish(
         else:
             claims = yield from _ask_identity(tokens, metadata, site)
         session = open_session(claims, tokens, site)
+        check_age(session.agent, transaction.max_age, now=site.clock())
         return (yield from vouch(session, tokens.refresh_token, metadata, site))
     except AuthError:
         yield from revoke_token(tokens.refresh_token, site)
