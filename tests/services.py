@@ -28,11 +28,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def redis_server():
-    """A Redis that keeps nothing; yields its URL and the process."""
+def redis_server(*options):
+    """A Redis that keeps nothing; yields its URL."""
     port = free_port()
     command = [need("redis-server", "redis-server"), "--port", str(port), "--save", "",
-               "--appendonly", "no", "--bind", "127.0.0.1", "--loglevel", "warning"]  # fmt: skip
+               "--appendonly", "no", "--bind", "127.0.0.1", "--loglevel", "warning",
+               *options]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
             wait_for_port(port, process)

@@ -25,6 +25,13 @@ def examine_sessions(site: Site) -> Flow[Finding]:
     try:
         yield from ask(url, ("SET", key, 1, "EX", 1))
     except (AuthError, ValueError) as error:
+        if isinstance(error, AuthError) and error.code == "store_unsupported":
+            return failure(
+                "sessions.cluster",
+                f"The session store {_shown(url)} is a Redis cluster, which is not supported.",
+                "Set AUTH_AGENT_SESSION_STORE to a Redis that is no cluster; a replica that takes "
+                "over behind one address is fine.",
+            )
         why = in_words(error) if isinstance(error, AuthError) else "AUTH_AGENT_SESSION_STORE is odd"
         return failure(
             "sessions.unavailable",

@@ -13,7 +13,8 @@ from auth_agent.flow.effects import Ask
 from auth_agent.flow.kept import PerLoop, PerProcess
 
 SECONDS = 3.0
-# Errors of a node that is no longer the master, or not yet (a failover, a restart).
+# Errors of a node that is no longer the master, or not yet (a failover, a restart): redis-py makes
+# classes of these words, but before Redis 7 a script's error begins with others.
 _WRONG_NODE = ("READONLY", "LOADING", "MASTERDOWN")
 
 
@@ -132,8 +133,11 @@ def _may_repeat(error: Exception, started_at: float) -> bool:
 
     if isinstance(error, redis.AuthenticationError) or time.monotonic() > started_at + SECONDS / 2:
         return False
-    wrong_node = any(word in str(error) for word in _WRONG_NODE)
-    return isinstance(error, redis.ConnectionError) or wrong_node
+    errors = redis.exceptions
+    wrong_node = (errors.ReadOnlyError, errors.BusyLoadingError, errors.MasterDownError)
+    if isinstance(error, (redis.ConnectionError, *wrong_node)):
+        return True
+    return isinstance(error, redis.ResponseError) and any(w in str(error) for w in _WRONG_NODE)
 
 
 def close() -> None:

@@ -70,7 +70,7 @@ class Provider:
         return found
 
     def _fetch_keys(self) -> Flow[Fetched[KeySet]]:
-        metadata = yield from self.metadata()
+        metadata = yield from self._metadata.get(queues=False)
         if metadata.jwks_uri is None:
             raise ServerMisbehaved("The server publishes no keys.", code="jwks_empty")
         response = yield from fetch_keys(metadata.jwks_uri)

@@ -57,8 +57,12 @@ class Snapshot(Generic[T]):
             return None
         return copy.value
 
-    def get(self) -> Flow[T]:
-        """Returns the value; raises the fetch's error if there is none that may still be used."""
+    def get(self, *, queues: bool = True) -> Flow[T]:
+        """Returns the value; raises the fetch's error if there is none that may still be used.
+
+        A fetch that needs another value does not queue for it: those who hold the places may be
+        waiting for that fetch.
+        """
         copy, now = self._copy, self._clock()
         if copy is not None and copy.fetched_at > now:  # a clock that was set back: age unknown
             copy = None
@@ -68,7 +72,7 @@ class Snapshot(Generic[T]):
                 yield from spawn(self._key, self._renew)
             return copy.value
         try:
-            if copy is None:
+            if copy is None and queues:
                 look = functools.partial(self.renew_since, self.count)
                 return (yield from limited("cold start", look))
             return (yield from self.renew())
