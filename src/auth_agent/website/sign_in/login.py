@@ -137,9 +137,8 @@ def finish(
         redirect_uri=site.settings.redirect_uri,
         resource=site.settings.audience,
     )
-    response = yield from send(request)
     by_id_token = site.settings.identity == "id_token"
-    tokens = parse_tokens(response, needs_id_token=by_id_token)
+    tokens = parse_tokens((yield from send(request)), needs_id_token=by_id_token)
     try:
         if by_id_token:
             claims = yield from _identify(tokens, transaction, site)
