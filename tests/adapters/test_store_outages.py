@@ -18,7 +18,7 @@ from auth_agent.flow import drive, redis_exchange
 from auth_agent.website.recognition.session import cookie_name
 from tests.adapters.conftest import settings_of
 from tests.flow.network import Listener, listening
-from tests.services import redis_server
+from tests.services import free_port, redis_server
 from tests.website.browser import Browser, cause
 
 JSON = {"accept": "application/json"}
@@ -156,7 +156,7 @@ def test_a_callback_that_asks_often_waits_once(visit, hanging):
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
-    options = ("--cluster-enabled", "yes", "--dir", str(folder))
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--dir", str(folder))
     with redis_server(*options) as url:
         yield url
 
