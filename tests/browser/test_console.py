@@ -247,7 +247,7 @@ def test_an_owner_by_code_and_by_link(office, visit):
         text = _next_mail(office).text
         if way == "code":
             page.locator("#code:focus").wait_for()
-            page.keyboard.type(re.search(r"\d{6}", text)[0])
+            page.keyboard.type(re.search(r"\d{8}", text)[0])
             page.keyboard.press("Enter")
         else:
             page.goto(re.search(r"http\S+", text)[0])

@@ -240,7 +240,10 @@ def test_the_second_factor_is_asked_for():
     internet = Internet(answers)
     play(internet, model="m", factor=lambda: " 123456\n")
     (verify,) = (request for request in internet.requests if request.url == VERIFY)
-    assert json.loads(verify.body) == {"request_id": "req_1234", "code": "123456", "model": "m"}
+    sent = json.loads(verify.body)
+    (first,) = (request for request in internet.requests if request.url == ANSWER)
+    proof = {name: json.loads(first.body)[name] for name in ("agent_id", "agent_secret")}
+    assert sent == {"request_id": "req_1234", "code": "123456", "model": "m", **proof}
     assert "second_factor_asked" in [step.action for step in internet.steps]
     assert "123456" not in repr(internet.steps)
 

@@ -26,7 +26,7 @@ def mails(world):
 
 
 def read_code(mails):
-    return re.search(r"\b\d{6}\b", mails.get(timeout=10).text)[0]
+    return re.search(r"\b\d{8}\b", mails.get(timeout=10).text)[0]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_wrong_code_and_then_the_right_one(world, sign_in, mails, options):
     def ask():
         code = said[0] if said else read_code(mails)
         said.append(code)
-        return code if len(said) == 2 else f"{(int(code) + 1) % 1_000_000:06d}"
+        return code if len(said) == 2 else f"{(int(code) + 1) % 100_000_000:08d}"
 
     assert sign_in(options, f"{world.website}/me", second_factor=ask).again.status_code == 200
     with pytest.raises(AuthError) as caught:

@@ -20,6 +20,7 @@ from auth_agent.server.security.guesses import Guesses
 from auth_agent.server.security.keyring import Keyring, has_keys
 from auth_agent.server.security.limits import Limits
 from auth_agent.server.security.mailed_codes import MailedCodes
+from auth_agent.server.security.owner_marks import OwnerMarks
 from auth_agent.server.security.secret_file import server_secrets
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.storage.audit import record
@@ -67,6 +68,7 @@ class Context:
     clock: Clock
     outbox: Outbox
     mailed_codes: MailedCodes
+    owner_marks: OwnerMarks
     limits: Limits
     guesses: Guesses
     unrecorded: Unrecorded
@@ -144,6 +146,7 @@ def build_context(
             clock=clock,
             outbox=outbox or build_outbox(settings),
             mailed_codes=MailedCodes(secrets),
+            owner_marks=OwnerMarks(secrets),
             limits=limits,
             fetcher=fetcher,
             clients=clients,

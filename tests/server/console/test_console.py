@@ -699,7 +699,7 @@ def test_every_refusal_and_every_act_is_written_down(
     page = "/console/sign-in"
     fields = {"name": "eve", "password": "p" * 12, "again": "p" * 12, "token": "wrong"}
     assert person.send(page, "/console/setup", **fields).status_code == 410
-    assert person.send(page, "/owner/code", id="proof_none", code="123456").status_code == 410
+    assert person.send(page, "/owner/code", id="proof_none", code="12345678").status_code == 410
     assert person.send(page, "/owner/link", token="wrong").status_code == 410
     request_id = world.open(person.http)
     denied = person.http.post("/authorize/cancel", data={"request_id": request_id})

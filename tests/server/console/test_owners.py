@@ -47,7 +47,7 @@ class Postbox:
 
     @property
     def code(self) -> str:
-        return re.search(r"\b\d{6}\b", self.mails[-1].text)[0]  # type: ignore[index]
+        return re.search(r"\b\d{8}\b", self.mails[-1].text)[0]  # type: ignore[index]
 
     @property
     def link(self) -> str:
@@ -159,7 +159,7 @@ def test_a_code_is_good_once(own_world: World, box: Postbox) -> None:
     person = Person(own_world)
     page = ask(person)
     assert type_code(person, page, box.code).status_code == 303
-    for code in (box.code, "000000"):
+    for code in (box.code, "00000000"):
         assert type_code(person, page, code).status_code == 410
     assert "does not work here" in person.http.get(box.link).text
     token = box.link.partition("=")[2]
@@ -177,8 +177,8 @@ def test_a_code_expires(own_world: World, box: Postbox) -> None:
 def test_five_guesses_and_no_more(own_world: World, box: Postbox) -> None:
     person = Person(own_world)
     page = ask(person)
-    wrong = f"{(int(box.code) + 1) % 1_000_000:06d}"
-    for text in ("12345", "abcdef", "", "1234567"):
+    wrong = f"{(int(box.code) + 1) % 100_000_000:08d}"
+    for text in ("1234567", "abcdefgh", "", "123456789"):
         assert type_code(person, page, text).status_code == 400
     for left in ("4 tries", "3 tries", "2 tries", "1 try", "ask for a new one"):
         answer = type_code(person, page, wrong)
@@ -195,7 +195,7 @@ def test_unknown_addresses_are_answered_alike(own_world: World, box: Postbox) ->
         location = re.sub(r"proof_[\w-]{24}", "ID", answer.headers["location"])
         page = person.http.get(answer.headers["location"])
         text = re.sub(r"proof_[\w-]{24}|[0-9a-f]{64}", "ID", page.text)
-        guess = type_code(person, answer.headers["location"], "000000")
+        guess = type_code(person, answer.headers["location"], "00000000")
         pages.append((answer.status_code, location, text, guess.status_code))
     assert pages[0] == pages[1]
     assert [mail.to for mail in box.mails] == [ANN]
@@ -204,10 +204,10 @@ def test_unknown_addresses_are_answered_alike(own_world: World, box: Postbox) ->
 def test_the_code_of_nobody_is_never_right(
     own_world: World, box: Postbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auth_agent.server.console.owners.proofs.new_code", lambda: "123456")
+    monkeypatch.setattr("auth_agent.server.console.owners.asking.new_code", lambda: "12345678")
     person = Person(own_world)
     page = ask(person, "stranger@nowhere.example")
-    assert type_code(person, page, "123456").status_code == 401
+    assert type_code(person, page, "12345678").status_code == 401
     assert box.mails == []
 
 
@@ -292,6 +292,128 @@ def test_mail_is_limited_per_address_and_asker(own_world: World, box: Postbox) -
     ask(Person(own_world, "192.0.2.7"))
     own_world.clock.forward(3_601)
     ask(person)
+
+
+def attack(world: World, email: str = ANN, asked: int = 20) -> list[tuple[Person, str]]:
+    """Strangers at some addresses ask for codes, five each; their browsers and their pages."""
+    found = []
+    for number in range(asked):
+        person = Person(world, f"198.51.100.{number // 5}")
+        found.append((person, ask(person, email)))
+    return found
+
+
+def test_a_browser_that_proved_the_address_is_counted_apart(own_world: World, box: Postbox) -> None:
+    ann = owner(own_world, box)
+    kept = ann.http.cookies["auth_agent_owner_mark"]
+    ann.send("/owner", "/owner/sign-out")
+    attack(own_world, asked=60)
+    ann.http.cookies.delete("auth_agent_owner_mark")
+    ann.http.cookies.set("auth_agent_owner_mark", kept)
+    sent = len(box.mails)
+    page = ask(ann)
+    assert len(box.mails) == sent + 1
+    assert type_code(ann, page, box.code).status_code == 303
+    for _ in range(4):
+        ask(ann)
+    assert ann.send("/owner/sign-in", email=ANN).status_code == 429
+
+
+def test_a_mark_is_of_one_address_and_cannot_be_made(own_world: World, box: Postbox) -> None:
+    bob = owner(own_world, box, BOB)
+    name, digest = bob.http.cookies["auth_agent_owner_mark"].split(".")
+    attack(own_world, asked=21)  # the last is the first of those who share
+    sent = len(box.mails)
+    ask(bob)
+    for mark in (f"{name}.{digest[:-1]}g", f"{name}.{'0' * 32}", f"{'A' * 22}.{digest}", "x"):
+        bob.http.cookies.delete("auth_agent_owner_mark")
+        bob.http.cookies.set("auth_agent_owner_mark", mark)
+        ask(bob)
+    assert len(box.mails) == sent
+
+
+def test_a_browser_may_have_proved_several_addresses(own_world: World, box: Postbox) -> None:
+    person = owner(own_world, box, BOB)
+    for email in (ANN, ANN):
+        assert type_code(person, ask(person, email), box.code).status_code == 303
+    mark = person.http.cookies["auth_agent_owner_mark"]
+    marks = own_world.context.owner_marks
+    assert mark.count(".") == 2
+    assert marks.name_of(mark, ANN.upper()) == marks.name_of(mark, BOB) == mark.split(".")[0]
+    assert marks.name_of(mark, "eve@owner.example") is None
+
+
+def test_past_the_limit_one_code_is_for_every_browser_that_waits(
+    own_world: World, box: Postbox
+) -> None:
+    attack(own_world)
+    assert len(box.mails) == 20
+    waiting = [Person(own_world, f"203.0.113.{number}") for number in range(4)]
+    pages = [ask(person) for person in waiting]
+    assert len(box.mails) == 21
+    other = Person(own_world, "203.0.113.9")
+    assert type_code(other, pages[0], box.code).status_code == 410  # no proof of its own
+    assert type_code(waiting[0], pages[1], box.code).status_code == 410
+    for person, page in list(zip(waiting, pages, strict=True))[:2]:
+        assert type_code(person, page, box.code).status_code == 303
+        assert type_code(person, page, box.code).status_code == 410
+    assert "does not work here" in other.http.get(box.link).text
+    token = box.link.partition("=")[2]
+    assert other.send("/owner/sign-in", "/owner/link", token=token).status_code == 410
+    assert waiting[2].send(box.link, token=token).status_code == 303
+    own_world.clock.forward(600)
+    last, page = box.code, ask(waiting[3])
+    assert len(box.mails) == 22
+    assert box.code != last
+    assert type_code(waiting[3], page, last).status_code == 401
+    assert type_code(waiting[3], page, box.code).status_code == 303
+
+
+def test_strangers_gain_two_hundred_guesses_an_hour_and_a_link_stays(
+    own_world: World, box: Postbox
+) -> None:
+    """The code has eight digits: at this pace, a year of guessing finds it once in fifty."""
+    codes: dict[str, str] = {}
+    allowed = 0
+    for person, page in attack(own_world, asked=60):
+        for _ in range(6):
+            code = codes.setdefault(page, f"{(int(box.code) + 1) % 100_000_000:08d}")
+            allowed += type_code(person, page, code).status_code == 401
+    assert allowed == 200
+    ann = Person(own_world, "203.0.113.7")
+    page = ask(ann)
+    answer = type_code(ann, page, box.code)
+    assert answer.status_code == 410
+    assert "open the link of the newest mail here" in answer.text
+    token = box.link.partition("=")[2]
+    assert ann.send(box.link, token=token).status_code == 303
+
+
+def test_asking_again_for_a_shared_code_brings_no_guess(own_world: World, box: Postbox) -> None:
+    attack(own_world)
+    person = Person(own_world, "203.0.113.7")
+    pages = {ask(person) for _ in range(3)}
+    assert len(pages) == 1
+    wrong = f"{(int(box.code) + 1) % 100_000_000:08d}"
+    page = pages.pop()
+    assert [type_code(person, page, wrong).status_code for _ in range(6)] == [401] * 5 + [410]
+    assert type_code(person, ask(person), box.code).status_code == 410
+
+
+def test_past_the_limit_unknown_addresses_are_answered_alike(
+    own_world: World, box: Postbox
+) -> None:
+    told = []
+    for number, email in enumerate((ANN, "stranger@nowhere.example")):
+        attack(own_world, email)
+        person = Person(own_world, f"203.0.113.{number}")
+        page = ask(person, email)
+        text = re.sub(r"proof_[\w-]{24}|[0-9a-f]{64}", "ID", person.http.get(page).text)
+        statuses = [type_code(person, page, "00000000").status_code for _ in range(6)]
+        told.append((text, statuses))
+        own_world.clock.forward(3_601)
+    assert told[0] == told[1]
+    assert {mail.to for mail in box.mails} == {ANN}
 
 
 def test_nothing_is_stored_that_lets_anybody_in(own_world: World, box: Postbox) -> None:

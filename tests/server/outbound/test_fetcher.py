@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -129,6 +130,53 @@ def test_a_name_service_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyP
         fetcher.get("https://shop.example/")
     assert time.monotonic() - started < 5
     awake.set()
+    fetcher.close()
+
+
+def _down(_host: str, _port: int) -> list[str]:
+    raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+@pytest.mark.parametrize("kind", ["hangs", "fails"])
+def test_a_name_that_could_not_be_looked_up_is_remembered_for_a_minute(
+    kind: str, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    awake = threading.Event()
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        if host != "bad.example":
+            return ["127.0.0.1"]
+        return [str(awake.wait(20))] if kind == "hangs" else _down(host, port)
+
+    now = 1_000.0
+    monkeypatch.setattr(fetching, "DEADLINE", 0.3)
+    monkeypatch.setattr("auth_agent.server.outbound.fetcher.time.monotonic", lambda: now)
+    fetcher = Fetcher(loopback_allowed=True, resolve=resolve)
+    for _ in range(3):
+        with pytest.raises(FetchRefused):
+            fetcher.get("https://bad.example/")
+    assert asked == ["bad.example"]
+    port = web.rpartition(":")[2]
+    monkeypatch.setattr(fetching, "DEADLINE", 10.0)
+    assert fetcher.get(f"http://localhost:{port}/ok").status == 200
+    monkeypatch.setattr(fetching, "DEADLINE", 0.3)
+    now += fetching.FAILED_FOR
+    with pytest.raises(FetchRefused):
+        fetcher.get("https://bad.example/")
+    assert asked.count("bad.example") == 2
+    awake.set()
+    fetcher.close()
+
+
+def test_few_failed_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "MOST_FAILED", 2)
+    fetcher = Fetcher(resolve=_down)
+    for number in range(4):
+        with pytest.raises(FetchRefused):
+            fetcher.get(f"https://n{number}.example/")
+    assert list(fetcher._failed) == ["n2.example", "n3.example"]
     fetcher.close()
 
 

@@ -336,15 +336,19 @@ def test_what_holds_a_code_or_a_password_does_not_show_it() -> None:
     assert "hunter2" not in repr(server("smtp://user:hunter2@mail.example"))
 
 
-def test_codes_are_six_digits_under_a_key() -> None:
+def test_codes_are_eight_digits_under_a_key() -> None:
     ours, others = (MailedCodes((Secret(c * 32),)) for c in "ab")
-    assert all(re.fullmatch(r"\d{6}", new_code()) for _ in range(100))
-    stored = ours.hash("proof", "012345")
-    assert ours.matches(stored, "proof", "012345")
-    assert not ours.matches(stored, "proof", "012346")
-    assert not ours.matches(stored, "other", "012345")
-    assert not others.matches(stored, "proof", "012345")
+    assert all(re.fullmatch(r"\d{8}", new_code()) for _ in range(100))
+    stored = ours.hash("proof", "01234567")
+    assert ours.matches(stored, "proof", "01234567")
+    assert not ours.matches(stored, "proof", "01234568")
+    assert not ours.matches(stored, "other", "01234567")
+    assert not others.matches(stored, "proof", "01234567")
     rotated = MailedCodes((Secret("b" * 32), Secret("a" * 32)))
-    assert rotated.matches(stored, "proof", "012345")
-    assert clean_code(" 012-345 ") == "012345"
-    assert clean_code("٠١٢٣٤٥") is None
+    assert rotated.matches(stored, "proof", "01234567")
+    assert clean_code(" 0123-4567 ") == "01234567"
+    assert ours.shared("ann 1") == MailedCodes((Secret("a" * 32),)).shared("ann 1")
+    others_say = {others.shared("ann 1"), ours.shared("ann 2"), ours.shared("bob 1")}
+    assert ours.shared("ann 1") not in others_say
+    assert clean_code(ours.shared("ann 1")[0]) == ours.shared("ann 1")[0]
+    assert clean_code("٠١٢٣٤٥٦٧") is None

@@ -448,3 +448,23 @@ def test_without_redis_each_worker_counts_alone(caplog: pytest.LogCaptureFixture
     assert not limits.count("registrations", "a")
     assert limits.refusal("registrations", "a").status == 429
     assert "s3cret" not in caplog.text
+
+
+def test_pending_sign_ins_are_counted_for_a_network_as_well(build: Build) -> None:
+    """Whoever has a /48 has 65,536 networks of the size that one customer is counted by."""
+    world = build(limit_pending=1)
+
+    def opened_from(address: str) -> int:
+        caller = _from(world, address)
+        return int(caller.get("/authorize", params=world.request()).status_code)
+
+    assert opened_from("2001:db8:7:0::1") == 200
+    assert opened_from("2001:db8:7::2") == 429  # the same /64, written otherwise
+    opened = [opened_from(f"2001:db8:7:{number:x}::1") for number in range(1, 12)]
+    assert opened == [200] * 9 + [429] * 2
+    for other in ("2001:db8:6:1::1", "2001:db8:8:1::1", "2001:db8::1", "2001:db8:70:1::1"):
+        assert opened_from(other) == 200
+    for other in ("203.0.113.1", "203.0.113.2"):
+        assert opened_from(other) == 200
+    world.clock.forward(601)
+    assert opened_from("2001:db8:7:1::1") == 200

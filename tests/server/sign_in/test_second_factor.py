@@ -42,7 +42,7 @@ def verify(world: World, request_id: str, code: str, **changes: Any) -> Any:
 
 
 def wrong(box: Postbox) -> str:
-    return f"{(int(box.code) + 1) % 1_000_000:06d}"
+    return f"{(int(box.code) + 1) % 100_000_000:08d}"
 
 
 def test_a_sign_in_with_a_mailed_code(own_world: World, box: Postbox) -> None:
@@ -96,8 +96,73 @@ def test_five_guesses_for_a_request_however_many_codes(own_world: World, box: Po
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) > 0
     own_world.clock.forward(30)
-    assert own_world.answer(request_id).status_code == 429
+    assert own_world.answer(request_id).status_code == 200
+    assert len(box.mails) == 3
+    assert verify(own_world, request_id, box.code).status_code == 429
+
+
+def proven(world: World, **changes: Any) -> dict[str, Any]:
+    """What an agent sends beside the code, so that its guesses are its own."""
+    secret = world.agent.agent_secret.reveal()
+    return {"agent_id": world.agent.agent_id, "agent_secret": secret, **changes}
+
+
+def test_a_stranger_uses_up_no_guess_of_the_agents(own_world: World, box: Postbox) -> None:
+    for _ in range(5):
+        request_id = own_world.open(own_world.browser())
+        own_world.answer(request_id)
+        for _ in range(6):
+            assert verify(own_world, request_id, wrong(box)).status_code in (401, 429)
+    assert verify(own_world, request_id, box.code).status_code == 429
+    assert verify(own_world, request_id, box.code, **proven(own_world)).status_code == 200
+
+
+def test_a_stranger_keeps_no_agent_from_another_code(own_world: World, box: Postbox) -> None:
+    request_id = own_world.open(own_world.browser())
+    own_world.answer(request_id)
+    for _ in range(6):
+        verify(own_world, request_id, wrong(box))
+    own_world.clock.forward(300)
+    assert own_world.answer(request_id).status_code == 200
     assert len(box.mails) == 2
+    assert verify(own_world, request_id, box.code, **proven(own_world)).status_code == 200
+
+
+def test_an_agent_has_five_guesses_for_a_request_as_well(own_world: World, box: Postbox) -> None:
+    request_id = own_world.open(own_world.browser())
+    own_world.answer(request_id)
+    for _ in range(5):
+        answer = verify(own_world, request_id, wrong(box), **proven(own_world))
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_code")
+    assert verify(own_world, request_id, box.code, **proven(own_world)).status_code == 429
+
+
+def test_an_agent_has_twenty_guesses_in_an_hour_as_well(own_world: World, box: Postbox) -> None:
+    for _ in range(4):
+        request_id = own_world.open(own_world.browser())
+        own_world.answer(request_id)
+        for _ in range(5):
+            answer = verify(own_world, request_id, wrong(box), **proven(own_world))
+            assert answer.status_code == 401
+    request_id = own_world.open(own_world.browser())
+    own_world.answer(request_id)
+    assert verify(own_world, request_id, box.code, **proven(own_world)).status_code == 429
+
+
+def test_a_wrong_proof_is_refused_whatever_the_code(own_world: World, box: Postbox) -> None:
+    request_id = own_world.open(own_world.browser())
+    own_world.answer(request_id)
+    for changes in ({"agent_secret": "wrong"}, {"agent_id": "agent_none"}):
+        answer = verify(own_world, request_id, box.code, **proven(own_world, **changes))
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_credentials")
+    rival = own_world.rival
+    secret = rival.agent_secret.reveal()  # right, and of another agent
+    other = {"agent_id": rival.agent_id, "agent_secret": secret}
+    assert verify(own_world, request_id, box.code, **other).status_code == 409
+    two = proven(own_world, agent_assertion="x")
+    assert verify(own_world, request_id, box.code, **two).status_code == 400
+    assert own_world.poll(own_world.browser(), request_id).get("status") != "authenticated"
+    assert verify(own_world, request_id, box.code, **proven(own_world)).status_code == 200
 
 
 def test_guesses_at_the_same_moment_are_five_as_well(own_world: World, box: Postbox) -> None:
@@ -176,7 +241,7 @@ def test_the_secret_comes_first(own_world: World, box: Postbox) -> None:
     request_id = own_world.open(own_world.browser())
     assert own_world.answer(request_id, agent_secret="wrong").status_code == 401
     assert box.mails == []
-    answer = verify(own_world, request_id, "123456")
+    answer = verify(own_world, request_id, "12345678")
     assert (answer.status_code, answer.json()["success"]) == (404, False)
 
 

@@ -130,9 +130,17 @@ def parse_answer(response: HttpResponse, who: str = "this agent") -> float | Non
     return float(seconds) if isinstance(seconds, int) else SECOND_FACTOR_SECONDS
 
 
-def second_factor_request(issuer: str, request_id: str, code: str, options: Options) -> HttpRequest:
-    content = {"request_id": request_id, "code": code, **_model(options)}
-    return _post(at(issuer, "/api/agent/verify-2fa"), content)
+def second_factor_request(
+    issuer: str, request_id: str, website: str, code: str, options: Options
+) -> Flow[HttpRequest]:
+    """Sends the agent's proof with the code, so that strangers use up none of its guesses."""
+    proof = yield from prove(options, issuer, request_id=request_id, origin=website)
+    known = {"request_id": request_id, "agent_id": options.agent_id, **proof}
+    return _post(second_factor_url(issuer), {**known, "code": code, **_model(options)})
+
+
+def second_factor_url(issuer: str) -> str:
+    return at(issuer, "/api/agent/verify-2fa")
 
 
 def parse_second_factor(response: HttpResponse) -> bool:

@@ -30,6 +30,14 @@ class SignInOptions(NamedTuple):
 NO_OPTIONS = SignInOptions()
 
 
+class _Asked(NamedTuple):
+    """One request: the server that waits, its id there, and the website that is meant."""
+
+    issuer: str
+    request_id: str
+    website: str
+
+
 def answer(
     issuer: str,
     request_id: str,
@@ -51,8 +59,8 @@ def answer(
     options.check_website(request.origin)
     options.check_scopes(request.scopes)
     options.check_resources(request.resources, native=request.is_native)
-    asked = " ".join([*sorted(request.scopes), *map(one_line, request.resources)])
-    text = f"the request is {website}'s own ({request.client_name}) and asks for: {asked}"
+    scopes = " ".join([*sorted(request.scopes), *map(one_line, request.resources)])
+    text = f"the request is {website}'s own ({request.client_name}) and asks for: {scopes}"
     yield from report("request_checked", text, look.url, response.status)
     response = yield from send_with_retries(
         journey, lambda: approval.answer_request(issuer, request_id, website, options)
@@ -63,7 +71,8 @@ def answer(
         yield from check_clock(response, issuer)
     who = f"{options.agent_id} at {issuer}"
     if approval.parse_answer(response, who) is not None:
-        response = yield from _second_factor(issuer, request_id, options, journey, wanted)
+        asked = _Asked(issuer, request_id, website)
+        response = yield from _second_factor(asked, options, journey, wanted)
     text = f"{options.agent_id} proved itself to {issuer}, for {website} only"
     yield from report("agent_proved", text, approval.answer_url(issuer), response.status)
     return request
@@ -83,7 +92,7 @@ def await_code(issuer: str, request_id: str, website: str, journey: Journey) -> 
 
 
 def _second_factor(
-    issuer: str, request_id: str, options: Options, journey: Journey, wanted: SignInOptions
+    asked: _Asked, options: Options, journey: Journey, wanted: SignInOptions
 ) -> Flow[HttpResponse]:
     """Sends the code from the owner's mail; asks again while it is wrong and another one comes."""
     if wanted.second_factor is None:
@@ -101,8 +110,9 @@ def _second_factor(
         if not code or code in tried:
             break
         tried.add(code)
-        verify = approval.second_factor_request(issuer, request_id, code, options)
-        yield from report("second_factor_asked", "the owner's code is given", verify.url)
+        url = approval.second_factor_url(asked.issuer)
+        yield from report("second_factor_asked", "the owner's code is given", url)
+        verify = yield from approval.second_factor_request(*asked, code, options)
         response = yield from journey.send(verify)
         if approval.parse_second_factor(readable(response)):
             return response

@@ -15,6 +15,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from auth_agent.secret import Secret
+from auth_agent.server.bounds import DAY
 from auth_agent.server.context import Context
 from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
 from auth_agent.server.security.credentials import digest, new_token
@@ -27,6 +28,8 @@ TOUCH_EVERY = 60  # seconds
 
 
 VISITOR = "visitor"
+OWNER_MARK = "owner_mark"
+MARKED_FOR = 365 * DAY
 
 
 FORM_FIELD = "form_token"
@@ -125,6 +128,17 @@ def known_mark(context: Context, call: Call) -> str | None:
     """Returns this browser's mark, or None."""
     known = call.cookie(_name(context, VISITOR))
     return known if known is not None and _TOKEN.fullmatch(known) else None
+
+
+def owner_mark(context: Context, call: Call) -> str | None:
+    """Returns the mark of a browser in which an owner once proved an address."""
+    return call.cookie(_name(context, OWNER_MARK))
+
+
+def mark_owner(context: Context, call: Call, email: str) -> Headers:
+    """Returns the cookie that marks this browser: this address was proved in it."""
+    mark = context.owner_marks.add(owner_mark(context, call), email)
+    return _cookie(context, OWNER_MARK, mark, f"; Max-Age={MARKED_FOR}")
 
 
 def form_token(cookie: str) -> str:

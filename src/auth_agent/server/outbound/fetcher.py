@@ -11,7 +11,8 @@ import ipaddress
 import socket
 import ssl
 import threading
-from collections import Counter
+import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any, NamedTuple
@@ -33,6 +34,9 @@ AT_ONCE, LOGOUTS_AT_ONCE = 8, 4
 LOOKUPS = 32
 # Running look-ups of one domain, so that its name server cannot occupy all threads.
 LOOKUPS_OF_ONE = 4
+# How long a name whose look-up has failed is not looked up again.
+FAILED_FOR = 60.0  # seconds
+MOST_FAILED = 1_000  # failed names in memory
 # Ranges for the public internet; site-local, NAT64 and the like lie outside.
 _UNICAST = ipaddress.ip_network("2000::/3")
 Resolve = Callable[[str, int], list[str]]
@@ -75,6 +79,7 @@ class Fetcher:
         self._client: httpx2.Client | None = None
         self._making = threading.Lock()
         self._looking: Counter[str] = Counter()
+        self._failed: OrderedDict[str, float] = OrderedDict()
         self._places = {
             "GET": threading.BoundedSemaphore(AT_ONCE),
             "POST": threading.BoundedSemaphore(LOGOUTS_AT_ONCE),
@@ -151,6 +156,8 @@ class Fetcher:
         """Returns the addresses of a name; a domain with hanging look-ups gets no more threads."""
         domain = _domain_of(host)
         with self._making:
+            if self._failed.get(host, 0.0) > time.monotonic():
+                raise FetchRefused("the name could not be looked up a moment ago")
             if self._looking[domain] >= LOOKUPS_OF_ONE:
                 raise FetchRefused("the name service of this domain does not answer")
             self._looking[domain] += 1
@@ -160,7 +167,18 @@ class Fetcher:
             return running.result(seconds_left())
         except futures.TimeoutError:
             running.cancel()
+            self._has_failed(host)
             raise FetchRefused("the name service does not answer in time") from None
+        except OSError:
+            self._has_failed(host)
+            raise
+
+    def _has_failed(self, host: str) -> None:
+        with self._making:
+            self._failed[host] = time.monotonic() + FAILED_FOR
+            self._failed.move_to_end(host)
+            while len(self._failed) > MOST_FAILED:
+                self._failed.popitem(last=False)
 
     def _looked_up(self, domain: str) -> None:
         with self._making:

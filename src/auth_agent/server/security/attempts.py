@@ -42,17 +42,31 @@ class Attempt(NamedTuple):
 
 def attempt(connection: Connection, now: int, limits: Iterable[Limit]) -> Attempt:
     """Counts an attempt; Refusal 429 after too many."""
-    ids = []
+    ids: list[str] = []
     for limit in limits:
-        subject = hashlib.sha256(limit.subject.encode()).hexdigest()
-        values = {"subject": subject, "since": now - limit.window}
-        _take_turns(connection, subject)
-        count, oldest = connection.execute(_COUNT, values).one()
-        if count >= limit.most:
-            raise too_many(oldest + limit.window - now)
-        ids.append(new_token("", 16))
-        connection.execute(insert(failed_attempt), {"id": ids[-1], "subject": subject, "at": now})
+        written, free_at = _write(connection, now, limit)
+        if written is None:
+            raise too_many(free_at - now)
+        ids.append(written)
     return Attempt(tuple(ids))
+
+
+def fits(connection: Connection, now: int, limit: Limit) -> bool:
+    """Counts an attempt; False after too many, which the caller answers."""
+    return _write(connection, now, limit)[0] is not None
+
+
+def _write(connection: Connection, now: int, limit: Limit) -> tuple[str | None, int]:
+    """Returns the attempt's id, or None and the time at which there is room for the next."""
+    subject = hashlib.sha256(limit.subject.encode()).hexdigest()
+    values = {"subject": subject, "since": now - limit.window}
+    _take_turns(connection, subject)
+    count, oldest = connection.execute(_COUNT, values).one()
+    if count >= limit.most:
+        return None, oldest + limit.window
+    written = new_token("", 16)
+    connection.execute(insert(failed_attempt), {"id": written, "subject": subject, "at": now})
+    return written, now
 
 
 def _take_turns(connection: Connection, subject: str) -> None:

@@ -120,12 +120,13 @@ def verify_second_factor(context: Context, call: Call) -> Answer:
     if row.disabled_at is not None:
         raise wrong_credentials(context)
     _model(body, step.model)
+    is_proven = _is_proven(context, call, body, step)
     if _is_answered(row, step.agent_id) and is_right(context, step, code):
         return _approved()
     how = PASSWORD if row.secret_hash else KEY
     by = Answering(step.agent_id, step.model, f"{how} {METHODS}", call.address)
     with context.database.begin() as connection:
-        tried = count_guess(context, connection, step)
+        tried = count_guess(context, connection, step, is_proven=is_proven)
         if is_right(context, step, code) and use_step(connection, step, context.now()):
             tried.take_back(connection)
             _approve(context, connection, row, by)
@@ -141,6 +142,24 @@ def verify_second_factor(context: Context, call: Call) -> Answer:
             address=call.address,
         )
     raise Refusal(401, "invalid_code", "This is not the code that was mailed")
+
+
+def _is_proven(context: Context, call: Call, body: dict[str, Any], step: Any) -> bool:
+    """True if the step's own agent proves itself again; Refusal for a wrong proof.
+
+    Older clients prove nothing here; the code alone finishes their sign-in.
+    """
+    if not {"agent_secret", "agent_assertion"} & body.keys():
+        return False
+    agent_id, proof = need_text(body, "agent_id"), read_proof(body)
+    with context.database.read() as connection:
+        row = find_with_claimant(connection, step.request_id, agent_id)
+    if row is None:
+        raise not_found(context, call)
+    prove(context, call, proof, agent_id, row)
+    if agent_id != step.agent_id:
+        raise Refusal(409, "already_answered", "Another agent has answered this request")
+    return True
 
 
 def _approve(context: Context, connection: Connection, row: Any, by: Answering) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import digest, new_token
+from auth_agent.server.sign_in.opening import open_sign_in
 from auth_agent.server.sign_in.parties import find_client, known_resources
 from auth_agent.server.sign_in.request import check_request, validated_client
 from auth_agent.server.sign_in.state import (
@@ -16,7 +17,6 @@ from auth_agent.server.sign_in.state import (
     deny,
     find_sign_in,
     is_trusted,
-    open_sign_in,
     status_of,
 )
 from auth_agent.server.sign_in.waiting import Waiting, waiting_page

@@ -2,6 +2,8 @@
 
 A sign-in has one such step, of the first agent that proved itself for it. Its code can be guessed
 five times in all, however often a new one is mailed, and an agent's codes twenty times an hour.
+Guesses that come with the agent's own proof are counted apart from those that come without, so
+that a stranger who has seen the request's id uses up none of the agent's.
 """
 
 from __future__ import annotations
@@ -75,14 +77,22 @@ def find_step(connection: Connection, request_id: str) -> Any:
     return connection.execute(_FIND, {"id": request_id}).one_or_none()
 
 
-def count_guess(context: Context, connection: Connection, step: Any) -> Attempt:
-    """Writes one guess down before it is judged; Refusal once there were too many."""
+def count_guess(context: Context, connection: Connection, step: Any, *, is_proven: bool) -> Attempt:
+    """Writes one guess down before it is judged; Refusal if there were too many.
+
+    `is_proven` says that the guess came with the proof of the step's own agent.
+    """
     now = context.now()
-    limits = [Limit(f"second factor of {step.agent_id}", 20, HOUR)]
-    tried = attempt(connection, now, limits)
+    if step.expires_at <= now:
+        raise Refusal(404, "code_expired", "The code has expired; authenticate again")
+    if is_proven:
+        limits = [
+            Limit(f"second factor of {step.agent_id} by itself", 20, HOUR),
+            Limit(f"second factor of {step.request_id} by its agent", MOST_GUESSES, HOUR),
+        ]
+        return attempt(connection, now, limits)
+    tried = attempt(connection, now, [Limit(f"second factor of {step.agent_id}", 20, HOUR)])
     if connection.execute(_GUESS, {"step": step.request_id, "now": now}).rowcount != 1:
-        if step.expires_at <= now:
-            raise Refusal(404, "code_expired", "The code has expired; authenticate again")
         raise too_many(step.expires_at - now)
     return tried
 
@@ -104,8 +114,6 @@ def _may_mail(step: Any, agent_id: str, now: int) -> bool:
     is_over = bool(step.expires_at <= now)
     if step.agent_id != agent_id and not is_over:
         raise Refusal(409, "already_answered", "Another agent has answered this request")
-    if step.guesses >= MOST_GUESSES:
-        raise too_many(HOUR)
     if step.mails < MOST_MAILS:
         return is_over or bool(now - step.created_at >= MAIL_AGAIN_AFTER)
     if is_over:

@@ -12,52 +12,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
-from auth_agent.server.context import Context
 from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord, is_enabled
 from auth_agent.server.registry.client import SELF_MADE
-from auth_agent.server.security.credentials import digest, new_token
-from auth_agent.server.sign_in.request import AuthorizationRequest
 from auth_agent.server.storage.tables import agent, client, sign_in
 from auth_agent.server.storage.writes import Write
-from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.urls import is_native_uri
 
-_OPENED = [
-    sign_in.c.id,
-    sign_in.c.client_id,
-    sign_in.c.redirect_uri,
-    sign_in.c.scope,
-    sign_in.c.audience,
-    sign_in.c.state,
-    sign_in.c.nonce,
-    sign_in.c.code_challenge,
-    sign_in.c.browser_hash,
-    sign_in.c.created_at,
-    sign_in.c.expires_at,
-    sign_in.c.address,
-    sign_in.c.only_agent,
-    sign_in.c.document,
-    sign_in.c.document_name,
-]
-# One statement opens it, unless too many from the same address are pending.
-_OPEN = Write(
-    insert(sign_in).from_select(
-        [column.name for column in _OPENED],
-        select(*(bindparam(f"in_{column.name}", type_=column.type) for column in _OPENED)).where(
-            select(func.count())
-            .where(
-                sign_in.c.address == bindparam("in_address"),
-                sign_in.c.approved_at.is_(None),
-                sign_in.c.denied_at.is_(None),
-                sign_in.c.expires_at > bindparam("in_created_at"),
-            )
-            .scalar_subquery()
-            < bindparam("most")
-        ),
-    )
-)
 # A client that is a document has no row until an agent approves it.
 _HAS_CLIENT = or_(
     and_(client.c.id.is_not(None), client.c.removed_at.is_(None)),
@@ -152,48 +114,6 @@ _REDEEM = Write(
 _REDEEMED_AS = select(sign_in.c.redeemed_at, sign_in.c.family_id).where(
     sign_in.c.id == bindparam("id")
 )
-
-
-def open_sign_in(
-    context: Context,
-    connection: Connection,
-    request: AuthorizationRequest,
-    *,
-    party: str,
-    browser: str | None,
-    only_agent: str | None,
-) -> str:
-    """Stores a pending sign-in and returns its id; Refusal 429 if too many of `party` are pending.
-
-    `browser` is the mark of the only browser that gets the code; None leaves it to the first one
-    that opens the sign-in. `only_agent` is the only agent that may approve it, if there is one.
-    """
-    settings, now = context.settings, context.now()
-    row = {
-        "id": new_token("req_", 18),
-        "client_id": request.client.id,
-        "redirect_uri": request.redirect_uri,
-        "scope": request.scope,
-        "audience": " ".join(request.audience),
-        "state": request.state,
-        "nonce": request.nonce,
-        "code_challenge": request.code_challenge,
-        "browser_hash": None if browser is None else digest(browser),
-        "created_at": now,
-        "expires_at": now + settings.request_lifetime,
-        "address": party,
-        "only_agent": only_agent,
-        "document": request.client.document,
-        "document_name": None if request.client.document is None else request.client.name,
-    }
-    values: dict[str, Any] = {f"in_{name}": value for name, value in row.items()}
-    if _OPEN.run(connection, {**values, "most": settings.limit_pending}) != 1:
-        text = (
-            "Too many sign-ins are waiting for an agent at your address. Try again in some minutes"
-        )
-        wait = (("retry-after", str(settings.request_lifetime)),)
-        raise Refusal(429, "too_many_requests", text, wait)
-    return str(row["id"])
 
 
 def find_sign_in(connection: Connection, request_id: str) -> Any:

@@ -6,7 +6,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from auth_agent.server.console.owners import proofs as owners
-from auth_agent.server.console.sessions import form_token, known_mark, read_form, visitor_mark
+from auth_agent.server.console.owners.asking import Asked, ask_for_code
+from auth_agent.server.console.sessions import (
+    form_token,
+    known_mark,
+    owner_mark,
+    read_form,
+    visitor_mark,
+)
 from auth_agent.server.context import Context
 from auth_agent.server.security.mailed_codes import clean_code
 from auth_agent.server.web.call import Answer, Call, Headers, Refusal, redirect
@@ -31,7 +38,8 @@ def ask(context: Context, call: Call) -> Answer:
         email = form.get("email", "").strip()
         if not context.outbox.can_send:
             raise _NO_MAIL
-        proof = owners.ask_for_code(context, owners.Asked(email, mark or "", call.party))
+        asked = Asked(email, mark or "", call.party, owner_mark(context, call))
+        proof = ask_for_code(context, asked)
     except Refusal as refusal:
         return _form(context, call, "console_owner_sign_in.html", refusal, email=email)
     return redirect(f"{context.settings.path}/owner/code?{urlencode({'id': proof})}")
@@ -51,7 +59,7 @@ def enter_code(context: Context, call: Call) -> Answer:
         form = read_form(context, call, mark)
         proof, code = form.get("id", ""), clean_code(form.get("code", ""))
         if code is None:
-            raise Refusal(400, "invalid_request", "The code has six digits")  # noqa: TRY301
+            raise Refusal(400, "invalid_request", "The code has eight digits")  # noqa: TRY301
         cookie = owners.prove_by_code(context, call, proof, code, mark or "")
     except Refusal as refusal:
         return _form(context, call, "console_owner_code.html", refusal, proof=proof)
