@@ -84,6 +84,7 @@ def test_a_key_instead_of_a_secret(login, world, agent_key, tmp_path):  # noqa: 
     )
     path = tmp_path / "agent.pem"
     path.write_text(agent_key.pem.reveal())
+    path.chmod(0o600)
     given = {"AUTH_AGENT_AGENT_SECRET": "", "AUTH_AGENT_AGENT_PRIVATE_KEY": str(path)}
     answer = json.loads(login("--json", "--agent-id", agent.agent_id, **given).stdout)
     assert answer["body"]["agent_id"] == agent.agent_id
@@ -236,6 +237,7 @@ def test_a_wrong_clock(world, agent_key, tmp_path, shift, word):  # noqa: F811
     )
     path = tmp_path / "agent.pem"
     path.write_text(agent_key.pem.reveal())
+    path.chmod(0o600)
     words = ["login", f"{world.website}/me", "--agent-id", agent.agent_id, "--model", "m"]
     elsewhen = f"import time; now = time.time; time.time = lambda: now() + {shift}; "
     done = subprocess.run(

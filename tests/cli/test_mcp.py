@@ -178,6 +178,7 @@ def test_a_key_needs_no_secret(talk, world, agent_key, tmp_path):  # noqa: F811
     )
     path = tmp_path / "agent.pem"
     path.write_text(agent_key.pem.reveal())
+    path.chmod(0o600)
     _, answers = talk(
         ("sign_in_with_auth_agent", {"url": f"{world.website}/me"}),
         AUTH_AGENT_AGENT_ID=agent.agent_id,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from auth_agent import SettingsError
+from auth_agent.protocol.jose.key_file import read_key_file
 from auth_agent.protocol.jose.private_key import thumbprint
 from tests.website.browser import cause
 
@@ -57,7 +58,25 @@ def test_every_assertion_is_new(make_keyed_site, server):
 def test_the_key_may_lie_in_a_file(make_keyed_site, tmp_path):
     path = tmp_path / "client.pem"
     path.write_text(pem(KEYS["ES256"]))
+    path.chmod(0o600)
     assert make_keyed_site(client_key=str(path)).sign_in().status == 303
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o644, 0o640, 0o602])
+def test_a_key_file_that_others_may_read_or_change_stops_the_site(make_keyed_site, tmp_path, mode):
+    path = tmp_path / "client.pem"
+    path.write_text(pem(KEYS["ES256"]))
+    path.chmod(mode)
+    with pytest.raises(SettingsError, match=r"AUTH_AGENT_CLIENT_KEY .*: chmod 600 it"):
+        make_keyed_site(client_key=str(path))
+
+
+def test_the_mode_matters_where_a_private_key_is(tmp_path):
+    path = tmp_path / "some.pem"
+    for text in ("-----BEGIN PUBLIC KEY-----\n", "nothing"):
+        path.write_text(text)
+        path.chmod(0o666)
+        assert read_key_file(path) == text
 
 
 def test_it_is_preferred_to_a_secret(make_keyed_site, server):

@@ -14,7 +14,7 @@ import anyio
 import httpx2
 import pytest
 
-from auth_agent import AuthError
+from auth_agent import AuthError, SettingsError
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK, TokenResponse
 from auth_agent.server.registry.agents import add_agent
 from tests.sdk.conftest import run_async
@@ -152,10 +152,21 @@ def test_sign_in_by_key(world, sign_in, agent_key, tmp_path):
     )
     path = tmp_path / "agent.pem"
     path.write_text(agent_key.pem.reveal())
+    path.chmod(0o600)
     options = {"agent_id": agent.agent_id, "private_key": path, "server_url": world.issuer}
     result = sign_in({**options, "model": "m"}, f"{world.website}/me")
     assert result.again.json()["agent_id"] == agent.agent_id
     assert b"PRIVATE KEY" not in world.server.told + world.shop.told
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o644, 0o640])
+def test_a_key_file_that_others_may_read_or_change_is_refused(agent_key, tmp_path, mode):
+    path = tmp_path / "agent.pem"
+    path.write_text(agent_key.pem.reveal())
+    path.chmod(mode)
+    for given in (path, str(path)):
+        with pytest.raises(SettingsError, match=r"agent\.pem .*: chmod 600 it"):
+            AgentSDK(agent_id="agent_1", private_key=given, server_url="https://id.example")
 
 
 def test_async_callbacks_are_awaited(world):

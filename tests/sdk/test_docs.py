@@ -25,6 +25,7 @@ def agent(world, agent_key, tmp_path, monkeypatch):
         world.database, "ada@example.com", public_key=agent_key.public_pem, now=int(time.time())
     )
     (tmp_path / "agent.pem").write_text(agent_key.pem.reveal())
+    (tmp_path / "agent.pem").chmod(0o600)
     monkeypatch.chdir(tmp_path)
     return made.agent_id
 

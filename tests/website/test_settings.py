@@ -150,6 +150,7 @@ def key_file(tmp_path):
     )
     path = tmp_path / "key.pem"
     path.write_bytes(pem)
+    path.chmod(0o600)
     return path
 
 

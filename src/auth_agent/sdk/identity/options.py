@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from auth_agent.errors import AuthError, SettingsError
+from auth_agent.protocol.jose.key_file import KeyFileShared, read_key_file
 from auth_agent.protocol.jose.private_key import key_problem
 from auth_agent.sdk.text import one_line
 from auth_agent.secret import Secret
@@ -117,7 +118,11 @@ def read_key(given: Secret | str | Path | None) -> Secret | None:
     if isinstance(text, str) and "-----BEGIN" in text:
         return Secret(text)
     try:
-        return Secret(Path(text).read_text(encoding="ascii"))
+        return Secret(read_key_file(Path(text)))
+    except KeyFileShared:
+        shown = _shown_path(text)
+        problem = f"private_key: the file {shown} may be read or changed by others than its owner"
+        raise SettingsError([f"{problem}: chmod 600 it"]) from None
     except FileNotFoundError:
         problem = f"there is no file {_shown_path(text)}"
     except OSError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from auth_agent.environment import as_boolean
+from auth_agent.protocol.jose.key_file import KeyFileShared, read_key_file
 from auth_agent.secret import Secret
 from auth_agent.url import normal_origin, url_problem
 
@@ -56,12 +57,15 @@ def _as_seconds(value: Any) -> int:
 
 
 def _as_key(value: Any) -> Secret | None:
-    """Returns a PEM text, from the value itself or from the file that it names."""
+    """Returns a PEM text as it is, or the text of the file at a path; ValueError otherwise."""
     secret = _as_secret(value)
     if secret is None or "-----BEGIN" in secret.reveal():
         return secret
     try:
-        return Secret(Path(secret.reveal()).read_text(encoding="ascii"))
+        return Secret(read_key_file(Path(secret.reveal())))
+    except KeyFileShared:
+        text = "is a file that others than its owner may read or change: chmod 600 it"
+        raise ValueError(text) from None
     except (OSError, ValueError):
         raise ValueError("is neither a PEM private key nor the path of a readable one") from None
 

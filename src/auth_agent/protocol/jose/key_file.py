@@ -1,0 +1,28 @@
+"""Files that hold private keys: refused if others than their owner may read or change them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_LARGEST = 65_536  # bytes
+
+
+class KeyFileShared(Exception):
+    """Others than the owner of a private key may read or change its file."""
+
+
+def read_key_file(path: Path) -> str:
+    """Returns the text of a file; raises `KeyFileShared`, `OSError`, or `ValueError` if not ASCII.
+
+    The mode is looked at only if the file holds a private key: anything else is no secret, and is
+    refused for what it is.
+    """
+    with path.open("rb") as file:
+        text = file.read(_LARGEST).decode("ascii")
+        mode = os.fstat(file.fileno()).st_mode
+    if os.name == "posix" and mode & _OTHERS and "PRIVATE KEY-----" in text:
+        raise KeyFileShared
+    return text
