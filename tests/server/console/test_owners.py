@@ -598,7 +598,9 @@ def test_signing_out(own_world: World, box: Postbox) -> None:
 def test_cookies_survive_the_way_from_a_mail_program(own_world: World, box: Postbox) -> None:
     person = Person(own_world)
     answer = type_code(person, ask(person), box.code)
-    assert answer.headers["set-cookie"].endswith("; Path=/; HttpOnly; SameSite=Lax")
+    session, mark = answer.headers.get_list("set-cookie")
+    assert session.endswith("; Path=/; HttpOnly; SameSite=Lax")
+    assert mark.endswith("; Path=/; HttpOnly; SameSite=Lax; Max-Age=31536000")
 
 
 def test_without_mail_nobody_is_asked_for_an_address(build: Build) -> None:
