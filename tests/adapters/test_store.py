@@ -22,7 +22,7 @@ from auth_agent.website.recognition import store
 from auth_agent.website.recognition.session import cookie_name
 from auth_agent.website.web.outcome import Pass
 from tests.services import redis_server
-from tests.website.browser import Browser, Clock, ValueVisit, cause
+from tests.website.browser import Browser, Clock, ValueVisit, cause, relative
 
 JSON = {"accept": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -271,6 +271,22 @@ def test_a_hundred_requests_cost_one_token_call(url, redis_client, provider, clo
         provider.token_response["scope"] = "openid profile"
         clock.advance(3_595)
         assert site.agent.scopes == ("openid", "profile")
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_a_callback_at_two_machines_sends_its_code_once(make_site, provider, shares):
+    """Only a shared store makes them know of each other; without one the server ends it."""
+    one = make_site(**({} if shares else {"session_store": "cookie"}))
+    two = make_site(**({} if shares else {"session_store": "cookie"}))
+    callback = relative(provider.approve(one.begin()))
+    two.cookies = dict(one.cookies)
+    assert one.request(callback).status == 303
+    provider.requests.clear()
+    reply = two.request(callback)
+    assert reply.status != 303
+    assert provider.count("/token") == (0 if shares else 1)
+    assert (cause(reply) == "state_reused") is shares
+    assert (one.agent is not None) or not shares, "the session that it began goes on"
 
 
 class TestTwoAtOnce:

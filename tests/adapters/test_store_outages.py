@@ -12,7 +12,7 @@ import pytest
 import redis
 from anyio.from_thread import start_blocking_portal
 
-from auth_agent import RelyingParty
+from auth_agent import RelyingParty, SignInRefused
 from auth_agent.doctor import examine
 from auth_agent.flow import drive, redis_exchange
 from auth_agent.website.recognition.session import cookie_name
@@ -176,3 +176,34 @@ def test_the_doctor_says_that_it_is_a_cluster(run, provider, cluster):
     finding = found["sessions.cluster"]
     assert finding.level == "failure"
     assert "AUTH_AGENT_SESSION_STORE" in finding.remedy
+
+
+def test_a_hook_hears_of_no_sign_in_that_was_not_stored(run, provider, tmp_path):
+    """Redis may count, but write no session."""
+    told = []
+    with redis_server("--dir", str(tmp_path)) as url, redis.Redis.from_url(url) as client:
+        settings = settings_of(provider, BASE_URL, session_store=url)
+        party = RelyingParty(settings, on_sign_in=lambda agent: told.append(agent.id))
+        site = Browser(party, provider, run)
+        client.acl_setuser(
+            "default", nopass=True, enabled=True, reset_keys=True, keys=["*:ends", "*:spent:*"]
+        )
+        reply = site.sign_in()
+        assert (reply.status, cause(reply)) == (503, "store_unavailable")
+        assert told == []
+        assert not provider.active, "its tokens are revoked"
+        client.acl_setuser("default", nopass=True, enabled=True, keys=["*"])
+        assert site.sign_in().status == 303
+        assert told == ["agent_7"]
+        assert site.agent is not None
+
+
+def test_a_hook_that_refuses_leaves_no_session(run, provider, tmp_path):
+    def refuse(agent):
+        raise SignInRefused("Not you.", code="not_you", status_code=403)
+
+    with redis_server("--dir", str(tmp_path)) as url, redis.Redis.from_url(url) as client:
+        settings = settings_of(provider, BASE_URL, session_store=url)
+        site = Browser(RelyingParty(settings, on_sign_in=refuse), provider, run)
+        assert cause(site.sign_in()) == "not_you"
+        assert list(client.scan_iter("*:session:*")) == []

@@ -93,7 +93,19 @@ class CookieSessions:
         return 0
         yield  # a flow, as with a store
 
-    def open(self, visit: Visit, session: Session, _since: int) -> Flow[tuple[Cookie, ...]]:
+    def reserve(self, session: Session, _since: int) -> Flow[None]:
+        """Raises `ServerMisbehaved` if the session is too large for a cookie."""
+        agent = msgspec.structs.replace(session.agent, claims={})  # those that do not fit go
+        session_cookie(msgspec.structs.replace(session, agent=agent), self._site)
+        return
+        yield
+
+    def withdraw(self, _session: Session) -> Flow[None]:
+        """Does nothing: no browser has the cookie."""
+        return
+        yield
+
+    def open(self, visit: Visit, session: Session) -> Flow[tuple[Cookie, ...]]:
         """Returns the cookies of a new session, which replaces that of the visit.
 
         Raises `ServerMisbehaved` if the session is too large for a cookie.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from auth_agent.errors import ServerUnavailable, SignInRefused
 from auth_agent.flow.effects import Flow, join
 from auth_agent.website.config.site import Site
@@ -33,16 +35,28 @@ class StoredSessions:
         """How often sessions were ended so far; `open` compares it."""
         return self._store.count_ends()
 
-    def open(self, visit: Visit, session: Session, since: int) -> Flow[tuple[Cookie, ...]]:
-        """Stores a new session, ends that of the visit, and returns the new one's cookie.
+    def reserve(self, session: Session, since: int) -> Flow[None]:
+        """Stores a new session, whose id no browser has yet.
 
         Raises `SignInRefused` if the agent's sessions were ended after `count_ends` said `since`.
         """
-        old = yield from self._current(visit)
         if not (yield from self._store.create(session, since=since)):
-            raise SignInRefused(
-                "The agent's sessions were ended while it signed in.", code="session_ended"
-            )
+            raise _ended()
+
+    def withdraw(self, session: Session) -> Flow[None]:
+        """Forgets a session that was reserved."""
+        with suppress(ServerUnavailable):  # it has an end of its own, and nobody knows its id
+            yield from self._store.delete(session)
+
+    def open(self, visit: Visit, session: Session) -> Flow[tuple[Cookie, ...]]:
+        """Completes a reserved session, ends that of the visit, and returns the new one's cookie.
+
+        Raises `SignInRefused` if the agent's sessions were ended meanwhile.
+        """
+        old = yield from self._current(visit)
+        reserved = yield from self._store.fetch(session.id)
+        if reserved is None or not (yield from self._store.update(session, reserved)):
+            raise _ended()
         if old is not None:
             yield from self._store.delete(old)
         return (session_cookie(session, self._site),)
@@ -76,3 +90,9 @@ class StoredSessions:
         except ServerUnavailable as problem:  # 503, not 401: the session may be a good one
             return Recognised(None, problem=problem)
         return NOBODY if session is None else Recognised(session.agent)
+
+
+def _ended() -> SignInRefused:
+    return SignInRefused(
+        "The agent's sessions were ended while it signed in.", code="session_ended"
+    )
