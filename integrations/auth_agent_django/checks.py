@@ -21,7 +21,7 @@ from auth_agent.errors import SettingsError
 from auth_agent_django.configuration import Configuration, is_configured
 from auth_agent_django.middleware import AuthAgentMiddleware
 
-# Commands of Django that serve no request and are run where no settings are, in a build or in CI.
+# Django's commands that serve no request and run without settings, in a build or in CI.
 _OFFLINE = (
     "collectstatic", "compilemessages", "makemessages", "makemigrations", "optimizemigration",
     "showmigrations", "sqlmigrate", "squashmigrations", "test",
@@ -74,7 +74,7 @@ def _settings() -> Iterator[CheckMessage]:
 
 
 def is_offline_command() -> bool:
-    """Whether this process is one of Django's commands that serve no request."""
+    """Returns True if this process is one of Django's commands that serve no request."""
     program, command = [*sys.argv, "", ""][:2]
     return Path(program).name in _PROGRAMS and command in _OFFLINE
 

@@ -38,7 +38,7 @@ class Configuration(NamedTuple):
 
     @classmethod
     def read(cls) -> Configuration:
-        """Reads both; `AUTH_AGENT` wins over the environment. Raises `SettingsError`."""
+        """Reads both; `AUTH_AGENT` overrides the environment. Raises `SettingsError`."""
         given = _given()
         problems = _unknown(given)
         accounts = given.get("ACCOUNTS")
@@ -49,7 +49,7 @@ class Configuration(NamedTuple):
         if is_test_run() and not is_configured(given):
             core = {**_settings_of_tests(), **core}
         if accounts == "fresh" and "AUTH_AGENT_SCOPE" not in os.environ:
-            core.setdefault("scope", "openid profile")  # no e-mail is asked for
+            core.setdefault("scope", "openid profile")  # needs no e-mail
         try:
             settings = Settings.from_env(**core)
         except SettingsError as error:
@@ -68,13 +68,13 @@ def accounts_of_site() -> object:
 
 
 def is_configured(given: Mapping[str, Any] | None = None) -> bool:
-    """Whether the website says anything of its server, its client, its secret or its address."""
+    """Returns True if the website sets its server, its client, its secret or its address."""
     given = _given() if given is None else given
     return any(given.get(name) or os.environ.get(f"{ENV_PREFIX}{name}") for name in REQUIRED)
 
 
 def is_test_run() -> bool:
-    """Whether Django's `setup_test_environment` has been called: by `manage.py test` or pytest."""
+    """Returns True if `manage.py test` or pytest has called Django's `setup_test_environment`."""
     utilities = sys.modules.get("django.test.utils")
     return hasattr(getattr(utilities, "_TestState", None), "saved_data")
 

@@ -40,7 +40,8 @@ class MetaVisit(WsgiVisit):
 
 class ScopeVisit(AsgiVisit):
     """A visit read from the scope, which is more exact than META: Django joins split cookies with
-    a comma. The mount point is Django's, which knows FORCE_SCRIPT_NAME."""
+    a comma. The mount point is Django's, which knows FORCE_SCRIPT_NAME.
+    """
 
     __slots__ = ("_seen",)
 
@@ -61,7 +62,7 @@ def visit_of(request: HttpRequest) -> Visit:
 
 
 def body_reader(request: HttpRequest) -> Callable[[int], bytes | None]:
-    """Reads a body that belongs to a route of ours; the application's bodies are never touched."""
+    """Returns a reader of the body, for our own routes; other bodies are never read."""
 
     def read(limit: int) -> bytes | None:
         body = request.read(limit + 1)
@@ -71,7 +72,7 @@ def body_reader(request: HttpRequest) -> Callable[[int], bytes | None]:
 
 
 def async_body_reader(request: HttpRequest) -> Callable[[int], Awaitable[bytes | None]]:
-    """The same for tasks; Django has received the body before it calls a middleware."""
+    """Returns the same for tasks; Django has received the body before it calls a middleware."""
     read_now = body_reader(request)
 
     async def read(limit: int) -> bytes | None:
@@ -107,11 +108,11 @@ def entry_of(request: Any) -> Entry:
 
 
 def look(request: Any) -> Entry:
-    """The entry, for who depends on the agent: the response is then a private one.
+    """Returns the entry and marks the response as private.
 
-    `cache_page` and Django's cache middleware decide before ours has written the headers, so they
-    are told here, by the flag that Django itself sets for what may not be stored. Django REST
-    Framework wraps the request at which they look.
+    `cache_page` and Django's cache middleware decide before our middleware writes the headers, so
+    this sets Django's own flag against storing. Django REST Framework wraps the request at which
+    they look.
     """
     entry = entry_of(request)
     entry.read = True
@@ -134,7 +135,7 @@ class ReplyResponse(HttpResponse):
 
 
 def finish(response: HttpResponseBase, entry: Entry) -> HttpResponseBase:
-    """The application's response with what the core has to add; its body is never touched."""
+    """Adds the core's headers to the application's response; never touches its body."""
     told = list(response.headers.items())
     finished = entry.finish(told)
     if finished == told:
@@ -148,7 +149,7 @@ def finish(response: HttpResponseBase, entry: Entry) -> HttpResponseBase:
 
 
 def write_headers(response: HttpResponseBase, headers: Iterable[tuple[str, str]]) -> None:
-    """A response's headers are a mapping, its cookies stand beside it."""
+    """Writes headers and cookies, which a Django response keeps apart."""
     for name, value in headers:
         if name == "Set-Cookie":
             response.cookies.load(value)

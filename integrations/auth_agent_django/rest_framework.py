@@ -2,10 +2,11 @@
 
 authentication_classes = [AgentAuthentication]
 permission_classes = [HasAgent]                 # or [agent_with(scopes=["reports:read"])]
+
 request.auth                                    # the Agent, or None
 
-`cache_page` around a view is told to store nothing that an agent was shown. On a method of a view
-nobody can tell it: add `vary_on_headers("Cookie", "Authorization")` there.
+`cache_page` around a view stores no response that depends on the agent. Around a method of a view
+it cannot notice that: add `vary_on_headers("Cookie", "Authorization")` there.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class _ApiVisit(Visit):
 
 
 def _check_not_forced(request: Request) -> None:
-    """Raises `TypeError` for a test that means to sign an agent in as a user."""
+    """Raises `TypeError` for a test that tries to sign an agent in as a user."""
     for name in ("_force_auth_user", "_force_auth_token"):
         if isinstance(getattr(request._request, name, None), Agent):
             raise TypeError(

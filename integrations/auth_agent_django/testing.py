@@ -1,4 +1,4 @@
-"""For tests of single views: what the middleware would have left in a request."""
+"""Test support for single views: puts the middleware's result into a request."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def with_agent(
 ) -> Request:
     """Returns a request of `RequestFactory` with this agent, or with a visitor that has none.
 
-    Guards judge it as they judge a real one; `ALLOW_MODELS` and `PROTECT` are the middleware's and
-    are not asked. `relying_party` replaces the one that the settings describe.
+    Guards check it as they check a real one; `ALLOW_MODELS` and `PROTECT` belong to the middleware
+    and are not applied. `relying_party` replaces the one that the settings describe.
     """
     known = relying_party or RelyingParty(Configuration.read().settings)
     request.__dict__.pop("agent", None)

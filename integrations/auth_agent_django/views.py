@@ -66,7 +66,7 @@ class RequiresAgentMixin(_View):
 
 
 def login_path(request: Any, next_path: str = "/") -> str:
-    """Returns the path of the sign-in, from which the agent comes back to `next_path`."""
+    """Returns the path of the sign-in, which afterwards returns the agent to `next_path`."""
     return entry_of(request).relying_party.login_path(next_path)
 
 
@@ -80,7 +80,7 @@ def _judge(requirement: Requirement) -> Judge:
 
 
 def _guard(view: ViewFunction, judge: Judge) -> ViewFunction:
-    """One guard for every shape of view: a refusal can be returned as well as awaited."""
+    """Guards every kind of view: a refusal can be returned as well as awaited."""
     check_view(view)
 
     @functools.wraps(view)

@@ -5,7 +5,7 @@ AuthAgent(app)                              # settings from AUTH_AGENT_* and app
 @app.get("/reports")
 @requires_agent(scopes=["reports:read"])
 def reports():
-    current_agent.id                        # the Agent; false where there is none
+    current_agent.id                        # the Agent; false if there is none
 """
 
 from auth_agent.extras import needed_for

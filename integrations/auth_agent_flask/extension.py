@@ -44,7 +44,7 @@ class AuthAgent:
         on_sign_out: Callable[[Agent], Any] | None = None,
         accounts: str | None = None,
     ) -> None:
-        """`settings` replace environment and `app.config`, `relying_party` all other arguments."""
+        """Takes `settings` in place of environment and `app.config`, or a `relying_party`."""
         self._settings = settings
         self._relying_party = relying_party
         self._accounts = accounts
@@ -57,7 +57,7 @@ class AuthAgent:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Each application gets a relying party of its own, unless one was given."""
+        """Adds the middleware; each application gets its own relying party, if none was given."""
         relying_party = self._relying_party or RelyingParty(
             self._settings or read_settings(app.config),
             accounts=self._accounts,
@@ -74,9 +74,9 @@ class AuthAgent:
 
 
 def _wrap(app: Flask, relying_party: RelyingParty) -> None:
-    """Stands inside of every `ProxyFix`, which says where the application is mounted.
+    """Puts the middleware inside of every `ProxyFix`, which sets the application's mount point.
 
-    All other middleware stays inside: it may serve something by itself, which needs the guard.
+    All other middleware stays inside: it may answer requests itself, which need the guard.
     """
     outer: ProxyFix | None = None
     inner: WSGIApplication = app.wsgi_app
@@ -98,14 +98,14 @@ class Middleware(AuthAgentMiddleware):
 
     def attach(self, environ: WSGIEnvironment, entry: Entry) -> None:
         """Leaves the entry for `current_agent`, which marks the response once it is read."""
-        if self._views is not None:  # the first request: by now all views are there
+        if self._views is not None:  # the first request: by now all views are registered
             check_order(self._views.values())
             self._views = None
         environ["auth_agent.entry"] = entry
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
-    """`AUTH_AGENT_*` from the environment and from `app.config`, which wins."""
+    """Reads `AUTH_AGENT_*` from the environment and from `app.config`, which overrides it."""
     given = {key: value for key, value in config.items() if key.startswith(ENV_PREFIX)}
     names = {key: key[len(ENV_PREFIX) :].lower() for key in given}
     known = {names[key]: value for key, value in given.items() if _is_setting(names[key])}

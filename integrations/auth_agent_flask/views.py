@@ -29,7 +29,7 @@ def _read_agent() -> Agent | None:
     return _read_entry().agent
 
 
-# Typed as what it stands for, like Flask's own proxies; a missing agent is false, not None.
+# Typed as the agent, like Flask's own proxies; a missing agent is false, not None.
 current_agent = cast(Agent, LocalProxy(_read_agent))
 
 
@@ -49,7 +49,7 @@ def no_agents(view: View) -> View:
 
 
 def login_path(next_path: str = "/") -> str:
-    """Returns the path of the sign-in, from which the agent comes back to `next_path`."""
+    """Returns the path of the sign-in, which afterwards returns the agent to `next_path`."""
     return _relying_party().login_path(next_path)
 
 

@@ -1,9 +1,9 @@
-"""Guards MCP servers: only agents get in, and each tool says what it requires.
+"""Guards MCP servers: admits only agents, and each tool declares its requirements.
 
 app = protect(server, tools={"delete_*": Requirement(scopes=["invoices:write"])})
 
 @server.tool()
-@requires_agent(scopes=["invoices:write"])      # the same, said at the tool
+@requires_agent(scopes=["invoices:write"])      # the same, declared at the tool
 def delete_invoice(number: str, ctx: Context) -> str:
     agent_of(ctx).id                            # the Agent
 """
@@ -35,7 +35,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what needs an MCP package, or the middleware, when it is asked for."""
+    """Imports names that need an MCP package, or the middleware, on first access."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415

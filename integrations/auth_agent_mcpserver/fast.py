@@ -1,4 +1,4 @@
-"""Servers of FastMCP, whose tools can run each other."""
+"""FastMCP servers, whose tools can run each other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_KNOWN = 1_024
 def guard_fast(
     server: Any, door: Door, settings: Settings, path: str, *, hide: bool, options: dict[str, Any]
 ) -> Guarded:
-    """Allows the hosts and origins of the base URL; an option wins."""
+    """Allows the hosts and origins of the base URL; an option overrides them."""
     catalogue = _Catalogue(server, door.rules)
     server.middleware.insert(0, _InnerLine(door, catalogue, hide))
     defaults = {
@@ -40,11 +40,11 @@ def guard_fast(
 
 
 class _Catalogue:
-    """What is required of the components behind a name, looked up once in a while.
+    """The requirements of the components behind a name, cached for a while.
 
-    Besides what is said at a function, a component may be listed under another name than it was
-    called by. A tool may be another server's, so only an agent makes us look. What a stale answer
-    lets pass is refused by the function itself.
+    A component may be listed under another name than it is called by. A tool may be another
+    server's, so only an agent's request causes a look-up. The function itself refuses a call that a
+    stale answer admits.
     """
 
     def __init__(self, server: Any, rules: Rules) -> None:
@@ -65,7 +65,7 @@ class _Catalogue:
 
     async def _look(self, target: Target) -> tuple[Requirement, ...]:
         components = await _components(self._server, target)
-        if not components:  # unknown, or not to this agent
+        if not components:  # unknown, or not for this agent
             return ()
         functions = [one for component in components for one in await _functions(component, target)]
         listed = [Target(target.kind, _name_of(one)) for one in components]
@@ -77,7 +77,7 @@ class _Catalogue:
 
 
 async def _components(server: Any, target: Target) -> list[Any]:
-    """What the server runs for a name; a tool of an app has a second one, with its hash."""
+    """Returns the components that the server runs for a name: an app's tool has two."""
     if target.kind == "tools":
         tool = await server.get_tool(target.name)
         hashed = None if tool is not None else parse_hashed_backend_name(target.name)
@@ -93,7 +93,7 @@ async def _components(server: Any, target: Target) -> list[Any]:
 
 
 async def _functions(component: Any, target: Target, depth: int = 0) -> list[object]:
-    """The functions of a component, through transforms and mounted servers."""
+    """Returns the functions of a component, through transforms and mounted servers."""
     found: list[object] = []
     while component is not None:
         found.append(getattr(component, "fn", None))
@@ -116,8 +116,7 @@ _ORIGINALS = ("_original_name", "_original_uri", "_original_uri_template")
 
 
 class _InnerLine(Middleware):
-    """Judges every message that the server dispatches, and every call that one tool makes of
-    another."""
+    """Checks every message that the server dispatches, and every call from one tool to another."""
 
     def __init__(self, door: Door, catalogue: _Catalogue, hide: bool) -> None:
         self._door = door
@@ -161,12 +160,12 @@ def _running_entry() -> Entry | None:
 def _targets(method: str, params: Any) -> tuple[Target, ...]:
     try:
         return targets_of(method, params)
-    except Malformed:  # refused by the door
+    except Malformed:  # the door has refused it
         return ()
 
 
 def _params(message: Any) -> Any:
-    """FastMCP hands over its own models for what it dispatches, and the raw object for the rest."""
+    """Returns the parameters as JSON: FastMCP passes its own models for some messages."""
     for member in ("name", "uri"):
         if hasattr(message, member):
             return {member: str(getattr(message, member))}

@@ -1,4 +1,4 @@
-"""A server that is guarded, and what every kind of server needs for that."""
+"""A guarded server, and the parts that every kind of server shares."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ RequirementsOf = Callable[[Iterable[Target], Entry], Awaitable[tuple[Requirement
 
 
 class Guarded(msgspec.Struct, frozen=True):
-    """A server's application, and how to learn what is said at its tools."""
+    """A server's application, and access to the requirements of its tools."""
 
     app: App
     requirements_of: RequirementsOf
 
 
 def hosts(settings: Settings) -> list[str]:
-    """The values of `Host` that are this server's, with and without its port."""
+    """Returns this server's `Host` values, with and without its port."""
     parts = urlsplit(settings.base_url)
     port = parts.port or {"https": 443, "http": 80}[parts.scheme]
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname

@@ -20,7 +20,7 @@ from auth_agent_mcpserver.tools import entered, entry_in_scope
 def guard_plain(
     server: Any, door: Door, settings: Settings, path: str, *, hide: bool, options: dict[str, Any]
 ) -> Guarded:
-    """Allows the hosts and origins of the base URL; an option wins."""
+    """Allows the hosts and origins of the base URL; an option overrides them."""
 
     async def requirements_of(targets: Iterable[Target], _entry: Entry) -> tuple[Requirement, ...]:
         return said(function for target in targets for function in _functions(server, target))
@@ -50,8 +50,9 @@ def guard_plain(
 
 
 def _functions(server: Any, target: Target) -> Iterator[object]:
-    """What a call would run. The managers are the package's own; without them the inner check is
-    what refuses."""
+    """Returns the functions that a call would run. The managers are the package's own; if they are
+    missing, the inner check refuses the call.
+    """
     manager = getattr(server, f"_{target.kind[:-1]}_manager", None)
     if manager is None:
         return
@@ -72,7 +73,7 @@ def _functions(server: Any, target: Target) -> Iterator[object]:
 
 
 def _without_hidden(result: Any, method: str, entry: Entry, door: Door, server: Any) -> Any:
-    """The list without what this agent may not call; nobody may share it."""
+    """Returns the list without items that this agent may not call; marks it as private."""
     member, kind, key = LISTS[method]
     if not isinstance(result, dict):
         result = result.model_dump(mode="json", by_alias=True, exclude_none=True)

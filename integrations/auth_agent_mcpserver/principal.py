@@ -1,4 +1,4 @@
-"""The agent as `mcp` knows users: its sessions then answer nobody else."""
+"""The agent as a user of `mcp`, so that a session answers its own agent only."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from auth_agent.website.agent import Agent
 
 @contextmanager
 def principal(scope: Scope, agent: Agent | None) -> Iterator[dict[str, Any]]:
-    """A copy of the scope whose user is the agent.
+    """Returns a copy of the scope with the agent as its user.
 
-    The user is the identity and nothing of the token: a refreshed token stays in its session, and
-    no tool can pass a token on.
+    The user holds the identity and nothing of the token: a refreshed token stays in its session,
+    and no tool can pass a token on.
     """
     if agent is None:
         yield dict(scope)
@@ -40,9 +40,9 @@ def principal(scope: Scope, agent: Agent | None) -> Iterator[dict[str, Any]]:
 
 @lru_cache(maxsize=1_024)
 def _user(issuer: str, agent_id: str, via: str, scopes: tuple[str, ...], *more: Any) -> Any:
-    """`AuthenticatedUser` of an agent as it is known now.
+    """Returns the `AuthenticatedUser` of an agent.
 
-    A package that keys a cache by the token finds a digest of who this is and what it may do.
+    A package that uses the token as a cache key gets a digest of the identity and the permissions.
     """
     digest = hashlib.sha256(msgspec.json.encode([issuer, agent_id, via, scopes, *more])).hexdigest()
     values = _values(issuer, agent_id, scopes, expires_at=more[-3])
@@ -50,7 +50,7 @@ def _user(issuer: str, agent_id: str, via: str, scopes: tuple[str, ...], *more: 
 
 
 def token_values(agent: Agent) -> dict[str, Any]:
-    """The agent as `mcp` describes a token, without the token."""
+    """Returns the fields of `mcp`'s token for this agent, without the token."""
     return _values(agent.issuer, agent.id, agent.scopes, expires_at=agent.expires_at)
 
 

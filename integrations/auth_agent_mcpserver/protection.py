@@ -1,7 +1,7 @@
-"""`protect`: an ASGI application around an MCP server, which judges nothing itself.
+"""`protect`: an ASGI application around an MCP server, without decisions of its own.
 
 The middleware of every ASGI application recognises the agent; `auth_agent.website.mcp` decides;
-here a request is read, a refusal is written, and the rest is passed on untouched.
+this module reads a request, writes a refusal, and passes everything else on unchanged.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def protect(
     """Lets only agents reach an MCP server, and each of its tools only those that may call it.
 
     `server` is an `MCPServer` of `mcp`, a server of FastMCP, or the ASGI application of either.
-    `tools`, `resources` and `prompts` map patterns to what they require; `requirement` holds for
-    everything. `hide` leaves out of the lists what the agent may not call. `public` are exact paths
-    that need no agent. `path` is the endpoint, by default that of AUTH_AGENT_AUDIENCE, else `/mcp`.
+    `tools`, `resources` and `prompts` map patterns to requirements; `requirement` holds for all.
+    `hide` leaves items out of the lists that the agent may not call. `public` are exact paths that
+    need no agent. `path` is the endpoint, by default that of AUTH_AGENT_AUDIENCE, else `/mcp`.
     `options` go to `streamable_http_app` or `http_app`. Raises `SettingsError` for wrong settings.
     """
     rules = Rules(tools, resources, prompts, always=requirement)
@@ -67,9 +67,10 @@ def protect(
 
 
 def api_settings(settings: Settings | None, path: str, scopes: Iterable[str] = ()) -> Settings:
-    """The environment's; two variables are enough, and the endpoint belongs to the audience.
+    """Returns the environment's settings; two variables are enough. The endpoint is in the
+    audience.
 
-    `scopes` are what clients are told to ask for unless AUTH_AGENT_API_SCOPES says it.
+    Clients are told to ask for `scopes` unless AUTH_AGENT_API_SCOPES is set.
     """
     if settings is None:
         overrides: dict[str, Any] = {"sign_in": False}
@@ -89,7 +90,9 @@ class Protected(AuthAgentMiddleware):
 
     @property
     def lifespan(self) -> Callable[[Any], Any]:
-        """For an application that mounts this one: `FastAPI(lifespan=protected.lifespan)`."""
+        """Returns the lifespan for an application that mounts this one, e.g.
+        `FastAPI(lifespan=protected.lifespan)`.
+        """
         found: Callable[[Any], Any] = self.app.app.router.lifespan_context  # type: ignore[attr-defined]
         return found
 
@@ -140,7 +143,7 @@ class _Guard:
         return self._door.refuse_messages(entry, routing, messages, said)
 
     async def _read(self, receive: Receive) -> bytes | Reply:
-        """The whole body, bounded in size and time."""
+        """Returns the whole body, bounded in size and time."""
         body = bytearray()
         with anyio.move_on_after(BODY_SECONDS):
             while True:
@@ -155,7 +158,7 @@ class _Guard:
         return self._door.too_slow()
 
     def _watch_sessions(self, scope: Scope, entry: Entry, asked: str | None, send: Send) -> Send:
-        """Remembers whose a session is before its id leaves, and forgets it when it has ended."""
+        """Remembers a session's owner before its id leaves, and forgets it after its end."""
         sessions = self._door.sessions
 
         async def watch(message: Message) -> None:
@@ -171,7 +174,7 @@ class _Guard:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """The very bytes that were judged, then whatever comes after them."""
+    """Replays exactly the bytes that were checked, then everything after them."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -181,7 +184,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _run(app: App, scope: Scope, receive: Receive, send: Send, seconds: float | None) -> None:
-    """A stream ends when the credential does that opened it; its client opens another."""
+    """Runs the server; ends a stream when its credential expires, after which clients reopen it."""
     if seconds is None:
         await app(scope, receive, send)
         return

@@ -43,7 +43,7 @@ class AuthAgentProvider(RemoteAuthProvider):
         )
 
     def get_routes(self, mcp_path: str | None = None) -> list[Route]:
-        """The resource metadata, with the issuer exactly as it is written in its own metadata."""
+        """Returns the routes of the resource metadata, with the issuer exactly as configured."""
         self.set_mcp_path(mcp_path)
         endpoint = self.settings.base_url + (mcp_path or "")
         if endpoint != self.settings.expected_audience:

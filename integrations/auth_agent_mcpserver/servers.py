@@ -1,4 +1,4 @@
-"""Which kind of server this is."""
+"""Tells the kinds of servers apart."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def guard_server(
     hide: bool,
     options: dict[str, Any],
 ) -> Guarded:
-    """Puts the inner line into a server and makes its application."""
+    """Puts the inner check into a server and makes its application."""
     path = path or urlsplit(settings.expected_audience).path.rstrip("/") or "/mcp"
     if hasattr(server, "http_app"):
         if server.auth is not None:
@@ -51,7 +51,7 @@ def guard_server(
 
 
 def declared_scopes(server: Any) -> Iterator[str]:
-    """The scopes that are said at the tools, resources and prompts of a server itself."""
+    """Returns the scopes that a server's own tools, resources and prompts declare."""
     managers = [
         getattr(server, f"_{kind}_manager", None) for kind in ("tool", "resource", "prompt")
     ]
@@ -70,5 +70,5 @@ _TWICE = "the MCP server has `auth` of its own: leave it out, protect() lets age
 
 
 async def _nothing_said(_targets: Iterable[Target], _entry: Entry) -> tuple[Requirement, ...]:
-    """An application does not show its tools; `requires_agent` refuses when they are called."""
+    """Returns no declarations: an application hides its tools; `requires_agent` refuses."""
     return ()

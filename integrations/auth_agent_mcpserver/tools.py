@@ -1,4 +1,4 @@
-"""What is said at a tool: `requires_agent`, and `agent_of` inside of it."""
+"""The declaration at a tool, `requires_agent`, and `agent_of` inside of it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _current: ContextVar[Entry | None] = ContextVar("auth_agent_entry", default=None
 
 
 def requires_agent(function: Function | None = None, /, **requirement: Any) -> Any:
-    """Lets only an agent call a tool, a resource or a prompt that brings what is required.
+    """Lets only an agent that meets the requirement call a tool, a resource or a prompt.
 
-    Takes what `Requirement` takes, e.g. `scopes=["a"]`. `protect` finds it and answers with a true
+    Takes what `Requirement` takes, e.g. `scopes=["a"]`. `protect` finds it and answers with a real
     403; the function itself checks again when something inside the server calls it.
     """
     wanted = Requirement.of(**requirement)
@@ -38,9 +38,9 @@ def requires_agent(function: Function | None = None, /, **requirement: Any) -> A
 
 
 def agent_of(ctx: object = None) -> Agent:
-    """The agent that makes this call; `ctx` is the context that both packages hand to tools.
+    """Returns the agent of this call; `ctx` is the context that both packages pass to tools.
 
-    Raises `SettingsError` outside of a server that `protect` guards, and `TokenRefused` where
+    Raises `SettingsError` outside of a server that `protect` guards, and `TokenRefused` if
     AUTH_AGENT_REPORT_ONLY has let a call without an agent pass.
     """
     entry = _entry_in(() if ctx is None else (ctx,))
@@ -53,14 +53,14 @@ def agent_of(ctx: object = None) -> Agent:
 
 
 def requirements_of(function: object) -> tuple[Requirement, ...]:
-    """What `requires_agent` has said at a function; wrappers made with functools keep it."""
+    """Returns the requirements of `requires_agent` at a function, through functools wrappers."""
     found: tuple[Requirement, ...] = getattr(function, _MARK, ())
     return found
 
 
 @contextmanager
 def entered(entry: Entry | None) -> Iterator[None]:
-    """Makes this the call's own entry, for what runs inside."""
+    """Makes this the call's own entry, for code that runs inside."""
     token = _current.set(entry)
     try:
         yield
@@ -69,7 +69,7 @@ def entered(entry: Entry | None) -> Iterator[None]:
 
 
 def entry_in_scope(scope: Any) -> Entry | None:
-    """What the middleware left in a request's scope, or a verified token in its user."""
+    """Returns the middleware's entry in a request's scope, or the verified token of its user."""
     if scope is None:
         return None
     entry = scope.get("auth_agent.entry") or _entry_of_user(scope.get("user"))
@@ -81,7 +81,7 @@ def _entry_of_user(user: Any) -> Any:
 
 
 def refused(text: str) -> Exception:
-    """A refusal that every MCP package in use takes for a failure that was meant."""
+    """Returns a refusal that every MCP package in use treats as an intended error."""
     return cast(Exception, _refusal_class()(text))
 
 
@@ -119,7 +119,7 @@ def _check(wanted: Requirement, values: Iterable[object]) -> None:
 
 
 def _entry_in(values: Iterable[object]) -> Entry | None:
-    """The entry of the call's own request, as its context names it; else of the running request."""
+    """Returns the entry of the request in the call's context, else of the running request."""
     for value in values:
         if type(value).__module__.startswith(_PACKAGES):
             request = _request_of(value)
@@ -129,7 +129,7 @@ def _entry_in(values: Iterable[object]) -> Entry | None:
 
 
 def _entry_of_package() -> Entry | None:
-    """For a function without a context, in a server that its own package guards."""
+    """Returns the entry for a function without a context, under its package's own guard."""
     if "fastmcp" in sys.modules:
         from fastmcp.server.dependencies import get_http_request  # noqa: PLC0415
 
@@ -144,7 +144,7 @@ def _entry_of_package() -> Entry | None:
 
 
 def _request_of(context: Any) -> Any:
-    """The HTTP request behind a context of a tool, of either package, or of a server middleware."""
+    """Returns the HTTP request behind a context of either package's tool, or of a middleware."""
     try:
         inner = getattr(context, "request_context", context)
     except ValueError:  # outside of a request

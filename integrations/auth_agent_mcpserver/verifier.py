@@ -27,7 +27,7 @@ try:
 except ImportError:  # a server of `mcp` alone
 
     class FastVerifier:  # type: ignore[no-redef]
-        """What `mcp` asks for is a single method."""
+        """The single method that `mcp` needs."""
 
         def __init__(self, **_options: Any) -> None:
             pass
@@ -37,7 +37,7 @@ except ImportError:  # a server of `mcp` alone
 
 
 class AgentToken(FastToken):
-    """A verified token; `requires_agent` and `agent_of` find the agent through it."""
+    """A verified token, through which `requires_agent` and `agent_of` find the agent."""
 
     _entry: Entry = PrivateAttr()
 
@@ -65,7 +65,7 @@ class AgentTokenVerifier(FastVerifier):
         super().__init__(base_url=base_url, required_scopes=required_scopes)
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """None for a token that is refused; raises where the server cannot be asked."""
+        """Returns the verified token, None for a refused one; raises if it cannot be checked."""
         try:
             entry = await arun(enter_with_token(self.relying_party, token))
         except (ServerUnavailable, ServerMisbehaved) as problem:

@@ -50,7 +50,7 @@ __all__ = [
 
 
 class AgentRefused(HTTPException):
-    """No agent, or not the one that is required; answers itself as the core says.
+    """The agent is missing or does not meet the requirement; answers with the core's reply.
 
     `@app.exception_handler(AgentRefused)` changes the answer.
     """
@@ -64,7 +64,7 @@ class _SignedIn(SecurityBase):
     """Returns the signed-in agent, or None; shown by OpenAPI as the bearer scheme.
 
     In a test `app.dependency_overrides[get_agent] = make_agent` replaces the agent everywhere;
-    every requirement is judged for the one that the override returns.
+    every requirement is checked against the one that the override returns.
     """
 
     scheme_name = "AuthAgentBearer"
@@ -109,7 +109,7 @@ class _Guard(SecurityBase):
 def agent_with(
     requirement: Requirement | None = None, /, **fields: Unpack[RequirementFields]
 ) -> Any:
-    """A dependency on an agent that meets a requirement, e.g. `agent_with(scopes=["a"])`.
+    """Returns a dependency on an agent that meets a requirement, e.g. `agent_with(scopes=["a"])`.
 
     Equal requirements give the same callable, so that `dependency_overrides` finds it.
     """
@@ -143,7 +143,7 @@ def _judge(connection: HTTPConnection, reply: Reply | None) -> None:
 
 
 def _refused(connection: HTTPConnection, reply: Reply) -> AgentRefused:
-    """Starlette looks for handlers here, so that no website has to register ours."""
+    """Answers a refusal; Starlette looks for handlers here, so no website has to register ours."""
     handlers, _ = connection.scope["starlette.exception_handlers"]
     handlers.setdefault(AgentRefused, _answer)
     return AgentRefused(reply)

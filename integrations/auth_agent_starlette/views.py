@@ -46,7 +46,7 @@ def no_agents(endpoint: Endpoint) -> Endpoint:
 
 
 def login_path(connection: HTTPConnection, next_path: str = "/") -> str:
-    """Returns the path of the sign-in, from which the agent comes back to `next_path`."""
+    """Returns the path of the sign-in, which afterwards returns the agent to `next_path`."""
     return entry_of(connection).relying_party.login_path(next_path)
 
 

@@ -1,4 +1,4 @@
-"""The pages where an administrator sees the agents and blocks them."""
+"""The admin pages on which an administrator sees agents and blocks them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from auth_agent_django.accounts.models import AgentProfile
 
 @admin.register(AgentProfile)
 class AgentProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at run time
-    """Everything but `blocked` is what the agent's server said, so it can only be read."""
+    """Shows the claims of the agent's server as read-only; only `blocked` can be changed."""
 
     list_display = (
         "subject", "state", "model", "owner_email", "owner_email_verified", "user", "scenario",
@@ -36,7 +36,7 @@ class AgentProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at r
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A blocked agent whose profile is gone could come back as a stranger."""
+        """Forbids deletion: a blocked agent without its profile could sign in again as new."""
         return super().has_delete_permission(request, obj) and not (obj and obj.blocked)
 
     @admin.display(description=_("state"), ordering="blocked")

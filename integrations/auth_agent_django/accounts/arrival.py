@@ -19,9 +19,9 @@ _OWN = ""  # the scenario of a profile whose account the website's own hook chos
 
 
 def arrive(agent: Agent, configuration: Configuration) -> str | None:
-    """Keeps the agent's profile; returns the account id for its session.
+    """Stores the agent's profile; returns the account id for its session.
 
-    Raises `SignInRefused` if the agent is blocked or has no identity that can be kept.
+    Raises `SignInRefused` if the agent is blocked or its identity cannot be stored.
     """
     if len(agent.id) > MAX_IDENTITY or len(agent.issuer) > MAX_IDENTITY:
         raise SignInRefused("The agent's identity is too long.", code="agent_too_large")
@@ -64,7 +64,7 @@ def _fields(agent: Agent, configuration: Configuration) -> dict[str, Any]:
 
 
 def _create(agent: Agent, fields: dict[str, Any]) -> AgentProfile:
-    """Raises `SignInRefused` if the database takes another agent for this one."""
+    """Creates the profile; `SignInRefused` if the database takes another agent for this one."""
     identity = {"issuer": agent.issuer, "subject": agent.id}
     try:
         with transaction.atomic():
@@ -93,20 +93,20 @@ def _is_of(profile: AgentProfile, agent: Agent) -> bool:
 
 
 def is_blocked(agent: Agent) -> bool:
-    """Whether an administrator has blocked this agent."""
+    """Returns True if an administrator has blocked this agent."""
     profile = find_profile(agent)
     return profile is not None and profile.blocked
 
 
 def leave_to_site(agent: Agent) -> None:
-    """Notes that the website's own hook chose the account, which is then its own to check."""
+    """Records that the website's own hook chose the account and has to check it."""
     profile = find_profile(agent)
     if profile is not None:
         AgentProfile.objects.filter(pk=profile.pk).update(scenario=_OWN)
 
 
 def still_fits(agent: Agent, configuration: Configuration) -> bool:
-    """Whether the agent is not blocked and its account is still the one of its sign-in.
+    """Returns True if the agent is not blocked and its account is still the one of its sign-in.
 
     In the full scenario the owner has to be an active user with the agent's address, verified.
     """

@@ -14,9 +14,9 @@ from auth_agent_django.accounts.owners import find_user
 
 
 class AuthAgentBackend(BaseBackend):
-    """`authenticate(request, agent=request.agent)` is the user in whose account the agent acts.
+    """Authenticates the user for whom the agent acts: `authenticate(request, agent=request.agent)`.
 
-    For the full-account scenario; nothing is found for an e-mail that either side has not verified.
+    For the full-account scenario; finds no user unless both sides have verified the e-mail.
     """
 
     def authenticate(

@@ -1,4 +1,4 @@
-"""An agent as this website knows it."""
+"""The website's record of an agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which user is the owner of an agent."""
+"""The search for an agent's owner among the users."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def find_user(agent: Agent, email_is_verified: EmailIsVerified | None = None) ->
 def find_owner(
     agent: Agent, email_is_verified: EmailIsVerified | None, can_link: CanLink | None
 ) -> Any:
-    """Returns the user whom the core lets this agent be linked to, if it is exactly one."""
+    """Returns the user to whom the core lets this agent be linked, if there is exactly one."""
     if not agent.email:
         return None
     candidates = list(_candidates(agent.email))
@@ -43,7 +43,7 @@ def find_owner(
 def is_owner(
     user: Any, agent: Agent, email_is_verified: EmailIsVerified | None, can_link: CanLink | None
 ) -> bool:
-    """Whether this user is active, may be linked, and has the agent's address, verified.
+    """Returns True if this user is active, may be linked, and has the agent's verified address.
 
     Staff and superusers are only linked if `can_link` returns True.
     """
@@ -61,7 +61,7 @@ def _may_be_linked(user: Any, can_link: CanLink | None) -> bool:
 
 
 def _candidates(email: str) -> Iterator[Any]:
-    """Every user with the address, without regard to case; one more than the bound at most."""
+    """Returns the users with the address, ignoring case; one more than the bound at most."""
     users = get_user_model()
     field = users.get_email_field_name()
     found = users._default_manager.filter(**{f"{field}__iexact": email}).order_by("pk")
@@ -69,11 +69,11 @@ def _candidates(email: str) -> Iterator[Any]:
 
 
 def _known_to_allauth(user: Any, email: str) -> bool:
-    """Django does not know whether a user's address is verified, allauth does."""
+    """Asks allauth whether a user's address is verified, which Django does not know."""
     if not apps.is_installed("allauth.account"):
         return False
     from allauth.account.models import EmailAddress  # noqa: PLC0415
 
-    wanted = email.encode().lower()  # bytes: ASCII's letters alone lose their case
+    wanted = email.encode().lower()  # bytes: only ASCII letters lose their case
     addresses = EmailAddress.objects.filter(user=user, verified=True)
     return any(address.email.encode().lower() == wanted for address in addresses)

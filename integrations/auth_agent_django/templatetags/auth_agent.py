@@ -20,7 +20,7 @@ def auth_agent_button(
     next: str | None = None,
     css: str = "auth-agent-button",
 ) -> SafeString:
-    """The link that signs an agent in; it returns to `next`, or else to this page."""
+    """Returns the link that signs an agent in and returns to `next`, or else to this page."""
     request = context["request"]
     path = login_path(request, request.get_full_path() if next is None else next)
     return format_html('<a class="{}" href="{}">{}</a>', css, path, text)
@@ -30,6 +30,6 @@ def auth_agent_button(
 def auth_agent_sign_out(
     context: dict[str, Any], text: str = "Sign out", css: str = "auth-agent-sign-out"
 ) -> SafeString:
-    """The form that signs the agent out; the route looks at the origin, so it needs no token."""
+    """Returns the form that signs the agent out; the route checks the origin, not a token."""
     form = '<form class="{}" method="post" action="{}"><button>{}</button></form>'
     return format_html(form, css, logout_path(context["request"]), text)

@@ -43,7 +43,7 @@ class FakeServer(provider.FakeServer):
             client_secret=client_secret,
             clock=lambda: clock() + self._ahead,
         )
-        # One key for all servers of this process: an application may outlive a test with its cache,
+        # One key for all servers of this process: an application that outlives a test caches it,
         # and looks for an unknown one at most once in ten seconds.
         self.key, self.kid = _first_key()
 

@@ -15,13 +15,13 @@ from auth_agent_django.configuration import Configuration
 
 
 class Command(BaseCommand):
-    """Reads the website's own settings: `AUTH_AGENT` and the environment."""
+    """Examines the website with its own settings: `AUTH_AGENT` and the environment."""
 
     help = (
         "Find out what keeps agents from signing in to this website, and what to do about it. "
         f"Changes nothing. {DOCTOR_EXIT_CODES}"
     )
-    # What they would stop us for is what we are here to tell.
+    # Django's checks would stop this command at the problems that it reports.
     requires_system_checks: list[str] = []  # noqa: RUF012
 
     def add_arguments(self, parser: CommandParser) -> None:
