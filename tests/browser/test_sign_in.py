@@ -128,3 +128,16 @@ def test_a_browser_that_keeps_no_cookies_is_told_so(world, page):
     page.get_by_role("heading", name="Cookies are blocked").wait_for()
     assert page.get_by_text("This page goes on by itself.").is_hidden()
     assert page.get_by_role("link", name="Go back to Example shop").is_visible()
+
+
+def test_whoever_opened_the_waiting_page_cannot_send_its_tab_elsewhere(world, page):
+    """A website may open the sign-in in a tab; it still ends there, in that tab's own session."""
+    page.goto(f"{world.site}/")
+    with page.context.expect_page() as opened:
+        page.evaluate("() => { window.opened = window.open('/auth-agent/login') }")
+    waiting = opened.value
+    waiting.wait_for_url(f"{world.issuer}/**")
+    assert waiting.evaluate("window.opener") is None
+    assert page.evaluate("window.opened.closed") is True
+    approve(world, waiting)
+    waiting.wait_for_url(f"{world.site}/**")

@@ -376,6 +376,7 @@ def test_every_page_has_a_strict_policy_and_a_heading(office: Person) -> None:
         assert "unsafe" not in policy
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.text.count("<h1") == 1, path
         assert not re.search(

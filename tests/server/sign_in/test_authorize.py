@@ -156,6 +156,7 @@ def test_the_waiting_page_lets_nothing_run_but_its_own_script(world: World) -> N
     assert "form-action 'self' https://shop.example;" in policy
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
     assert answer.headers["x-content-type-options"] == "nosniff"
     for handler in ("onload=", "onclick=", "style=", "//cdn"):
         assert handler not in answer.text

@@ -82,4 +82,9 @@ def _policy(nonce: str, form_targets: str) -> Headers:
         f"form-action 'self'{form_targets}; "
         "base-uri 'none'; frame-ancestors 'none'"
     )
-    return (("content-security-policy", csp), ("x-frame-options", "DENY"))
+    return (
+        ("content-security-policy", csp),
+        ("x-frame-options", "DENY"),
+        # A page that opened this one could otherwise send the tab elsewhere while it is read.
+        ("cross-origin-opener-policy", "same-origin"),
+    )
