@@ -1,4 +1,4 @@
-"""Whether a sign-in that begins in one worker ends in another: all need the same secret.
+"""Returns whether a sign-in that begins in one worker ends in another: all need the same secret.
 
 Each request has a connection of its own, so that whatever spreads them can choose a worker.
 """

@@ -110,7 +110,7 @@ def use_step(connection: Connection, step: Any, now: int) -> bool:
 
 
 def _may_mail(step: Any, agent_id: str, now: int) -> bool:
-    """Whether another code is to be mailed; Refusal if there will be none."""
+    """Returns whether another code is to be mailed; Refusal if there will be none."""
     is_over = bool(step.expires_at <= now)
     if step.agent_id != agent_id and not is_over:
         raise Refusal(409, "already_answered", "Another agent has answered this request")

@@ -16,7 +16,7 @@ _CREDENTIALS = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")  # RFC 6750 2.
 
 
 def is_bearer(authorization: str) -> bool:
-    """Whether the header has our scheme; other schemes belong to the website itself."""
+    """Returns whether the header has our scheme; other schemes belong to the website itself."""
     return _SCHEME.match(authorization) is not None
 
 

@@ -179,7 +179,7 @@ class Store:
         yield from ask(self._url, *(("SET", name, 1, "EX", seconds) for name in names))
 
     def is_revoked(self, content: bytes) -> Flow[bool]:
-        """Whether any machine of this website has called `revoke`."""
+        """Returns whether any machine of this website has called `revoke`."""
         names = self._under_all_secrets("revoked", content.hex())
         answers = yield from ask(self._url, *(("EXISTS", name) for name in names))
         return any(answers)
@@ -191,7 +191,7 @@ class Store:
         return bool(first)
 
     def lock(self, session: Session, token: str) -> Flow[bool]:
-        """Whether `token` holds the lock now, for another `LOCK_SECONDS`."""
+        """Returns whether `token` holds the lock now, for another `LOCK_SECONDS`."""
         key = f"{self._prefix}lock:{_digest(session.id)}"
         (held,) = yield from ask(self._url, ("EVAL", _LOCK, 1, key, token, LOCK_SECONDS))
         return bool(held)

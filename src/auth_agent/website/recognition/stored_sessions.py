@@ -32,7 +32,7 @@ class StoredSessions:
         return NOBODY if session_id is None else self._load(session_id)
 
     def count_ends(self) -> Flow[int]:
-        """How often sessions were ended so far; `open` compares it."""
+        """Returns how often sessions were ended so far; `open` compares it."""
         return self._store.count_ends()
 
     def reserve(self, session: Session, since: int) -> Flow[None]:

@@ -86,7 +86,7 @@ def _other_host(visit: Visit, settings: Settings) -> str | None:
 
 
 def _is_wrong(origin: str) -> bool:
-    """Whether this is no origin; a developer's address on http is one."""
+    """Returns whether this is no origin; a developer's address on http is one."""
     return url_problem(f"https:{origin.partition(':')[2]}", origin=True) is not None
 
 

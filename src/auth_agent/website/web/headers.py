@@ -16,7 +16,7 @@ _FOR_SHARED_CACHES = frozenset(
 
 
 def tells_caches(name: str) -> bool:
-    """Whether a header, in lower case, tells a cache what to store."""
+    """Returns whether a header, in lower case, tells a cache what to store."""
     return name in ("vary", "cache-control") or _tells_shared_caches(name)
 
 
@@ -25,7 +25,7 @@ def _tells_shared_caches(name: str) -> bool:
 
 
 def is_page(headers: Iterable[tuple[str, str]]) -> bool:
-    """Whether a response is HTML."""
+    """Returns whether a response is HTML."""
     return any(
         name.lower() == "content-type" and value.lower().startswith("text/html")
         for name, value in headers
