@@ -13,7 +13,7 @@ import typer
 
 from auth_agent.cli.output import fail, refusals_are_told
 from auth_agent.cli.server.admin import setup_url
-from auth_agent.cli.server.storage import cause, server_settings
+from auth_agent.cli.server.storage import cause, check_folder, server_settings
 
 if TYPE_CHECKING:
     from auth_agent.secret import Secret
@@ -50,6 +50,7 @@ def serve(
         settings = server_settings(
             database, issuer or _loopback_issuer(host, port), upstream_compat=upstream_compat
         )
+        check_folder(settings.database)
         _tell(settings, host, port, workers)
         _tell_first_step(settings, _prepare(settings))
     _run(settings, host, port, workers)
@@ -94,6 +95,8 @@ def _prepare(settings: ServerSettings) -> Secret | None:
 
     try:
         context = build_context(settings)
+    except ModuleNotFoundError:  # an extra is missing, which `main` says
+        raise
     except (SQLAlchemyError, ImportError) as error:
         raise fail(f"The database cannot be opened: {cause(error)}") from None
     try:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from auth_agent.server import Database, ServerSettings
 
 DEFAULT_DATABASE = "sqlite:///auth-agent.db"
+SUPPORTED = ("sqlite", "postgresql", "postgres")
 
 DatabaseOption = Annotated[
     str,
@@ -41,6 +42,8 @@ def opened(url: str, *, may_create: bool = False, upgrade: bool = False) -> Iter
         typer.echo(f"Database: {name}", err=True)
         try:
             database = Database.open(url, upgrade=upgrade)
+        except ModuleNotFoundError:  # an extra is missing, which `main` says
+            raise
         except (SQLAlchemyError, ImportError) as error:
             raise fail(f"The database cannot be opened: {cause(error)}") from None
         try:
@@ -90,6 +93,8 @@ def sqlite_path(url: str) -> Path | None:
     from sqlalchemy import make_url  # noqa: PLC0415
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
+    from auth_agent.cli.output import literal  # noqa: PLC0415
+
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -97,6 +102,11 @@ def sqlite_path(url: str) -> Path | None:
             "the database URL cannot be read; write sqlite:///auth-agent.db, or "
             "postgresql://user:password@host/name"
         ) from None
+    if parsed.get_backend_name() not in SUPPORTED:
+        raise ValueError(
+            f"{literal(parsed.get_backend_name())} is no supported database; use SQLite "
+            "(sqlite:///auth-agent.db) or PostgreSQL (postgresql://user:password@host/name)"
+        )
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         return None
     return Path(str(parsed.database)).absolute()
@@ -107,6 +117,11 @@ def _described(url: str) -> str:
     from sqlalchemy import make_url  # noqa: PLC0415
 
     return str(sqlite_path(url) or make_url(url).render_as_string(hide_password=True))
+
+
+def check_folder(url: str) -> None:
+    """Raises ValueError if the file of this database could not be made."""
+    _check_exists(url, may_create=True)
 
 
 def _check_exists(url: str, *, may_create: bool) -> None:

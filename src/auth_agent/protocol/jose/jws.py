@@ -109,11 +109,22 @@ def check_times(claims: Mapping[str, Any], *, now: float) -> None:
 def check_time_bounds(claims: Mapping[str, Any], *, now: float) -> None:
     """Checks `exp`, `iat` and `nbf`, if present; none may be off by over a minute."""
     if "exp" in claims and now >= number(claims, "exp") + CLOCK_SKEW:
-        raise TokenRefused("The token has expired; compare the clocks.", code="token_expired")
+        raise _off("The token expired", now - number(claims, "exp"), "ago", "token_expired")
     if "iat" in claims and number(claims, "iat") > now + CLOCK_SKEW:
-        raise TokenRefused("The token comes from the future; compare the clocks.", code="iat_ahead")
+        off = number(claims, "iat") - now
+        raise _off("The token comes from the future", off, "ahead of this machine", "iat_ahead")
     if "nbf" in claims and number(claims, "nbf") > now + CLOCK_SKEW:
-        raise TokenRefused("The token is not valid yet; compare the clocks.", code="nbf_ahead")
+        raise _off("The token is valid only", number(claims, "nbf") - now, "from now", "nbf_ahead")
+
+
+def _off(what: str, seconds: float, where: str, code: str) -> TokenRefused:
+    """Returns the refusal that says how far two clocks may be apart."""
+    shown = f"{int(seconds):,} seconds {where}"
+    return TokenRefused(
+        f"{what}, {shown}; {CLOCK_SKEW} are allowed. Compare the clocks of this machine and the "
+        "server; set both by NTP.",
+        code=code,
+    )
 
 
 def check_issuer(claims: Mapping[str, Any], issuer: str) -> None:

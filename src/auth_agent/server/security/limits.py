@@ -19,6 +19,7 @@ from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
+from auth_agent.extras import needed_for
 from auth_agent.server.bounds import HOUR, MINUTE
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.web.at_once import happened, or_wait
@@ -105,9 +106,11 @@ class Limits:
         self._items["second_chances"] = RateLimitItemPerSecond(1, MINUTE, "second_chances")
         self._own = FixedWindowRateLimiter(Memory(clock))
         self._shared = None
-        if redis := settings.redis.reveal():
+        if address := settings.redis.reveal():
+            with needed_for("redis"):
+                import redis  # noqa: F401, PLC0415  # `limits` says less about its absence
             storage = storage_from_string(
-                redis, wrap_exceptions=True, socket_timeout=1.0, socket_connect_timeout=1.0
+                address, wrap_exceptions=True, socket_timeout=1.0, socket_connect_timeout=1.0
             )
             self._shared = FixedWindowRateLimiter(storage)
             self._clock = time.time  # Redis has its own clock
@@ -167,7 +170,10 @@ class Limits:
         return self._shared
 
     def _alone(self) -> FixedWindowRateLimiter:
-        log.warning("Redis does not answer; this process counts alone")
+        log.warning(
+            "The Redis of AUTH_AGENT_SERVER_REDIS does not answer; this process counts alone, so "
+            "that rate limits hold for each worker by itself. Start Redis, or correct the address."
+        )
         return self._own
 
 

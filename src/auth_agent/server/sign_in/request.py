@@ -10,11 +10,18 @@ from auth_agent.server.registry.client import Client
 from auth_agent.server.registry.resources import KnownResource
 from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.parameters import Parameters
-from auth_agent.server.web.urls import is_within, return_origin, same_address, url_problem
+from auth_agent.server.web.urls import (
+    is_loopback_uri,
+    is_within,
+    return_origin,
+    same_address,
+    url_problem,
+)
 
 CLIENTS_PAGE = "docs/clients.md"
 LONGEST_STATE, LONGEST_NONCE = 2_048, 512  # characters; both are stored for each sign-in
 # SHA-256 in base64url (RFC 7636 section 4.2).
+_UNSAFE, _LONGEST_SHOWN, _MOST_SHOWN = re.compile(r"[^\x21-\x7e]"), 200, 5
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -49,10 +56,33 @@ def validated_client(
         raise _invalid("The website sent no redirect_uri")
     client = find_client(client_id)
     if client is None:
-        raise _invalid("No website with this client_id is registered here")
+        raise _invalid(
+            f"No website with the client id {_shown(client_id)} is registered here. Its operator "
+            "corrects AUTH_AGENT_CLIENT_ID, or registers the website: auth-agent client add"
+        )
     if not client.check_redirect_uri(redirect_uri):
-        raise _invalid("The website has not registered this redirect_uri")
+        raise _invalid(_unregistered(client, redirect_uri))
     return client, redirect_uri
+
+
+def _unregistered(client: Client, redirect_uri: str) -> str:
+    """Returns cause and remedy; what is registered only for the developer's own machine.
+
+    The command has no foreign words in it, so that it is safe to paste.
+    """
+    text = f"The website has not registered the redirect URI {_shown(redirect_uri)}."
+    local = [known for known in client.redirect_uris if is_loopback_uri(known)]
+    if local and is_loopback_uri(redirect_uri):
+        text += f" It has registered {', '.join(map(_shown, local[:_MOST_SHOWN]))}."
+    return (
+        f"{text} Its operator corrects AUTH_AGENT_BASE_URL, or registers the URI: auth-agent "
+        "client update CLIENT_ID --redirect-uri URI"
+    )
+
+
+def _shown(text: str) -> str:
+    """Returns foreign text bounded, as plain ASCII without spaces."""
+    return _UNSAFE.sub("?", text[:_LONGEST_SHOWN]) + "..." * (len(text) > _LONGEST_SHOWN)
 
 
 def check_request(
