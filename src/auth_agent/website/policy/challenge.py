@@ -66,7 +66,7 @@ def challenge(
 
 
 def _demand_token(settings: Settings, refusal: Refusal | None, scopes: Sequence[str]) -> Reply:
-    """401 of an API where no browser signs in: which server issues the token that is needed."""
+    """Returns the 401 of an API without browser sign-in; names the server that issues tokens."""
     description = refusal.description if refusal else "This needs an agent's access token."
     content = {
         "error": refusal.code if refusal else "token_required",
@@ -81,7 +81,7 @@ def _demand_token(settings: Settings, refusal: Refusal | None, scopes: Sequence[
 
 
 def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
-    """403 for an agent that is known and may not; lacking scope has a challenge (RFC 6750 3.1)."""
+    """Returns 403 for a known agent; a missing scope adds a challenge (RFC 6750 3.1)."""
     if refusal.code == "insufficient_user_authentication":
         return challenge(visit, settings, refusal=refusal)
     headers: Headers = ()
@@ -108,7 +108,7 @@ def refuse(
     next_path: str = "/",
     cookies: tuple[Cookie, ...] = (),
 ) -> Reply:
-    """A sign-in that failed: the cause, and where to start again."""
+    """Returns the reply to a failed sign-in: the cause, and the URL to start again."""
     login = settings.login_path(next_path)
     headers: Headers = ()
     if isinstance(error, ServerUnavailable):
@@ -135,7 +135,7 @@ def refuse(
 def reject(
     visit: Visit, settings: Settings, problem: AuthError, scopes: Sequence[str] = ()
 ) -> Reply:
-    """For credentials that are worth nothing: 400, 401 (RFC 6750 3.1), 403 or 503."""
+    """Returns the reply to invalid credentials: 400, 401 (RFC 6750 3.1), 403 or 503."""
     if settings.sign_in and wants_page(visit):
         return refuse(visit, settings, problem)
     content = {"error": problem.code, "error_description": problem.description}

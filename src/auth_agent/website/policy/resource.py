@@ -41,7 +41,7 @@ def metadata_paths(settings: Settings) -> tuple[str, ...]:
 
 
 def metadata_url(settings: Settings) -> str:
-    """The `resource_metadata` of a challenge (RFC 9728 5.1)."""
+    """Returns the `resource_metadata` of a challenge (RFC 9728 5.1)."""
     return settings.base_url + metadata_paths(settings)[0]
 
 
@@ -59,7 +59,7 @@ _ANY_ORIGIN: Headers = (("Access-Control-Allow-Origin", "*"),)
 
 
 def _metadata(settings: Settings) -> Reply:
-    """The document of RFC 9728 2."""
+    """Returns the document of RFC 9728 2."""
     content: dict[str, object] = {
         "resource": settings.expected_audience,
         "authorization_servers": [settings.issuer],

@@ -89,7 +89,7 @@ class CookieSessions:
         return known if known is not None and known.since <= now < known.until else None
 
     def count_ends(self) -> Flow[int]:
-        """Nothing ends a session from outside."""
+        """Returns 0: nothing ends a session from outside."""
         return 0
         yield  # a flow, as with a store
 

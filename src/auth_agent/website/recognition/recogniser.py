@@ -49,7 +49,7 @@ class Recogniser:
         return self._by_session(visit)
 
     def recognise_handshake(self, visit: Visit) -> Recognition:
-        """The same for a WebSocket's handshake.
+        """Recognises the agent of a WebSocket's handshake.
 
         Any page can open a socket to this website with the browser's cookies, so a session counts
         only if the Origin is ours (RFC 6455 10.2).

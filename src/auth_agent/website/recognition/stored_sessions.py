@@ -27,7 +27,7 @@ class StoredSessions:
         self._site = site
 
     def recognise(self, visit: Visit) -> Recognised | Flow[Recognised]:
-        """The store is asked for every request that brings an id."""
+        """Asks the store for every request that brings an id."""
         session_id = read_session_id(visit, self._site.settings)
         return NOBODY if session_id is None else self._load(session_id)
 
