@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import logging
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -326,3 +327,14 @@ def test_a_redis_that_is_away_is_logged(caplog):
         assert Limits(settings).count("calls", "client")
     assert "AUTH_AGENT_SERVER_REDIS does not answer" in caplog.text
     assert "Start Redis, or correct the address" in caplog.text
+
+
+@pytest.mark.parametrize("module", ["missing_state", "transaction"])
+def test_every_code_of_a_missing_sign_in_is_explained(module):
+    source = (ROOT / f"src/auth_agent/website/sign_in/{module}.py").read_text()
+    document = (ROOT / "docs/errors.md").read_text()
+    codes = re.findall(r'code="([a-z_]+)"', source)
+    assert codes
+    for code in codes:
+        _, _, text = document.partition(f"\n### {code}\n")
+        assert re.match(r"\nCause: .+ Remedy: .+", text), code
