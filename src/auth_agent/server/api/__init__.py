@@ -1,1 +1,1 @@
-"""What programs call, beside the protocol."""
+"""The API for programs, beside the protocol."""

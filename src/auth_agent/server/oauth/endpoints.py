@@ -1,4 +1,4 @@
-"""What a website calls: token, userinfo, introspection, revocation."""
+"""The endpoints for websites: token, userinfo, introspection, revocation."""
 
 from __future__ import annotations
 

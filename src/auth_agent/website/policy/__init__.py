@@ -1,1 +1,1 @@
-"""Who may come in, and what the others are told."""
+"""The admission of agents, and the replies to all others."""

@@ -6,7 +6,7 @@ from auth_agent.website.agent import Agent
 
 
 def may_link(agent: Agent, account_email: str, account_email_verified: bool) -> bool:
-    """Whether the agent's owner is the one behind the account: one e-mail, verified on both sides.
+    """Returns True if agent and account have one owner: the same e-mail, verified on both sides.
 
     Letters of ASCII count without their case, all others as they stand: Unicode's case folding
     takes the addresses of different people for one ("K", the Kelvin sign, for "k").

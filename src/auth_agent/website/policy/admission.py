@@ -1,4 +1,4 @@
-"""Who may come in: the website's rules, applied to a recognised visit."""
+"""Admission: the website's rules, applied to a recognised visit."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def check_sources(endpoints: Iterable[tuple[str, Iterable[object]]]) -> None:
 
 
 def _makes_agents(call: object) -> bool:
-    """Whether it is the type, alone or in `Annotated`, and not a function that finds an agent."""
+    """Returns True for the type, alone or in `Annotated`; False for a function."""
     kind = get_args(call)[0] if get_origin(call) is Annotated else call
     return kind is Agent or Agent in get_args(kind)
 

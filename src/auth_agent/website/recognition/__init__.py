@@ -1,1 +1,1 @@
-"""Who is it? Sessions, and bearer tokens, known again from one request to the next."""
+"""Recognition of agents by their sessions and bearer tokens."""

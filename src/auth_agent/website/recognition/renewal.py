@@ -87,7 +87,7 @@ def _is_active(refresh_token: str, metadata: Metadata, site: Site) -> Flow[bool 
 
 
 def wants_keeping(session: Session, site: Site) -> bool:
-    """Whether a stored session has to be written: its tokens end soon, or `seen_at` is old."""
+    """Returns True if a stored session has to be written: tokens end soon, or old `seen_at`."""
     now = site.clock()
     return _is_stale(session, now) or now >= session.seen_at + min(
         60, site.settings.session_idle / 4
@@ -206,7 +206,7 @@ def _postponed(session: Session, now: float) -> Session:
 
 
 def _is_stale(session: Session, now: float) -> bool:
-    """Whether the access token is about to end and there is something to refresh it with."""
+    """Returns True if the access token is about to end and can be refreshed."""
     tokens = session.tokens
     if tokens is None or tokens.refresh_token is None:
         return False

@@ -91,7 +91,7 @@ def open_session(claims: Mapping[str, Any], tokens: Tokens, site: Site) -> Sessi
 
 
 def is_of(session: Session, site: Site) -> bool:
-    """Whether the session's account, if it has one, is one of the website's accounts of today."""
+    """Returns True if the session has no account, or one of the website's accounts of today."""
     return session.agent.account_id is None or session.accounts == site.hooks.accounts
 
 

@@ -1,1 +1,1 @@
-"""What comes from a browser and what goes back, as values."""
+"""Requests and replies as values."""

@@ -1,4 +1,4 @@
-"""Where a visit comes from and what it is for, by its headers."""
+"""The origin and the purpose of a visit, by its headers."""
 
 from __future__ import annotations
 
