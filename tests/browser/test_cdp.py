@@ -1,4 +1,4 @@
-"""`sign_in_cdp`: the sign-in in a Chromium that was started for somebody else's program."""
+"""`sign_in_cdp`: the sign-in in a Chromium that another program has started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run for all who ask meanwhile, whatever becomes of the one who runs it."""
+"""Single flight: one run for all concurrent callers, even if the leader fails."""
 
 from __future__ import annotations
 

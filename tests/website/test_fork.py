@@ -1,4 +1,4 @@
-"""A forked worker finds every lock open, whatever its parent's threads were doing."""
+"""A forked worker finds every lock open, even if its parent's threads held it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which paths a rule covers: whatever reading some server makes of them."""
+"""The paths that a rule covers, in every reading that some server makes of them."""
 
 from __future__ import annotations
 

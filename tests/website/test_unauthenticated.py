@@ -1,4 +1,4 @@
-"""What a visit without an agent is told: the whole matrix."""
+"""The reply to a visit without an agent: the whole matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that belong to nobody's website: what they may ask for, and what websites may not."""
+"""Native clients, which belong to no website: the APIs that they, and websites, may ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail over real sockets: encryption, refusals, time-outs, and a queue nobody waits for."""
+"""Mail over real sockets: encryption, refusals, time-outs, and a queue that blocks no request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing keys that cannot be opened: they stop nothing, and nobody makes another beside them."""
+"""Signing keys that cannot be opened: they stop nothing, and no server adds another to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits: failures are counted, nobody is slowed by what somebody else does in his name."""
+"""Limits: failures are counted, and an attacker cannot slow down the agent that he names."""
 
 from __future__ import annotations
 

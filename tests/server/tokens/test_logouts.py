@@ -1,4 +1,4 @@
-"""Back-channel logout: who is told, with what, and what happens when nobody listens."""
+"""Back-channel logout: its recipients, its token, and websites that do not answer."""
 
 from __future__ import annotations
 
