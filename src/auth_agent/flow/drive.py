@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow import redis_exchange, transport
+from auth_agent.flow.breaker import Places
 from auth_agent.flow.effects import (
     Ask,
     Effect,
@@ -142,18 +143,18 @@ async def _invoke_async(effect: Invoke) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-_thread_places: PerProcess[threading.BoundedSemaphore] = PerProcess()
+_thread_places: PerProcess[Places] = PerProcess()
 _task_places: PerLoop[Any] = PerLoop("auth_agent_places")
 
 
 def _limit(effect: Limited) -> Any:
-    places = _thread_places.get(effect.share, lambda: threading.BoundedSemaphore(THREAD_PLACES))
-    if not places.acquire(timeout=PLACE_SECONDS):
+    places = _thread_places.get(effect.share, lambda: Places(THREAD_PLACES))
+    if not places.take(PLACE_SECONDS):
         raise _no_place()
     try:
         return run(effect.start())
     finally:
-        places.release()
+        places.give()
 
 
 async def _limit_async(effect: Limited) -> Any:
