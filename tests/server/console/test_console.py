@@ -616,7 +616,8 @@ def test_keys_are_listed_and_replaced(office: Person) -> None:
     office.send("/console/keys", "/console/keys/rotate")
     after = office.get("/console/keys").text
     assert kid in after
-    assert after.count("<tr>") == before.count("<tr>") + 1
+    for algorithm in ("ES256", "RS256"):
+        assert after.count(algorithm) == before.count(algorithm) + 1
     assert "PRIVATE" not in after
     assert "rotated" in office.get("/console/audit", kind="key").text
 
