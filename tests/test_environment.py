@@ -111,7 +111,7 @@ def test_all_mistakes_of_a_server_are_told_at_once() -> None:
 def test_booleans_read_alike_on_both_sides(text: str, value: bool) -> None:
     website = Settings.from_env({**WEBSITE, "AUTH_AGENT_REPORT_ONLY": text})
     server = ServerSettings.from_env({**SERVER, "AUTH_AGENT_SERVER_CLIENT_DOCUMENTS": text})
-    assert website.report_only is server.client_documents is value
+    assert website.report_only is bool(server.client_documents) is value
 
 
 def test_what_is_no_boolean_is_refused_on_both_sides() -> None:

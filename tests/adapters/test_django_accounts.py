@@ -113,7 +113,7 @@ def test_the_same_name_from_another_issuer_is_somebody_else(django):
     "unproven",
     [
         {"email_verified": False},
-        {"email_verified": "true"},
+        {"email_verified": "yes"},
         {"email": None},
         {"email": "other@example.com"},
     ],

@@ -116,6 +116,8 @@ def judge_login(
         if {"client_id", "redirect_uri", "state"} <= asked.keys():
             yield from _judge_sign_in(asked, target, settings, metadata)
             yield from examine_cookies(response, settings)
+        elif _origin(target) == settings.base_url != _origin(url):
+            yield ok("website.answers", "The website answers and leads visitors to its base URL.")
         else:
             yield _redirected(url, target)
     elif (cause := _own_refusal(response)) is not None:

@@ -93,11 +93,14 @@ def _as_scopes(text: str) -> tuple[str, ...]:
 
 
 def _as_hosts(text: str) -> bool | tuple[str, ...]:
-    """Reads `*`, hosts, or an empty value, which switches documents off."""
-    said = text.lower()
-    if said in ("", "0", "false", "no"):
+    """Reads `*`, hosts, or an empty value or a boolean, which switch documents on and off."""
+    said = text.strip().lower()
+    if not said:
         return False
-    return ("*",) if said in ("*", "1", "true", "yes") else _as_list(said)
+    try:
+        return ("*",) if as_boolean(said) else False
+    except ValueError:
+        return _as_list(said)
 
 
 # An empty value counts as set: it replaces the default by nothing.

@@ -56,7 +56,7 @@ def test_an_api_from_birth_to_removal(own_world: World) -> None:
     ("change", "named"),
     [
         ({"url": "http://m.example"}, "use https"),
-        ({"url": "m.example"}, "not an absolute URL"),
+        ({"url": "m.example"}, "not an https URL"),
         ({"url": API + "#x"}, "fragment"),
         ({"url": "https://a@m.example"}, "user name"),
         ({"url": API + "/a b"}, "percent-encode"),
@@ -72,7 +72,9 @@ def test_what_is_no_api_is_refused(own_world: World, change: dict[str, object], 
 
 
 def test_a_websites_resources_are_known_until_it_is_removed(own_world: World) -> None:
-    site = add_client(own_world.database, "Site", ["https://site.example/cb"], resources=[API])
+    site = add_client(
+        own_world.database, "Site", ["https://site.example/cb"], resources=[API], now=1
+    )
     assert _found(own_world, API, "https://M.example/mcp") == {
         API: "Site",
         "https://M.example/mcp": "Site",

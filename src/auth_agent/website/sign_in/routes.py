@@ -23,6 +23,7 @@ from auth_agent.website.sign_in.logout import revoke
 from auth_agent.website.sign_in.missing_state import refuse_reused
 from auth_agent.website.sign_in.transaction import SpentStates, Transaction
 from auth_agent.website.web.origin import (
+    is_internal,
     is_navigation,
     is_own_request,
     is_prefetch,
@@ -78,10 +79,11 @@ class Routes:
         """Returns this login on the website's own host, if the browser came by another name.
 
         The callback goes to the own host, which gets no cookie of another host. A proxy may rewrite
-        `Host`, so this redirects at most once.
+        `Host`: to a name inside (a single label, as test clients send too), which no browser came
+        by, or to anything else, so this redirects at most once.
         """
         host = visit.header("host")
-        if host is None or "moved=1" in visit.query.split("&"):
+        if host is None or is_internal(host) or "moved=1" in visit.query.split("&"):
             return None
         base_url = self._settings.base_url
         try:

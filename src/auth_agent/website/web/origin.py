@@ -83,3 +83,9 @@ def is_own_request(visit: Visit, base_url: str) -> bool:
         return normal_origin(origin) == base_url
     except ValueError:
         return False
+
+
+def is_internal(host: str) -> bool:
+    """Returns whether a `Host` header names a machine inside: one label that is not localhost."""
+    name = host.partition(":")[0].lower()
+    return name != "localhost" and not any(mark in name for mark in ".[")
