@@ -13,6 +13,8 @@ import tempfile
 from importlib.metadata import metadata, version
 from pathlib import Path
 
+from auth_agent.extras import DISTRIBUTION
+
 ROOT = Path(__file__).parent.parent
 PYTHONS = {"6.0": (3, 12)}  # the oldest one of each series, where it is newer than ours
 MEMBER = "Framework :: Django :: "
@@ -50,7 +52,7 @@ def main() -> int:
 
 def promised() -> list[str]:
     """The series that the package's classifiers name."""
-    classifiers = metadata("auth-agent").get_all("Classifier") or []
+    classifiers = metadata(DISTRIBUTION).get_all("Classifier") or []
     return [name.removeprefix(MEMBER) for name in classifiers if name.startswith(MEMBER)]
 
 
