@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from auth_agent import RelyingParty, Settings
+from auth_agent.flow.drive import run
 from auth_agent.flow.exchange import HttpRequest
 from auth_agent.protocol.jose.jwks import parse_jwks
 from auth_agent.protocol.metadata import parse_metadata
+from auth_agent.protocol.snapshot import Fetched
 from auth_agent.protocol.token import Tokens
 from auth_agent.testing import FakeServer
 from auth_agent.website.recognition.session import open_session, session_cookie
@@ -43,10 +45,20 @@ class Site:
 def learn_keys(relying_party: RelyingParty, server: FakeServer) -> None:
     """Fills the caches that a running site has."""
     provider = relying_party._site.provider
-    now = server.clock()
-    metadata = server.answer(
-        HttpRequest("GET", f"{server.issuer}/.well-known/oauth-authorization-server")
-    )
-    provider._metadata = parse_metadata(metadata, issuer=server.issuer, now=now)
-    keys = server.answer(HttpRequest("GET", f"{server.issuer}/.well-known/jwks.json"))
-    provider._keys = parse_jwks(keys, now=now)
+    issuer = server.issuer
+    metadata = server.answer(HttpRequest("GET", f"{issuer}/.well-known/oauth-authorization-server"))
+    keys = server.answer(HttpRequest("GET", f"{issuer}/.well-known/jwks.json"))
+    provider._metadata._fetch = _answering(parse_metadata(metadata, issuer=issuer))
+    provider._keys._fetch = _answering(parse_jwks(keys))
+    run(provider.metadata())
+    run(provider._keys.get())
+
+
+def _answering(value: Any) -> Any:
+    """Returns a fetch that needs no server."""
+
+    def fetch() -> Any:
+        yield from ()
+        return Fetched(value, 3600.0)
+
+    return fetch
