@@ -60,7 +60,7 @@ def test_its_form_is_sent_on_demand(world, sign_in, allauth, path):
 def test_its_refusal_is_told_with_the_servers_own_words(world, sign_in, allauth):
     url, client_id = allauth
     now = int(time.time())
-    assert change_client(world.database, client_id, now, scopes=["openid"])
+    assert change_client(world.database, client_id, now, scopes=["orders:read"])
     try:
         with pytest.raises(AuthError) as caught:
             sign_in(world.options(), f"{url}{PROVIDER}", follow_form=True)

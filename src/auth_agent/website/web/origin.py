@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from auth_agent.url import normal_origin
 from auth_agent.website.web.visit import Visit
+
+_LABEL = re.compile(r"[a-z0-9_-]+")  # the name of a container or a service may hold "_"
 
 
 def is_navigation(visit: Visit) -> bool:
@@ -88,4 +91,4 @@ def is_own_request(visit: Visit, base_url: str) -> bool:
 def is_internal(host: str) -> bool:
     """Returns whether a `Host` header names a machine inside: one label that is not localhost."""
     name = host.partition(":")[0].lower()
-    return name != "localhost" and not any(mark in name for mark in ".[")
+    return name != "localhost" and _LABEL.fullmatch(name) is not None
