@@ -8,6 +8,7 @@ from auth_agent.errors import (
     ServerMisbehaved,
     ServerUnavailable,
     SettingsError,
+    SignatureRefused,
     SignInRefused,
     TokenRefused,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SignInRefused",
+    "SignatureRefused",
     "TokenRefused",
     "may_link",
 ]

@@ -4,6 +4,7 @@ AuthError                     code, description, status_code
 ├── SettingsError             the configuration is wrong: mend it, then start
 ├── SignInRefused             this callback does not end a sign-in of this browser: start again
 ├── TokenRefused              a token failed a check: it proves nothing
+├── SignatureRefused          a signed request failed a check: the signature proves nothing
 ├── ServerUnavailable         the Auth Agent server cannot be reached or fails: try again later
 └── ServerMisbehaved          the server answered what the protocol forbids: look at both ends
 
@@ -56,6 +57,13 @@ class TokenRefused(AuthError):
     """A token failed a check; the code names which."""
 
     default_code = "invalid_token"
+    default_status = 401
+
+
+class SignatureRefused(AuthError):
+    """An HTTP message signature failed a check; the code names which."""
+
+    default_code = "signature_invalid"
     default_status = 401
 
 

@@ -20,6 +20,7 @@ EXTRAS = {
     "fastapi": "fastapi",
     "fastmcp": "mcp",
     "flask": "flask",
+    "http_sf": "signatures",
     "jinja2": "server",
     "keyring": "keyring",
     "limits": "server",

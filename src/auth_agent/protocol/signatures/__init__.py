@@ -1,0 +1,1 @@
+"""HTTP message signatures (RFC 9421) and the profile Web Bot Auth: sign requests, verify them."""

@@ -1,0 +1,175 @@
+"""The fields `Signature-Input`, `Signature` and `Signature-Agent`, read and written.
+
+Structured fields (RFC 9651) are the library's; it is imported with the first signed request. Every
+reader raises `SignatureRefused` with `signature_malformed` and no other exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from auth_agent.errors import SignatureRefused
+from auth_agent.extras import needed_for
+from auth_agent.protocol.signatures.bounds import (
+    MAX_COMPONENTS,
+    MAX_FIELDS,
+    MAX_SIGNATURES,
+    MAX_TEXT,
+)
+
+_TYPES: dict[str, type] = {
+    "created": int,
+    "expires": int,
+    "nonce": str,
+    "alg": str,
+    "keyid": str,
+    "tag": str,
+}
+
+
+class Component(NamedTuple):
+    """One identifier of what a signature covers (RFC 9421 2); `params` in the order received."""
+
+    name: str
+    params: Mapping[str, Any] = {}
+
+    def text(self) -> str:
+        """Returns the identifier as the signature base writes it."""
+        return write((self.name, dict(self.params)))
+
+    @property
+    def identity(self) -> tuple[str, frozenset[tuple[str, str]]]:
+        """What two identifiers have in common if they mean the same: parameters in any order."""
+        pairs = ((name, f"{type(value)} {value}") for name, value in self.params.items())
+        return self.name, frozenset(pairs)
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """One signature of a message: what it covers, its parameters, and its bytes.
+
+    `created`, `expires`, `nonce`, `alg`, `keyid` and `tag` in `params` have the right type.
+    """
+
+    label: str
+    components: tuple[Component, ...]
+    params: Mapping[str, Any]
+    signature: bytes = b""
+
+    def params_text(self) -> str:
+        """Returns the value of `@signature-params` (RFC 9421 2.3)."""
+        items = [(component.name, dict(component.params)) for component in self.components]
+        return write((items, dict(self.params)))
+
+
+def check_size(*fields: str | None) -> None:
+    """Raises `SignatureRefused` if the fields are too long together to be read."""
+    if sum(len(field or "") for field in fields) > MAX_FIELDS:
+        raise malformed(f"The signature fields are longer than {MAX_FIELDS} characters.")
+
+
+def read_signatures(
+    signature_input: str | None, signature: str | None, *, tag: str | None = None
+) -> tuple[Signed, ...]:
+    """Returns the signatures of a message, those with this `tag` if one is given.
+
+    A label that is there twice, or in one of the two fields only, voids what it names (RFC 9421 4).
+    """
+    check_size(signature_input, signature)
+    inputs = _dictionary(signature_input or "", "Signature-Input")
+    values = _dictionary(signature or "", "Signature")
+    if len(inputs) > MAX_SIGNATURES or len(values) > MAX_SIGNATURES:
+        raise malformed(f"The request has more than {MAX_SIGNATURES} signatures.")
+    wanted = ((label, one) for label, one in inputs.items() if tag in (None, _tag_of(one)))
+    return tuple(_signed(label, one, values.get(label)) for label, one in wanted)
+
+
+def read_agents(field: str | None) -> Mapping[str, str]:
+    """Returns the members of `Signature-Agent`; the old form, one String, has the key "".
+
+    A member with parameters is left out (Web Bot Auth -01, 5.2.1).
+    """
+    text = (field or "").strip(" \t")
+    if text.startswith('"'):
+        value, params = _parsed(text, "item", "Signature-Agent")
+        return {"": value} if not params else {}
+    members = _dictionary(text, "Signature-Agent")
+    if len(members) > MAX_SIGNATURES:
+        raise malformed(f"Signature-Agent has more than {MAX_SIGNATURES} members.")
+    return {
+        key: value
+        for key, (value, params) in members.items()
+        if isinstance(value, str) and not params
+    }
+
+
+def member_of(field: str, key: str) -> str:
+    """Returns a member of a Dictionary, strictly serialised (RFC 9421 2.1.2)."""
+    members = _dictionary(field, "a covered field")
+    if key not in members:
+        raise malformed("The signature covers a dictionary key that is not there.")
+    return write(members[key])
+
+
+def write(value: Any) -> str:
+    """Returns an item, inner list or dictionary as text; `ValueError` if it cannot be written.
+
+    An item is a pair of value and parameters, an inner list a pair of items and parameters.
+    """
+    with needed_for("signatures"):
+        import http_sf  # noqa: PLC0415
+    if isinstance(value, tuple) and isinstance(value[0], list):
+        text: str = http_sf.ser({"x": value})
+        return text[2:]  # the library writes an inner list only as a member
+    text = http_sf.ser(value)
+    return text
+
+
+def malformed(description: str) -> SignatureRefused:
+    return SignatureRefused(description, code="signature_malformed")
+
+
+def _dictionary(text: str, name: str) -> dict[str, Any]:
+    members: dict[str, Any] = _parsed(text, "dictionary", name)
+    return members
+
+
+def _parsed(text: str, kind: str, name: str) -> Any:
+    with needed_for("signatures"):
+        import http_sf  # noqa: PLC0415
+
+    def refuse(_key: str, _where: str) -> None:
+        raise malformed(f"{name} names something twice.")
+
+    if len(text) > MAX_FIELDS:
+        raise malformed(f"{name} is longer than {MAX_FIELDS} characters.")
+    try:
+        return http_sf.parse(text.encode("ascii"), tltype=kind, on_duplicate_key=refuse)
+    except (ValueError, ArithmeticError, OSError):  # a Date beyond the calendar
+        raise malformed(f"{name} is not a well-formed structured field (RFC 9651).") from None
+
+
+def _tag_of(member: tuple[Any, Mapping[str, Any]]) -> str | None:
+    tag = member[1].get("tag")
+    return tag if isinstance(tag, str) else None
+
+
+def _signed(
+    label: str, member: tuple[Any, Mapping[str, Any]], value: tuple[Any, Any] | None
+) -> Signed:
+    listed, params = member
+    if not isinstance(listed, list) or len(listed) > MAX_COMPONENTS:
+        raise malformed(f"A signature covers a list of at most {MAX_COMPONENTS} components.")
+    if value is None or not isinstance(value[0], bytes):
+        raise malformed("A label of Signature-Input has no bytes in Signature.")
+    for name, kind in _TYPES.items():
+        if name in params and type(params[name]) is not kind:
+            raise malformed(f"The parameter {name} of a signature has the wrong type.")
+    if any(len(params.get(name, "")) > MAX_TEXT for name in ("nonce", "keyid")):
+        raise malformed(f"A keyid or nonce is longer than {MAX_TEXT} characters.")
+    if any(not isinstance(name, str) for name, _ in listed):
+        raise malformed("A covered component is not a String.")
+    components = tuple(Component(name, params) for name, params in listed)
+    return Signed(label, components, params, value[0])
