@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from auth_agent import Requirement
+from auth_agent.testing import make_agent
+from auth_agent.website.policy.requirement import judge
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,9 @@ from auth_agent import Requirement
         ({"scopes": b"a"}, "scopes must be a list of text"),
         ({"agents": 7}, "agents must be a list of text"),
         ({"permissions": [["a"]]}, "permissions must be a list of text"),
+        ({"via": 1}, "via must be a list of text"),
+        ({"via": ["cookie"]}, "via holds 'cookie'; choose from session, bearer, dpop, signature"),
+        ({"via": "signatures"}, "via holds 'signatures'"),
     ],
 )
 def test_a_mistake_is_refused_at_once(fields, problem):
@@ -40,6 +46,19 @@ def test_and_so_it_is_in_a_value(fields):
 @pytest.mark.parametrize("scopes", ["a b", ["a", "b"], ("a", "b"), {"a": 1, "b": 2}])
 def test_text_and_lists_become_tuples(scopes):
     assert Requirement.of(scopes=scopes).scopes == ("a", "b")
+
+
+@pytest.mark.parametrize("door", ["session", "bearer", "dpop", "signature"])
+def test_a_requirement_can_name_the_doors(door):
+    agent = msgspec.structs.replace(make_agent(), via=door)
+    for via, admitted in ((None, True), (door, True), ([door, "dpop"], True), ((), False)):
+        refusal = judge(agent, Requirement.of(via=via), now=agent.authenticated_at)
+        assert (refusal is None) is admitted
+    other = "bearer" if door != "bearer" else "session"
+    refusal = judge(agent, Requirement.of(via=other), now=agent.authenticated_at)
+    assert (refusal.code, refusal.rule) == ("access_denied", "via")
+    assert f"({other})" in refusal.description
+    assert door in refusal.description
 
 
 def _decorators():

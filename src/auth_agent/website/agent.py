@@ -7,7 +7,15 @@ from typing import Any, Literal
 
 import msgspec
 
-Via = Literal["session", "bearer"]
+Via = Literal["session", "bearer", "dpop", "signature"]
+"""The door by which an agent came in; `DOORS` describes each."""
+
+DOORS: Mapping[Via, str] = {
+    "session": "a sign-in (session)",
+    "bearer": "a bearer token (bearer)",
+    "dpop": "a token that is bound to a key (dpop)",
+    "signature": "a signed request (signature)",
+}
 
 # Protocol claims, and claims with their own field in `Agent`.
 _NOT_KEPT = frozenset(

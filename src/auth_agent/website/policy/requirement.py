@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import msgspec
 
 from auth_agent.errors import TokenRefused
-from auth_agent.website.agent import Agent
+from auth_agent.website.agent import DOORS, Agent, Via
 from auth_agent.website.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,13 +22,14 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
 
     `models` and `agents` are glob patterns of which one must match; an empty list admits no agent,
     None asks for nothing. A model is what the agent claims, not a proof. `max_age` is the age of
-    the sign-in in seconds.
+    the sign-in in seconds. `via` lists the doors: session, bearer, dpop, signature; None for all.
     """
 
     scopes: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()
     models: tuple[str, ...] | None = None
     agents: tuple[str, ...] | None = None
+    via: tuple[Via, ...] | None = None
     max_age: int | None = None
     verified_email: bool = False
     dangerously_allow_cross_site: bool = False
@@ -36,16 +37,19 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises `TypeError` if a value has the wrong type, when the view is defined."""
-        for name in ("scopes", "permissions", "models", "agents"):
+        for name in ("scopes", "permissions", "models", "agents", "via"):
             value = getattr(self, name)
             if isinstance(value, str):  # "a b" for ("a", "b"), as OAuth writes scopes
                 value = value.split()
-            if value is None and name in ("models", "agents"):
+            if value is None and name in ("models", "agents", "via"):
                 continue
             names = tuple(value) if isinstance(value, Iterable) else (value,)
             if not all(isinstance(one, str) for one in names) or isinstance(value, bytes):
                 raise TypeError(f"{name} must be a list of text, not {value!r}")
             msgspec.structs.force_setattr(self, name, names)
+        unknown = [door for door in self.via or () if door not in DOORS]
+        if unknown:
+            raise TypeError(f"via holds {unknown[0]!r}; choose from {', '.join(DOORS)}")
         if self.max_age is not None and (type(self.max_age) is not int or self.max_age < 0):
             raise TypeError(f"max_age must be a number of seconds (int), not {self.max_age!r}")
         for name in ("verified_email", "dangerously_allow_cross_site"):
@@ -70,6 +74,7 @@ class RequirementFields(TypedDict, total=False):
     permissions: str | Sequence[str]
     models: str | Sequence[str] | None
     agents: str | Sequence[str] | None
+    via: str | Sequence[str] | None
     max_age: int | None
     verified_email: bool
     dangerously_allow_cross_site: bool
@@ -121,6 +126,9 @@ def judge_absence(agent: Agent | None) -> Refusal | None:
 
 def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | None:
     """Returns None if the agent meets the requirement."""
+    if requirement.via is not None and agent.via not in requirement.via:
+        doors = " or ".join(DOORS[door] for door in requirement.via) or "no agent"
+        return _denied("via", f"This is open to {doors} only, and the agent came with {agent.via}.")
     lacking = [scope for scope in requirement.scopes if scope not in agent.scopes]
     if lacking:
         return Refusal(
