@@ -113,4 +113,5 @@ _CONVERTERS: dict[str, Callable[[str], Any]] = {
     "secrets": lambda text: tuple(Secret(item) for item in _as_list(text)),
     "scopes": _as_scopes,
     **dict.fromkeys(("trusted_proxies", "allowed_hosts"), _as_list),
+    "authorization_details_types": _as_list,
 }

@@ -8,15 +8,18 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from auth_agent.errors import SettingsError
+from auth_agent.protocol.details import OWNER
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.security.public_keys import ASSERTION_ALGORITHMS
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 
 _PUBLIC = (("cache-control", "public, max-age=300"),)
+# The types that the documentation uses; where no setting names others, every type is taken.
+TYPES = ["payment", "refund"]
 GRANT_TYPES = ["authorization_code", "refresh_token", "client_credentials"]
 CLAIMS = [
-    "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "at_hash", "sid",
+    "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
     "agent_id", "model", "model_name", "email", "email_verified", "name", "permissions",
 ]  # fmt: skip
 
@@ -41,6 +44,12 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "userinfo_endpoint": f"{issuer}/userinfo",
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
+        "pushed_authorization_request_endpoint": f"{issuer}/par",
+        "require_pushed_authorization_requests": False,
+        "authorization_details_types_supported": list(
+            context.settings.authorization_details_types or TYPES
+        ),
+        "acr_values_supported": [OWNER],
         "end_session_endpoint": f"{issuer}/end-session",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "scopes_supported": list(context.settings.scopes),

@@ -35,11 +35,19 @@ _ASSERTION = {"client_assertion?": _TEXT, "client_assertion_type?": _TEXT}
 _TOKEN_REQUEST = {
     "grant_type": {"enum": ["authorization_code", "refresh_token", "client_credentials"]},
     **{f"{name}?": _TEXT for name in ("code", "redirect_uri", "code_verifier", "refresh_token")},
-    **{f"{name}?": _TEXT for name in ("scope", "resource", "model")},
+    **{f"{name}?": _TEXT for name in ("scope", "resource", "model", "authorization_details")},
     **_CLIENT,
     **_ASSERTION,
 }
 _TOKEN = {"token": _TEXT, "token_type_hint?": _TEXT, **_CLIENT, **_ASSERTION}
+_PUSHED = {
+    **dict.fromkeys(("response_type", "redirect_uri", "code_challenge"), _TEXT),
+    "code_challenge_method": {"enum": ["S256"]},
+    **{f"{name}?": _TEXT for name in ("scope", "state", "nonce", "resource", "prompt", "max_age")},
+    **{f"{name}?": _TEXT for name in ("acr_values", "authorization_details")},
+    **_CLIENT,
+    **_ASSERTION,
+}
 _CHALLENGE = {
     **dict.fromkeys(("challenge", "sig", "verify_ctx_id"), _TEXT),
     "expires": {"type": "integer"},
@@ -84,6 +92,7 @@ OPERATIONS = (
     Operation("POST", "/token", "Tokens for a code", "client", _TOKEN_REQUEST, is_form=True),
     Operation("POST", "/introspect", "RFC 7662", "client", _TOKEN, is_form=True),
     Operation("POST", "/revoke", "RFC 7009", "client", _TOKEN, is_form=True),
+    Operation("POST", "/par", "RFC 9126", "client", _PUSHED, success=201, is_form=True),
     Operation("GET", "/userinfo", "Who the agent is", "access token"),
     Operation("POST", "/userinfo", "Who the agent is", "access token"),
     Operation("POST", "/oauth2/token", "As /token", "client", _TOKEN_REQUEST, is_form=True),

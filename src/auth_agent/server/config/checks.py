@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from auth_agent.protocol.details import TYPE as DETAILS_TYPE
 from auth_agent.server.bounds import NUMBERS
 from auth_agent.server.config.fields import DEFAULT_DATABASE, Fields
 from auth_agent.server.web.hosts import HOST_NAME
@@ -73,6 +74,11 @@ def _abuse_problems(settings: Fields) -> list[str]:
         f"{PREFIX}ALLOWED_HOSTS holds {host!r}, which is no host name; write e.g. id.internal"
         for host in settings.allowed_hosts
         if not HOST_NAME.fullmatch(host)
+    ]
+    problems += [
+        f"{PREFIX}AUTHORIZATION_DETAILS_TYPES holds {name!r}, which is no type; write e.g. payment"
+        for name in settings.authorization_details_types
+        if not DETAILS_TYPE.fullmatch(name)
     ]
     redis = settings.redis.reveal()
     if redis and not redis.startswith(("redis://", "rediss://", "redis+unix://")):

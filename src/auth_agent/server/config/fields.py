@@ -61,6 +61,7 @@ class Fields(Struct, frozen=True, kw_only=True):
     registration_token: Secret = Secret("")
     client_registration: str = ""
     client_documents: bool | tuple[str, ...] = ("*",)
+    authorization_details_types: tuple[str, ...] = ()
     upstream_compat: bool = False
     smtp_url: Secret = Secret("")
     mail_from: str = ""

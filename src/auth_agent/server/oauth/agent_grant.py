@@ -35,6 +35,9 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
 
     def validate_requested_scope(self) -> None:
         parameters = self.request.parameters
+        if "authorization_details" in parameters:
+            text = "The owner has to approve this: POST it to /bc-authorize"
+            raise OAuth2Error(text, error="invalid_authorization_details")
         if not parameters.resources:
             raise OAuth2Error("Name the API in the parameter resource", error="invalid_target")
         if any(url_problem(resource) for resource in parameters.resources):
@@ -88,7 +91,7 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
         )
         # The agent never gets the refresh token. Revocation needs the family, which ends with its
         # one access token.
-        self._start(self.request.transaction, issue, self.scope, audience, issue.access_lifetime)
+        self._start(issue, self.scope, audience, issue.access_lifetime)
         return {
             "access_token": sign_access_token(self.key, issue, self.scope),
             "token_type": "Bearer",

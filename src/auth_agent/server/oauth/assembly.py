@@ -47,4 +47,5 @@ def _bearer_token(  # noqa: PLR0917
         "expires_in": user.access_lifetime,
         "refresh_token": user.refresh_token.reveal(),
         "scope": scope,
+        **({"authorization_details": list(user.details)} if user.details else {}),
     }

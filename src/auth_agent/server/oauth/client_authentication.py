@@ -24,11 +24,13 @@ from auth_agent.server.security.assertions import (
     header_of,
 )
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
+from auth_agent.server.sign_in.parties import find_client
 from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Call, Refusal
 from auth_agent.server.web.parameters import Parameters
 
 METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+PUSHED = "pushed request"  # the word of /par in the audit
 _PROOFS = ("client_secret", "client_assertion")
 QueryClient = Callable[[str], Client | None]
 
@@ -75,7 +77,7 @@ class ClientProof:
         if "client_secret" in request.form or (subject is not None and named != subject):
             raise _in_two_ways()
         context, request.claimed = self._server.context, subject
-        client = None if subject is None else self._server.query_client(subject)
+        client = None if subject is None else self._find(subject, request)
         try:
             self._check(assertion, client, subject or "")
         except BadAssertion as error:
@@ -105,13 +107,20 @@ class ClientProof:
                 also_for = (f"{issuer}/token", f"{issuer}/oauth2/token")
         context.assertions.check(assertion, keys, subject, also_for)
 
-    def none(self, query_client: QueryClient, request: Any) -> Client | None:
+    def none(self, _query_client: QueryClient, request: Any) -> Client | None:
         """A public client, which PKCE protects instead of a secret."""
         client_id = request.form.get("client_id")
         if request.headers.get("authorization") or not {*request.form}.isdisjoint(_PROOFS):
             return None
-        client = None if client_id is None else query_client(client_id)
+        client = None if client_id is None else self._find(client_id, request)
         return client if client is not None and client.is_public else None
+
+    def _find(self, client_id: str, request: Any) -> Client | None:
+        """Returns the client; at /par a document is one before an agent has approved it."""
+        if request.kind == PUSHED:
+            return find_client(self._server.context, client_id, party=request.party)
+        client: Client | None = self._server.query_client(client_id)
+        return client
 
     def _proven(self, request: Any, client_id: str, secret: str) -> Client:
         request.claimed = client_id
@@ -128,11 +137,20 @@ class ClientProof:
 
 def need_website(server: OAuthServer, call: Call, parameters: Parameters) -> Client:
     """Returns the confidential client that calls; Refusal 401 unless it proves itself."""
+    return need_client(server, call, parameters, kind="verification", methods=METHODS[:3])
+
+
+def need_client(
+    server: OAuthServer, call: Call, parameters: Parameters, *, kind: str, methods: list[str]
+) -> Client:
+    """Returns the client that calls; Refusal unless it proves itself as at the token endpoint."""
     issuer = server.context.settings.issuer
-    request = OAuthRequest(issuer, call, parameters, "verification")
+    request = OAuthRequest(issuer, call, parameters, kind)
     try:
-        client: Client = server.authenticate_client(request, METHODS[:3])
+        client: Client = server.authenticate_client(request, methods)
     except OAuth2Error as error:
+        if error.error == "invalid_request":  # credentials in two ways
+            raise Refusal(400, error.error, error.description or "") from None
         challenge = (("www-authenticate", f'Basic realm="{issuer}"'),)
         raise Refusal(401, "invalid_client", error.description or "", challenge) from None
     return client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from authlib.oauth2.rfc6749.errors import (
@@ -14,6 +15,7 @@ from authlib.oauth2.rfc6749.grants import (
     RefreshTokenGrant,
 )
 
+from auth_agent.protocol.details import BadDetails, at_audience, narrowed, read_details
 from auth_agent.secret import Secret
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.client_authentication import METHODS
@@ -85,6 +87,16 @@ class Issuing:
             raise OAuth2Error("The resource was not granted", error="invalid_target")
         return asked or source.audience
 
+    def _details(self, source: AuthorizationCode | Family) -> tuple[dict[str, Any], ...]:
+        """RFC 9396 section 6: a token request may narrow what was granted, never widen it."""
+        granted: list[dict[str, Any]] = json.loads(source.granted_details or "[]")
+        if asked := self.request.parameters.get("authorization_details"):
+            try:
+                granted = narrowed(granted, read_details(asked))
+            except BadDetails as error:
+                raise OAuth2Error(str(error), error="invalid_authorization_details") from None
+        return tuple(at_audience(granted, self._audience(source)))
+
     def _issue(self, source: AuthorizationCode | Family, family_id: str, **more: Any) -> Issue:
         settings = self.context.settings
         issue = Issue(
@@ -98,6 +110,8 @@ class Issuing:
             audience=self._audience(source),
             auth_time=source.auth_time,
             amr=source.amr,
+            acr=source.acr,
+            details=self._details(source),
             now=self.now,
             id_token_lifetime=settings.id_token_lifetime,
             **more,
@@ -107,11 +121,11 @@ class Issuing:
 
     def _start(
         self,
-        connection: Any,
         issue: Issue,
         scope: str,
         audience: tuple[str, ...],
         refresh_lifetime: int,
+        granted_details: str | None = None,
     ) -> None:
         row = {
             "id": issue.family_id,
@@ -122,6 +136,8 @@ class Issuing:
             "model": issue.model,
             "amr": " ".join(issue.amr),
             "auth_time": issue.auth_time,
+            "acr": issue.acr,
+            "granted_details": granted_details,
             "refresh_hash": digest(issue.refresh_token.reveal()),
             "refresh_issued_at": self.now,
             "refresh_expires_at": self.now + refresh_lifetime,
@@ -129,6 +145,7 @@ class Issuing:
             "created_at": self.now,
             "expires_at": self.now + self.context.settings.family_lifetime,
         }
+        connection = self.request.transaction
         families.start_family(connection, row)
         self._record(connection, "token", "issued", issue.agent.id)
 
@@ -146,7 +163,7 @@ class CodeGrant(Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
 
     def authenticate_user(self, code: AuthorizationCode) -> Issue:
         connection, settings = self.request.transaction, self.context.settings
-        self._audience(code)  # before anything is redeemed
+        self._details(code)  # before anything is redeemed
         family_id = new_token("sid_", 16)
         if not state.redeem(connection, code.request_id, self.now, family_id):
             if redeemed := state.family_of_redeemed(connection, code.request_id):
@@ -155,7 +172,8 @@ class CodeGrant(Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
         lifetime = min(settings.access_token_lifetime, settings.family_lifetime)
         issue = self._issue(code, family_id, access_lifetime=lifetime, nonce=code.nonce)
         refresh_lifetime = settings.refresh_token_lifetime
-        self._start(connection, issue, code.scope, code.audience, refresh_lifetime)
+        granted = code.granted_details
+        self._start(issue, code.scope, code.audience, refresh_lifetime, granted)
         return issue
 
     def delete_authorization_code(self, code: AuthorizationCode) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from authlib.oauth2.rfc6749.errors import InvalidRequestError
@@ -16,6 +17,8 @@ from auth_agent.server.registry.clients import Client
 from auth_agent.server.storage.audit import record
 from auth_agent.server.tokens import families
 from auth_agent.server.tokens.presented import Presented, find_presented
+
+_OF_APPROVAL = ("acr", "amr", "authorization_details")
 
 
 class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
@@ -52,6 +55,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
             "sid": family.id,
             "auth_time": family.auth_time,
             **({} if claims is None else {"jti": claims.get("jti")}),
+            **_approval(token),
             **claims_about(family.agent, family.model, scope.split()),
         }
 
@@ -80,6 +84,19 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]
                     client_id=token.family.client_id,
                     address=request.address,
                 )
+
+
+def _approval(token: Presented) -> dict[str, Any]:
+    """Returns the owner's approval, as the access token tells it."""
+    family, claims = token.family, token.claims
+    if family.acr is None:
+        return {}
+    if claims is not None:
+        return {name: claims[name] for name in _OF_APPROVAL if name in claims}
+    found: dict[str, Any] = {"acr": family.acr, "amr": list(family.amr)}
+    if family.granted_details:
+        found["authorization_details"] = json.loads(family.granted_details)
+    return found
 
 
 def _need_token(request: OAuthRequest) -> None:

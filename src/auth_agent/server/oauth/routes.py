@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from auth_agent.server.oauth import end_session, endpoints
+from auth_agent.server.oauth import end_session, endpoints, pushed
 from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.web.pages import refusals
 from auth_agent.server.web.route import Route
@@ -22,6 +22,7 @@ ROUTES: tuple[Route[OAuthServer], ...] = (
     _TOKEN,
     _USERINFO,
     replace(_USERINFO, method="POST"),
+    Route("POST", "/par", pushed.push_request, cors="registered"),
     Route("POST", "/introspect", endpoints.introspect, is_quick=True),
     Route("POST", "/revoke", endpoints.revoke, cors="registered", is_quick=True),
     _END_SESSION,

@@ -10,6 +10,7 @@ from auth_agent.server.context import Context
 from auth_agent.server.registry.agents import LONGEST_MODEL
 from auth_agent.server.registry.document_rows import keep_approved
 from auth_agent.server.security.credentials import digest
+from auth_agent.server.sign_in.authorization.wishes import told
 from auth_agent.server.sign_in.parties import resources_of
 from auth_agent.server.sign_in.proofs import KEY, PASSWORD, prove, read_proof, wrong_credentials
 from auth_agent.server.sign_in.second_factor import (
@@ -74,6 +75,7 @@ def describe_request(context: Context, call: Call) -> Answer:
         "scope": row.scope,
         "expires_in": max(0, until - context.now()),
         "status": status,
+        **told(row),
     }
     if resources := resources_of(context, row):
         found["resources"] = [one["url"] for one in resources]

@@ -9,10 +9,10 @@ from sqlalchemy import bindparam, select
 
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
-from auth_agent.server.sign_in.opening import open_sign_in
+from auth_agent.server.sign_in.authorization.opening import open_sign_in
+from auth_agent.server.sign_in.authorization.request import check_request, validated_client
 from auth_agent.server.sign_in.parties import find_client, known_resources
 from auth_agent.server.sign_in.proofs import need_secret
-from auth_agent.server.sign_in.request import check_request, validated_client
 from auth_agent.server.storage import tables
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import Parameters, json_body, need_text
@@ -67,7 +67,8 @@ def _open(context: Context, call: Call, agent_id: str, parameters: Parameters) -
     find = functools.partial(find_client, context, party=call.party)
     client, redirect_uri = validated_client(find, parameters)
     issuer, known = context.settings.issuer, functools.partial(known_resources, context)
-    request = check_request(client, redirect_uri, parameters, issuer, known)
+    types = context.settings.authorization_details_types
+    request = check_request(client, redirect_uri, parameters, issuer, known, details_types=types)
     if client.agent_id not in (None, agent_id):
         raise Refusal(400, "invalid_request", "Another agent cannot be the client")
     with context.database.begin() as connection:

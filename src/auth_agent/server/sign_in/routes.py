@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from auth_agent.server.context import Context
 from auth_agent.server.sign_in import agent, agent_request, browser
+from auth_agent.server.sign_in.authorization.endpoint import authorize
 from auth_agent.server.web.pages.refusals import sign_in_page
 from auth_agent.server.web.route import Route
 
 _AUTHORIZE = Route[Context](
     "GET",
     "/authorize",
-    browser.authorize,
+    authorize,
     is_quick=True,
     says_no=sign_in_page,
     head=False,  # link checkers send HEAD: it must not open a sign-in

@@ -196,6 +196,8 @@ class AuthorizationCode:
         self.code_challenge_method = "S256"
         self.expires_at: int = row.code_expires_at
         self.auth_time: int = row.approved_at
+        self.granted_details: str | None = None
+        self.acr: str | None = None
         self.is_redeemed: bool = row.redeemed_at is not None
         self.model: str = row.model
         self.amr: tuple[str, ...] = tuple(row.amr.split())

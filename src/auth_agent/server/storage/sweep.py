@@ -24,6 +24,7 @@ from auth_agent.server.storage.tables import (
     client,
     event,
     logout_delivery,
+    pushed_request,
     sign_in,
     signing_key,
     spent_refresh_token,
@@ -48,6 +49,7 @@ _DEAD = or_(
     and_(token_family.c.revoked_at.is_not(None), token_family.c.revoked_at < bindparam("day_ago")),
 )
 _ENDED = and_(_DEAD, token_family.c.access_expires_at < bindparam("hour_ago"))
+_PUSHED = delete(pushed_request).where(pushed_request.c.expires_at < bindparam("hour_ago"))
 _SPENT = delete(spent_refresh_token).where(
     spent_refresh_token.c.family_id.in_(select(token_family.c.id).where(_ENDED))
 )
@@ -98,6 +100,7 @@ _STATEMENTS = [
     _batch(statement)
     for statement in (
         _SIGN_INS,
+        _PUSHED,
         _SPENT,
         _FAMILIES,
         _KEYS,

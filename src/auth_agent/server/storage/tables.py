@@ -122,6 +122,10 @@ sign_in = Table(
     Column("family_id", String(64)),
     Column("address", String(64)),
     Column("only_agent", String(64)),  # the only agent that may answer, if set
+    # What the owner has to approve: authorization_details, a JSON array; and whether `acr_values`
+    # or `prompt` asks for the owner's approval of the sign-in itself.
+    Column("act", Text),
+    Column("needs_owner", Boolean, nullable=False, default=False, server_default=false()),
     Index(None, "expires_at"),
 )
 Index(
@@ -129,6 +133,21 @@ Index(
     sign_in.c.address,
     sqlite_where=text("approved_at IS NULL AND denied_at IS NULL"),
     postgresql_where=text("approved_at IS NULL AND denied_at IS NULL"),
+)
+
+# Authorization requests that websites have pushed (RFC 9126); only a digest of the address is kept.
+pushed_request = Table(
+    "pushed_request",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("client_id", String(255), nullable=False),
+    Column("parameters", Text, nullable=False),  # JSON
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("request_id", String(64)),  # the sign-in that it has opened
+    Index(None, "expires_at"),
+    Index(None, "address"),
 )
 
 # All tokens from one redeemed code; the row holds the valid refresh token.
@@ -150,6 +169,9 @@ token_family = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    # What the owner has approved: authorization_details as granted, and how strong the answer was.
+    Column("granted_details", Text),
+    Column("acr", String(64)),
     Index(None, "agent_id"),
     Index(None, "client_id"),
     Index(None, "refresh_expires_at"),

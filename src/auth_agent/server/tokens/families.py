@@ -77,6 +77,8 @@ class Family:
         self.refresh_expires_at: int = row.refresh_expires_at
         self.expires_at: int = row.expires_at
         self.revoked_at: int | None = row.revoked_at
+        self.granted_details: str | None = row.granted_details
+        self.acr: str | None = row.acr
         self.agent = AgentRecord.from_row(row)
 
     def get_scope(self) -> str:

@@ -33,6 +33,17 @@ class Issue(Struct, frozen=True):
     access_lifetime: int
     id_token_lifetime: int
     nonce: str | None = None
+    acr: str | None = None
+    details: tuple[dict[str, Any], ...] = ()
+
+    def approval(self) -> dict[str, Any]:
+        """Returns the claims about the owner's approval; none if the owner was not asked."""
+        if self.acr is None:
+            return {}
+        found: dict[str, Any] = {"acr": self.acr, "amr": list(self.amr)}
+        if self.details:
+            found["authorization_details"] = list(self.details)
+        return found
 
 
 def sign_access_token(key: SigningKey, issue: Issue, scope: str) -> str:
@@ -48,6 +59,7 @@ def sign_access_token(key: SigningKey, issue: Issue, scope: str) -> str:
         "sid": issue.family_id,
         "auth_time": issue.auth_time,
         "scope": scope,
+        **issue.approval(),
         **claims_about(issue.agent, issue.model, scope.split()),
     }
     return key.sign(claims, "at+jwt")
@@ -65,6 +77,7 @@ def sign_id_token(key: SigningKey, issue: Issue, scope: str, access_token: str) 
         "amr": list(issue.amr),
         "sid": issue.family_id,
         "at_hash": half_hash(access_token, key.algorithm),
+        **issue.approval(),
         **claims_about(issue.agent, issue.model, scope.split()),
     }
     if issue.nonce is not None:

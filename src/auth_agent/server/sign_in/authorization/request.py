@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from auth_agent.server.registry.client import Client
 from auth_agent.server.registry.resources import KnownResource
+from auth_agent.server.sign_in.authorization.wishes import Wishes, read_wishes
 from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.parameters import Parameters
 from auth_agent.server.web.urls import (
@@ -38,6 +39,7 @@ class AuthorizationRequest(NamedTuple):
     state: str | None
     nonce: str | None
     code_challenge: str
+    wishes: Wishes = Wishes()
 
 
 def validated_client(
@@ -91,6 +93,8 @@ def check_request(
     parameters: Parameters,
     issuer: str,
     find_resources: FindResources,
+    *,
+    details_types: Collection[str],
 ) -> AuthorizationRequest:
     """Checks all other parameters; a Refusal from here is for the website."""
     if parameters.duplicates:
@@ -105,20 +109,23 @@ def check_request(
     for name in ("request", "request_uri"):
         if name in parameters:
             raise Refusal(400, f"{name}_not_supported", "Request objects are not supported")
-    # Any number will do: an agent proves itself again for each request.
-    if not parameters.get("max_age", "0").isdecimal():
-        raise _invalid("max_age has to be a number of seconds")
+    wishes = read_wishes(parameters, details_types)
     known: Mapping[str, KnownResource] = {}
     if parameters.resources and client.is_native(redirect_uri):
         known = find_resources(parameters.resources)
     audience = _audience(client, redirect_uri, parameters.resources, issuer, known)
+    if wishes.act is not None and len(audience) > 1:
+        # An approval is for one website: at each of two it could be used once.
+        raise Refusal(400, "invalid_target", "authorization_details are for one resource")
     scope = _scope(client, parameters.get("scope"), known)
     _check_prompt(parameters.get("prompt", "").split())
     challenge = parameters.get("code_challenge", "")
     _check_challenge(challenge, parameters.get("code_challenge_method"))
     state = _bounded(parameters, "state", LONGEST_STATE)
     nonce = _bounded(parameters, "nonce", LONGEST_NONCE)
-    return AuthorizationRequest(client, redirect_uri, scope, audience, state, nonce, challenge)
+    return AuthorizationRequest(
+        client, redirect_uri, scope, audience, state, nonce, challenge, wishes
+    )
 
 
 def _audience(

@@ -6,11 +6,22 @@ import functools
 import ipaddress
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, collate, func, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    bindparam,
+    collate,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.types import NullType, TypeEngine
 
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import digest, new_token
-from auth_agent.server.sign_in.request import AuthorizationRequest
+from auth_agent.server.sign_in.authorization.request import AuthorizationRequest
 from auth_agent.server.storage.tables import sign_in
 from auth_agent.server.storage.writes import Write
 from auth_agent.server.web.call import Refusal
@@ -31,6 +42,8 @@ _OPENED = [
     sign_in.c.only_agent,
     sign_in.c.document,
     sign_in.c.document_name,
+    sign_in.c.act,
+    sign_in.c.needs_owner,
 ]
 _WAITING = (
     sign_in.c.approved_at.is_(None),
@@ -41,9 +54,14 @@ _WAITING = (
 
 def _opening(*bounds: ColumnElement[bool]) -> Write:
     """Returns the one statement that opens a sign-in, unless too many are pending."""
-    given = [bindparam(f"in_{column.name}", type_=column.type) for column in _OPENED]
+    given = [bindparam(f"in_{column.name}", type_=_plain(column)) for column in _OPENED]
     names = [column.name for column in _OPENED]
     return Write(insert(sign_in).from_select(names, select(*given).where(*bounds)))
+
+
+def _plain(column: Column[Any]) -> TypeEngine[Any]:
+    """Returns a type that hands values to the driver as they stand; drivers know truth values."""
+    return NullType() if isinstance(column.type, Boolean) else column.type
 
 
 def _below(most: str, *whose: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -99,6 +117,7 @@ def open_sign_in(
         "only_agent": only_agent,
         "document": request.client.document,
         "document_name": None if request.client.document is None else request.client.name,
+        **request.wishes._asdict(),
     }
     values: dict[str, Any] = {f"in_{name}": value for name, value in row.items()}
     values["most"] = settings.limit_pending

@@ -1,0 +1,1 @@
+"""An authorization request: checked, pushed, opened."""
