@@ -11,6 +11,7 @@ those for which `agent_of` was called.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from auth_agent.flow.drive import aclose, arun
@@ -58,9 +59,10 @@ class AsgiVisit(Visit):
         self.problem = None
         self.judged = False
         self.method = scope.get("method", "GET")
-        self._root: str = root or scope.get("root_path", "")
-        self._given: str = scope["path"]
-        self.path = public_path(self._root, self._given) if self._root else self._given
+        self._given = self.path = given = scope["path"]
+        self._root = root = root or scope.get("root_path", "")
+        if root:
+            self.path = public_path(root, given)
         self._raw_path: bytes | None = scope.get("raw_path")
         self._query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -114,13 +116,15 @@ class AuthAgentMiddleware:
         self.relying_party = relying_party or RelyingParty(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        kind, relying_party = scope["type"], self.relying_party
+        if kind == "http":
+            visit = AsgiVisit(scope, self._root)
+            outcome = relying_party.enter(visit)
+        elif kind == "lifespan":
             await self.app(scope, receive, _closing(send))
             return
-        visit, relying_party = AsgiVisit(scope, self._root), self.relying_party
-        if scope["type"] == "http":
-            outcome = relying_party.enter(visit)
         else:
+            visit = AsgiVisit(scope, self._root)
             outcome = relying_party.enter_socket(visit)
         if not isinstance(outcome, Pass):
             if not isinstance(outcome, Reply):
@@ -185,7 +189,15 @@ _PRIVATE = [(b"vary", b"Cookie, Authorization"), (b"cache-control", b"private")]
 
 
 def _has_cache_headers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    return any(tells_caches(name.lower().decode("latin-1")) for name, _ in headers)
+    for name, _ in headers:  # a loop, because a generator costs more than all its tests
+        if _tells_caches(name):
+            return True
+    return False
+
+
+@lru_cache(maxsize=256)
+def _tells_caches(name: bytes) -> bool:
+    return tells_caches(name.lower().decode("latin-1"))
 
 
 def _finishing(send: Send, entry: Entry) -> Send:

@@ -84,7 +84,7 @@ class Admission:
         """Returns None if the agent meets the requirement of a view, else a reply."""
         if agent is None:
             return self._refuse_nobody(visit, requirement)
-        if not requirement.dangerously_allow_cross_site:
+        if visit.method not in _SAFE_METHODS and not requirement.dangerously_allow_cross_site:
             reply = self.require_own_request(visit, agent)
             if reply is not None:
                 return reply
