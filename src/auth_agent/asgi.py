@@ -189,10 +189,7 @@ _PRIVATE = [(b"vary", b"Cookie, Authorization"), (b"cache-control", b"private")]
 
 
 def _has_cache_headers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    for name, _ in headers:  # a loop, because a generator costs more than all its tests
-        if _tells_caches(name):
-            return True
-    return False
+    return any(map(_tells_caches, dict(headers)))
 
 
 @lru_cache(maxsize=256)
