@@ -39,7 +39,7 @@ def main() -> None:
     public, app = site_of(bare, site.relying_party), site_of(guarded, site.relying_party)
     cookie, token = site.cookie(), site.server.access_token(aud="https://shop.example")
     new_cookies = itertools.cycle([site.cookie() for _ in range(REQUESTS)])
-    run(site.relying_party._recogniser.bearers.resolve(f"Bearer {token}"))
+    run(site.relying_party._recogniser.bearers.resolve(token))
     cases = {
         "bare Starlette route": lambda: request(plain, headers(cookie=cookie)),
         "anonymous visitor": lambda: request(public, headers()),

@@ -52,7 +52,7 @@ def main() -> None:
     relying_party = RelyingParty(settings)
     learn_keys(relying_party, server)
     token = server.access_token(aud=AUDIENCE, scope="invoices:write")
-    run(relying_party._recogniser.bearers.resolve(f"Bearer {token}"))
+    run(relying_party._recogniser.bearers.resolve(token))
     rules = {"delete_*": Requirement(scopes=["invoices:write"])}
     apps = {
         "the application alone": application,

@@ -4,6 +4,7 @@ AuthError                     code, description, status_code
 ├── SettingsError             the configuration is wrong: mend it, then start
 ├── SignInRefused             this callback does not end a sign-in of this browser: start again
 ├── TokenRefused              a token failed a check: it proves nothing
+│   └── ProofRefused          a DPoP proof failed a check: send the token with a new one
 ├── SignatureRefused          a signed request failed a check: the signature proves nothing
 ├── ServerUnavailable         the Auth Agent server cannot be reached or fails: try again later
 └── ServerMisbehaved          the server answered what the protocol forbids: look at both ends
@@ -65,6 +66,12 @@ class SignatureRefused(AuthError):
 
     default_code = "signature_invalid"
     default_status = 401
+
+
+class ProofRefused(TokenRefused):
+    """A proof (RFC 9449) failed a check; the code names which."""
+
+    default_code = "proof_malformed"
 
 
 class ServerUnavailable(AuthError):

@@ -55,7 +55,8 @@ def test_the_refusal_names_no_login(api, headers, method):
     assert content["issuer"] == "https://auth.example"
     assert content["resource"] == "https://api.example"
     metadata = "https://api.example/.well-known/oauth-protected-resource"
-    assert found["WWW-Authenticate"] == f'Bearer resource_metadata="{metadata}"'
+    schemes = f'Bearer resource_metadata="{metadata}", DPoP algs="ES256 EdDSA"'
+    assert found["WWW-Authenticate"] == schemes
 
 
 def test_a_refused_token_names_no_login(api, server):

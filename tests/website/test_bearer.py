@@ -11,11 +11,11 @@ from auth_agent.protocol.jose.base64url import decode
 from auth_agent.testing.issuer import ABSENT, encode
 from auth_agent.testing.provider import json_response
 from auth_agent.website.recognition import bearer
-from auth_agent.website.recognition.bearer import _Known
+from auth_agent.website.recognition.known import Known
 from auth_agent.website.web.outcome import NOBODY, Pass
 from tests.website.browser import ValueVisit, cause, drive, entry
 
-KNOWN = _Known(NOBODY, 0, 0, None)
+KNOWN = Known(NOBODY, 0, 0, None)
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ def test_the_same_document_stands_at_each_address(make_site, path):
         "resource": "https://shop.example/mcp",
         "authorization_servers": ["https://auth.example"],
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],
         "scopes_supported": ["reports:read", "refunds:write"],
     }
     assert ("Access-Control-Allow-Origin", "*") in site.request(path).headers

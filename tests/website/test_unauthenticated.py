@@ -88,7 +88,8 @@ def test_the_refusal_tells_an_agent_what_to_do(site):
     document = json.loads(reply.body)
     assert headers["Content-Type"] == "application/json"
     metadata = "https://shop.example/.well-known/oauth-protected-resource"
-    assert headers["WWW-Authenticate"] == f'Bearer resource_metadata="{metadata}"'
+    schemes = f'Bearer resource_metadata="{metadata}", DPoP algs="ES256 EdDSA"'
+    assert headers["WWW-Authenticate"] == schemes
     assert document["error"] == "login_required"
     assert "login_url" in document["error_description"]
     assert document["issuer"] == "https://auth.example"

@@ -22,7 +22,7 @@ _NOT_KEPT = frozenset(
     {
         *("iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash"),
         *("sid", "scope", "agent_id", "model", "model_name", "email", "email_verified", "name"),
-        "permissions",
+        *("permissions", "cnf"),
         *("active", "client_id", "token_type", "username"),
     }
 )

@@ -1,7 +1,12 @@
-"""Bearer tokens for this website: JWT access tokens (RFC 9068) and opaque ones (RFC 7662)."""
+"""Tokens for this website: JWT access tokens (RFC 9068) and opaque ones (RFC 7662).
+
+A token with `cnf` is bound to a key (RFC 7800 3): `bound_key` says to which, and its checks are
+those of `auth_agent.protocol.dpop`. The caller has to look, whatever the scheme it came with.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +26,8 @@ from auth_agent.protocol.jose.jws import (
     read_header,
     verify_signature,
 )
+
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class ExpectedAccess(msgspec.Struct, frozen=True):
@@ -51,7 +58,6 @@ def verify_access_token(
     check_subject(claims)
     if not isinstance(claims.get("client_id"), str):
         raise TokenRefused("The token names no client.", code="client_id_missing")
-    _check_unbound(claims)
     return with_flags(claims)
 
 
@@ -60,7 +66,7 @@ def check_introspected(
 ) -> Mapping[str, Any]:
     """Checks an active token, which may be another website's or no access token (RFC 7662 2.2)."""
     kind = claims.get("token_type")
-    if kind is not None and str(kind).lower() not in ("bearer", "access_token"):
+    if kind is not None and str(kind).lower() not in ("bearer", "access_token", "dpop"):
         raise TokenRefused("This is no access token.", code="typ_mismatch")
     if claims.get("iss") not in (None, expected.issuer):
         raise TokenRefused("The token comes from another issuer.", code="issuer_mismatch")
@@ -71,14 +77,25 @@ def check_introspected(
     if "exp" in claims and now >= number(claims, "exp"):
         raise TokenRefused("The token has expired.", code="token_expired")
     check_subject(claims)
-    _check_unbound(claims)
+    if str(kind).lower() == "dpop" and "cnf" not in claims:
+        raise TokenRefused("The token is bound, and the server names no key.", code="token_bound")
     return with_flags(claims)
 
 
-def _check_unbound(claims: Mapping[str, Any]) -> None:
-    """Refuses a token that is bound to a key (RFC 7800 3), which no Bearer header can prove."""
-    if "cnf" in claims:
-        raise TokenRefused("The token is bound to a key (`cnf`).", code="token_bound")
+def bound_key(claims: Mapping[str, Any]) -> str | None:
+    """Returns the thumbprint of the key that a token is bound to (RFC 9449 6), None if to none.
+
+    Raises `TokenRefused` for every other binding (`cnf`), which nothing here could check.
+    """
+    if "cnf" not in claims:
+        return None
+    confirmation = claims["cnf"]
+    jkt = confirmation.get("jkt") if isinstance(confirmation, dict) else None
+    if not isinstance(jkt, str) or not _THUMBPRINT.fullmatch(jkt) or len(confirmation) != 1:
+        raise TokenRefused(
+            "The token is bound in a way that is not known here.", code="token_bound"
+        )
+    return jkt
 
 
 def _list(value: object) -> list[str]:

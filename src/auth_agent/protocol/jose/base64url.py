@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from itsdangerous import BadData
 from itsdangerous.encoding import base64_decode, base64_encode
 
@@ -17,3 +19,11 @@ def decode(text: str | bytes) -> bytes:
         return base64_decode(text)
     except BadData:
         raise ValueError("not base64url") from None
+
+
+def decode_strictly(text: str) -> bytes:
+    """Returns the data; raises `ValueError` unless `encode` gives this very text again."""
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if encode(data) != text:
+        raise ValueError("not base64url in its one form")
+    return data

@@ -127,6 +127,11 @@ def _check_bearer_recheck(fields: Fields) -> Iterator[str]:
         yield "must be between 0 (never) and 86400 seconds"
 
 
+def _check_dpop(fields: Fields) -> Iterator[str]:
+    if fields.dpop not in ("accept", "require"):
+        yield "must be accept, or require to refuse tokens that are not bound to a key"
+
+
 def _check_session_store(fields: Fields) -> Iterator[str]:
     url = fields.session_store.reveal()
     if fields.session_store == COOKIE_STORE:
@@ -197,5 +202,6 @@ CHECKS: dict[str, Callable[[Fields], Iterator[str]]] = {
     "client_key": _check_client_key,
     "identity": _check_identity,
     "bearer_recheck": _check_bearer_recheck,
+    "dpop": _check_dpop,
     "session_store": _check_session_store,
 }

@@ -35,6 +35,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     userinfo: Literal["auto", "always", "never"] = "auto"
     identity: Literal["id_token", "introspection"] = "id_token"
     bearer_recheck: int = 60
+    dpop: Literal["accept", "require"] = "accept"
     report_only: bool = False
     dangerously_allow_cross_site: bool = False
     session_store: Secret = COOKIE_STORE

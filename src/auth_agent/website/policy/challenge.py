@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from auth_agent.errors import AuthError, ServerUnavailable, TokenRefused
 from auth_agent.flow.exchange import Headers
 from auth_agent.url import safe_next
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.policy.requirement import Refusal
-from auth_agent.website.policy.resource import metadata_url
+from auth_agent.website.policy.scheme import challenge_of, challenge_of_token, error_of
 from auth_agent.website.web.origin import is_navigation, is_preflight, own_referer, wants_page
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.replies import NO_STORE, json_reply, link, page, redirect
@@ -33,7 +33,7 @@ def challenge(
     if is_preflight(visit):  # permits nothing; a CORS middleware outside of the gate may
         return Reply(204, (NO_STORE,))
     if not settings.sign_in:
-        return _demand_token(settings, refusal, scopes)
+        return _demand_token(visit, settings, refusal, scopes)
     is_read = visit.method in ("GET", "HEAD")
     came_from = visit.target if is_read else own_referer(visit, settings.base_url)
     age = max_age if refusal is None else refusal.max_age
@@ -41,7 +41,7 @@ def challenge(
     if is_read and is_navigation(visit):
         return redirect(login)
     headers: Headers = (
-        ("WWW-Authenticate", _bearer(settings, refusal, scopes)),
+        ("WWW-Authenticate", challenge_of(visit, settings, refusal, scopes)),
         ("Link", f'<{settings.base_url}{login}>; rel="login"'),
     )
     description = refusal.description if refusal else "This needs a signed-in agent."
@@ -65,19 +65,27 @@ def challenge(
     return json_reply(401, content, headers=headers)
 
 
-def _demand_token(settings: Settings, refusal: Refusal | None, scopes: Sequence[str]) -> Reply:
+def _demand_token(
+    visit: Visit, settings: Settings, refusal: Refusal | None, scopes: Sequence[str]
+) -> Reply:
     """Returns the 401 of an API without browser sign-in; names the server that issues tokens."""
     description = refusal.description if refusal else "This needs an agent's access token."
     content = {
         "error": refusal.code if refusal else "token_required",
         "error_description": f"{description} Get one for this resource from the issuer and send it "
-        "as Authorization: Bearer.",
+        f"as {_HEADER[settings.dpop]}.",
         "issuer": settings.issuer,
         "resource": settings.expected_audience,
         **({"scope": " ".join(scopes)} if scopes else {}),
     }
-    headers = (("WWW-Authenticate", _bearer(settings, refusal, scopes)),)
+    headers = (("WWW-Authenticate", challenge_of(visit, settings, refusal, scopes)),)
     return json_reply(401, content, headers=headers)
+
+
+_HEADER = {
+    "accept": "Authorization: Bearer, or DPoP if it is bound to a key",
+    "require": "Authorization: DPoP, with a proof of the key that it is bound to",
+}
 
 
 def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
@@ -87,7 +95,7 @@ def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
     headers: Headers = ()
     content = {"error": refusal.code, "error_description": refusal.description}
     if refusal.scope is not None:
-        headers = (("WWW-Authenticate", _bearer(settings, refusal, ())),)
+        headers = (("WWW-Authenticate", challenge_of(visit, settings, refusal, ())),)
         content["scope"] = refusal.scope
     if wants_page(visit):
         return page(
@@ -143,40 +151,9 @@ def reject(
     if isinstance(problem, ServerUnavailable):
         headers = (("Retry-After", str(problem.retry_after)),)
     elif isinstance(problem, TokenRefused):
-        content["error"] = "invalid_request" if problem.status_code == 400 else "invalid_token"
+        content["error"] = error_of(problem)
         content["cause"] = problem.code
-        values = {
-            "error": content["error"],
-            **_scope(scopes),
-            "error_description": problem.description,
-        }
-        headers = (("WWW-Authenticate", _challenge(settings, values)),)
+        headers = (("WWW-Authenticate", challenge_of_token(visit, settings, problem, scopes)),)
     elif problem.status_code == 401:  # RFC 9110 15.5.2
-        headers = (("WWW-Authenticate", _challenge(settings, _scope(scopes))),)
+        headers = (("WWW-Authenticate", challenge_of(visit, settings, None, scopes)),)
     return json_reply(problem.status_code, content, headers=headers)
-
-
-def _bearer(settings: Settings, refusal: Refusal | None, scopes: Sequence[str]) -> str:
-    """RFC 6750 3.1: no error code where no token was sent; RFC 9470 3 adds `max_age`.
-
-    Clients search the header for `scope="…"`, so nothing that holds foreign words stands before it.
-    """
-    if refusal is None:
-        return _challenge(settings, _scope(scopes))
-    values: dict[str, str] = {"error": refusal.code}
-    if refusal.max_age is not None:
-        values["max_age"] = str(refusal.max_age)
-    named = refusal.scope.split() if refusal.scope is not None else scopes
-    return _challenge(
-        settings, {**values, **_scope(named), "error_description": refusal.description}
-    )
-
-
-def _scope(scopes: Sequence[str]) -> dict[str, str]:
-    return {"scope": " ".join(scopes)} if scopes else {}
-
-
-def _challenge(settings: Settings, values: Mapping[str, str]) -> str:
-    """RFC 9728 5.1 adds where to learn which server to go to."""
-    parts = {**values, "resource_metadata": metadata_url(settings)}
-    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parts.items())

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from auth_agent.flow.exchange import Headers
+from auth_agent.protocol.dpop.proof import ADVERTISED
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.replies import json_reply
@@ -64,7 +65,10 @@ def _metadata(settings: Settings) -> Reply:
         "resource": settings.expected_audience,
         "authorization_servers": [settings.issuer],
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": list(ADVERTISED),
     }
+    if settings.dpop == "require":
+        content["dpop_bound_access_tokens_required"] = True
     if settings.api_scopes:
         content["scopes_supported"] = list(settings.api_scopes)
     headers = (

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from auth_agent.errors import SignInRefused
 from auth_agent.flow.effects import Flow
 from auth_agent.website.config.site import Site
-from auth_agent.website.recognition.authorization import is_bearer
+from auth_agent.website.recognition.authorization import two_credentials
 from auth_agent.website.recognition.bearer import Bearers
 from auth_agent.website.recognition.cookie_sessions import CookieSessions
+from auth_agent.website.recognition.dpop import BoundTokens
 from auth_agent.website.recognition.session import cookie_names
 from auth_agent.website.recognition.store import Store
 from auth_agent.website.recognition.stored_sessions import StoredSessions
 from auth_agent.website.web.outcome import NOBODY, Recognised
+from auth_agent.website.web.scheme import is_bearer, is_doubled, is_dpop
 from auth_agent.website.web.visit import Visit
 
 Sessions = CookieSessions | StoredSessions
@@ -37,6 +39,7 @@ class Recogniser:
             CookieSessions(site) if self.store is None else StoredSessions(self.store, site)
         )
         self._by_token: Callable[[str], Recognition] = self.bearers.recognise
+        self.bound_tokens = BoundTokens(site, self.bearers)
         self._by_session: Callable[[Visit], Recognition] = (
             self.sessions.recognise if site.settings.sign_in else _no_session
         )
@@ -46,6 +49,8 @@ class Recogniser:
         authorization = visit.authorization
         if authorization is not None and is_bearer(authorization):
             return self._by_token(authorization)
+        if authorization is not None and (found := self._by_header(visit, authorization)):
+            return found
         return self._by_session(visit)
 
     def recognise_handshake(self, visit: Visit) -> Recognition:
@@ -57,11 +62,19 @@ class Recogniser:
         authorization = visit.authorization
         if authorization is not None and is_bearer(authorization):
             return self._by_token(authorization)
+        if authorization is not None and (found := self._by_header(visit, authorization)):
+            return found
         if visit.header("origin") == self._base_url:
             return self._by_session(visit)
         if all(visit.cookie(name) is None for name in self._cookie_names):
             return NOBODY
         return Recognised(None, problem=_foreign_handshake(self._base_url))
+
+    def _by_header(self, visit: Visit, authorization: str) -> Recognition | None:
+        """Returns None if the header is none of ours, but the website's own."""
+        if is_dpop(authorization):
+            return self.bound_tokens.recognise(visit, authorization)
+        return Recognised(None, problem=two_credentials()) if is_doubled(authorization) else None
 
 
 def _no_session(_visit: Visit) -> Recognised:

@@ -1,0 +1,86 @@
+"""The `WWW-Authenticate` header: the schemes that would be accepted, and what was wrong.
+
+A visit with a token is answered in the token's scheme, any other in all that the website accepts.
+They stand in one header, because some frameworks keep one of each name; clients search it for
+`scope="…"`, so nothing that holds foreign words stands before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from auth_agent.errors import ProofRefused, TokenRefused
+from auth_agent.protocol.dpop.proof import ADVERTISED
+from auth_agent.website.config.settings import Settings
+from auth_agent.website.policy.requirement import Refusal
+from auth_agent.website.policy.resource import metadata_url
+from auth_agent.website.web.scheme import is_bearer, is_dpop
+from auth_agent.website.web.visit import Visit
+
+# The token is good, but not as it was sent; the challenge says how it has to be sent.
+_NEED_PROOF = ("token_bound", "token_unbound")
+
+
+def challenge_of(
+    visit: Visit, settings: Settings, refusal: Refusal | None, scopes: Sequence[str]
+) -> str:
+    """RFC 6750 3.1: no error code where no token was sent; RFC 9470 3 adds `max_age`."""
+    values: dict[str, str] = {}
+    if refusal is not None:
+        values["error"] = refusal.code
+        if refusal.max_age is not None:
+            values["max_age"] = str(refusal.max_age)
+        if refusal.scope is not None:
+            scopes = refusal.scope.split()
+    values.update(_scope(scopes))
+    if refusal is not None:
+        values["error_description"] = refusal.description
+    if is_dpop(visit.authorization or "") or settings.dpop == "require":
+        return _dpop(settings, values)
+    if is_bearer(visit.authorization or ""):
+        return _bearer(settings, values)
+    return f"{_bearer(settings, values)}, {_dpop_offer()}"
+
+
+def challenge_of_token(
+    visit: Visit, settings: Settings, problem: TokenRefused, scopes: Sequence[str]
+) -> str:
+    """Returns the challenge to a token or a proof that was refused."""
+    values = {
+        "error": error_of(problem),
+        **_scope(scopes),
+        "error_description": problem.description,
+    }
+    if is_dpop(visit.authorization or ""):
+        return _dpop(settings, values)
+    bearer = _bearer(settings, values)
+    return f"{bearer}, {_dpop_offer()}" if problem.code in _NEED_PROOF else bearer
+
+
+def error_of(problem: TokenRefused) -> str:
+    """Returns the error code of RFC 6750 3.1 or RFC 9449 7.1."""
+    if isinstance(problem, ProofRefused):
+        return "invalid_dpop_proof"
+    return "invalid_request" if problem.status_code == 400 else "invalid_token"
+
+
+def _scope(scopes: Sequence[str]) -> dict[str, str]:
+    return {"scope": " ".join(scopes)} if scopes else {}
+
+
+def _bearer(settings: Settings, values: Mapping[str, str]) -> str:
+    """RFC 9728 5.1 adds where to learn which server to go to."""
+    return _written("Bearer", {**values, "resource_metadata": metadata_url(settings)})
+
+
+def _dpop(settings: Settings, values: Mapping[str, str]) -> str:
+    more = {"algs": " ".join(ADVERTISED), "resource_metadata": metadata_url(settings)}
+    return _written("DPoP", {**values, **more})
+
+
+def _dpop_offer() -> str:
+    return _written("DPoP", {"algs": " ".join(ADVERTISED)})
+
+
+def _written(scheme: str, values: Mapping[str, str]) -> str:
+    return f"{scheme} " + ", ".join(f'{name}="{value}"' for name, value in values.items())
