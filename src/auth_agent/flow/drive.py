@@ -21,6 +21,7 @@ from auth_agent.flow.breaker import Places
 from auth_agent.flow.effects import (
     Ask,
     Effect,
+    Fetch,
     Flow,
     Invoke,
     Join,
@@ -30,6 +31,7 @@ from auth_agent.flow.effects import (
     Sleep,
     Spawn,
 )
+from auth_agent.flow.fetching import shared
 from auth_agent.flow.flights import Flight, Flights, loop_flights, threads
 from auth_agent.flow.kept import PerLoop, PerProcess
 from auth_agent.flow.transport import exchange, exchange_async
@@ -53,6 +55,7 @@ TASK_PLACES = 20  # a fifth of the connections that a client opens at most
 def close() -> None:
     """Closes what this process holds open; the next effect opens it again."""
     transport.close()
+    shared.close()
     redis_exchange.close()
 
 
@@ -87,6 +90,8 @@ async def arun(flow: Flow[T], read_body: AsyncBodyReader | None = None) -> T:
 def _perform(effect: Effect, read_body: BodyReader | None) -> Any:
     if isinstance(effect, Send):
         return exchange(effect.request)
+    if isinstance(effect, Fetch):
+        return shared.fetch(effect)
     if isinstance(effect, Join):
         return _join(effect)
     if isinstance(effect, Limited):
@@ -110,6 +115,8 @@ def _perform(effect: Effect, read_body: BodyReader | None) -> Any:
 async def _perform_async(effect: Effect, read_body: AsyncBodyReader | None) -> Any:
     if isinstance(effect, Send):
         return await exchange_async(effect.request)
+    if isinstance(effect, Fetch):
+        return await shared.fetch_async(effect)
     if isinstance(effect, Join):
         return await _join_async(effect)
     if isinstance(effect, Limited):

@@ -25,6 +25,18 @@ class Send(msgspec.Struct, frozen=True):
     request: HttpRequest
 
 
+class Fetch(msgspec.Struct, frozen=True):
+    """Fetch a URL that a stranger chose; the result is an `HttpResponse`.
+
+    Raises `fetching.refusals.FetchRefused` for an address that is not public, a time-out and the
+    like. Loopback addresses are for a website that is on loopback itself.
+    """
+
+    url: str
+    accept: str
+    loopback_allowed: bool = False
+
+
 class Join(msgspec.Struct, frozen=True):
     """Run a flow once for all concurrent callers with this `key`; each gets its result."""
 
@@ -79,7 +91,7 @@ class Ask(Discreet, frozen=True):
         return f"Ask({', '.join(str(command[0]) for command in self.commands)})"
 
 
-Effect = Send | Join | Limited | Spawn | ReadBody | Invoke | Sleep | Ask
+Effect = Send | Fetch | Join | Limited | Spawn | ReadBody | Invoke | Sleep | Ask
 
 
 Flow = Generator[Effect, Any, T]
@@ -87,6 +99,11 @@ Flow = Generator[Effect, Any, T]
 
 def send(request: HttpRequest) -> Flow[HttpResponse]:
     response: HttpResponse = yield Send(request)
+    return response
+
+
+def fetch(url: str, accept: str, *, loopback_allowed: bool = False) -> Flow[HttpResponse]:
+    response: HttpResponse = yield Fetch(url, accept, loopback_allowed)
     return response
 
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Parametrised
 
+from auth_agent.flow.fetching.fetcher import Fetcher
 from auth_agent.server.api import routes as api
 from auth_agent.server.background import BackgroundWorker
 from auth_agent.server.console.owners.pages import OWNERS
@@ -23,7 +24,6 @@ from auth_agent.server.console.routes import CONSOLE
 from auth_agent.server.context import Clock, Context, build_context
 from auth_agent.server.oauth import routes as oauth
 from auth_agent.server.oauth.assembly import build_oauth
-from auth_agent.server.outbound.fetcher import Fetcher
 from auth_agent.server.outbound.mail import Outbox
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.sign_in import routes as sign_in

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from auth_agent.errors import SettingsError
-from auth_agent.server.outbound.fetcher import Fetcher
+from auth_agent.flow.fetching.fetcher import Fetcher
 from auth_agent.server.outbound.mail import Outbox, build_outbox
 from auth_agent.server.registry.client_cache import Clients, Origins
 from auth_agent.server.registry.client_documents import ClientDocuments
@@ -131,7 +131,7 @@ def build_context(
         keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)
         limits, verifier = Limits(settings, clock), SecretVerifier()
         clients = Clients(database)
-        fetcher = fetcher or Fetcher(loopback_allowed=settings.is_loopback)
+        fetcher = fetcher or Fetcher(loopback_allowed=settings.is_loopback, before=or_wait)
         context = Context(
             settings=settings,
             database=database,

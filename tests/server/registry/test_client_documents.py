@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import select
 
 from auth_agent.errors import SettingsError
+from auth_agent.flow.fetching.fetcher import AT_ONCE, Fetched
+from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
-from auth_agent.server.outbound.fetcher import AT_ONCE, Fetched, FetchRefused
 from auth_agent.server.registry import clients, document_rows
 from auth_agent.server.storage.tables import audit
 from auth_agent.server.tokens import endings

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from auth_agent.flow.fetching.fetcher import Fetched
+from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.server import background
-from auth_agent.server.outbound.fetcher import Fetched, FetchRefused
 from auth_agent.server.registry import clients
 from auth_agent.server.storage.tables import logout_delivery
 from auth_agent.server.tokens import endings, logouts

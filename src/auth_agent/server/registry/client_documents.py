@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from auth_agent.server.outbound.fetcher import AT_ONCE, Fetcher, FetchRefused
+from auth_agent.flow.fetching.fetcher import AT_ONCE, Fetcher
+from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.server.registry.client import Client
 from auth_agent.server.registry.client_cache import Clients
 from auth_agent.server.registry.client_metadata import client_metadata

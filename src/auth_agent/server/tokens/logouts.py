@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, null, select, update
 
-from auth_agent.server.outbound.fetcher import FetchRefused
+from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.tables import logout_delivery
 

@@ -6,72 +6,17 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from auth_agent.flow.deadline import deadline
-from auth_agent.server.outbound import fetcher as fetching
-from auth_agent.server.outbound.fetcher import Fetcher, FetchRefused, NoPlace, is_public
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[str]:
-    """A small website on a loopback address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/moved":
-                self.send_response(302)
-                self.send_header("location", "/ok")
-                self.send_header("content-length", "0")
-                self.end_headers()
-                return
-            if self.path.startswith("/slow"):
-                self.drip(b"HTTP/1.1 200 OK\r\n" + b"\r\n" * (self.path == "/slow-body"))
-                return
-            body = {"/big": b"x" * 70_000, "/host": self.headers["host"].encode()}
-            content = body.get(self.path, b"{}")
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def drip(self, beginning: bytes) -> None:
-            """Never silent for long, and never at an end."""
-            self.close_connection = True
-            with contextlib.suppress(OSError):
-                self.wfile.write(beginning)
-                for number in range(400):
-                    self.wfile.write(b"x-%d: y\r\n" % number)
-                    time.sleep(0.05)
-
-        def do_POST(self) -> None:
-            content = self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *args: Any) -> None:
-            """Nobody reads it."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://localhost:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def fetcher() -> Iterator[Fetcher]:
-    made = Fetcher(loopback_allowed=True)
-    yield made
-    made.close()
+from auth_agent.flow.fetching import addresses
+from auth_agent.flow.fetching import fetcher as fetching
+from auth_agent.flow.fetching.addresses import Lookups, domain_of, is_public
+from auth_agent.flow.fetching.fetcher import Fetcher
+from auth_agent.flow.fetching.refusals import FetchRefused, NoPlace
 
 
 @pytest.mark.parametrize(
@@ -152,7 +97,7 @@ def test_a_name_that_could_not_be_looked_up_is_remembered_for_a_minute(
 
     now = 1_000.0
     monkeypatch.setattr(fetching, "DEADLINE", 0.3)
-    monkeypatch.setattr("auth_agent.server.outbound.fetcher.time.monotonic", lambda: now)
+    monkeypatch.setattr("auth_agent.flow.fetching.addresses.time.monotonic", lambda: now)
     fetcher = Fetcher(loopback_allowed=True, resolve=resolve)
     for _ in range(3):
         with pytest.raises(FetchRefused):
@@ -162,7 +107,7 @@ def test_a_name_that_could_not_be_looked_up_is_remembered_for_a_minute(
     monkeypatch.setattr(fetching, "DEADLINE", 10.0)
     assert fetcher.get(f"http://localhost:{port}/ok").status == 200
     monkeypatch.setattr(fetching, "DEADLINE", 0.3)
-    now += fetching.FAILED_FOR
+    now += addresses.FAILED_FOR
     with pytest.raises(FetchRefused):
         fetcher.get("https://bad.example/")
     assert asked.count("bad.example") == 2
@@ -171,12 +116,12 @@ def test_a_name_that_could_not_be_looked_up_is_remembered_for_a_minute(
 
 
 def test_few_failed_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "MOST_FAILED", 2)
+    monkeypatch.setattr(addresses, "MOST_FAILED", 2)
     fetcher = Fetcher(resolve=_down)
     for number in range(4):
         with pytest.raises(FetchRefused):
             fetcher.get(f"https://n{number}.example/")
-    assert list(fetcher._failed) == ["n2.example", "n3.example"]
+    assert list(fetcher._lookups._failed) == ["n2.example", "n3.example"]
     fetcher.close()
 
 
@@ -276,32 +221,32 @@ def test_a_name_server_that_hangs_stops_the_names_of_its_own_domain_only(web: st
             assert release.wait(30)
         return ["127.0.0.1"]
 
-    fetcher = Fetcher(loopback_allowed=True, resolve=resolve)
+    lookups = Lookups(resolve)
     asked = [
-        threading.Thread(target=_refused, args=(fetcher, f"http://n{number}.hanging.example/"))
-        for number in range(fetching.LOOKUPS_OF_ONE)
+        threading.Thread(target=_refused, args=(lookups, f"http://n{number}.hanging.example/"))
+        for number in range(addresses.LOOKUPS_OF_ONE)
     ]
     try:
         for each in asked:
             each.start()
-        while fetcher._looking["hanging.example"] < fetching.LOOKUPS_OF_ONE:
+        while lookups._looking["hanging.example"] < addresses.LOOKUPS_OF_ONE:
             assert any(each.is_alive() for each in asked)
         with pytest.raises(FetchRefused, match="of this domain"):
-            fetcher._look_up("other.hanging.example", 80)
-        assert fetcher._look_up("localhost", port) == ["127.0.0.1"]
-        assert fetcher._look_up("good.example", port) == ["127.0.0.1"]
-        assert fetcher._look_up("shop.co.uk", port) == ["127.0.0.1"]
+            lookups.look_up("other.hanging.example", 80)
+        assert lookups.look_up("localhost", port) == ["127.0.0.1"]
+        assert lookups.look_up("good.example", port) == ["127.0.0.1"]
+        assert lookups.look_up("shop.co.uk", port) == ["127.0.0.1"]
     finally:
         release.set()
         for each in asked:
             each.join(30)
-        fetcher.close()
-    assert not fetcher._looking
+        lookups.close()
+    assert not lookups._looking
 
 
-def _refused(fetcher: Fetcher, url: str) -> None:
+def _refused(lookups: Lookups, url: str) -> None:
     with deadline(20), contextlib.suppress(FetchRefused):
-        fetcher._look_up(url.split("/")[2], 80)
+        lookups.look_up(url.split("/")[2], 80)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +260,7 @@ def _refused(fetcher: Fetcher, url: str) -> None:
     ],
 )
 def test_look_ups_are_counted_for_what_somebody_registered(host: str, domain: str) -> None:
-    assert fetching._domain_of(host) == domain
+    assert domain_of(host) == domain
 
 
 def test_the_certificate_has_to_be_the_names(tmp_path: Any) -> None:
