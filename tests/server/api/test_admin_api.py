@@ -143,3 +143,32 @@ def test_who_has_the_token_registers_clients(build: Build) -> None:
     assert browser.post("/register", json=keyed, headers=headers).status_code == 201
     bad = browser.post("/register", json={"redirect_uris": ["/x"]}, headers=headers)
     assert bad.json()["error"] == "invalid_redirect_uri"
+
+
+def test_an_agents_signing_keys(own_world: World) -> None:
+    browser, admin = own_world.browser(), _admin(own_world)
+    first, second = Pair("EdDSA"), Pair("EdDSA")
+    body = {"email": "new@owner.example", "signing_key": first.pem}
+    made = browser.post("/api/admin/agents", json=body, headers=admin)
+    assert made.status_code == 201, made.text
+    agent_id = made.json()["agent_id"]
+    where = f"/api/admin/agents/{agent_id}/signing-keys"
+    added = browser.post(where, json={"public_key": second.pem}, headers=admin)
+    assert added.status_code == 201
+    assert added.json()["signature_agent"].endswith(f"/agents/{agent_id}")
+    found = browser.get(where, headers=admin).json()
+    assert added.json()["kid"] in [key["kid"] for key in found["keys"]]
+    one = browser.get(f"/api/admin/agents/{agent_id}", headers=admin).json()
+    assert (one["has_key"], one["signing_keys"]) == (False, 2)
+    kid = f"{where}/{added.json()['kid']}"
+    assert browser.delete(kid, headers=admin).status_code == 204
+    assert browser.delete(kid, headers=admin).status_code == 404
+    assert len(browser.get(where, headers=admin).json()["keys"]) == 1
+    for wrong in ({}, {"public_key": 1}, {"public_key": "x"}, {"public_key": first.pem, "x": 1}):
+        assert browser.post(where, json=wrong, headers=admin).status_code == 400, wrong
+    nowhere = "/api/admin/agents/agent_none/signing-keys"
+    assert browser.get(nowhere, headers=admin).status_code == 404
+    fresh = {"public_key": Pair("EdDSA").pem}
+    assert browser.post(nowhere, json=fresh, headers=admin).status_code == 404
+    for method, path in (("GET", where), ("POST", where), ("DELETE", kid)):
+        assert browser.request(method, path).status_code == 401

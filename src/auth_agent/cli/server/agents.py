@@ -16,36 +16,22 @@ from auth_agent.cli.output import (
     print_table,
     refusals_are_told,
 )
+from auth_agent.cli.server import signing_keys
 from auth_agent.cli.server.admin import DEFAULT_ISSUER, IssuerOption
-from auth_agent.cli.server.files import (
-    EnvironmentFile,
-    new_key_pair,
-    write_private,
+from auth_agent.cli.server.agent_fields import (
+    AgentArgument,
+    DisplayNameOption,
+    NewSigningKeyOption,
+    PermissionOption,
+    PublicKeyOption,
+    ScopeOption,
+    SigningKeyOption,
 )
+from auth_agent.cli.server.files import EnvironmentFile, new_key_pair, write_private
 from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
 app = typer.Typer(no_args_is_help=True, help="AI agents and their owners.", epilog=EXIT_CODES)
-
-AgentArgument = Annotated[str, typer.Argument(help="As `agent list` shows it.")]
-DisplayNameOption = Annotated[
-    str | None,
-    typer.Option("--display-name", help="What the agent is called, e.g. 'Shopping agent'."),
-]
-ScopeOption = Annotated[
-    list[str] | None, typer.Option("--scope", help="A scope it may give; default: any.")
-]
-PermissionOption = Annotated[
-    list[str] | None, typer.Option("--permission", help="Told to websites; repeatable.")
-]
-PublicKeyOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--public-key",
-        exists=True,
-        dir_okay=False,
-        help="PEM, JWK or JWKS: the agent signs with the private key and has no secret.",
-    ),
-]
+app.add_typer(signing_keys.app, name="signing-key")
 
 
 @app.command("add", epilog=EXIT_CODES)
@@ -65,6 +51,8 @@ def add(
             help="Make a key (Ed25519) and write it to this file, for its owner alone (0600).",
         ),
     ] = None,
+    signing_key: SigningKeyOption = None,
+    new_signing_key: NewSigningKeyOption = None,
     env: Annotated[
         Path | None,
         typer.Option(
@@ -90,6 +78,9 @@ def add(
         if new_key and public_key:
             raise ValueError("leave out --new-key or --public-key: an agent has one of them")
         key = new_key_pair(new_key) if new_key else None
+        if new_key and new_signing_key and new_key.absolute() == new_signing_key.absolute():
+            raise ValueError("name two files: an agent signs its requests with another key")
+        signer = signing_keys.read_pair(signing_key, new_signing_key)
         if file:
             file.check("AUTH_AGENT_AGENT_ID", "AUTH_AGENT_AGENT_ISSUER", "AUTH_AGENT_AGENT_SECRET")
     with opened(database) as db:
@@ -104,18 +95,27 @@ def add(
             require_origin=require_origin,
             verified=not unverified,
             public_key=key[1] if key else public_key.read_text() if public_key else None,
+            signing_key=signer.public if signer else None,
             now=int(time.time()),
         )
         secret = made.agent_secret.reveal() or None
         if key and new_key:
             write_private(new_key, key[0])
+        if signer:
+            signer.write()
         if file:
             path = str(new_key.absolute()) if new_key else None
-            file.add(agent_variables(issuer, made.agent_id, model=model, secret=secret, key=path))
+            signs_with = signer.path if signer else None
+            variables = agent_variables(
+                issuer, made.agent_id, model=model, secret=secret, key=path, signing_key=signs_with
+            )
+            file.add(variables)
     print_credentials({"agent_id": made.agent_id, "agent_secret": secret}, as_json=as_json)
     if not as_json:
         if new_key:
             typer.echo(f"The private key is in {new_key}.")
+        if new_signing_key:
+            typer.echo(f"The signing key is in {new_signing_key}.")
         if env:
             typer.echo(f"The agent's variables are in {env}.")
 

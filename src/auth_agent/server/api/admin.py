@@ -16,6 +16,7 @@ from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import json_body
 
 _AGENT_FIELDS = {"email", "name", "model", "scopes", "permissions", "require_origin"}
+_ONLY_AT_FIRST = ("public_key", "signing_key", "agent_id")
 
 
 def agents(context: Context, call: Call) -> Answer:
@@ -23,7 +24,7 @@ def agents(context: Context, call: Call) -> Answer:
     admin = need_admin(context, call)
     if call.method == "GET":
         return json_answer({"agents": agent_registry.list_agents(context.database)})
-    body = _body(call, {*_AGENT_FIELDS, "email_verified", "public_key", "agent_id"})
+    body = _body(call, {*_AGENT_FIELDS, "email_verified", *_ONLY_AT_FIRST})
     values = {name: body[name] for name in _AGENT_FIELDS - {"email"} if name in body}
     with acting(admin.name, call.address):
         made = _register(
@@ -33,8 +34,7 @@ def agents(context: Context, call: Call) -> Answer:
             now=context.now(),
             **values,
             verified=body.get("email_verified", True),
-            public_key=body.get("public_key"),
-            agent_id=body.get("agent_id"),
+            **{name: body.get(name) for name in _ONLY_AT_FIRST},
         )
     secret = made.agent_secret.reveal() or None
     return json_answer({"agent_id": made.agent_id, "agent_secret": secret}, 201)

@@ -82,11 +82,13 @@ _AGENT_AUTH = {
 }
 _EVENT = {"event?": _TEXT, "events?": {"type": "array", "items": {"type": "object"}}}
 _ADD_AGENT = {"email": _TEXT, "agent_id?": _TEXT, "public_key?": _TEXT, **_AGENT}
+_ADD_AGENT |= {"signing_key?": _TEXT}
 _EDIT_CLIENT = {
     "name?": _TEXT,
     **{f"{name}?": _WORDS for name in ("redirect_uris", "scopes", "resources")},
 }
 _AGENTS, _CLIENTS = "/api/admin/agents", "/api/admin/clients"
+_SIGNING_KEYS = _AGENTS + "/{id}/signing-keys"
 
 OPERATIONS = (
     Operation("POST", "/token", "Tokens for a code", "client", _TOKEN_REQUEST, is_form=True),
@@ -147,6 +149,13 @@ OPERATIONS = (
         "PATCH", _AGENTS + "/{id}", "Changes it", "administrator", {"email?": _TEXT, **_AGENT}
     ),
     Operation("DELETE", _AGENTS + "/{id}", "Disables it for good", "administrator", success=204),
+    Operation("GET", _SIGNING_KEYS, "The keys it signs requests with", "administrator"),
+    Operation(
+        "POST", _SIGNING_KEYS, "Adds one", "administrator", {"public_key": _TEXT}, success=201
+    ),
+    Operation(
+        "DELETE", _SIGNING_KEYS + "/{kid}", "Removes one for good", "administrator", success=204
+    ),
     Operation("GET", _CLIENTS, "All clients", "administrator"),
     Operation(
         "POST",
@@ -162,6 +171,7 @@ OPERATIONS = (
     Operation("GET", "/.well-known/oauth-authorization-server", "RFC 8414"),
     Operation("GET", "/.well-known/openid-configuration", "OpenID Connect Discovery"),
     Operation("GET", "/.well-known/jwks.json", "The signing keys"),
+    Operation("GET", "/agents/{id}", "An agent's document: its keys, and it as a client"),
     Operation("GET", "/openapi.json", "This document"),
     Operation("GET", "/health", "The process answers"),
     Operation("GET", "/api/health", "The process answers"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from auth_agent.server.api import (
     admin,
+    agent_documents,
     agents,
     discovery,
     metrics,
     openapi,
     registration,
+    signing_keys,
     verification,
 )
 from auth_agent.server.context import Context
@@ -26,6 +28,7 @@ WELL_KNOWN = tuple(
 ROUTES: tuple[Route[Context], ...] = (
     *WELL_KNOWN,
     Route("GET", "/.well-known/jwks.json", discovery.jwks, cors="any", is_quick=True),
+    Route("GET", "/agents/{id}", agent_documents.agent_document, cors="any", is_quick=True),
     Route("GET", "/health", discovery.health, is_quick=True),
     Route("GET", "/api/health", discovery.health, is_quick=True),
     Route("GET", "/ready", discovery.ready),
@@ -43,6 +46,9 @@ ROUTES: tuple[Route[Context], ...] = (
     Route("GET", "/api/admin/agents/{id}", admin.agent),
     Route("PATCH", "/api/admin/agents/{id}", admin.agent),
     Route("DELETE", "/api/admin/agents/{id}", admin.agent),
+    Route("GET", "/api/admin/agents/{id}/signing-keys", signing_keys.signing_keys),
+    Route("POST", "/api/admin/agents/{id}/signing-keys", signing_keys.signing_keys),
+    Route("DELETE", "/api/admin/agents/{id}/signing-keys/{kid}", signing_keys.signing_key),
     Route("GET", "/api/admin/clients", admin.clients),
     Route("POST", "/api/admin/clients", admin.clients),
     Route("GET", "/api/admin/clients/{id:path}", admin.client),

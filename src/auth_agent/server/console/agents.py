@@ -8,10 +8,12 @@ from typing import Any
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.registry import agents
+from auth_agent.server.registry.request_keys import list_request_keys
 from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.registry.variables import agent_variables, as_lines
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
+from auth_agent.server.web.urls import agent_url
 
 _EDITED = ("display_name", "name", "model", "scopes", "permissions", "public_key", "require_origin")
 _FIELDS = ("email", "verified", *_EDITED)
@@ -80,15 +82,25 @@ def edit_agent(visit: ConsoleVisit) -> Answer:
 
 def agent_page(visit: ConsoleVisit) -> Answer:
     """GET /console/agent?id=…: one agent, its present sign-ins, and the actions on it."""
-    row = _agent(visit, visit.query.get("id", ""))
+    return agent_page_of(visit, visit.query.get("id", ""))
+
+
+def agent_page_of(visit: ConsoleVisit, agent_id: str, problem: str = "") -> Answer:
+    """Returns the page of one agent, with the problem of a form that was sent from it."""
+    row = _agent(visit, agent_id)
     with visit.context.database.read() as connection:
         grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
         history = data.list_history(connection, {"agent": row.id}, 1)
+        signing_keys = list_request_keys(connection, row.id)
     return visit.page(
         "console_agent.html",
+        400 if problem else 200,
         agent=row,
         grants=grants[:PAGE_SIZE],
         history=history[:10],
+        signing_keys=signing_keys,
+        signature_agent=agent_url(visit.context.settings.issuer, row.id),
+        problem=problem,
         can_mail=visit.context.outbox.can_reach(row.email),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auth_agent.server.console import agents, entrance, resources, websites
+from auth_agent.server.console import agents, entrance, resources, signing_keys, websites
 from auth_agent.server.console import history as records
 from auth_agent.server.console.visit import Guarded, console_page, guarded
 from auth_agent.server.context import Context
@@ -32,6 +32,8 @@ _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
     ("POST", "/console/agent/second-factor", agents.switch_second_factor),
     ("POST", "/console/agent/rotate-secret", agents.rotate_agent_secret),
     ("POST", "/console/agent/end-all", agents.end_agent_grants),
+    ("POST", "/console/agent/signing-keys", signing_keys.add_signing_key),
+    ("POST", "/console/agent/signing-keys/remove", signing_keys.remove_signing_key),
     ("GET", "/console/websites", websites.websites_page),
     ("GET", "/console/websites/new", websites.new_website_page),
     ("POST", "/console/websites/new", websites.add_website),

@@ -35,6 +35,8 @@ NOTICES = {
     "vouched": "The address counts as verified.",
     "second-factor-on": "Each sign-in of this agent now needs a code mailed to its owner.",
     "second-factor-off": "This agent signs in with its secret alone.",
+    "signing-key": "The agent may sign its requests with this key.",
+    "signing-key-removed": "Removed. Websites stop accepting the key within five minutes.",
     "password": "The password is changed. Other browsers are signed out.",
 }
 

@@ -15,7 +15,8 @@ from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from auth_agent.secret import Secret
 from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.oauth.grants import Issuing
-from auth_agent.server.registry.agents import LONGEST_MODEL, find_agent
+from auth_agent.server.registry.agents import LONGEST_MODEL
+from auth_agent.server.registry.claims import find_agent
 from auth_agent.server.registry.resources import find_resources
 from auth_agent.server.security.credentials import new_token
 from auth_agent.server.tokens.families import hold_agent

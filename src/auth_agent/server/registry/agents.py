@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Update, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Update, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from auth_agent.secret import Secret
-from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord
+from auth_agent.server.registry.request_keys import (
+    check_no_request_key,
+    checked_request_key,
+    count_request_keys,
+    store_request_key,
+)
 from auth_agent.server.registry.rules import IdTaken, agent_columns, checked_id, checked_keys
 from auth_agent.server.security.credentials import hash_secret, made_hash, new_token
 from auth_agent.server.settings import DEFAULT_SCOPES
@@ -19,28 +24,6 @@ from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
 
 LONGEST_MODEL = 200
-_FIND = select(
-    tables.agent.c.id.label("agent_id"),
-    tables.agent.c.model,
-    tables.agent.c.scopes,
-    tables.agent.c.second_factor,
-    *AGENT_COLUMNS,
-).where(tables.agent.c.id == bindparam("id"))
-
-
-class AgentLimits(Struct, frozen=True):
-    """What limits an agent: its scopes, None for every scope of the server, and a second factor."""
-
-    model: str
-    scopes: frozenset[str] | None
-    second_factor: bool
-
-
-def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, AgentLimits]:
-    """Returns an existing agent and what it may ask for."""
-    row = connection.execute(_FIND, {"id": agent_id}).one()
-    scopes = None if row.scopes is None else frozenset(row.scopes.split())
-    return AgentRecord.from_row(row), AgentLimits(row.model, scopes, row.second_factor)
 
 
 class AgentCredentials(Struct, frozen=True):
@@ -63,6 +46,7 @@ def add_agent(
     require_origin: bool = False,
     verified: bool = True,
     public_key: str | None = None,
+    signing_key: str | None = None,
     agent_id: str | None = None,
     agent_secret: Secret | None = None,
 ) -> AgentCredentials:
@@ -70,8 +54,9 @@ def add_agent(
 
     `name` is the owner's, `display_name` the agent's. Without `scopes` the agent may grant every
     scope that a website asks for. With `public_key` (PEM, JWK or JWKS) it signs instead of
-    sending a secret, and always names the website. Raises IdTaken if an agent or a client has,
-    or ever had, the requested id.
+    sending a secret, and always names the website. `signing_key` is another public key, with
+    which it signs its HTTP requests. Raises IdTaken if an agent or a client has, or ever had, the
+    requested id.
     """
     given = {"email": email, "name": name, "display_name": display_name, "model": model}
     columns = agent_columns({**given, "scopes": scopes, "permissions": permissions})
@@ -87,12 +72,17 @@ def add_agent(
         "created_at": now,
         "updated_at": now,
     }
+    signs_with = None if signing_key is None else checked_request_key(signing_key)
     try:
         with database.begin() as connection:
+            if row["jwks"] is not None:
+                check_no_request_key(connection, row["jwks"])
             connection.execute(insert(tables.agent), row)
             # Agents and clients share one namespace: no client can have the agent's id from now on.
             connection.execute(insert(tables.client), _as_client(agent_id, now))
             record(connection, at=now, kind="agent", outcome="added", agent_id=agent_id)
+            if signs_with is not None:
+                store_request_key(connection, agent_id, signs_with, now)
     except IntegrityError:
         raise IdTaken("this id is taken; choose another one") from None
     return AgentCredentials(agent_id, secret)
@@ -108,6 +98,7 @@ def list_agents(database: Database) -> list[dict[str, Any]]:
     """Returns all agents, oldest first; no secrets."""
     with database.read() as connection:
         rows = connection.execute(select(tables.agent).order_by(tables.agent.c.created_at)).all()
+        signing = count_request_keys(connection)
     return [
         {
             "agent_id": row.id,
@@ -120,6 +111,7 @@ def list_agents(database: Database) -> list[dict[str, Any]]:
             "permissions": row.permissions.split(),
             "require_origin": row.require_origin,
             "has_key": row.jwks is not None,
+            "signing_keys": signing.get(row.id, 0),
             "disabled": row.disabled_at is not None,
             "created_at": row.created_at,
         }
@@ -147,7 +139,8 @@ def change_agent(
         values["email_verified"] = verified
     elif "email" in values:
         values["email_verified"] = and_(table.c.email_verified, table.c.email == values["email"])
-    return _update(database, update(table).values(values), agent_id, outcome, now)
+    statement = update(table).values(values)
+    return _update(database, statement, agent_id, outcome, now, jwks=values.get("jwks"))
 
 
 def enable_agent(database: Database, agent_id: str, now: int) -> bool:
@@ -212,10 +205,20 @@ def rotate_agent_secret(database: Database, agent_id: str, now: int) -> Secret |
     return secret if _update(database, statement, agent_id, "secret rotated", now) else None
 
 
-def _update(database: Database, statement: Update, agent_id: str, outcome: str, now: int) -> bool:
-    """Writes a change of one agent and its audit line in one transaction."""
+def _update(
+    database: Database,
+    statement: Update,
+    agent_id: str,
+    outcome: str,
+    now: int,
+    *,
+    jwks: str | None = None,
+) -> bool:
+    """Writes a change of one agent, with its new `jwks`, and its audit line in one transaction."""
     statement = statement.where(tables.agent.c.id == agent_id).values(updated_at=now)
     with database.begin() as connection:
+        if jwks is not None:
+            check_no_request_key(connection, jwks)
         if connection.execute(statement).rowcount != 1:
             return False
         record(connection, at=now, kind="agent", outcome=outcome, agent_id=agent_id)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, select
 
 from auth_agent.server.storage import tables
 
@@ -71,3 +71,27 @@ def claims_about(agent: AgentRecord, model: str, scope: Collection[str]) -> dict
     if "profile" in scope and agent.name:
         claims["name"] = agent.name
     return claims
+
+
+class AgentLimits(Struct, frozen=True):
+    """What limits an agent: its scopes, None for every scope of the server, and a second factor."""
+
+    model: str
+    scopes: frozenset[str] | None
+    second_factor: bool
+
+
+_FIND = select(
+    tables.agent.c.id.label("agent_id"),
+    tables.agent.c.model,
+    tables.agent.c.scopes,
+    tables.agent.c.second_factor,
+    *AGENT_COLUMNS,
+).where(tables.agent.c.id == bindparam("id"))
+
+
+def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, AgentLimits]:
+    """Returns an existing agent and what it may ask for."""
+    row = connection.execute(_FIND, {"id": agent_id}).one()
+    scopes = None if row.scopes is None else frozenset(row.scopes.split())
+    return AgentRecord.from_row(row), AgentLimits(row.model, scopes, row.second_factor)

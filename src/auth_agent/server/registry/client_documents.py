@@ -27,7 +27,7 @@ from auth_agent.server.settings import ServerSettings
 from auth_agent.server.storage.database import Database
 from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Refusal
-from auth_agent.server.web.urls import is_native_uri, origin_of, url_problem
+from auth_agent.server.web.urls import agent_url, is_native_uri, origin_of, url_problem
 
 FRESH_FOR = 3_600.0  # seconds
 # A missing key causes at most one read per so many seconds.
@@ -73,8 +73,8 @@ class ClientDocuments:
         admitted = self._settings.client_documents
         if not admitted or not client_id.startswith(("https://", "http://")):
             return False
-        if url_problem(client_id):
-            return False
+        if url_problem(client_id) or client_id.startswith(agent_url(self._settings.issuer, "")):
+            return False  # this server's agents authenticate here with other keys, as themselves
         parts = urlsplit(client_id)
         # An http document lies on a loopback host, so this server has to be on one, too.
         if parts.scheme == "http" and not self._settings.is_loopback:

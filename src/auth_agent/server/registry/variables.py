@@ -33,7 +33,13 @@ def website_variables(
 
 
 def agent_variables(
-    issuer: str, agent_id: str, *, model: str, secret: str | None = None, key: str | None = None
+    issuer: str,
+    agent_id: str,
+    *,
+    model: str,
+    secret: str | None = None,
+    key: str | None = None,
+    signing_key: str | None = None,
 ) -> dict[str, str]:
     """Returns the variables that identify an agent to its tools."""
     values = {"AUTH_AGENT_AGENT_ID": agent_id, "AUTH_AGENT_AGENT_ISSUER": issuer}
@@ -43,6 +49,8 @@ def agent_variables(
         values["AUTH_AGENT_AGENT_SECRET"] = secret
     if key is not None:
         values["AUTH_AGENT_AGENT_PRIVATE_KEY"] = key
+    if signing_key is not None:
+        values["AUTH_AGENT_AGENT_SIGNING_KEY"] = signing_key
     return values
 
 

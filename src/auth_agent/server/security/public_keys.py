@@ -35,7 +35,21 @@ def parse_keys(text: str) -> list[Jwk]:
     keys = data.get("keys", [data]) if isinstance(data, dict) else None
     if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_KEYS:
         raise ValueError(f"a key set holds 1 to {MOST_KEYS} keys")
-    return [_checked(key) for key in keys]
+    return [_respelled(_checked(key)) for key in keys]
+
+
+def parse_request_key(text: str) -> Jwk:
+    """Returns the one Ed25519 key of a PEM file, a JWK or a JWKS, under its thumbprint as `kid`.
+
+    Raises ValueError for every other key: agents sign their requests with Ed25519.
+    """
+    keys = parse_keys(text)
+    if len(keys) != 1:
+        raise ValueError("the file holds several keys; give one signing key at a time")
+    if keys[0].get("crv") != "Ed25519":
+        raise ValueError("requests are signed with an Ed25519 key; give one of that type")
+    key = {name: keys[0][name] for name in ("kty", "crv", "x")}
+    return {**key, "kid": thumbprint(key), "use": "sig"}
 
 
 def usable_keys(data: Any) -> list[Jwk]:
@@ -110,6 +124,13 @@ def _checked(key: Any) -> Jwk:
     if isinstance(loaded, rsa.RSAPublicKey) and loaded.key_size < MIN_RSA_BITS:
         raise ValueError(f"the RSA key is shorter than {MIN_RSA_BITS} bits")
     return public
+
+
+def _respelled(key: Jwk) -> Jwk:
+    """Returns the key in its canonical spelling: one key has one thumbprint (RFC 7638)."""
+    name = library_name(algorithms_of(key)[0])
+    jwk = jwt.get_algorithm_by_name(name).to_jwk(_loaded(key, name), as_dict=True)
+    return {part: jwk.get(part, value) for part, value in key.items()}
 
 
 def _from_pem(text: str) -> Jwk:

@@ -92,6 +92,19 @@ agent = Table(
     Column("second_factor", Boolean, nullable=False, default=False, server_default=false()),
 )
 
+# Public keys (Ed25519) with which agents sign their HTTP requests; other keys than `agent.jwks`.
+# A removed key stays: its agent's document has to go on answering without it.
+request_key = Table(
+    "request_key",
+    metadata,
+    Column("kid", String(43), primary_key=True),  # its thumbprint (RFC 7638)
+    Column("agent_id", String(64), ForeignKey("agent.id"), nullable=False),
+    Column("x", String(43), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+    Index(None, "agent_id"),
+)
+
 # One row from /authorize to the redemption of its code.
 sign_in = Table(
     "sign_in",

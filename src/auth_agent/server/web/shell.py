@@ -221,7 +221,7 @@ async def _whole_body(receive: Receive, limit: int) -> bytes:
 async def send_answer(send: Send, answer: Answer) -> None:
     """Sends an answer, in chunks if it has any."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-    if answer.status != 204:
+    if answer.status not in (204, 304):
         headers.append((b"content-type", answer.content_type.encode("latin-1")))
         if answer.chunks is None:
             headers.append((b"content-length", str(len(answer.body)).encode()))

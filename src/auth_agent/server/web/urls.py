@@ -60,6 +60,11 @@ def same_address(one: str, other: str) -> bool:
     )
 
 
+def agent_url(issuer: str, agent_id: str) -> str:
+    """Returns the address of an agent's document, which is its name for those who verify it."""
+    return f"{issuer}/agents/{agent_id}"
+
+
 def is_within(url: str, origin: str) -> bool:
     """Returns True if the URL is acceptable and lies at or below this origin."""
     return url_problem(url) is None and origin_of(url) == origin

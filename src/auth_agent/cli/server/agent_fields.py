@@ -1,0 +1,45 @@
+"""The options of the commands that add and change agents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AgentArgument = Annotated[str, typer.Argument(help="As `agent list` shows it.")]
+DisplayNameOption = Annotated[
+    str | None,
+    typer.Option("--display-name", help="What the agent is called, e.g. 'Shopping agent'."),
+]
+ScopeOption = Annotated[
+    list[str] | None, typer.Option("--scope", help="A scope it may give; default: any.")
+]
+PermissionOption = Annotated[
+    list[str] | None, typer.Option("--permission", help="Told to websites; repeatable.")
+]
+PublicKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--public-key",
+        exists=True,
+        dir_okay=False,
+        help="PEM, JWK or JWKS: the agent signs with the private key and has no secret.",
+    ),
+]
+SigningKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--signing-key",
+        exists=True,
+        dir_okay=False,
+        help="It signs its requests with this Ed25519 key (PEM); the public half is registered.",
+    ),
+]
+NewSigningKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--new-signing-key",
+        help="Make a key to sign requests with, and write it to this file (0600).",
+    ),
+]
