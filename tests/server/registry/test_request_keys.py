@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from auth_agent.flow.fetching.fetcher import Fetched
 from auth_agent.protocol.jose.private_key import thumbprint
-from auth_agent.server.outbound.fetcher import Fetched
 from auth_agent.server.registry import agents, request_keys
 from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.storage.tables import audit, request_key
@@ -167,6 +167,13 @@ def _private(pair: Pair) -> str:
 def test_what_is_no_public_signing_key_is_refused(world: World, text: Any, words: str) -> None:
     with pytest.raises(RegistrationError, match=words):
         request_keys.add_request_key(world.database, world.agent.agent_id, text(), NOW)
+
+
+def test_the_specifications_own_keys_are_refused(world: World) -> None:
+    """Anybody can sign with the published test key of RFC 9421 B.1.4."""
+    text = '{"kty":"OKP","crv":"Ed25519","x":"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}'
+    with pytest.raises(RegistrationError, match="published"):
+        request_keys.add_request_key(world.database, world.agent.agent_id, text, NOW)
 
 
 def test_numbers_are_bounded(own_world: World, monkeypatch: pytest.MonkeyPatch) -> None:

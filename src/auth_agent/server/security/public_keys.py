@@ -13,6 +13,7 @@ from auth_agent.protocol.jose.algorithms import ALGORITHMS, fits, library_name
 from auth_agent.protocol.jose.algorithms import algorithms_of as algorithms_for
 from auth_agent.protocol.jose.bounds import MIN_RSA_BITS
 from auth_agent.protocol.jose.private_key import thumbprint
+from auth_agent.protocol.signatures.keys import PUBLISHED_KEYS
 
 MOST_KEYS = 20
 ASSERTION_ALGORITHMS = ALGORITHMS
@@ -49,7 +50,10 @@ def parse_request_key(text: str) -> Jwk:
     if keys[0].get("crv") != "Ed25519":
         raise ValueError("requests are signed with an Ed25519 key; give one of that type")
     key = {name: keys[0][name] for name in ("kty", "crv", "x")}
-    return {**key, "kid": thumbprint(key), "use": "sig"}
+    kid = thumbprint(key)
+    if kid in PUBLISHED_KEYS:
+        raise ValueError("this is a test key that RFC 9421 has published; make one of your own")
+    return {**key, "kid": kid, "use": "sig"}
 
 
 def usable_keys(data: Any) -> list[Jwk]:
