@@ -70,7 +70,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         follow_form: bool = False,
         on_step: Callable[[Step], None] | None = None,
     ) -> AsyncSignedIn:
-        """As `AgentSDK.sign_in`."""
+        """Signs in as `AgentSDK.sign_in` does."""
         log = StepLog(on_step)
         wanted = sign_in_options(allowed_scopes, second_factor, follow_form=follow_form)
         flow = self._signed_in(AsyncSignedIn, url, wanted, within, log)
@@ -86,7 +86,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         second_factor: Callable[[], str | Awaitable[str]] | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> PageSignIn:
-        """As `AgentSDK.sign_in_page`."""
+        """Signs in as `AgentSDK.sign_in_page` does."""
         log = StepLog(on_step)
         wanted = sign_in_options(allowed_scopes, second_factor)
         flow = sign_in_page(self._options, website, wanted=wanted, within=within)
@@ -103,7 +103,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         second_factor: Callable[[], str | Awaitable[str]] | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> PageSignIn:
-        """As `AgentSDK.sign_in_cdp`."""
+        """Signs in as `AgentSDK.sign_in_cdp` does."""
         log = StepLog(on_step)
         wanted = sign_in_options(allowed_scopes, second_factor)
         flow = sign_in_browser(cdp_url, url, self._options, website, wanted=wanted, within=within)
@@ -112,7 +112,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
     def session(
         self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
     ) -> httpx2.AsyncClient:
-        """As `AgentSDK.session`."""
+        """Returns a client as `AgentSDK.session` does."""
         from auth_agent.sdk.calls.session import AsyncTokenAuth, TokenTarget, new_async_session  # noqa: PLC0415
 
         target = TokenTarget(resource, scope, own=tokens is None)

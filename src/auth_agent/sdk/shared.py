@@ -91,7 +91,7 @@ class SDK(Generic[C]):
 
     @property
     def options(self) -> Options:
-        """The options that this SDK was made with; frozen."""
+        """Returns the options that this SDK was made with; frozen."""
         return self._options
 
     def _session_calls(self, tokens: TokenManager | None) -> Calls:

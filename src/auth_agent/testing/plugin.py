@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def auth_agent_server() -> Iterator[FakeServer]:
-    """A `FakeServer` that answers in this process, for websites with its `settings()`."""
+    """Returns a `FakeServer` that answers in this process, for websites with its `settings()`."""
     from auth_agent.testing import FakeServer  # noqa: PLC0415
 
     with FakeServer().in_process() as server:
@@ -25,7 +25,7 @@ def auth_agent_server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def auth_agent_agent() -> Agent:
-    """An agent; `make_agent(…)` makes others."""
+    """Returns an agent; `make_agent(…)` makes others."""
     from auth_agent.testing import make_agent  # noqa: PLC0415
 
     return make_agent()

@@ -86,7 +86,7 @@ def _until_expires(headers: Mapping[str, str]) -> int:
 
 
 def _listed(document: Mapping[str, Any] | None) -> list[Any] | None:
-    """A card has its keys in `keys`, and again in `jwks` for OAuth servers."""
+    """Returns the keys; a card has them in `keys`, and again in `jwks` for OAuth servers."""
     if document is None:
         return None
     inner = document.get("jwks")

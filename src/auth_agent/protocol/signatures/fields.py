@@ -42,7 +42,7 @@ class Component(NamedTuple):
 
     @property
     def identity(self) -> tuple[str, frozenset[tuple[str, str]]]:
-        """What two identifiers have in common if they mean the same: parameters in any order."""
+        """Returns what is equal if two identifiers mean the same: parameters in any order."""
         pairs = ((name, f"{type(value)} {value}") for name, value in self.params.items())
         return self.name, frozenset(pairs)
 

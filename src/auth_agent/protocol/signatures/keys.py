@@ -79,7 +79,7 @@ def is_signed(key: VerifyingKey, signature: bytes, base: bytes) -> bool:
 
 
 def _thumbprint_of(public: Any, name: str) -> str:
-    """From the key itself: a set may write its numbers in a way that has another digest."""
+    """Hashes the key itself: a set may write its numbers in a way that has another digest."""
     import jwt  # noqa: PLC0415
 
     return thumbprint(jwt.get_algorithm_by_name(name).to_jwk(public, as_dict=True))
@@ -100,7 +100,7 @@ def _verify_ed25519(public: Any, signature: bytes, base: bytes) -> None:
 
 
 def _verify_p256(public: Any, signature: bytes, base: bytes) -> None:
-    """RFC 9421 3.3.4: r and s, 32 bytes each."""
+    """Verifies r and s, 32 bytes each (RFC 9421 3.3.4)."""
     from cryptography.hazmat.primitives.asymmetric import ec, utils  # noqa: PLC0415
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
 
@@ -111,7 +111,7 @@ def _verify_p256(public: Any, signature: bytes, base: bytes) -> None:
 
 
 def _verify_rsa_pss(public: Any, signature: bytes, base: bytes) -> None:
-    """RFC 9421 3.3.1: SHA-512, and a salt of 64 bytes."""
+    """Verifies with SHA-512 and a salt of 64 bytes (RFC 9421 3.3.1)."""
     from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415
     from cryptography.hazmat.primitives.hashes import SHA512  # noqa: PLC0415
 

@@ -37,7 +37,7 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def target(self) -> str:
-        """Path and query, as on the request line."""
+        """Returns path and query, as on the request line."""
         return (self.path or "/") + (f"?{self.query}" if self.query is not None else "")
 
 

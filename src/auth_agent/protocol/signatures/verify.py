@@ -91,7 +91,7 @@ def _check_times(signed: Signed, now: float) -> None:
 
 
 def _check_change(signed: Signed, covered: frozenset[str], now: float) -> None:
-    """A signature over `@authority` alone would open any path, with any body."""
+    """Demands more for a change: `@authority` alone would open any path, with any body."""
     if "@method" not in covered:
         raise _uncovered("@method, because the request changes something")
     if "@target-uri" not in covered and not {"@path", "@authority"} <= covered:
@@ -110,7 +110,7 @@ def _check_change(signed: Signed, covered: frozenset[str], now: float) -> None:
 
 
 def _covered(signed: Signed) -> frozenset[str]:
-    """The components that are covered as they are: one with parameters means something else."""
+    """Returns the components without parameters; one with parameters means something else."""
     return frozenset(one.name for one in signed.components if not one.params)
 
 

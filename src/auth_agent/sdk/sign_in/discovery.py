@@ -51,7 +51,7 @@ class PinnedIssuers:
 
 
 def _endpoints(metadata: Metadata) -> tuple[str, ...]:
-    """The older generation has two more authorization endpoints (wire contract, 2)."""
+    """Adds the two authorization endpoints of the older generation (wire contract, 2)."""
     issuer = metadata.issuer.rstrip("/")
     older = (f"{issuer}/oauth2/authorize", f"{issuer}/authorize/challenge")
     return metadata.authorization_endpoint.partition("?")[0], *older

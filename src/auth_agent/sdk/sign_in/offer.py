@@ -155,7 +155,7 @@ def _target(form: Form, url: str, document: Document) -> str:
 
 
 def _with_query(form: Form, url: str, document: Document) -> str:
-    """HTML 4.10.22.4: a GET form replaces the query of its action."""
+    """Replaces the query of the action, as a GET form does (HTML 4.10.22.4)."""
     query = urlencode(_values(form))
     return _target(form, url, document).partition("?")[0] + (f"?{query}" if query else "")
 
@@ -165,7 +165,7 @@ def _get(url: str) -> HttpRequest:
 
 
 def _post(form: Form, url: str, document: Document) -> HttpRequest:
-    """`Origin` and `Referer` as a browser sends them: frameworks check them against forgery."""
+    """Sends `Origin` and `Referer` as a browser does: frameworks check them against forgery."""
     headers: Headers = (
         PAGE,
         ("Content-Type", "application/x-www-form-urlencoded"),
@@ -178,7 +178,7 @@ def _post(form: Form, url: str, document: Document) -> HttpRequest:
 
 
 def not_allowed(issuer: str) -> AuthError:
-    """`issuer` may be foreign text: what is no URL is not quoted."""
+    """Names the issuer; it may be foreign text, so what is no URL is not quoted."""
     named = quoted_url(issuer) or "something that is not the URL of a server"
     return AuthError(
         f"The sign-in leads to {named}, which is not among the allowed issuers. Nothing was "

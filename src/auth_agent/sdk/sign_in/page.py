@@ -155,7 +155,7 @@ def as_answer(shown: Shown) -> HttpResponse:
 
 
 def elsewhere(url: str) -> AuthError:
-    """The server's own refusal comes first, if the browser was redirected with one."""
+    """Tells the server's own refusal first, if the browser was redirected with one."""
     if cause := redirect_error(url):
         return AuthError(
             f"The server refused the website's request: {cause}.", code="sign_in_failed"

@@ -66,7 +66,7 @@ _ACCEPT = ("Accept", "application/json")
 
 
 def covers(resource: str, url: str) -> bool:
-    """True if the URL is the resource itself or lies below it, compared as URLs."""
+    """Returns True if the URL is the resource itself or lies below it, compared as URLs."""
     if normal_origin(resource) != normal_origin(url):
         return False
     above, below = urlsplit(resource).path.rstrip("/"), urlsplit(url).path
@@ -74,7 +74,7 @@ def covers(resource: str, url: str) -> bool:
 
 
 def _candidates(url: str, named: str | None) -> Iterator[str]:
-    """RFC 9728 section 5.1, then 3.1: the path inserted, and the root."""
+    """Yields the named address (RFC 9728 5.1), then the path inserted, and the root (3.1)."""
     origin, path = normal_origin(url), urlsplit(url).path.rstrip("/")
     ours = [f"{origin}{WELL_KNOWN}{path}", f"{origin}{WELL_KNOWN}"]
     if named and url_problem(named, query=True) is None and normal_origin(named) == origin:

@@ -224,7 +224,7 @@ def _open(request: HttpRequest, website: str, journey: Journey) -> Flow[HttpResp
 
 
 def _is_authorization_request(url: str) -> bool:
-    """RFC 6749 4.1.1: the parameters that make a URL the start of a sign-in."""
+    """Looks for the parameters that make a URL the start of a sign-in (RFC 6749 4.1.1)."""
     names = {name for name, _ in parse_qsl(urlsplit(url).query)}
     return names >= {"response_type", "client_id"}
 

@@ -95,7 +95,7 @@ def client(context: Context, call: Call) -> Answer:
 
 
 def _body(call: Call, known: set[str]) -> dict[str, Any]:
-    """A typed object of known fields."""
+    """Returns a typed object of known fields."""
     body = json_body(call.content_type, call.body)
     if unknown := sorted(set(body) - known):
         text = f"Unknown field {unknown[0]!a}; known are {', '.join(sorted(known))}"

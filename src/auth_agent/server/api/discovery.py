@@ -25,7 +25,7 @@ CLAIMS = [
 
 
 def server_metadata(context: Context, call: Call) -> Answer:  # noqa: ARG001
-    """Both well-known documents (RFC 8414, OpenID Connect Discovery), with the same content."""
+    """Serves both well-known documents (RFC 8414, OpenID Connect Discovery), which are equal."""
     return json_answer(metadata_of(context), headers=_PUBLIC)
 
 

@@ -191,7 +191,7 @@ def openapi(context: Context, call: Call) -> Answer:  # noqa: ARG001
 
 
 def document(issuer: str) -> dict[str, Any]:
-    """OpenAPI 3.1."""
+    """Returns the description of the API, as OpenAPI 3.1."""
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)

@@ -119,5 +119,5 @@ def _optional(body: dict[str, Any], name: str) -> str:
 
 
 def _ascii(error: Exception) -> str:
-    """What was sent may be quoted in it."""
+    """Returns the text in ASCII; what was sent may be quoted in it."""
     return str(error).encode("ascii", "replace").decode()

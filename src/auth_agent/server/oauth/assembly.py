@@ -40,7 +40,7 @@ def _bearer_token(  # noqa: PLR0917
     expires_in: int | None = None,  # noqa: ARG001
     include_refresh_token: bool = True,  # noqa: ARG001
 ) -> dict[str, Any]:
-    """The answer of the token endpoint (RFC 6749 section 5.1); the ID token is added by a hook."""
+    """Returns the token endpoint's answer (RFC 6749 section 5.1); a hook adds the ID token."""
     return {
         "access_token": sign_access_token(user.key, user, scope),
         "token_type": "Bearer",

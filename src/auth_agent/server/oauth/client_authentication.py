@@ -108,7 +108,7 @@ class ClientProof:
         context.assertions.check(assertion, keys, subject, also_for)
 
     def none(self, _query_client: QueryClient, request: Any) -> Client | None:
-        """A public client, which PKCE protects instead of a secret."""
+        """Accepts a public client, which PKCE protects instead of a secret."""
         client_id = request.form.get("client_id")
         if request.headers.get("authorization") or not {*request.form}.isdisjoint(_PROOFS):
             return None
@@ -162,13 +162,13 @@ def invalid_client(description: str) -> Exception:
 
 
 def _in_two_ways() -> Exception:
-    """RFC 6749 section 2.3: not more than one method in each request."""
+    """Finds more than one method in a request, which RFC 6749 section 2.3 forbids."""
     error: Exception = InvalidRequestError("Send the client's credentials in one way only")
     return error
 
 
 def _decode_basic(credentials: str) -> tuple[str, str]:
-    """RFC 6749 section 2.3.1: both halves are form-urlencoded before they are joined."""
+    """Decodes both halves, which are form-urlencoded one by one (RFC 6749 section 2.3.1)."""
     try:
         client_id, colon, secret = (
             base64.b64decode(credentials, validate=True).decode().partition(":")

@@ -34,7 +34,7 @@ class ClientKeys:
         self._lock = threading.Lock()
 
     def of(self, client: Client, kid: object) -> list[Jwk]:
-        """The keys among which the one with this id should be."""
+        """Returns the keys among which the one with this id should be."""
         if client.jwks:
             return usable_keys(json.loads(client.jwks))
         if not client.jwks_uri:

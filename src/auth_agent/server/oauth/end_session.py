@@ -86,7 +86,7 @@ def confirm_end_session(oauth: OAuthServer, call: Call) -> Answer:
 
 
 def _checked(context: Context, parameters: Parameters) -> _SignOut:
-    """Refusal if the request is not one of a client here; it is shown, never redirected."""
+    """Refuses what no client here has asked for; that is shown, never redirected."""
     if parameters.duplicates:
         raise _refused("A parameter is given more than once")
     claims: dict[str, str] = {}
@@ -107,7 +107,7 @@ def _checked(context: Context, parameters: Parameters) -> _SignOut:
 
 
 def _target(client: Client | None, parameters: Parameters) -> str:
-    """Section 3: a registered address, compared exactly; otherwise nobody is sent anywhere."""
+    """Returns a registered address, compared exactly (section 3), or nothing."""
     uri, state = parameters.get("post_logout_redirect_uri"), parameters.get("state")
     if len(state or "") > _LONGEST_STATE:
         raise _refused("state is too long")

@@ -17,7 +17,7 @@ class S256Verifier(CodeChallenge):  # type: ignore[misc]
     CODE_CHALLENGE_METHODS = {"S256": CodeChallenge.CODE_CHALLENGE_METHODS["S256"]}  # noqa: RUF012
 
     def __call__(self, grant: Any) -> None:
-        """At the token endpoint alone; the challenge was checked when the request came in."""
+        """Hooks into the token endpoint alone; `/authorize` has checked the challenge."""
         grant.register_hook("after_validate_token_request", self.validate_code_verifier)
 
 

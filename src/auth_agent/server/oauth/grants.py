@@ -81,14 +81,14 @@ class Issuing:
         )
 
     def _audience(self, source: AuthorizationCode | Family) -> tuple[str, ...]:
-        """RFC 8707 section 2.2: a token request may narrow what was granted, never widen it."""
+        """Narrows what was granted if the token request asks; never widens it (RFC 8707 2.2)."""
         asked = tuple(dict.fromkeys(self.request.parameters.resources))
         if not set(asked) <= set(source.audience):
             raise OAuth2Error("The resource was not granted", error="invalid_target")
         return asked or source.audience
 
     def _details(self, source: AuthorizationCode | Family) -> tuple[dict[str, Any], ...]:
-        """RFC 9396 section 6: a token request may narrow what was granted, never widen it."""
+        """Narrows what was granted if the token request asks; never widens it (RFC 9396 6)."""
         granted: list[dict[str, Any]] = json.loads(source.granted_details or "[]")
         if asked := self.request.parameters.get("authorization_details"):
             try:
@@ -177,7 +177,7 @@ class CodeGrant(Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
         return issue
 
     def delete_authorization_code(self, code: AuthorizationCode) -> None:
-        """Redeemed already; the row stays, so that a replay is noticed."""
+        """Does nothing: a redeemed code's row stays, so that a replay is noticed."""
 
 
 class RefreshGrant(Issuing, RefreshTokenGrant):  # type: ignore[misc]
@@ -228,4 +228,4 @@ class RefreshGrant(Issuing, RefreshTokenGrant):  # type: ignore[misc]
         raise InvalidGrantError("The refresh token has expired or was revoked")
 
     def revoke_old_credential(self, refresh_token: Family) -> None:
-        """Done by the rotation."""
+        """Does nothing: the rotation has revoked it."""

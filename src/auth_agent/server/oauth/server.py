@@ -87,7 +87,7 @@ class OAuthServer(AuthorizationServer):  # type: ignore[misc]
         )
 
     def save_token(self, token: dict[str, Any], request: OAuthRequest) -> None:
-        """Nothing of the token itself is stored; grants write the family's row."""
+        """Stores nothing: of a token itself nothing is kept; grants write the family's row."""
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Does nothing: no code of this server listens to Authlib's signals."""

@@ -26,7 +26,7 @@ class MailedCodes:
         return _hash(self._keys[0], purpose, code)
 
     def matches(self, stored: str, purpose: str, code: str) -> bool:
-        """True if this is the code whose hash is stored for this purpose."""
+        """Returns True if this is the code whose hash is stored for this purpose."""
         return any(hmac.compare_digest(stored, _hash(key, purpose, code)) for key in self._keys)
 
     def shared(self, purpose: str) -> tuple[str, str]:

@@ -147,7 +147,7 @@ def verify_second_factor(context: Context, call: Call) -> Answer:
 
 
 def _is_proven(context: Context, call: Call, body: dict[str, Any], step: Any) -> bool:
-    """True if the step's own agent proves itself again; Refusal for a wrong proof.
+    """Returns True if the step's own agent proves itself again; refuses a wrong proof.
 
     Older clients prove nothing here; the code alone finishes their sign-in.
     """
@@ -204,7 +204,7 @@ def _approve(context: Context, connection: Connection, row: Any, by: Answering) 
 
 
 def _is_answered(row: Any, agent_id: str) -> bool:
-    """True if this agent has answered before; Refusal 409 if another one has."""
+    """Returns True if this agent has answered before; refuses (409) if another one has."""
     if row.denied_at is not None:
         raise Refusal(409, "request_denied", "The request was cancelled in the browser")
     if row.approved_at is None:

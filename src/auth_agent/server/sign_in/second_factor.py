@@ -105,7 +105,7 @@ def is_right(context: Context, step: Any, code: str) -> bool:
 
 
 def use_step(connection: Connection, step: Any, now: int) -> bool:
-    """False if it was used meanwhile."""
+    """Uses the step up; returns False if it was used meanwhile."""
     return connection.execute(_USE, {"step": step.request_id, "now": now}).rowcount == 1
 
 
@@ -122,7 +122,7 @@ def _may_mail(step: Any, agent_id: str, now: int) -> bool:
 
 
 def _store(connection: Connection, request_id: str, step: Any, fresh: dict[str, object]) -> bool:
-    """False if the same step was begun at this moment elsewhere, which has mailed its code."""
+    """Stores the step; returns False if the same one has begun elsewhere and mailed its code."""
     if step is not None:
         connection.execute(_RENEW.values(**fresh, mails=step.mails + 1), {"step": request_id})
         return True

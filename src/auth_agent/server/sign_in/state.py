@@ -139,7 +139,7 @@ def status_of(row: Any, now: float) -> str:
 
 
 def is_native(row: Any) -> bool:
-    """True if the code goes to a program on the visitor's device, and to no website or agent."""
+    """Returns True if the code goes to a program on the visitor's device, not to a website."""
     method = row.client_auth_method
     if method is None and row.document is not None:
         method = json.loads(row.document)["auth_method"]
@@ -147,7 +147,7 @@ def is_native(row: Any) -> bool:
 
 
 def is_trusted(row: Any) -> bool:
-    """False for a client that nobody added and no agent has approved yet."""
+    """Returns False for a client that nobody added and no agent has approved yet."""
     if row.client_origin is None:
         return False
     return row.client_origin not in SELF_MADE or row.client_approved_at is not None

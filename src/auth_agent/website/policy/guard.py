@@ -36,7 +36,7 @@ def check_view(view: object) -> None:
 
 
 def remember(view: View, guarded: View) -> None:
-    """For `check_order`; a bound method cannot remember, but no decorator registers one either."""
+    """Marks a view for `check_order`; no decorator registers a bound method, which takes none."""
     with contextlib.suppress(AttributeError):
         view.__dict__[_MARK] = _Mark(view, guarded)
 
@@ -81,7 +81,7 @@ def _makes_agents(call: object) -> bool:
 
 
 def _unwrap(view: View | None) -> Iterator[View]:
-    """The view, and all that it is wrapped around."""
+    """Yields the view, and all that it is wrapped around."""
     while view is not None:
         yield view
         view = getattr(view, "__wrapped__", None)

@@ -28,7 +28,7 @@ _MAX_FIELD_NAMES = 1_024
 
 
 def metadata_paths(settings: Settings) -> tuple[str, ...]:
-    """Every path that answers with the metadata; the challenges point to the first one.
+    """Returns every path that answers with the metadata; challenges point to the first one.
 
     The root, the audience's path inserted (3.1), and for a website below a path (a prefix such as
     `/shop/auth-agent`) the place below it, because no other request reaches that website.

@@ -24,7 +24,7 @@ _NEED_PROOF = ("token_bound", "token_unbound")
 def challenge_of(
     visit: Visit, settings: Settings, refusal: Refusal | None, scopes: Sequence[str]
 ) -> str:
-    """RFC 6750 3.1: no error code where no token was sent; RFC 9470 3 adds `max_age`."""
+    """Returns a challenge: no error code if no token came (RFC 6750 3.1), `max_age` by RFC 9470."""
     values: dict[str, str] = {}
     if refusal is not None:
         values["error"] = refusal.code
@@ -69,7 +69,7 @@ def _scope(scopes: Sequence[str]) -> dict[str, str]:
 
 
 def _bearer(settings: Settings, values: Mapping[str, str]) -> str:
-    """RFC 9728 5.1 adds where to learn which server to go to."""
+    """Returns the challenge with the address of the resource's metadata (RFC 9728 5.1)."""
     return _written("Bearer", {**values, "resource_metadata": metadata_url(settings)})
 
 

@@ -96,7 +96,7 @@ def is_of(session: Session, site: Site) -> bool:
 
 
 def is_alive(session: Session, site: Site, now: float) -> bool:
-    """Whether it is within its absolute and its idle lifetime, by the settings of today."""
+    """Returns whether it is within both of its lifetimes, by the settings of today."""
     if not is_of(session, site):
         return False
     since, until = lifetime(session, site.settings)
@@ -183,7 +183,7 @@ def tombstone(session: Session, name: str, before: str | None, settings: Setting
 
 
 def is_ended(session: Session, marks: str | None) -> bool:
-    """Whether the browser's tombstone names the session."""
+    """Returns whether the browser's tombstone names the session."""
     ended = [mark[:_MARK_LENGTH] for mark in (marks or "").split(".")]
     return session.id[:_MARK_LENGTH] in ended
 

@@ -213,7 +213,7 @@ class Store:
         return f"{self._prefix}session:{_digest(session_id)}"
 
     def _indexes(self, session: Session) -> Iterator[str]:
-        """Under every secret, so that machines that do not have the newest one yet find them."""
+        """Names the indexes under every secret, for machines that lack the newest one."""
         yield from self._under_all_secrets("all", "")
         yield from self._under_all_secrets("agent", session.agent.id)
         if session.agent.email is not None:

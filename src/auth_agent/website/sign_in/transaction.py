@@ -152,7 +152,7 @@ class SpentStates:
                 self._session[transaction.cookie_name] = _digest(made)
 
     def was_ended_by(self, visit: Visit, name: str, settings: Settings, now: float) -> bool:
-        """True if the browser brings the session that this sign-in has made: a second click.
+        """Returns True for a second click: the browser brings the session that this made.
 
         Nobody else learns from here whether a sign-in has ended.
         """

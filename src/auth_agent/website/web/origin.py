@@ -12,7 +12,7 @@ _LABEL = re.compile(r"[a-z0-9_-]+")  # the name of a container or a service may 
 
 
 def is_navigation(visit: Visit) -> bool:
-    """Whether the browser navigates, so that it shows the answer as a page."""
+    """Returns whether the browser navigates, so that it shows the answer as a page."""
     mode = visit.header("sec-fetch-mode")
     if mode is not None:
         return mode == "navigate"
@@ -20,7 +20,7 @@ def is_navigation(visit: Visit) -> bool:
 
 
 def wants_page(visit: Visit) -> bool:
-    """Whether a person will read the answer: a navigation, or one that a service worker fetches.
+    """Returns whether a person will read the answer; a service worker may have fetched it.
 
     A worker's `fetch(event.request)` keeps the Accept of the page that was asked for, but says
     another mode (Fetch 5.4).
@@ -39,7 +39,7 @@ def _accepts_page(visit: Visit) -> bool:
 
 
 def may_start_login(visit: Visit) -> bool:
-    """Whether a sign-in may start: not for a prefetch, an image or a script.
+    """Returns whether a sign-in may start: not for a prefetch, an image or a script.
 
     Agents and curl send none of these headers.
     """
@@ -52,7 +52,7 @@ def is_prefetch(visit: Visit) -> bool:
 
 
 def is_preflight(visit: Visit) -> bool:
-    """Whether it is a CORS preflight (Fetch 4.8), which never carries credentials."""
+    """Returns whether it is a CORS preflight (Fetch 4.8), which never carries credentials."""
     return (
         visit.method == "OPTIONS"
         and visit.header("origin") is not None
@@ -72,7 +72,7 @@ def own_referer(visit: Visit, base_url: str) -> str | None:
 
 
 def is_own_request(visit: Visit, base_url: str) -> bool:
-    """Whether this came from our own pages, or from no page at all (an agent, curl).
+    """Returns whether this came from our own pages, or from no page at all (an agent, curl).
 
     Sec-Fetch-Site decides if it is present, because pages cannot forge it; else Origin.
     """

@@ -89,7 +89,7 @@ def page(
     cookies: tuple[Cookie, ...] = (),
     leads_away: bool = False,
 ) -> Reply:
-    """A page of ours; `action` is HTML (see `link`, `post_button`), all else is escaped."""
+    """Returns a page; `action` is HTML (see `link`, `post_button`), all else is escaped."""
     small = f"<p><small>{escape(note)}</small></p>" if note else ""
     body = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -64,12 +64,12 @@ class Visit:
 
     @property
     def cookie_key(self) -> str | bytes | None:
-        """The cookies as the web server passes them on: the key of verified sessions."""
+        """Returns the cookies as the web server passes them on: the key of verified sessions."""
         return self.cookie_header
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Every path by which the application may route this visit."""
+        """Returns every path by which the application may route this visit."""
         return (self.path,)
 
     @property
@@ -85,11 +85,11 @@ class Visit:
         return f"{self.raw_path}?{self.query}" if self.query else self.raw_path
 
     def cookies(self) -> Iterator[tuple[str, str]]:
-        """Every cookie of the request, in the browser's order, at most 16 KiB of them."""
+        """Yields every cookie, in the browser's order, of at most 16 KiB."""
         return split_cookies(self.cookie_header or "")
 
     def cookie(self, name: str) -> str | None:
-        """The first cookie of this name."""
+        """Returns the first cookie of this name."""
         return find_cookie(self.cookie_header or "", name)
 
 

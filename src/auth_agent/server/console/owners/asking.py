@@ -96,7 +96,7 @@ def shared_link(link: str, browser: str) -> str:
 
 
 def _count(context: Context, connection: Connection, asked: Asked, address: str) -> bool:
-    """True if this browser gets a code of its own; Refusal 429 if it has asked too often."""
+    """Returns True if this browser gets a code of its own; refuses (429) who asks too often."""
     now, known = context.now(), context.owner_marks.name_of(asked.mark, address)
     if known is not None:
         attempt(connection, now, [Limit(f"mail to {address} for browser {known}", 5, HOUR)])

@@ -88,7 +88,7 @@ def _open(context: Context, call: Call, request: AuthorizationRequest, pushed_ro
 
 
 def _authorize_pushed(context: Context, call: Call, parameters: Parameters) -> Answer:
-    """RFC 9126 section 4: all parameters come from what was pushed; a mistake is shown, not sent.
+    """Takes all parameters from what was pushed (RFC 9126 4); a mistake is shown, not sent.
 
     A reload shows the sign-in again in the browser that opened it.
     """
@@ -139,7 +139,7 @@ def _parameters(call: Call) -> Parameters:
 
 
 def _is_without_cookies(context: Context, call: Call) -> bool:
-    """True for a form of another website, with which a browser sends no SameSite=Lax cookie.
+    """Returns True for another website's form, with which a browser sends no Lax cookie.
 
     A new cookie would take the place of the one that other tabs rely on, so the browser is sent on
     with a GET, which brings the cookie.

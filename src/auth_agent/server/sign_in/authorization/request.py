@@ -180,7 +180,7 @@ def _scope(client: Client, asked: str | None, known: Mapping[str, KnownResource]
 
 
 def _check_prompt(prompts: Collection[str]) -> None:
-    """OpenID Connect Core section 3.1.2.1; other values are honoured by every sign-in here."""
+    """Refuses `none` (OpenID Connect Core 3.1.2.1); every sign-in honours the other values."""
     if "none" in prompts:
         if len(prompts) > 1:
             raise _invalid("prompt=none excludes every other value")
