@@ -13,6 +13,7 @@ NUMBERS = {
     "refresh_token_lifetime": (300, 365 * DAY),
     "family_lifetime": (300, 730 * DAY),
     "second_factor_lifetime": (60, 3_600),
+    "approval_lifetime": (60, 3_600),
     "mailed_code_lifetime": (60, 3_600),
     "session_idle": (60, DAY),
     "session_lifetime": (300, 30 * DAY),

@@ -11,6 +11,7 @@ from auth_agent.secret import Secret
 from auth_agent.server.bounds import NUMBERS
 from auth_agent.server.config.checks import (
     ALGORITHMS,
+    APPROVALS,
     LOG_FORMATS,
     PREFIX,
     SCOPE_TOKEN,
@@ -20,6 +21,7 @@ from auth_agent.server.config.fields import DEFAULT_DATABASE, DEFAULT_SCOPES, Fi
 
 __all__ = [
     "ALGORITHMS",
+    "APPROVALS",
     "DEFAULT_DATABASE",
     "DEFAULT_SCOPES",
     "LOG_FORMATS",

@@ -47,7 +47,9 @@ class Postbox:
 
     @property
     def code(self) -> str:
-        return re.search(r"\b\d{8}\b", self.mails[-1].text)[0]  # type: ignore[index]
+        """The code of the latest mail that has one."""
+        found = (re.search(r"\b\d{8}\b", mail.text) for mail in reversed(self.mails))
+        return next(each[0] for each in found if each)
 
     @property
     def link(self) -> str:

@@ -14,6 +14,7 @@ from auth_agent.server.web.urls import issuer_problem, smtp_problem
 PREFIX = "AUTH_AGENT_SERVER_"
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 LOG_FORMATS = ("text", "json")
+APPROVALS = ("off", "notify", "first", "always")  # when an agent's owner is asked
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 # A name below a top-level domain or `localhost`, or an IPv6 address, and a port.
 _HOST = re.compile(r"((localhost|[a-z0-9_-]+(\.[a-z0-9_-]+)+)|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
@@ -80,6 +81,8 @@ def _abuse_problems(settings: Fields) -> list[str]:
         for name in settings.authorization_details_types
         if not DETAILS_TYPE.fullmatch(name)
     ]
+    if settings.approval not in APPROVALS:
+        problems.append(f"{PREFIX}APPROVAL is unknown; choose one of {', '.join(APPROVALS)}")
     redis = settings.redis.reveal()
     if redis and not redis.startswith(("redis://", "rediss://", "redis+unix://")):
         problems.append(f"{PREFIX}REDIS is not a Redis URL; write e.g. redis://127.0.0.1:6379/0")

@@ -34,6 +34,8 @@ class Fields(Struct, frozen=True, kw_only=True):
     refresh_token_lifetime: int = 30 * DAY
     family_lifetime: int = 90 * DAY
     second_factor_lifetime: int = 300
+    approval: str = "notify"
+    approval_lifetime: int = 600
     mailed_code_lifetime: int = 900
     session_idle: int = 1_800
     session_lifetime: int = 43_200

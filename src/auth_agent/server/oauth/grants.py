@@ -23,7 +23,7 @@ from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.sign_in import state
-from auth_agent.server.sign_in.state import AuthorizationCode
+from auth_agent.server.sign_in.code import AuthorizationCode, find_by_code
 from auth_agent.server.storage.audit import record
 from auth_agent.server.tokens import families
 from auth_agent.server.tokens.families import Family
@@ -157,7 +157,7 @@ class CodeGrant(Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
 
     def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
         with self.context.database.read() as connection:
-            found = state.find_by_code(connection, digest(code))
+            found = find_by_code(connection, digest(code))
         # A code in the wrong hands is refused and stays good for its owner.
         return found if found is not None and found.client_id == client.id else None
 

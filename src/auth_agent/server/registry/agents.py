@@ -112,6 +112,7 @@ def list_agents(database: Database) -> list[dict[str, Any]]:
             "require_origin": row.require_origin,
             "has_key": row.jwks is not None,
             "signing_keys": signing.get(row.id, 0),
+            "approval": row.approval,
             "disabled": row.disabled_at is not None,
             "created_at": row.created_at,
         }

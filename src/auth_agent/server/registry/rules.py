@@ -9,7 +9,7 @@ from typing import Any
 
 from auth_agent.server.outbound.addresses import checked_address
 from auth_agent.server.security.public_keys import parse_keys
-from auth_agent.server.settings import ALGORITHMS, SCOPE_TOKEN
+from auth_agent.server.settings import ALGORITHMS, APPROVALS, SCOPE_TOKEN
 from auth_agent.server.web.urls import host_of, is_private_uri, url_problem
 
 LONGEST_RESOURCE = 2_048
@@ -150,6 +150,15 @@ def _algorithm(name: str | None) -> str | None:
     return name
 
 
+def _approval(setting: str | None) -> str | None:
+    if not setting:
+        return None
+    if setting not in APPROVALS:
+        known = ", ".join(APPROVALS)
+        raise RegistrationError(f"the approval {setting[:20]!r} is unknown; choose one of {known}")
+    return setting
+
+
 def _check_url(kind: str, url: str) -> None:
     if problem := url_problem(url):
         raise RegistrationError(f"the {kind} {url!r} {problem}")
@@ -177,6 +186,7 @@ _AGENT: dict[str, Callable[[Any], Any]] = {
     "scopes": lambda words: None if words is None else _words("scope", words),
     "permissions": lambda words: _words("permission", words),
     "require_origin": bool,
+    "approval": _approval,
 }
 _WEBSITE: dict[str, Callable[[Any], Any]] = {
     "name": lambda text: _line("name", text),

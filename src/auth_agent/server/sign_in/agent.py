@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-from sqlalchemy import Connection
+from typing import Any
 
 from auth_agent.server.context import Context
 from auth_agent.server.registry.agents import LONGEST_MODEL
-from auth_agent.server.registry.document_rows import keep_approved
-from auth_agent.server.security.credentials import digest
+from auth_agent.server.sign_in.answering import (
+    NOT_FOUND,
+    Answering,
+    accept,
+    accept_in,
+    standing_answer,
+)
 from auth_agent.server.sign_in.authorization.wishes import told
 from auth_agent.server.sign_in.parties import resources_of
 from auth_agent.server.sign_in.proofs import KEY, PASSWORD, prove, read_proof, wrong_credentials
@@ -22,30 +25,16 @@ from auth_agent.server.sign_in.second_factor import (
     use_step,
 )
 from auth_agent.server.sign_in.state import (
-    approve,
     find_sign_in,
     find_with_claimant,
     is_native,
-    is_trusted,
     status_of,
 )
 from auth_agent.server.storage.audit import record
-from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
 from auth_agent.server.web.pages.render import Pages
 from auth_agent.server.web.parameters import json_body, need_text
 from auth_agent.server.web.urls import host_of, return_origin
-
-_NOT_FOUND = (404, "request_not_found", "The request is unknown or has expired")
-
-
-class Answering(NamedTuple):
-    """A proven agent: the model that it claims, how it proved itself, and its address."""
-
-    agent_id: str
-    model: str
-    how: str
-    address: str
 
 
 def agent_json(_pages: Pages, refusal: Refusal) -> Answer:
@@ -99,15 +88,12 @@ def authenticate(context: Context, call: Call) -> Answer:
     model = _model(body, row.agent_model)
     if how != KEY:  # a signature names the website itself
         _check_origin(body, row)
-    if _is_answered(row, agent_id):
-        return _approved()
+    standing = standing_answer(context, row, agent_id)
+    if standing is not None:
+        return standing
     if row.second_factor:
         return begin_second_step(context, row, agent_id, model)
-    if not is_trusted(row):
-        or_wait()  # a client is stored, which the event loop's thread never does
-    with context.database.begin() as connection:
-        _approve(context, connection, row, Answering(agent_id, model, how, call.address))
-    return _approved()
+    return accept(context, row, Answering(agent_id, model, how, call.address))
 
 
 def verify_second_factor(context: Context, call: Call) -> Answer:
@@ -123,26 +109,32 @@ def verify_second_factor(context: Context, call: Call) -> Answer:
         raise wrong_credentials(context)
     _model(body, step.model)
     is_proven = _is_proven(context, call, body, step)
-    if _is_answered(row, step.agent_id) and is_right(context, step, code):
-        return _approved()
+    standing = standing_answer(context, row, step.agent_id)
+    if standing is not None and is_right(context, step, code):
+        return standing
     how = PASSWORD if row.secret_hash else KEY
     by = Answering(step.agent_id, step.model, f"{how} {METHODS}", call.address)
     with context.database.begin() as connection:
         tried = count_guess(context, connection, step, is_proven=is_proven)
         if is_right(context, step, code) and use_step(connection, step, context.now()):
             tried.take_back(connection)
-            _approve(context, connection, row, by)
-            return _approved()
-        record(
-            connection,
-            at=context.now(),
-            kind="approval",
-            outcome="invalid_code",
-            agent_id=step.agent_id,
-            client_id=row.client_id,
-            request_id=row.id,
-            address=call.address,
-        )
+            answer, mail = accept_in(context, connection, row, by)
+        else:
+            answer, mail = None, None
+            record(
+                connection,
+                at=context.now(),
+                kind="approval",
+                outcome="invalid_code",
+                agent_id=step.agent_id,
+                client_id=row.client_id,
+                request_id=row.id,
+                address=call.address,
+            )
+    if answer is not None:
+        if mail is not None:
+            context.outbox.post(mail)
+        return answer
     raise Refusal(401, "invalid_code", "This is not the code that was mailed")
 
 
@@ -164,64 +156,6 @@ def _is_proven(context: Context, call: Call, body: dict[str, Any], step: Any) ->
     return True
 
 
-def _approve(context: Context, connection: Connection, row: Any, by: Answering) -> None:
-    context.limits.refuse_if_spent("agent_successes", by.agent_id)
-    now = context.now()
-    scope = _granted_scope(row)
-    if not scope:
-        text = "This agent may give none of the scopes that are asked for"
-        raise Refusal(403, "invalid_scope", text)
-    done = approve(
-        connection,
-        row.id,
-        now,
-        by_agent=by.agent_id,
-        with_model=by.model,
-        with_scope=scope,
-        how=by.how,
-        with_code=digest(context.codes.code(row.id)),
-        code_until=now + context.settings.code_lifetime,
-    )
-    if done:
-        context.limits.count("agent_successes", by.agent_id)
-        if not is_trusted(row):
-            keep_approved(connection, row, now)
-        record(
-            connection,
-            at=now,
-            kind="approval",
-            outcome="approved",
-            agent_id=by.agent_id,
-            client_id=row.client_id,
-            request_id=row.id,
-            address=by.address,
-        )
-        return
-    # Another call was quicker. The answer depends on which agent made it.
-    found = find_with_claimant(connection, row.id, by.agent_id)
-    if found is None or not _is_answered(found, by.agent_id):
-        raise Refusal(*_NOT_FOUND)
-
-
-def _is_answered(row: Any, agent_id: str) -> bool:
-    """Returns True if this agent has answered before; refuses (409) if another one has."""
-    if row.denied_at is not None:
-        raise Refusal(409, "request_denied", "The request was cancelled in the browser")
-    if row.approved_at is None:
-        return False
-    if row.agent_id != agent_id:
-        raise Refusal(409, "already_answered", "Another agent has answered this request")
-    return True
-
-
-def _granted_scope(row: Any) -> str:
-    """Narrows the website's scope to what this agent may give; `openid` always stays."""
-    if row.agent_scopes is None:
-        return str(row.scope)
-    allowed = {*row.agent_scopes.split(), "openid"}
-    return " ".join(word for word in row.scope.split() if word in allowed)
-
-
 def _check_origin(body: dict[str, Any], row: Any) -> None:
     """Refuses an approval that the agent meant for another website."""
     expected = body.get("expected_origin")
@@ -240,7 +174,7 @@ def not_found(context: Context, call: Call) -> Refusal:
     """
     if not context.limits.count("unknown_requests", call.party):
         return context.limits.refusal("unknown_requests", call.party)
-    return Refusal(*_NOT_FOUND)
+    return Refusal(*NOT_FOUND)
 
 
 def _model(body: dict[str, Any], registered: str) -> str:
@@ -251,12 +185,3 @@ def _model(body: dict[str, Any], registered: str) -> str:
     if len(model) > LONGEST_MODEL:
         raise Refusal(400, "invalid_request", f"model is over {LONGEST_MODEL} characters long")
     return model
-
-
-def _approved() -> Answer:
-    body = {
-        "success": True,
-        "status": "authenticated",
-        "message": "The agent is authenticated; the browser goes on by itself",
-    }
-    return json_answer(body)

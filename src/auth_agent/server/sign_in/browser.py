@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from auth_agent.server.approval.state import withdraw
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import digest
 from auth_agent.server.sign_in.browser_mark import is_bound, mark_of
-from auth_agent.server.sign_in.returning import error_redirect, success_url
+from auth_agent.server.sign_in.returning import ENDINGS, ended, ending, onward, success_url
 from auth_agent.server.sign_in.state import (
     bind_browser,
     deny,
     find_sign_in,
     is_trusted,
+    is_waiting_for_owner,
     status_of,
 )
 from auth_agent.server.sign_in.waiting import waiting_page
@@ -32,14 +34,16 @@ def check_status(context: Context, call: Call) -> Answer:
             raise context.limits.refusal("unknown_requests", call.party)
         return _status_error("request_not_found", "No such request")
     status = status_of(row, context.clock())
-    if status == "denied":
-        return _status_error("access_denied", "The request was cancelled")
-    if status == "expired":
-        return _status_error("request_expired", "The request has expired; start again")
+    if status in ENDINGS:
+        error, text = ending(row, status)
+        is_own = status == "denied" or row.question_id is not None
+        way = {"location": onward(context, row)} if is_own and is_trusted(row) else {}
+        return _status_error(error, text, **(way if is_bound(context, call, row) else {}))
     if status != "authenticated":
         # The waiting page asks whether its browser keeps cookies; the code could not reach it else.
         asks = {"is_known": is_bound(context, call, row)} if parameters.get("page") else {}
-        return json_answer({"status": status, **asks})
+        waits = {"waiting_for": "owner"} if is_waiting_for_owner(row) else {}
+        return json_answer({"status": status, **waits, **asks})
     anybody = row.upstream_compat or context.settings.upstream_compat
     code = context.codes.find(row.id, row.code_hash)
     if code is None or not (anybody or is_bound(context, call, row)):
@@ -61,8 +65,8 @@ def continue_sign_in(context: Context, call: Call) -> Answer:
     status = status_of(row, context.clock())
     if status == "pending":
         return waiting_page(context, row, ())
-    if status == "denied":
-        return _denied(context, row)
+    if status in ENDINGS and (status == "denied" or row.question_id is not None):
+        return ended(context, row, status)
     code = context.codes.find(row.id, row.code_hash) if status == "authenticated" else None
     if code is None:
         text = "This sign-in is over. Go back to the website to start again."
@@ -97,6 +101,7 @@ def cancel(context: Context, call: Call) -> Answer:
     with context.database.begin() as connection:
         denied = deny(connection, row.id, context.now())
         if denied:
+            withdraw(connection, row.id, context.now())
             record(
                 connection,
                 at=context.now(),
@@ -107,8 +112,8 @@ def cancel(context: Context, call: Call) -> Answer:
                 address=call.address,
             )
     if denied or row.denied_at is not None:
-        return _denied(context, row)
-    return redirect(f"{context.settings.path}/authorize/continue?request_id={row.id}")
+        return ended(context, row, "denied")
+    return redirect(onward(context, row))
 
 
 def _own_sign_in(context: Context, call: Call, request_id: str, otherwise: int) -> Any:
@@ -119,13 +124,6 @@ def _own_sign_in(context: Context, call: Call, request_id: str, otherwise: int) 
     return row
 
 
-def _denied(context: Context, row: Any) -> Answer:
-    text = "The sign-in was cancelled in the browser"
-    if not is_trusted(row):
-        return context.pages.error("Sign-in cancelled", f"{text}. You can close this page.", 403)
-    return error_redirect(context, row.redirect_uri, "access_denied", text, row.state)
-
-
-def _status_error(error: str, description: str) -> Answer:
-    body = {"status": "error", "error": error, "error_description": description}
+def _status_error(error: str, description: str, **more: str) -> Answer:
+    body = {"status": "error", "error": error, "error_description": description, **more}
     return json_answer(body, 200, NO_STORE)

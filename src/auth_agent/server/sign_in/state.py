@@ -3,6 +3,8 @@
     pending ── approve ──> authenticated ── redeem ──> completed
        └────── deny ──> denied
 
+A pending sign-in may wait for the owner of one agent, which `approval.state` is about.
+
 Each arrow is one conditional UPDATE, so it is taken once, however many workers race. After
 `expires_at` (or `code_expires_at`, once approved) no arrow is left.
 """
@@ -14,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
-from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord, is_enabled
+from auth_agent.server.registry.claims import is_enabled
 from auth_agent.server.registry.client import SELF_MADE
 from auth_agent.server.storage.tables import agent, client, sign_in
 from auth_agent.server.storage.writes import Write
@@ -46,6 +48,9 @@ _WITH_CLAIMANT = (
         agent.c.scopes.label("agent_scopes"),
         agent.c.require_origin,
         agent.c.second_factor,
+        agent.c.approval,
+        agent.c.email_verified.label("agent_email_verified"),
+        agent.c.display_name.label("agent_display_name"),
         agent.c.id.label("claimant"),
         agent.c.email.label("agent_email"),
         agent.c.jwks.label("agent_jwks"),
@@ -54,27 +59,6 @@ _WITH_CLAIMANT = (
     .outerjoin(client, client.c.id == sign_in.c.client_id)
     .outerjoin(agent, agent.c.id == bindparam("claimant"))
     .where(sign_in.c.id == bindparam("id"), _HAS_CLIENT)
-)
-_BY_CODE = (
-    select(
-        sign_in.c.id,
-        sign_in.c.client_id,
-        sign_in.c.agent_id,
-        sign_in.c.redirect_uri,
-        sign_in.c.scope,
-        sign_in.c.audience,
-        sign_in.c.nonce,
-        sign_in.c.code_challenge,
-        sign_in.c.code_expires_at,
-        sign_in.c.approved_at,
-        sign_in.c.redeemed_at,
-        sign_in.c.family_id,
-        sign_in.c.model,
-        sign_in.c.amr,
-        *AGENT_COLUMNS,
-    )
-    .join(agent, agent.c.id == sign_in.c.agent_id)
-    .where(sign_in.c.code_hash == bindparam("code_hash"))
 )
 _PENDING = and_(
     sign_in.c.id == bindparam("sign_in_id"),
@@ -99,6 +83,16 @@ _BIND = Write(
     update(sign_in)
     .where(_PENDING, sign_in.c.browser_hash.is_(None))
     .values(browser_hash=bindparam("browser"))
+)
+_ASK = Write(
+    update(sign_in)
+    .where(_PENDING, sign_in.c.question_id.is_(None))
+    .values(
+        question_id=bindparam("asks"),
+        agent_id=bindparam("by_agent"),
+        # The owner has the whole time, however late the agent came.
+        expires_at=bindparam("until"),
+    )
 )
 _DENY = Write(update(sign_in).where(_PENDING).values(denied_at=bindparam("now")))
 _REDEEM = Write(
@@ -165,6 +159,25 @@ def bind_browser(connection: Connection, request_id: str, browser_hash: str, now
     return _BIND.run(connection, values) == 1
 
 
+def await_owner(
+    connection: Connection,
+    request_id: str,
+    now: int,
+    *,
+    question_id: str,
+    agent_id: str,
+    until: int,
+) -> bool:
+    """Makes a pending sign-in wait for this agent's owner; False if it cannot any more."""
+    values: dict[str, Any] = {"sign_in_id": request_id, "now": now, "until": until}
+    return _ASK.run(connection, {**values, "asks": question_id, "by_agent": agent_id}) == 1
+
+
+def is_waiting_for_owner(row: Any) -> bool:
+    """True for a pending sign-in whose owner has been asked."""
+    return row.question_id is not None and row.approved_at is None and row.denied_at is None
+
+
 def deny(connection: Connection, request_id: str, now: int) -> bool:
     """Denies a sign-in; False if it is no longer pending."""
     return _DENY.run(connection, {"sign_in_id": request_id, "now": now}) == 1
@@ -180,37 +193,3 @@ def family_of_redeemed(connection: Connection, request_id: str) -> str | None:
     """Returns the token family that a redeemed code has started; None if it is not redeemed."""
     row = connection.execute(_REDEEMED_AS, {"id": request_id}).one_or_none()
     return None if row is None or row.redeemed_at is None else str(row.family_id)
-
-
-class AuthorizationCode:
-    """An authorization code with the attributes and methods that Authlib's grant reads."""
-
-    def __init__(self, row: Any) -> None:
-        self.request_id: str = row.id
-        self.client_id: str = row.client_id
-        self.redirect_uri: str = row.redirect_uri
-        self.scope: str = row.scope
-        self.audience: tuple[str, ...] = tuple(row.audience.split())
-        self.nonce: str | None = row.nonce
-        self.code_challenge: str = row.code_challenge
-        self.code_challenge_method = "S256"
-        self.expires_at: int = row.code_expires_at
-        self.auth_time: int = row.approved_at
-        self.granted_details: str | None = None
-        self.acr: str | None = None
-        self.is_redeemed: bool = row.redeemed_at is not None
-        self.model: str = row.model
-        self.amr: tuple[str, ...] = tuple(row.amr.split())
-        self.agent = AgentRecord.from_row(row)
-
-    def get_redirect_uri(self) -> str:
-        return self.redirect_uri
-
-    def get_scope(self) -> str:
-        return self.scope
-
-
-def find_by_code(connection: Connection, code_hash: str) -> AuthorizationCode | None:
-    """Returns the approved sign-in of this code, redeemed or not."""
-    row = connection.execute(_BY_CODE, {"code_hash": code_hash}).one_or_none()
-    return None if row is None else AuthorizationCode(row)

@@ -48,6 +48,8 @@ browser_session = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    # How the person signed in: mail, passkey or password.
+    Column("how", String(16), nullable=False, default="", server_default=""),
     Index(None, "expires_at"),
 )
 

@@ -9,6 +9,7 @@ from sqlalchemy import Delete, Table, and_, bindparam, delete, func, or_, select
 
 from auth_agent.server.bounds import DAY, HOUR
 from auth_agent.server.settings import ServerSettings
+from auth_agent.server.storage.approval_tables import owner_question, passkey_recovery
 from auth_agent.server.storage.audit import REFUSALS
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.events import forget_old_events
@@ -72,6 +73,17 @@ _PEOPLE = (
     # Guesses count for as long as the request can live.
     delete(second_step).where(second_step.c.expires_at < bindparam("day_ago")),
     delete(setup_link).where(setup_link.c.expires_at < bindparam("day_ago")),
+    # An approval is kept as long as its line in the audit, and any other answer as a refusal.
+    delete(owner_question).where(
+        or_(
+            owner_question.c.asked_at < bindparam("audit_before"),
+            and_(
+                owner_question.c.asked_at < bindparam("refusals_before"),
+                func.coalesce(owner_question.c.answer, "") != "approved",
+            ),
+        )
+    ),
+    delete(passkey_recovery).where(passkey_recovery.c.expires_at < bindparam("day_ago")),
 )
 # Self-registered clients are deleted a day after their last use.
 _SELF_MADE = delete(client).where(

@@ -90,6 +90,8 @@ agent = Table(
     Column("jwks", Text),  # public keys, for an agent that signs instead of sending a secret
     # Each of its sign-ins needs a code that is mailed to the owner.
     Column("second_factor", Boolean, nullable=False, default=False, server_default=false()),
+    # When its owner is asked: off, notify, first or always; none for the server's default.
+    Column("approval", String(8)),
 )
 
 # Public keys (Ed25519) with which agents sign their HTTP requests; other keys than `agent.jwks`.
@@ -139,6 +141,8 @@ sign_in = Table(
     # or `prompt` asks for the owner's approval of the sign-in itself.
     Column("act", Text),
     Column("needs_owner", Boolean, nullable=False, default=False, server_default=false()),
+    Column("question_id", String(64)),  # of the question to the owner, once it is asked
+    Column("denied_by", String(16)),  # the owner; none if it was cancelled in the browser
     Index(None, "expires_at"),
 )
 Index(

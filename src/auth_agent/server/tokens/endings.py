@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, literal, select, update
 
+from auth_agent.server.approval.state import withdraw_of_agent
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
@@ -107,5 +108,6 @@ def disable_agent(database: Database, agent_id: str, now: int) -> bool:
         if connection.execute(statement.values(values)).rowcount != 1:
             return False
         end_agent_sessions(connection, agent_id, now)
+        withdraw_of_agent(connection, agent_id, now)
         record(connection, at=now, kind="agent", outcome="disabled", agent_id=agent_id)
     return True

@@ -1,0 +1,107 @@
+"""The websites at which an agent has signed in: the client's id and where its answers go."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from auth_agent.server.security.credentials import digest
+from auth_agent.server.storage.approval_tables import known_website
+from auth_agent.server.web.urls import is_loopback_uri, return_origin
+
+_C = known_website.c
+_LONGEST = 255  # characters; the column
+_INSERTS: dict[str, Any] = {"sqlite": sqlite_insert, "postgresql": postgresql_insert}
+_THIS = (
+    _C.agent_id == bindparam("of_agent"),
+    _C.client_id == bindparam("of_client"),
+    _C.origin == bindparam("of_origin"),
+)
+_FIND = select(known_website).where(*_THIS)
+_OF_AGENT = (
+    select(known_website)
+    .where(_C.agent_id == bindparam("of_agent"))
+    .order_by(_C.first_at.desc(), _C.client_id, _C.origin)
+    .limit(200)
+)
+_BY_LINK = select(known_website).where(_C.link_hash == bindparam("hash"))
+_APPROVED = update(known_website).where(*_THIS).values(approved_at=bindparam("now"))
+_ALWAYS = update(known_website).where(*_THIS).values(always_at=bindparam("now"))
+_ASK_AGAIN = update(known_website).where(*_THIS).values(always_at=None, approved_at=None)
+
+
+def origin_of_website(redirect_uri: str) -> str:
+    """Returns the origin that a sign-in's answer goes to; a program's without its port."""
+    origin = return_origin(redirect_uri)
+    if is_loopback_uri(redirect_uri):
+        parts = urlsplit(redirect_uri)
+        origin = f"{parts.scheme}://{parts.hostname}"
+    return origin if len(origin) <= _LONGEST else digest(origin)
+
+
+def find_known(connection: Connection, agent_id: str, client_id: str, origin: str) -> Any:
+    """Returns what is known of this website; None before the agent's first sign-in there."""
+    return connection.execute(_FIND, _this(agent_id, client_id, origin)).one_or_none()
+
+
+def list_known(connection: Connection, agent_id: str) -> list[Any]:
+    """Returns the websites of an agent, newest first."""
+    return list(connection.execute(_OF_AGENT, {"of_agent": agent_id}))
+
+
+def find_by_link(connection: Connection, link: str) -> Any:
+    """Returns the website behind a mailed link."""
+    return connection.execute(_BY_LINK, {"hash": digest(link)}).one_or_none()
+
+
+def remember(
+    connection: Connection,
+    agent_id: str,
+    client_id: str,
+    origin: str,
+    *,
+    name: str,
+    now: int,
+    link: str | None = None,
+) -> bool:
+    """Remembers the first sign-in at a website; False if it was known."""
+    row = {
+        "agent_id": agent_id,
+        "client_id": client_id,
+        "origin": origin,
+        "name": name[:200],
+        "first_at": now,
+        "link_hash": None if link is None else digest(link),
+    }
+    statement = _INSERTS[connection.dialect.name](known_website).values(row)
+    return bool(connection.execute(statement.on_conflict_do_nothing()).rowcount == 1)
+
+
+def note_approval(
+    connection: Connection,
+    agent_id: str,
+    client_id: str,
+    origin: str,
+    *,
+    now: int,
+    always: bool,
+) -> None:
+    """Notes that the owner approved a sign-in here, and whether all further ones, too."""
+    values = {**_this(agent_id, client_id, origin), "now": now}
+    connection.execute(_APPROVED, values)
+    if always:
+        connection.execute(_ALWAYS, values)
+
+
+def ask_again(connection: Connection, agent_id: str, client_id: str, origin: str) -> bool:
+    """Takes back what the owner said about a website; False if it is not known."""
+    values = _this(agent_id, client_id, origin)
+    return connection.execute(_ASK_AGAIN, values).rowcount == 1
+
+
+def _this(agent_id: str, client_id: str, origin: str) -> dict[str, str]:
+    return {"of_agent": agent_id, "of_client": client_id, "of_origin": origin}
