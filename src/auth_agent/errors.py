@@ -6,6 +6,7 @@ AuthError                     code, description, status_code
 ├── TokenRefused              a token failed a check: it proves nothing
 │   └── ProofRefused          a DPoP proof failed a check: send the token with a new one
 ├── SignatureRefused          a signed request failed a check: the signature proves nothing
+│   └── SignatureIgnored      it is no signature for this website: as if there were none
 ├── ServerUnavailable         the Auth Agent server cannot be reached or fails: try again later
 └── ServerMisbehaved          the server answered what the protocol forbids: look at both ends
 
@@ -66,6 +67,10 @@ class SignatureRefused(AuthError):
 
     default_code = "signature_invalid"
     default_status = 401
+
+
+class SignatureIgnored(SignatureRefused):
+    """A signature of an agent that the website does not list, or for another purpose."""
 
 
 class ProofRefused(TokenRefused):

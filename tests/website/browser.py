@@ -6,7 +6,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from auth_agent import AuthError, RelyingParty
-from auth_agent.flow.effects import Invoke, Join, Limited, Send, Spawn
+from auth_agent.flow.effects import Fetch, Invoke, Join, Limited, Send, Spawn
 from auth_agent.testing import FakeServer
 from auth_agent.website.entry import Entry
 from auth_agent.website.recognition.session import _cookie_name
@@ -65,6 +65,8 @@ def drive(flow, server: FakeServer):
         try:
             if isinstance(effect, Send):
                 result = server.answer(effect.request)
+            elif isinstance(effect, Fetch):
+                result = server.directory(effect)
             elif isinstance(effect, Invoke):
                 result = effect.function(*effect.arguments)
             elif isinstance(effect, Join | Limited):

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import os
 from collections.abc import Callable
-from typing import TypeVar
 
-from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable, TokenRefused
-from auth_agent.flow.effects import Flow, limited, send
+from auth_agent.errors import ServerMisbehaved, ServerUnavailable, TokenRefused
+from auth_agent.flow.effects import Flow, send
 from auth_agent.flow.exchange import HttpResponse, cache_seconds, is_trouble
 from auth_agent.protocol.jose.jwks import Key, KeySet, jwks_request, parse_jwks
 from auth_agent.protocol.jose.jws import Header, check_advertised
 from auth_agent.protocol.metadata import Metadata, is_metadata, metadata_requests, parse_metadata
-from auth_agent.protocol.snapshot import Fetched, Snapshot
-
-T = TypeVar("T")
+from auth_agent.protocol.snapshot import Fetched, Question, Snapshot
 
 UNKNOWN_SECONDS = 10
 
@@ -28,8 +23,8 @@ class Provider:
         self._needs_keys = needs_keys
         self._metadata = Snapshot("metadata", self._fetch_metadata, clock)
         self._keys = Snapshot("jwks", self._fetch_keys, clock)
-        self._unknown_key = _Question(clock)
-        self._unlisted_algorithm = _Question(clock)
+        self._unknown_key = Question(clock, UNKNOWN_SECONDS)
+        self._unlisted_algorithm = Question(clock, UNKNOWN_SECONDS)
         self.has_vouched_for_refresh_tokens = False
         """True once introspection has called a refresh token active: then a `false` counts."""
 
@@ -80,35 +75,6 @@ class Provider:
         response = yield from fetch_metadata(self._issuer)
         metadata = parse_metadata(response, issuer=self._issuer, needs_keys=self._needs_keys)
         return Fetched(metadata, cache_seconds(response.headers))
-
-
-class _Question:
-    """Fetches again because of a token: at most once in ten seconds, against floods."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._asked_at = float("-inf")
-        self._count = 0
-        self._asking_in = 0  # the process that asks now; a forked child does not inherit it
-
-    def ask(self, snapshot: Snapshot[T], known: T) -> Flow[T]:
-        """Returns the server's present value, or `known`. Concurrent callers may share a fetch."""
-        now = self._clock()
-        is_asking = self._asking_in == os.getpid()
-        if not is_asking and self._asked_at <= now < self._asked_at + UNKNOWN_SECONDS:
-            return known
-        if not is_asking:
-            self._asked_at, self._asking_in = now, os.getpid()
-            self._count = snapshot.count
-        try:
-            look = functools.partial(snapshot.renew_since, self._count)
-            return (yield from limited("unknown", look))
-        except AuthError as error:  # the cached copy stays
-            if error.code == "too_many_questions":  # no fetch took place
-                raise
-            return known
-        finally:
-            self._asking_in = 0
 
 
 def fetch_metadata(issuer: str) -> Flow[HttpResponse]:

@@ -6,6 +6,7 @@ Replacing the copy is a single assignment, so readers take no lock. Only a cold 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -39,9 +40,15 @@ class Snapshot(Generic[T]):
     """One value of one server. `clock` gives seconds and is monotonic."""
 
     def __init__(
-        self, name: str, fetch: Callable[[], Flow[Fetched[T]]], clock: Callable[[], float]
+        self,
+        name: str,
+        fetch: Callable[[], Flow[Fetched[T]]],
+        clock: Callable[[], float],
+        *,
+        share: str = "cold start",
     ) -> None:
         self._key = (name, self)
+        self._share = share
         self._fetch = fetch
         self._clock = clock
         self._copy: _Copy[T] | None = None
@@ -74,7 +81,7 @@ class Snapshot(Generic[T]):
         try:
             if copy is None and queues:
                 look = functools.partial(self.renew_since, self.count)
-                return (yield from limited("cold start", look))
+                return (yield from limited(self._share, look))
             return (yield from self.renew())
         except AuthError:
             if copy is None or now >= copy.stale_at:
@@ -100,3 +107,36 @@ class Snapshot(Generic[T]):
         self._copy = _Copy(found.value, now, expires_at, stale_at)
         self.count += 1
         return found.value
+
+
+class Question:
+    """Fetches again because a copy lacks what a visitor names: seldom, against floods."""
+
+    def __init__(
+        self, clock: Callable[[], float], seconds: float, *, share: str = "unknown"
+    ) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._share = share
+        self._asked_at = float("-inf")
+        self._count = 0
+        self._asking_in = 0  # the process that asks now; a forked child does not inherit it
+
+    def ask(self, snapshot: Snapshot[T], known: T) -> Flow[T]:
+        """Returns the server's present value, or `known`. Concurrent callers may share a fetch."""
+        now = self._clock()
+        is_asking = self._asking_in == os.getpid()
+        if not is_asking and self._asked_at <= now < self._asked_at + self._seconds:
+            return known
+        if not is_asking:
+            self._asked_at, self._asking_in = now, os.getpid()
+            self._count = snapshot.count
+        try:
+            look = functools.partial(snapshot.renew_since, self._count)
+            return (yield from limited(self._share, look))
+        except AuthError as error:  # the cached copy stays
+            if error.code == "too_many_questions":  # no fetch took place
+                raise
+            return known
+        finally:
+            self._asking_in = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from auth_agent.errors import ServerMisbehaved
+from auth_agent.errors import ServerUnavailable
 from auth_agent.flow.documents import read_object
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.protocol.signatures.agents import SignatureAgent
@@ -42,14 +42,14 @@ def accept_of(agent: SignatureAgent) -> str:
 
 
 def parse_directory(response: HttpResponse, agent: SignatureAgent) -> KeyDirectory:
-    """Returns the usable keys; raises `ServerMisbehaved` if this is no key set at all.
+    """Returns the usable keys; raises `ServerUnavailable` if this is no key set at all.
 
     A set without a usable key is an answer, too: it says that there is none any more.
     """
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     fits = kind == MEDIA_TYPE if agent.is_directory else _JSON.fullmatch(kind)
     if response.status != 200 or not fits:
-        raise _no_directory(f"answered {response.status} with {kind[:100] or 'no media type'}")
+        raise _no_directory(f"answers {response.status}, or not with the media type of a key set")
     try:
         document = read_object(response.body.removeprefix(b"\xef\xbb\xbf"))
     except ValueError:
@@ -106,8 +106,9 @@ def _key(entry: object, agent: SignatureAgent) -> VerifyingKey | None:
     return key
 
 
-def _no_directory(what: str) -> ServerMisbehaved:
-    return ServerMisbehaved(f"The key directory {what}.", code="directory_unusable")
+def _no_directory(what: str) -> ServerUnavailable:
+    description = f"The key directory of the signature's agent {what}."
+    return ServerUnavailable(description, code="directory_unusable")
 
 
 def key_set(keys: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from auth_agent.extras import install_hint
 from auth_agent.protocol.client_auth import METHODS
 from auth_agent.protocol.jose.algorithms import ALGORITHMS
 from auth_agent.protocol.jose.private_key import key_problem
+from auth_agent.protocol.signatures.agents import pattern_problem as pattern_of_agents_problem
 from auth_agent.url import url_problem
 from auth_agent.website.config.converters import COOKIE_STORE
 from auth_agent.website.config.fields import Fields
@@ -132,6 +133,14 @@ def _check_dpop(fields: Fields) -> Iterator[str]:
         yield "must be accept, or require to refuse tokens that are not bound to a key"
 
 
+def _check_signatures(fields: Fields) -> Iterator[str]:
+    for pattern in fields.signatures:
+        if problem := pattern_of_agents_problem(pattern):
+            yield f"pattern {pattern!r} {problem}"
+    if fields.signatures and find_spec("http_sf") is None:
+        yield f"needs the package http-sf: {install_hint('signatures')}"
+
+
 def _check_session_store(fields: Fields) -> Iterator[str]:
     url = fields.session_store.reveal()
     if fields.session_store == COOKIE_STORE:
@@ -204,4 +213,5 @@ CHECKS: dict[str, Callable[[Fields], Iterator[str]]] = {
     "bearer_recheck": _check_bearer_recheck,
     "dpop": _check_dpop,
     "session_store": _check_session_store,
+    "signatures": _check_signatures,
 }

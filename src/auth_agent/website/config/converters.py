@@ -92,6 +92,7 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "api_scopes": _as_scopes,
     "protect": _as_list,
     "algorithms": _as_list,
+    "signatures": _as_list,
     "trusted_audiences": _as_list,
     "allow_models": _as_optional_list,
     "deny_agents": _as_list,

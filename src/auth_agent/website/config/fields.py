@@ -36,6 +36,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     identity: Literal["id_token", "introspection"] = "id_token"
     bearer_recheck: int = 60
     dpop: Literal["accept", "require"] = "accept"
+    signatures: tuple[str, ...] = ()
     report_only: bool = False
     dangerously_allow_cross_site: bool = False
     session_store: Secret = COOKIE_STORE

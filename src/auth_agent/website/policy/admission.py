@@ -24,12 +24,15 @@ from auth_agent.website.policy.requirement import (
     judge_absence,
     judge_site,
 )
+from auth_agent.website.policy.signed import offer_signature
 from auth_agent.website.web.origin import is_own_request
 from auth_agent.website.web.outcome import Outcome, Pass, Recognised, Reply
 from auth_agent.website.web.visit import Cookie, Visit
 
 ANY_AGENT = Requirement()
 
+# Credentials that a browser adds by itself, whichever page sends the request.
+_AMBIENT = ("session", "signature")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110 9.2.1
 
 
@@ -99,9 +102,10 @@ class Admission:
         return self._refuse(visit, agent, judge_absence(agent))
 
     def require_own_request(self, visit: Visit, agent: Agent | None) -> Reply | None:
-        """Returns None unless another website's page may have sent this with the agent's cookie."""
-        cookie_acts = agent is not None and agent.via == "session"
-        if not cookie_acts or visit.method in _SAFE_METHODS or self._is_own(visit):
+        """Returns None unless another website's page may have sent this with the agent's cookie,
+        or its browser's signature."""
+        is_ambient = agent is not None and agent.via in _AMBIENT
+        if not is_ambient or visit.method in _SAFE_METHODS or self._is_own(visit):
             return None
         # Another website's request is no matter of policy, so report-only lets none pass.
         return self._forbid(visit, agent, FOREIGN_REQUEST)
@@ -131,10 +135,12 @@ class Admission:
             return None
         if visit.problem is not None:
             log_event("refused", cause=visit.problem.code)
-            return reject(visit, self._settings, visit.problem, requirement.scopes)
-        return challenge(
-            visit, self._settings, scopes=requirement.scopes, max_age=requirement.max_age
-        )
+            reply = reject(visit, self._settings, visit.problem, requirement.scopes)
+        else:
+            reply = challenge(
+                visit, self._settings, scopes=requirement.scopes, max_age=requirement.max_age
+            )
+        return offer_signature(visit, self._settings, reply)
 
     def _refuse(self, visit: Visit, agent: Agent | None, refusal: Refusal | None) -> Reply | None:
         if refusal is None or self._is_only_reported(agent, refusal.rule):
@@ -146,7 +152,7 @@ class Admission:
         log_event(
             "refused", agent=agent_id, client=client_id, cause=refusal.code, rule=refusal.rule
         )
-        return forbid(visit, self._settings, refusal)
+        return offer_signature(visit, self._settings, forbid(visit, self._settings, refusal))
 
     def _is_only_reported(self, agent: Agent | None, rule: str) -> bool:
         if not self._settings.report_only:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from auth_agent.errors import AuthError, ServerUnavailable, TokenRefused
+from auth_agent.errors import (
+    AuthError,
+    ServerUnavailable,
+    SignatureIgnored,
+    SignatureRefused,
+    TokenRefused,
+)
 from auth_agent.flow.exchange import Headers
 from auth_agent.url import safe_next
 from auth_agent.website.config.settings import Settings
@@ -144,6 +150,8 @@ def reject(
     visit: Visit, settings: Settings, problem: AuthError, scopes: Sequence[str] = ()
 ) -> Reply:
     """Returns the reply to invalid credentials: 400, 401 (RFC 6750 3.1), 403 or 503."""
+    if isinstance(problem, SignatureRefused):
+        return _reject_signature(visit, settings, problem, scopes)
     if settings.sign_in and wants_page(visit):
         return refuse(visit, settings, problem)
     content = {"error": problem.code, "error_description": problem.description}
@@ -157,3 +165,38 @@ def reject(
     elif problem.status_code == 401:  # RFC 9110 15.5.2
         headers = (("WWW-Authenticate", challenge_of(visit, settings, None, scopes)),)
     return json_reply(problem.status_code, content, headers=headers)
+
+
+def _reject_signature(
+    visit: Visit, settings: Settings, problem: SignatureRefused, scopes: Sequence[str]
+) -> Reply:
+    """Returns 401 with the cause; a browser that signs everything can still sign in.
+
+    No error stands in the challenge: that would be one of a token (RFC 6750 3.1).
+    """
+    is_read = visit.method in ("GET", "HEAD")
+    may_sign_in = settings.sign_in and is_read and is_navigation(visit)
+    if may_sign_in and isinstance(problem, SignatureIgnored):
+        return challenge(visit, settings, scopes=scopes)
+    content = {
+        "error": "invalid_signature",
+        "error_description": problem.description,
+        "cause": problem.code,
+        "issuer": settings.issuer,
+    }
+    headers: Headers = (("WWW-Authenticate", challenge_of(visit, settings, None, scopes)),)
+    if not settings.sign_in:
+        return json_reply(401, content, headers=headers)
+    login = settings.login_path(safe_next(visit.target if is_read else "/", prefix=settings.prefix))
+    if wants_page(visit):
+        return page(
+            401,
+            "The signature does not count",
+            problem.description,
+            note=problem.code,
+            action=link(login, "Sign in with Auth Agent"),
+            headers=headers,
+        )
+    content["login_url"] = f"{settings.base_url}{login}"
+    headers = (*headers, ("Link", f'<{settings.base_url}{login}>; rel="login"'))
+    return json_reply(401, content, headers=headers)

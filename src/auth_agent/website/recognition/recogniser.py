@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from auth_agent.errors import SignInRefused
 from auth_agent.flow.effects import Flow
@@ -18,6 +19,9 @@ from auth_agent.website.web.outcome import NOBODY, Recognised
 from auth_agent.website.web.scheme import is_bearer, is_doubled, is_dpop
 from auth_agent.website.web.visit import Visit
 
+if TYPE_CHECKING:
+    from auth_agent.website.recognition.signatures.ambient import SignedSessions
+
 Sessions = CookieSessions | StoredSessions
 Recognition = Recognised | Flow[Recognised]
 
@@ -25,7 +29,8 @@ Recognition = Recognised | Flow[Recognised]
 class Recogniser:
     """Finds the one credential of a visit that counts, and the agent behind it.
 
-    `Authorization` counts before everything else, then the session. The identity is always that of
+    `Authorization` counts before everything else, then a good session, then a signature, which some
+    browsers add to every request. The identity is always that of
     one credential: where one does not prove anything, no other one is looked at.
     """
 
@@ -43,6 +48,10 @@ class Recogniser:
         self._by_session: Callable[[Visit], Recognition] = (
             self.sessions.recognise if site.settings.sign_in else _no_session
         )
+        self._signed: SignedSessions | None = None
+        if site.settings.signatures:
+            self._signed = _signed_sessions(site, self.store, self._by_session)
+            self._by_session = self._signed.recognise
 
     def recognise(self, visit: Visit) -> Recognition:
         """Returns at once what is known, else a flow that asks; runs for every request."""
@@ -66,15 +75,28 @@ class Recogniser:
             return found
         if visit.header("origin") == self._base_url:
             return self._by_session(visit)
-        if all(visit.cookie(name) is None for name in self._cookie_names):
-            return NOBODY
-        return Recognised(None, problem=_foreign_handshake(self._base_url))
+        found = NOBODY
+        if any(visit.cookie(name) is not None for name in self._cookie_names):
+            found = Recognised(None, problem=_foreign_handshake(self._base_url))
+        if self._signed is None:
+            return found
+        return self._signed.recognise_handshake(visit, found)
 
     def _by_header(self, visit: Visit, authorization: str) -> Recognition | None:
         """Returns None if the header is none of ours, but the website's own."""
         if is_dpop(authorization):
             return self.bound_tokens.recognise(visit, authorization)
         return Recognised(None, problem=two_credentials()) if is_doubled(authorization) else None
+
+
+def _signed_sessions(
+    site: Site, store: Store | None, by_session: Callable[[Visit], Recognition]
+) -> SignedSessions:
+    from auth_agent.website.recognition.signatures.ambient import (  # noqa: PLC0415  # if asked for
+        SignedSessions,
+    )
+
+    return SignedSessions(site, store, by_session)
 
 
 def _no_session(_visit: Visit) -> Recognised:

@@ -1,0 +1,1 @@
+"""Recognition of agents that sign their requests (Web Bot Auth)."""

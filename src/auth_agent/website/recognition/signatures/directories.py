@@ -1,0 +1,147 @@
+"""The key directories of listed signature agents, fetched and cached by (address, key id)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from auth_agent.errors import AuthError, ServerUnavailable, SignatureRefused
+from auth_agent.flow.effects import Flow, fetch
+from auth_agent.flow.exchange import HttpResponse, is_trouble
+from auth_agent.flow.fetching.refusals import FetchRefused, NoPlace
+from auth_agent.flow.kept import Guard
+from auth_agent.protocol.signatures.agents import SignatureAgent
+from auth_agent.protocol.signatures.directory import (
+    KeyDirectory,
+    accept_of,
+    directory_seconds,
+    parse_directory,
+)
+from auth_agent.protocol.signatures.keys import VerifyingKey
+from auth_agent.protocol.snapshot import Fetched, Question, Snapshot
+
+MOST = 256  # directories in memory; the one unused for longest goes first
+UNKNOWN_SECONDS = 30  # an unknown key id fetches a fresh copy again at most once in so long
+SHARE = "key directories"  # strangers' directories take no place of the Auth Agent server
+FAILED_SECONDS = (5, 10, 20, 40, 60)
+MOST_PATIENCE = 300
+
+
+class Directories:
+    """The cache of one website. `clock` is monotonic, `now` tells the time of day."""
+
+    def __init__(
+        self, clock: Callable[[], float], now: Callable[[], float], *, loopback_allowed: bool
+    ) -> None:
+        self._clock = clock
+        self._now = now
+        self._loopback_allowed = loopback_allowed
+        self._known: OrderedDict[str, _Directory] = OrderedDict()
+        self._lock = Guard()
+
+    def key(self, agent: SignatureAgent, keyid: str) -> Flow[VerifyingKey]:
+        """Returns the agent's key; raises `SignatureRefused` if its directory has none of this id,
+        `ServerUnavailable` if the directory cannot be fetched."""
+        directory = self._directory(agent)
+        found = yield from directory.find(keyid)
+        key = found.find(keyid, self._now())
+        if key is None:
+            raise SignatureRefused(
+                "The key directory of the signature's agent holds no valid key with this keyid, "
+                "which has to be the key's thumbprint (RFC 7638).",
+                code="key_unknown",
+            )
+        return key
+
+    def still_has(self, agent: SignatureAgent, key: VerifyingKey) -> bool:
+        """Returns True while a key that has verified is in a fresh copy; does no I/O."""
+        directory = self._known.get(agent.address)
+        fresh = directory.snapshot.fresh if directory is not None else None
+        if fresh is None:
+            return False
+        found = fresh.find(key.keyid, self._now())
+        return found is key or found == key
+
+    def _directory(self, agent: SignatureAgent) -> _Directory:
+        with self._lock:
+            directory = self._known.get(agent.address)
+            if directory is None:
+                directory = _Directory(agent, self._clock, self._loopback_allowed)
+                self._known[agent.address] = directory
+                if len(self._known) > MOST:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(agent.address)
+            return directory
+
+
+class _Directory:
+    """One agent's keys. A failed fetch evicts nothing, a fetched set replaces the former one."""
+
+    def __init__(
+        self, agent: SignatureAgent, clock: Callable[[], float], loopback_allowed: bool
+    ) -> None:
+        self._agent = agent
+        self._clock = clock
+        self._loopback_allowed = loopback_allowed
+        self._failures = 0
+        self._retry_at = float("-inf")
+        self.snapshot = Snapshot("keys of an agent", self._fetch, clock, share=SHARE)
+        self._unknown_key = Question(clock, UNKNOWN_SECONDS, share=SHARE)
+
+    def find(self, keyid: str) -> Flow[KeyDirectory]:
+        """Returns the directory; fetches it again, now and then, if it lacks the key."""
+        count = self.snapshot.count
+        found = yield from self.snapshot.get()
+        if keyid not in found.keys and self.snapshot.count == count:
+            found = yield from self._unknown_key.ask(self.snapshot, found)
+        return found
+
+    def _fetch(self) -> Flow[Fetched[KeyDirectory]]:
+        left = self._retry_at - self._clock()
+        if left > 0:
+            raise _unavailable("The last fetch of it has failed.", retry_after=left)
+        try:
+            response = yield from self._request()
+            found = Fetched(
+                parse_directory(response, self._agent), directory_seconds(response.headers)
+            )
+        except AuthError as error:
+            if error.code != "directories_busy":  # which says nothing about this one
+                self._has_failed(error)
+            raise
+        self._failures = 0
+        return found
+
+    def _request(self) -> Flow[HttpResponse]:
+        address, accept = self._agent.address, accept_of(self._agent)
+        try:
+            response = yield from fetch(address, accept, loopback_allowed=self._loopback_allowed)
+        except NoPlace as refused:
+            raise ServerUnavailable(
+                "Too many key directories are being fetched; try again in a few seconds.",
+                code="directories_busy",
+                reason=str(refused),
+            ) from None
+        except FetchRefused as refused:
+            raise _unavailable("It cannot be fetched.", reason=str(refused)) from None
+        if is_trouble(response):
+            wait = response.headers.get("retry-after", "")
+            seconds = int(wait) if wait.isdecimal() and len(wait) < 6 else 0
+            raise _unavailable(f"It answered {response.status}.", retry_after=seconds)
+        return response
+
+    def _has_failed(self, error: AuthError) -> None:
+        at_least = FAILED_SECONDS[min(self._failures, len(FAILED_SECONDS) - 1)]
+        asked_for = getattr(error, "retry_after", 0)
+        self._failures += 1
+        self._retry_at = self._clock() + min(max(at_least, asked_for), MOST_PATIENCE)
+
+
+def _unavailable(what: str, *, retry_after: float = 0, reason: str = "") -> ServerUnavailable:
+    error = ServerUnavailable(
+        f"The key directory of the signature's agent is not available. {what}",
+        code="directory_unavailable",
+        reason=reason,
+    )
+    error.retry_after = max(error.retry_after, int(retry_after) + 1 if retry_after else 0)
+    return error

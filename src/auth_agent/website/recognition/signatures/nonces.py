@@ -1,0 +1,74 @@
+"""Nonces of signatures that have changed something: each counts once.
+
+Remembered where sessions are: in this process, or in Redis for all machines of the website.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+
+from auth_agent.errors import ServerUnavailable, SignatureRefused
+from auth_agent.flow.effects import Flow
+from auth_agent.flow.kept import Guard
+from auth_agent.protocol.jose.bounds import CLOCK_SKEW
+from auth_agent.protocol.signatures.bounds import CHANGE_SECONDS
+from auth_agent.website.recognition.signatures.names import Named
+from auth_agent.website.recognition.store import Store
+
+# From a signature of the future, within the skew, to the moment at which it is too old.
+KEPT_SECONDS = CHANGE_SECONDS + 2 * CLOCK_SKEW
+MOST = 131_072
+MOST_OF_ONE = 32_768
+
+
+class Nonces:
+    """Used nonces; if the memory is full, no more changes are taken instead of forgetting one."""
+
+    def __init__(self, store: Store | None, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._used: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._counts: Counter[str] = Counter()
+        self._lock = Guard()
+
+    def spend(self, named: Named, nonce: str) -> Flow[None]:
+        """Raises `SignatureRefused` if the agent has used the nonce, `ServerUnavailable` if that
+        cannot be known. Call it once the signature has verified: forgeries use up none."""
+        owner = f"{named.issuer} {named.id}"
+        if self._store is not None:
+            is_new = yield from self._store.spend(f"nonce {owner} {nonce}", KEPT_SECONDS)
+        else:
+            is_new = self._spend_here(owner, hashlib.sha256(f"{owner} {nonce}".encode()).digest())
+        if not is_new:
+            raise SignatureRefused(
+                "The nonce of this signature has been used: sign every request anew.",
+                code="nonce_used",
+            )
+
+    def _spend_here(self, owner: str, digest: bytes) -> bool:
+        now = self._clock()
+        with self._lock:
+            self._forget(now)
+            if digest in self._used:
+                return False
+            if len(self._used) >= MOST or self._counts[owner] >= MOST_OF_ONE:
+                raise ServerUnavailable(
+                    "Too many signed changes in the last minutes; try again in a few seconds.",
+                    code="nonces_full",
+                )
+            self._used[digest] = (now + KEPT_SECONDS, owner)
+            self._counts[owner] += 1
+            return True
+
+    def _forget(self, now: float) -> None:
+        """All are kept equally long, so the oldest come first."""
+        while self._used:
+            until, owner = next(iter(self._used.values()))
+            if until > now:
+                return
+            self._used.popitem(last=False)
+            self._counts[owner] -= 1
+            if not self._counts[owner]:
+                del self._counts[owner]

@@ -1,0 +1,159 @@
+"""Signed requests: the agent behind a signature, remembered until the signature expires.
+
+A signature is checked once for as many requests that are the same; one that changes something is
+checked every time, because its nonce counts once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import msgspec
+
+from auth_agent.errors import AuthError, ServerUnavailable, SignatureIgnored, SignatureRefused
+from auth_agent.flow.effects import Flow
+from auth_agent.flow.kept import Guard
+from auth_agent.protocol.signatures.agents import SignatureAgent
+from auth_agent.protocol.signatures.bounds import SAFE_METHODS, TAG
+from auth_agent.protocol.signatures.fields import Signed, check_size, read_agents, read_signatures
+from auth_agent.protocol.signatures.keys import VerifyingKey
+from auth_agent.protocol.signatures.message import Message
+from auth_agent.protocol.signatures.verify import agent_member, check_profile, verify_signature
+from auth_agent.website.agent import Agent
+from auth_agent.website.config.site import Site
+from auth_agent.website.recognition.signatures.directories import Directories
+from auth_agent.website.recognition.signatures.names import Named, Names
+from auth_agent.website.recognition.signatures.nonces import Nonces
+from auth_agent.website.recognition.store import Store
+from auth_agent.website.web.outcome import Recognised
+from auth_agent.website.web.visit import Visit
+
+MAX_REMEMBERED = 4_096
+
+_NOT_TAGGED = SignatureIgnored(
+    f'No signature of this request has the tag "{TAG}".', code="tag_missing"
+)
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """A signature that has verified; `covered` are the headers that were signed with it."""
+
+    recognised: Recognised
+    expires_at: float
+    agent: SignatureAgent
+    key: VerifyingKey
+    covered: tuple[tuple[str, str | None], ...]
+
+
+class Signatures:
+    """The signatures that this process has seen; bounded, the oldest go first."""
+
+    def __init__(self, site: Site, store: Store | None = None) -> None:
+        self._site = site
+        self._names = Names(site.settings)
+        # The cache of directories ages even if this machine's date is corrected.
+        ticks = time.monotonic if site.clock is time.time else site.clock
+        self._directories = Directories(
+            ticks, site.clock, loopback_allowed=self._names.loopback_allowed
+        )
+        self._nonces = Nonces(store, ticks)
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._lock = Guard()
+
+    def recognise(self, visit: Visit) -> Recognised | Flow[Recognised]:
+        """Returns at once what is remembered: the hot path; call it if `is_signed(visit)`."""
+        digest = _digest(visit)
+        known = self._known.get(digest)
+        if known is not None and self._is_good(known, visit):
+            return known.recognised
+        return self._ask(visit, digest)
+
+    def _is_good(self, known: _Known, visit: Visit) -> bool:
+        return (
+            self._site.clock() < known.expires_at
+            and all(visit.header(name) == value for name, value in known.covered)
+            and self._directories.still_has(known.agent, known.key)
+        )
+
+    def _ask(self, visit: Visit, digest: bytes) -> Flow[Recognised]:
+        """The first signature that verifies is the agent; each is checked on its own."""
+        problem: AuthError = _NOT_TAGGED
+        try:
+            given, field = visit.header("signature-input"), visit.header("signature-agent")
+            check_size(given, visit.header("signature"), field)
+            signatures = read_signatures(given, visit.header("signature"), tag=TAG)
+            agents = read_agents(field) if signatures else {}
+        except SignatureRefused as refused:
+            return Recognised(None, problem=refused)
+        for signed in signatures:
+            try:
+                return (yield from self._verify(visit, signed, agents, digest))
+            except (SignatureRefused, ServerUnavailable) as error:
+                # What could not be decided weighs more than what is wrong.
+                if isinstance(problem, SignatureIgnored) or isinstance(error, ServerUnavailable):
+                    problem = error
+        return Recognised(None, problem=problem)
+
+    def _verify(
+        self, visit: Visit, signed: Signed, agents: Mapping[str, str], digest: bytes
+    ) -> Flow[Recognised]:
+        check_profile(signed, method=visit.method, now=self._site.clock())
+        named = self._names.read(agent_member(signed, agents))
+        key = yield from self._directories.key(named.agent, signed.params["keyid"])
+        now = self._site.clock()  # the fetch may have taken its time
+        check_profile(signed, method=visit.method, now=now)
+        settings = self._site.settings
+        message = Message(
+            visit.method, settings.base_url, visit.raw_path, visit.query or None, visit.header
+        )
+        verify_signature(message, signed, key)
+        found = Recognised(_agent_of(signed, named, now))
+        if visit.method not in SAFE_METHODS:
+            yield from self._nonces.spend(named, signed.params["nonce"])
+            return found
+        known = _Known(
+            found, signed.params["expires"], named.agent, key, _covered_headers(visit, signed)
+        )
+        with self._lock:
+            self._known[digest] = known
+            self._known.move_to_end(digest)
+            while len(self._known) > MAX_REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+
+def is_signed(visit: Visit) -> bool:
+    """Returns whether the visit brings a signature, of whatever kind."""
+    return visit.header("signature-input") is not None or visit.header("signature") is not None
+
+
+def _digest(visit: Visit) -> bytes:
+    """The fields, the method and the target: together with the covered headers all that can be
+    signed. The length of each keeps two requests apart."""
+    parts = [
+        visit.method,
+        visit.target,
+        *(visit.header(name) or "" for name in ("signature-input", "signature", "signature-agent")),
+    ]
+    text = " ".join([*(str(len(part)) for part in parts), *parts])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _covered_headers(visit: Visit, signed: Signed) -> tuple[tuple[str, str | None], ...]:
+    names = {one.name for one in signed.components if not one.name.startswith("@")}
+    return tuple((name, visit.header(name)) for name in sorted(names - {"signature-agent"}))
+
+
+def _agent_of(signed: Signed, named: Named, now: float) -> Agent:
+    """No scope, no e-mail, no model: a signature proves a name, and nothing outlives it."""
+    return Agent(
+        id=named.id,
+        issuer=named.issuer,
+        client_id="",
+        authenticated_at=min(signed.params["created"], int(now)),
+        expires_at=signed.params["expires"],
+        via="signature",
+    )
