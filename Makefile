@@ -5,7 +5,7 @@ DEMO := .venv/.demo
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test django check format bench build clean
+.PHONY: demo test django lowest check format bench build clean
 
 demo: $(DEMO)  ## A server, a website and an agent that signs in, narrated step by step
 	@$(BIN)/auth-agent demo
@@ -15,6 +15,9 @@ test: $(STAMP)  ## All tests
 
 django: $(STAMP)  ## The Django adapter on the other Djangos that are promised
 	@$(BIN)/python -m tests.djangos
+
+lowest: $(STAMP)  ## A part of the tests on the lowest versions that pyproject.toml allows
+	@$(BIN)/python -m tests.lowest
 
 check: $(STAMP)  ## Style, types and layers
 	@$(BIN)/ruff check .

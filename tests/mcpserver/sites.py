@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import httpx2
-from fastmcp import FastMCP
 from mcp.server.mcpserver import Context, MCPServer
 
 from auth_agent import Settings
@@ -102,8 +101,11 @@ def with_context(server, kind):
 
 
 def make_server(kind):
-    server = MCPServer("Invoices", log_level="WARNING") if kind == "mcp" else FastMCP("Invoices")
-    return with_context(fill(server), kind)
+    if kind == "mcp":
+        return with_context(fill(MCPServer("Invoices", log_level="WARNING")), kind)
+    from fastmcp import FastMCP  # `make lowest` has none
+
+    return with_context(fill(FastMCP("Invoices")), kind)
 
 
 RULES = {

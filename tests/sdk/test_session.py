@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import httpx2
 import pytest
+from anyio.from_thread import BlockingPortal
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -134,13 +135,10 @@ def test_a_cancelled_request_does_not_lose_the_rotated_token(world):
     before = tokens.refresh_token
 
     async def main():
-        loop = anyio.lowlevel.current_token()
-        async with user_info_session(world, sdk, tokens) as session:
+        async with BlockingPortal() as loop, user_info_session(world, sdk, tokens) as session:
             with anyio.CancelScope() as scope:
                 # The server is at work when the request is cancelled.
-                world.server.before["/token"] = lambda: anyio.from_thread.run_sync(
-                    scope.cancel, token=loop
-                )
+                world.server.before["/token"] = lambda: loop.call(scope.cancel)
                 await session.get("/userinfo")
         assert scope.cancelled_caught
 
