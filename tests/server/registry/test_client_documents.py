@@ -358,6 +358,26 @@ def test_a_document_is_forgotten_a_day_after_its_last_family(web: tuple[World, _
     assert _sign_in(world).status_code == 200
 
 
+def test_a_client_is_not_forgotten_while_a_sign_in_of_it_is_open(web: tuple[World, _Web]) -> None:
+    world, _fetcher = web
+    tokens = _sign_in(world).json()
+    revoke = {"token": tokens["refresh_token"], "client_id": ID}
+    assert world.browser().post("/revoke", data=revoke).status_code == 200
+    world.clock.forward(2 * 86_401)
+    browser = world.browser()
+    request_id = world.open(browser, client_id=ID, redirect_uri=CALLBACK)
+    for _ in range(2):
+        world.context.sweeper.sweep(world.context.now())
+    assert list(_stored(world)) == [ID], "the agent has not answered yet"
+    assert world.answer(request_id).status_code == 200
+    world.context.sweeper.sweep(world.context.now())
+    assert world.poll(browser, request_id)["code"]
+    world.clock.forward(86_401)
+    for _ in range(2):
+        world.context.sweeper.sweep(world.context.now())
+    assert _stored(world) == {}
+
+
 def test_what_an_administrator_has_set_stays(web: tuple[World, _Web]) -> None:
     world, fetcher = web
     assert _sign_in(world).json()["scope"] == "openid profile email agent"

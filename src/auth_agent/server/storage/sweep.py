@@ -93,7 +93,11 @@ _SELF_MADE = delete(client).where(
     func.coalesce(client.c.approved_at, client.c.created_at) < bindparam("day_ago"),
     client.c.id.not_in(select(token_family.c.client_id)),
     client.c.id.not_in(
-        select(sign_in.c.client_id).where(sign_in.c.code_expires_at > bindparam("now"))
+        select(sign_in.c.client_id).where(
+            sign_in.c.denied_at.is_(None),
+            # Until it is answered its own end counts, then that of its code.
+            func.coalesce(sign_in.c.code_expires_at, sign_in.c.expires_at) > bindparam("now"),
+        )
     ),
 )
 
