@@ -802,3 +802,38 @@ def _sessions(client):
 
 def _indexes(client):
     return [key for kind in ("all", "agent", "email") for key in client.scan_iter(f"*:{kind}:*")]
+
+
+def test_a_signed_change_counts_once_on_all_machines(make_site, monkeypatch, clock):
+    """The nonce of a signature is spent in Redis, where the sessions are."""
+    from auth_agent.flow.fetching import shared
+    from auth_agent.protocol.signatures.sign import sign_request
+    from tests.protocol.signatures.signing import new_key
+    from tests.website.directories import Directories
+
+    key, directories = new_key(), Directories()
+    directories.publish("https://bot.example", key)
+    monkeypatch.setattr(shared, "fetch", directories)
+    one, two = (make_site(signatures="*", protect="/api/*") for _ in range(2))
+    made = sign_request(
+        "POST",
+        "https://shop.example/api/x",
+        key=key,
+        agent="https://bot.example",
+        now=clock(),
+        nonce=b"n" * 16,
+    )
+    headers = {name.lower(): value for name, value in made}
+    assert one.request("/api/x", method="POST", headers=headers).agent.via == "signature"
+    again = two.request("/api/x", method="POST", headers=headers)
+    assert json.loads(again.body)["cause"] == "nonce_used"
+    monkeypatch.setattr(store.Store, "spend", _unreachable)
+    fresh = make_site(signatures="*", protect="/api/*")
+    reply = fresh.request("/api/x", method="POST", headers=headers)
+    assert reply.status == 503
+    assert fresh.request("/api/x", headers={**headers}).status == 401  # signed as a POST
+
+
+def _unreachable(self, name, seconds):
+    raise ServerUnavailable("The session store cannot be reached.", code="store_unavailable")
+    yield
