@@ -78,7 +78,7 @@ def test_nothing_secret_has_a_repr(browser, server):
     from auth_agent.flow.exchange import HttpRequest
     from auth_agent.protocol.token import parse_tokens
     from auth_agent.website.recognition.cookie_sessions import CookieSessions
-    from auth_agent.website.sign_in import login
+    from auth_agent.website.sign_in.queries import read_callback
     from tests.website.browser import ValueVisit
 
     url = browser.begin()
@@ -86,7 +86,7 @@ def test_nothing_secret_has_a_repr(browser, server):
     token = next(r for r in server.requests if r.url.endswith("/token"))
     assert "code" not in repr(token)
     visit = ValueVisit("GET", "/auth-agent/callback?code=ac_secret&state=s", {})
-    assert "ac_secret" not in repr(login.read_callback(visit))
+    assert "ac_secret" not in repr(read_callback(visit))
     assert "q=secret" not in repr(HttpRequest("GET", "https://x.example/?q=secret"))
     ((name, value),) = browser.cookies.items()
     cookie = f"{name}={value}"
@@ -102,7 +102,14 @@ def test_nothing_secret_has_a_repr(browser, server):
     )
     assert "at_secret" not in repr(parse_tokens(answer))
     assert "at_secret" not in repr(answer)
-    for value in (token, answer, parse_tokens(answer), session, known, login.read_callback(visit)):
+    for value in (
+        token,
+        answer,
+        parse_tokens(answer),
+        session,
+        known,
+        read_callback(visit),
+    ):
         shown = "".join(str(part) for part in value.__rich_repr__())
         assert shown == repr(value), "Rich shows no more than repr does"
 

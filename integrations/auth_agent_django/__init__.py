@@ -18,15 +18,18 @@ with needed_for("django"):
     from auth_agent_django.signals import agent_refused, agent_signed_in, agent_signed_out
     from auth_agent_django.views import (
         RequiresAgentMixin,
+        RequiresApprovalMixin,
         login_path,
         logout_path,
         no_agents,
         requires_agent,
+        requires_approval,
     )
 
 __all__ = [
     "AuthAgentMiddleware",
     "RequiresAgentMixin",
+    "RequiresApprovalMixin",
     "agent_refused",
     "agent_signed_in",
     "agent_signed_out",
@@ -34,4 +37,5 @@ __all__ = [
     "logout_path",
     "no_agents",
     "requires_agent",
+    "requires_approval",
 ]

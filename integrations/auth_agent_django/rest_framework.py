@@ -11,6 +11,7 @@ it cannot notice that: add `vary_on_headers("Cookie", "Authorization")` there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,7 +25,10 @@ with needed_for("drf"):
     from rest_framework.request import Request
     from rest_framework.settings import api_settings
 
+from auth_agent.flow.drive import run
+from auth_agent.protocol.details import Act
 from auth_agent.website.agent import Agent
+from auth_agent.website.policy.approval import check_source
 from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.visit import Visit
@@ -75,6 +79,33 @@ class HasAgent(BasePermission):
 def agent_with(**requirement: Unpack[RequirementFields]) -> type[HasAgent]:
     """Returns a permission for a requirement, e.g. `agent_with(scopes=["reports:read"])`."""
     return type("AgentWith", (HasAgent,), {"requirement": Requirement.of(**requirement)})
+
+
+def approval_of(
+    act: Act | Callable[[Any], Any], /, **requirement: Unpack[RequirementFields]
+) -> type[HasAgent]:
+    """Returns a permission for one act that the agent's owner has approved: `request.approval`.
+
+    `act` is what the owner sees, or a function of the request that gives it.
+    """
+    check_source(act)
+    kind = {"requirement": Requirement.of(**requirement), "act": staticmethod(lambda: act)}
+    return type("ApprovalOf", (_HasApproval,), kind)
+
+
+class _HasApproval(HasAgent):
+    act: Callable[[], Any]
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        super().has_permission(request, view)
+        entry, act = look(request), self.act()
+        wanted = act(request) if callable(act) else act
+        use = entry.relying_party.use_approval
+        found = run(use(_ApiVisit(entry.visit), entry.agent, wanted))
+        if isinstance(found, Reply):
+            raise AgentRefused(found)
+        request._request.approval = found  # type: ignore[attr-defined]
+        return True
 
 
 class AgentRefused(APIException):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -10,6 +11,9 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from auth_agent.flow.drive import arun, run
+from auth_agent.protocol.details import Act
+from auth_agent.website.policy.approval import Approval, check_source
 from auth_agent.website.policy.guard import check_view
 from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Reply
@@ -23,6 +27,7 @@ else:
 
 ViewFunction = TypeVar("ViewFunction", bound=Callable[..., Any])
 Judge = Callable[[Any], Reply | None]
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
 def requires_agent(
@@ -34,6 +39,20 @@ def requires_agent(
     """
     judge = _judge(Requirement.of(**requirement))
     return _guard(view, judge) if view is not None else functools.partial(_guard, judge=judge)
+
+
+def requires_approval(
+    act: Act | Callable[[Any], Any], /, **requirement: Unpack[RequirementFields]
+) -> Any:
+    """Lets an agent do one act that its owner has approved: `request.approval`.
+
+    `act` is what the owner sees, an object of RFC 9396 with `type` and `title`, or a function of
+    the request that gives one (for an async view also an async one). Takes what `Requirement`
+    takes, too.
+    """
+    check_source(act)
+    judge = _judge(Requirement.of(**requirement))
+    return lambda view: _guard_act(view, act, judge, is_async=iscoroutinefunction(view))
 
 
 def no_agents(view: ViewFunction) -> ViewFunction:
@@ -61,6 +80,22 @@ class RequiresAgentMixin(_View):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         dispatch = _guard(super().dispatch, _judge(self.requirement))
+        response: HttpResponseBase = dispatch(request, *args, **kwargs)
+        return response
+
+
+class RequiresApprovalMixin(RequiresAgentMixin):
+    """Asks for the owner's approval of the act of each POST, PUT, PATCH and DELETE."""
+
+    def get_act(self, request: HttpRequest) -> Any:
+        """Returns the act, an object of RFC 9396 with `type` and `title`."""
+        raise NotImplementedError(f"{type(self).__name__}.get_act(request) has to return the act")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method in _SAFE_METHODS:
+            return super().dispatch(request, *args, **kwargs)
+        inner, judge = super(RequiresAgentMixin, self).dispatch, _judge(self.requirement)
+        dispatch = _guard_act(inner, self.get_act, judge, is_async=self.view_is_async)
         response: HttpResponseBase = dispatch(request, *args, **kwargs)
         return response
 
@@ -93,3 +128,37 @@ def _guard(view: ViewFunction, judge: Judge) -> ViewFunction:
     if iscoroutinefunction(view):
         markcoroutinefunction(guarded)
     return cast(ViewFunction, guarded)
+
+
+def _guard_act(view: Any, act: Any, judge: Judge, *, is_async: bool) -> Any:
+    """Guards a view with the owner's approval of an act."""
+    check_view(view)
+
+    def keep(request: Any, found: Approval | Reply) -> HttpResponseBase | None:
+        if isinstance(found, Reply):
+            return ReplyResponse(found, request.method)
+        getattr(request, "_request", request).approval = found
+        return None
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        reply = judge(request)
+        if reply is not None:
+            return ReplyResponse(reply, request.method)
+        wanted = act(request) if callable(act) else act
+        response = keep(request, run(look(request).use_approval(wanted)))
+        return view(request, *args, **kwargs) if response is None else response
+
+    @functools.wraps(view)
+    async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        reply = judge(request)
+        if reply is not None:
+            return ReplyResponse(reply, request.method)
+        wanted = act(request) if callable(act) else act
+        if inspect.isawaitable(wanted):
+            wanted = await wanted
+        response = keep(request, await arun(look(request).use_approval(wanted)))
+        answer = view(request, *args, **kwargs) if response is None else response
+        return await answer if inspect.isawaitable(answer) else answer
+
+    return guarded_async if is_async else guarded

@@ -14,10 +14,21 @@ with needed_for("flask"):
     from auth_agent_flask.extension import AuthAgent
     from auth_agent_flask.views import (
         current_agent,
+        current_approval,
         login_path,
         logout_path,
         no_agents,
         requires_agent,
+        requires_approval,
     )
 
-__all__ = ["AuthAgent", "current_agent", "login_path", "logout_path", "no_agents", "requires_agent"]
+__all__ = [
+    "AuthAgent",
+    "current_agent",
+    "current_approval",
+    "login_path",
+    "logout_path",
+    "no_agents",
+    "requires_agent",
+    "requires_approval",
+]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import Flask, Response, current_app, request
 from werkzeug.local import LocalProxy
 
 from auth_agent.errors import SettingsError
+from auth_agent.flow.drive import run
+from auth_agent.protocol.details import Act
 from auth_agent.website.agent import Agent
 from auth_agent.website.entry import Entry
 from auth_agent.website.gate import RelyingParty
+from auth_agent.website.policy.approval import check_source
 from auth_agent.website.policy.guard import check_view, remember
 from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Pass, Reply
@@ -33,6 +36,15 @@ def _read_agent() -> Agent | None:
 current_agent = cast(Agent, LocalProxy(_read_agent))
 
 
+def _read_approval() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = request.environ["auth_agent.approval"]
+    return found
+
+
+current_approval = cast(Mapping[str, Any], LocalProxy(_read_approval))
+"""What the agent's owner has approved, in a view that `requires_approval` guards."""
+
+
 def requires_agent(view: View | None = None, **requirement: Unpack[RequirementFields]) -> Any:
     """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
 
@@ -41,6 +53,19 @@ def requires_agent(view: View | None = None, **requirement: Unpack[RequirementFi
     """
     judge = functools.partial(Entry.require, requirement=Requirement.of(**requirement))
     return _guard(view, judge) if view is not None else functools.partial(_guard, judge=judge)
+
+
+def requires_approval(
+    act: Act | Callable[[Any], Any], /, **requirement: Unpack[RequirementFields]
+) -> Any:
+    """Lets an agent do one act that its owner has approved: `current_approval`.
+
+    `act` is what the owner sees, an object of RFC 9396 with `type` and `title`, or a function of
+    the request that gives one. Takes what `Requirement` takes, too.
+    """
+    check_source(act)
+    require = functools.partial(Entry.require, requirement=Requirement.of(**requirement))
+    return functools.partial(_guard, judge=functools.partial(_approve, act, require))
 
 
 def no_agents(view: View) -> View:
@@ -70,6 +95,17 @@ def _guard(view: Callable[..., Any], judge: Judge) -> Any:
 
     remember(view, guarded)
     return guarded
+
+
+def _approve(act: Any, require: Judge, entry: Entry) -> Reply | None:
+    reply = require(entry)
+    if reply is not None:
+        return reply
+    found = run(entry.use_approval(act(request) if callable(act) else act))
+    if isinstance(found, Reply):
+        return found
+    request.environ["auth_agent.approval"] = found
+    return None
 
 
 def _read_entry() -> Entry:

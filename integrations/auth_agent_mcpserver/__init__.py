@@ -11,7 +11,8 @@ def delete_invoice(number: str, ctx: Context) -> str:
 from typing import TYPE_CHECKING, Any
 
 from auth_agent.website.policy.requirement import Requirement
-from auth_agent_mcpserver.tools import agent_of, requires_agent
+from auth_agent_mcpserver.acts import approval_of
+from auth_agent_mcpserver.tools import agent_of, requires_agent, requires_approval
 
 if TYPE_CHECKING:
     from auth_agent_mcpserver.protection import protect
@@ -23,8 +24,10 @@ __all__ = [
     "AuthAgentProvider",
     "Requirement",
     "agent_of",
+    "approval_of",
     "protect",
     "requires_agent",
+    "requires_approval",
 ]
 
 _LATER = {

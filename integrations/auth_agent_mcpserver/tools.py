@@ -12,11 +12,16 @@ from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 from auth_agent.errors import SettingsError, TokenRefused
+from auth_agent.flow.drive import arun
+from auth_agent.protocol.details import Act
 from auth_agent.website.agent import Agent
 from auth_agent.website.entry import Entry
-from auth_agent.website.mcp.door import refusal_text
+from auth_agent.website.mcp.door import refusal_text, remedy_text
+from auth_agent.website.policy.approval import Approval, check_source
 from auth_agent.website.policy.guard import check_view
 from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.web.outcome import Reply
+from auth_agent_mcpserver.acts import with_approval
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,6 +40,30 @@ def requires_agent(function: Function | None = None, /, **requirement: Any) -> A
     if function is None:
         return functools.partial(_guard, wanted=wanted)
     return _guard(function, wanted)
+
+
+def requires_approval(act: Act | Callable[..., Any], /, **requirement: Any) -> Any:
+    """Lets an agent call a tool whose act its owner has approved; `approval_of()` gives it inside.
+
+    `act` is what the owner sees, an object of RFC 9396 with `type` and `title`, or a function of
+    the tool's arguments that gives one. Takes what `Requirement` takes, too.
+    """
+    check_source(act)
+    wanted = Requirement.of(**requirement)
+
+    def guard(function: Function) -> Function:
+        return _guard(with_approval(function, act, _use_approval), wanted)
+
+    return guard
+
+
+async def _use_approval(values: Iterable[object], wanted: object) -> Approval:
+    """Returns the approval of this call's act; raises a refusal that says what to ask for."""
+    entry = _need_entry(values)
+    found = await arun(entry.use_approval(cast(Act, wanted)))
+    if isinstance(found, Reply):
+        raise refused(remedy_text(found))
+    return found
 
 
 def agent_of(ctx: object = None) -> Agent:
@@ -107,13 +136,17 @@ def _guard(function: Function, wanted: Requirement) -> Function:
     return cast(Function, guarded)
 
 
-def _check(wanted: Requirement, values: Iterable[object]) -> None:
+def _need_entry(values: Iterable[object]) -> Entry:
     entry = _entry_in(values)
     if entry is None:
         raise refused(
             "This needs an agent, and no request of one is under way: serve protect(server)."
         )
-    reply = entry.require(wanted)
+    return entry
+
+
+def _check(wanted: Requirement, values: Iterable[object]) -> None:
+    reply = _need_entry(values).require(wanted)
     if reply is not None:
         raise refused(refusal_text(reply))
 

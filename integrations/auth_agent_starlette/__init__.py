@@ -5,12 +5,29 @@ app.add_middleware(AuthAgentMiddleware)     # settings from AUTH_AGENT_*
 @requires_agent(scopes=["reports:read"])
 async def reports(request):
     request.state.agent                     # the Agent; None where there is none
+
+@requires_approval(lambda request: {"type": "payment", "title": "Pay 45.00 EUR", ...})
+async def pay(request):
+    request.state.approval                  # what the agent's owner has approved
 """
 
 from auth_agent.extras import needed_for
 
 with needed_for("starlette"):
     from auth_agent_starlette.middleware import AuthAgentMiddleware
-    from auth_agent_starlette.views import login_path, logout_path, no_agents, requires_agent
+    from auth_agent_starlette.views import (
+        login_path,
+        logout_path,
+        no_agents,
+        requires_agent,
+        requires_approval,
+    )
 
-__all__ = ["AuthAgentMiddleware", "login_path", "logout_path", "no_agents", "requires_agent"]
+__all__ = [
+    "AuthAgentMiddleware",
+    "login_path",
+    "logout_path",
+    "no_agents",
+    "requires_agent",
+    "requires_approval",
+]

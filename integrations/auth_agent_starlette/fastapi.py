@@ -8,6 +8,9 @@ async def me(agent: CurrentAgent): ...      # OptionalAgent where nobody has to 
 @app.get("/reports")
 async def reports(agent: Annotated[Agent, agent_with(scopes=["reports:read"])]): ...
 
+@app.post("/pay/{number}")
+async def pay(approval: Annotated[dict, approval_of(payment)]): ...   # `payment(number: str)`
+
 For HTTP and WebSocket endpoints, and in `dependencies=[…]` of a router; /docs shows the lock.
 """
 
@@ -15,19 +18,23 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from auth_agent.extras import needed_for
 
 with needed_for("fastapi"):
-    from fastapi import HTTPException
+    from fastapi import Depends, HTTPException
     from fastapi.openapi.models import APIKey, HTTPBearer
     from fastapi.params import Security
     from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
+from auth_agent.flow.drive import arun
+from auth_agent.protocol.details import Act
 from auth_agent.website.agent import Agent
+from auth_agent.website.policy.approval import check_source
 from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Reply
 from auth_agent_starlette.middleware import AuthAgentMiddleware
@@ -42,6 +49,7 @@ __all__ = [
     "CurrentAgent",
     "OptionalAgent",
     "agent_with",
+    "approval_of",
     "get_agent",
     "login_path",
     "logout_path",
@@ -115,6 +123,37 @@ def agent_with(
     """
     wanted = Requirement.of(**fields) if requirement is None else requirement
     return Security(_guard(wanted), scope="request", scopes=list(wanted.scopes))
+
+
+def approval_of(act: Act | Callable[..., Any], /, **fields: Unpack[RequirementFields]) -> Any:
+    """Returns a dependency on the owner's approval of one act, which it gives to the endpoint.
+
+    `act` is an object of RFC 9396 with `type` and `title`, or a dependency that gives one: FastAPI
+    fills its parameters, after the agent was admitted.
+    """
+    check_source(act)
+    guard = agent_with(**fields)
+    wanted = Depends(act if callable(act) else lambda: act)
+
+    async def approve(connection: HTTPConnection, agent: Any, wanted: Any) -> Any:
+        entry = entry_of(connection)
+        found = await arun(entry.relying_party.use_approval(entry.visit, agent, wanted))
+        if isinstance(found, Reply):
+            raise _refused(connection, found)
+        return found
+
+    # The annotations as objects: FastAPI could not resolve names of this function.
+    kinds = {
+        "connection": HTTPConnection,
+        "agent": Annotated[Any, guard],
+        "wanted": Annotated[Any, wanted],
+    }
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
+        for name, kind in kinds.items()
+    ]
+    approve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return Depends(approve)
 
 
 @functools.lru_cache(maxsize=1_024)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from starlette.concurrency import run_in_threadpool
@@ -14,7 +14,10 @@ from starlette.websockets import WebSocket
 
 from auth_agent.asgi import send_reply
 from auth_agent.errors import SettingsError
+from auth_agent.flow.drive import arun
+from auth_agent.protocol.details import Act
 from auth_agent.website.entry import Entry
+from auth_agent.website.policy.approval import check_source
 from auth_agent.website.policy.guard import check_view, remember
 from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Reply
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Judge = Callable[[Entry], Reply | None]
+Approve = Callable[[HTTPConnection], Awaitable[Reply | None]]
 
 
 def requires_agent(
@@ -38,6 +42,19 @@ def requires_agent(
     if endpoint is None:
         return functools.partial(_guard, judge=judge)
     return _guard(endpoint, judge)
+
+
+def requires_approval(
+    act: Act | Callable[[Any], Any], /, **requirement: Unpack[RequirementFields]
+) -> Any:
+    """Lets an agent do one act that its owner has approved: `request.state.approval`.
+
+    `act` is what the owner sees, an object of RFC 9396 with `type` and `title`, or a function of
+    the request that gives one (sync or async). Takes what `Requirement` takes, too.
+    """
+    check_source(act)
+    judge = functools.partial(Entry.require, requirement=Requirement.of(**requirement))
+    return functools.partial(_guard, judge=judge, approve=functools.partial(_approve, act))
 
 
 def no_agents(endpoint: Endpoint) -> Endpoint:
@@ -55,7 +72,7 @@ def logout_path(connection: HTTPConnection) -> str:
     return entry_of(connection).relying_party.logout_path()
 
 
-def _guard(endpoint: Callable[..., Any], judge: Judge) -> Any:
+def _guard(endpoint: Callable[..., Any], judge: Judge, approve: Approve | None = None) -> Any:
     check_view(endpoint)
     parameters = list(inspect.signature(endpoint).parameters)
     name = next((name for name in ("request", "websocket") if name in parameters), None)
@@ -70,6 +87,8 @@ def _guard(endpoint: Callable[..., Any], judge: Judge) -> Any:
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         connection = kwargs[name] if name in kwargs else args[position]
         reply = judge(entry_of(connection))
+        if reply is None and approve is not None:
+            reply = await approve(connection)
         if reply is not None and isinstance(connection, WebSocket):
             return await deny(connection, reply)
         if reply is not None:
@@ -81,6 +100,17 @@ def _guard(endpoint: Callable[..., Any], judge: Judge) -> Any:
 
     remember(endpoint, guarded)
     return guarded
+
+
+async def _approve(act: Any, connection: HTTPConnection) -> Reply | None:
+    wanted = act(connection) if callable(act) else act
+    if inspect.isawaitable(wanted):
+        wanted = await wanted
+    found = await arun(entry_of(connection).use_approval(wanted))
+    if isinstance(found, Reply):
+        return found
+    connection.state.approval = found
+    return None
 
 
 def response(reply: Reply) -> Response:

@@ -15,7 +15,7 @@ from auth_agent.website.config.seal import Seal, Sealed
 from auth_agent.website.recognition.bearer import Bearers
 from auth_agent.website.recognition.session import Session, StoredTokens, session_cookie
 from auth_agent.website.recognition.store import Stored
-from auth_agent.website.sign_in.login import Callback
+from auth_agent.website.sign_in.queries import Callback
 from auth_agent.website.sign_in.transaction import Transaction
 
 HIDDEN = "k3ep-me-to-yourself"

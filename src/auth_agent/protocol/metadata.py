@@ -26,6 +26,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     userinfo_endpoint: str | None = None
     introspection_endpoint: str | None = None
     revocation_endpoint: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
     auth_methods: tuple[str, ...] = ("client_secret_basic",)  # RFC 8414 2: the default
     id_token_algorithms: tuple[str, ...] | None = None
     sends_iss: bool = False
@@ -83,6 +84,9 @@ def parse_metadata(response: HttpResponse, *, issuer: str, needs_keys: bool = Tr
         userinfo_endpoint=_optional_endpoint(document, "userinfo_endpoint", issuer),
         introspection_endpoint=_optional_endpoint(document, "introspection_endpoint", issuer),
         revocation_endpoint=_optional_endpoint(document, "revocation_endpoint", issuer),
+        pushed_authorization_request_endpoint=_optional_endpoint(
+            document, "pushed_authorization_request_endpoint", issuer
+        ),
         auth_methods=_names(document, "token_endpoint_auth_methods_supported")
         or ("client_secret_basic",),
         id_token_algorithms=_names(document, "id_token_signing_alg_values_supported"),

@@ -1,6 +1,6 @@
 """Test support for websites: agents, settings, signed-in clients, and a server that can fail."""
 
-from auth_agent.testing.agents import make_agent, test_environ, test_settings
+from auth_agent.testing.agents import approved, make_agent, test_environ, test_settings
 from auth_agent.testing.clients import sign_in
 from auth_agent.testing.credentials import bearer_headers, session_cookies
 from auth_agent.testing.issuer import ABSENT
@@ -10,6 +10,7 @@ from auth_agent.testing.server import FakeServer
 __all__ = [
     "ABSENT",
     "FakeServer",
+    "approved",
     "bearer_headers",
     "json_response",
     "make_agent",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import secrets
 import time
 from typing import Any
 
 import msgspec
 
+from auth_agent.protocol.details import OWNER, enriched
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.settings import ENV_PREFIX, Settings
 
@@ -46,6 +48,19 @@ def make_agent(**fields: Any) -> Agent:
             raise TypeError(f"{name}= is no field of an agent: {hint}")
         known[name] = value.split() if name in _LISTS and isinstance(value, str) else value
     return msgspec.convert(known, Agent, strict=True)
+
+
+def approved(*acts: dict[str, Any], at: int | None = None) -> dict[str, Any]:
+    """Returns the claims of an approval by the owner: `make_agent(claims=approved(act))`.
+
+    Without an act the sign-in itself is approved. `at` is the time, by default now.
+    """
+    claims: dict[str, Any] = {"acr": OWNER, "amr": ["pwd", "user", "hwk"]}
+    if acts:
+        approved_at = int(time.time()) if at is None else at
+        details = enriched(acts, f"ask_{secrets.token_urlsafe(9)}", approved_at)
+        claims["authorization_details"] = details
+    return claims
 
 
 def test_settings(**overrides: Any) -> Settings:

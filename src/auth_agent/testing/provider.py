@@ -23,6 +23,7 @@ import jwt
 from jwt.algorithms import ECAlgorithm
 
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.protocol.details import OWNER, enriched
 from auth_agent.protocol.pkce import challenge_of
 from auth_agent.testing.issuer import ABSENT, Issuer, present
 
@@ -66,12 +67,15 @@ class FakeServer(Issuer):
             "email_verified": True,
             "name": "Shopping agent",
         }
+        self.owner_approves = True
+        """What the agent's owner says if the website asks for approval."""
         self.active = set()
         self.extra_keys: list[dict[str, Any]] = []
         self.issued_codes: list[str] = []
         self._assertions: set[str] = set()
         self._families: dict[str, set[str]] = {}
         self._codes: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
+        self._pushed: dict[str, dict[str, str]] = {}
 
     def count(self, path: str) -> int:
         """Returns how often a path was requested."""
@@ -82,12 +86,29 @@ class FakeServer(Issuer):
     ) -> str:
         """Approves as an agent; returns the next URL. `changes` override its parameters."""
         query = dict(parse_qsl(urlsplit(authorization_url).query))
+        if "request_uri" in query:
+            query = self._pushed.pop(query["request_uri"])
+        asked = {**self._approval(query), **(agent or {})}
+        if "acr_values" in query and not self.owner_approves:
+            refused = {"error": "access_denied", "state": query["state"], "iss": self.issuer}
+            return f"{query['redirect_uri']}?{urlencode(refused)}"
         code = f"ac_{secrets.token_urlsafe(16)}"
         self.issued_codes.append(code)
-        self._codes[code] = (query, {**self.agent, **(agent or {})})
+        self._codes[code] = (query, {**self.agent, **asked})
         answer = {"code": code, "state": query["state"], "iss": self.issuer, **changes}
         sent = {name: value for name, value in answer.items() if value is not ABSENT}
         return f"{query['redirect_uri']}?{urlencode(sent, doseq=True)}"
+
+    def _approval(self, query: dict[str, str]) -> dict[str, Any]:
+        """Returns the claims of an owner's approval, as a server adds them."""
+        if "acr_values" not in query:
+            return {}
+        found: dict[str, Any] = {"acr": OWNER, "amr": ["pwd", "user", "hwk"]}
+        if "authorization_details" in query:
+            details = json.loads(query["authorization_details"])
+            approval_id = f"ask_{secrets.token_urlsafe(9)}"
+            found["authorization_details"] = enriched(details, approval_id, int(self.clock()))
+        return found
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Returns the server's answer; raises a network's error if `answers` holds an exception."""
@@ -102,6 +123,7 @@ class FakeServer(Issuer):
             "/.well-known/oauth-authorization-server": self._metadata,
             "/.well-known/jwks.json": self._jwks,
             "/token": self._token,
+            "/par": self._push,
             "/userinfo": self._userinfo,
             "/introspect": self._introspect,
             "/revoke": self._revoke,
@@ -117,6 +139,7 @@ class FakeServer(Issuer):
             "userinfo_endpoint": f"{self.issuer}/userinfo",
             "introspection_endpoint": f"{self.issuer}/introspect",
             "revocation_endpoint": f"{self.issuer}/revoke",
+            "pushed_authorization_request_endpoint": f"{self.issuer}/par",
             "token_endpoint_auth_methods_supported": ["client_secret_basic"],
             "id_token_signing_alg_values_supported": ["ES256"],
             "authorization_response_iss_parameter_supported": True,
@@ -128,6 +151,14 @@ class FakeServer(Issuer):
         public = ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
         key = {**public, "kid": self.kid, "alg": "ES256", "use": "sig"}
         return json_response(200, {"keys": [*self.extra_keys, key]})
+
+    def _push(self, request: HttpRequest) -> HttpResponse:
+        form = dict(parse_qsl(request.body.decode()))
+        if not self._knows(request, form):
+            return json_response(401, {"error": "invalid_client"})
+        uri = f"urn:ietf:params:oauth:request_uri:{secrets.token_urlsafe(16)}"
+        self._pushed[uri] = form
+        return json_response(201, {"request_uri": uri, "expires_in": 60})
 
     def _token(self, request: HttpRequest) -> HttpResponse:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}

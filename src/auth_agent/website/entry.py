@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from auth_agent.errors import SettingsError
+from auth_agent.flow.effects import Flow
+from auth_agent.protocol.details import Act
 from auth_agent.website.agent import Agent, copied
 from auth_agent.website.gate import RelyingParty
 from auth_agent.website.policy.admission import ANY_AGENT
+from auth_agent.website.policy.approval import Approval
 from auth_agent.website.policy.requirement import Requirement
 from auth_agent.website.web.headers import cookie_headers, is_page, link_headers, private_headers
 from auth_agent.website.web.outcome import Pass, Reply
@@ -59,6 +62,11 @@ class Entry:
         """Returns None if no agent is signed in, else a reply: for pages kept for humans."""
         self.read = True
         return self.relying_party.require_no_agent(self.visit, self._passed.agent)
+
+    def use_approval(self, act: Act) -> Flow[Approval | Reply]:
+        """Uses the owner's approval of this very act, else returns the reply to send instead."""
+        self.read = True
+        return self.relying_party.use_approval(self.visit, self._passed.agent, act)
 
     def finish(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Returns the headers of the application's response, with ours.

@@ -17,12 +17,14 @@ from typing import Any
 from auth_agent.errors import AuthError
 from auth_agent.flow.drive import arun, run
 from auth_agent.flow.effects import Flow
+from auth_agent.protocol.details import Act
 from auth_agent.url import safe_next
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Hooks, Site, name_accounts
 from auth_agent.website.events import log_event
 from auth_agent.website.policy.admission import ANY_AGENT, Admission
+from auth_agent.website.policy.approval import Approval, Approvals
 from auth_agent.website.policy.requirement import Decision, Requirement, explain
 from auth_agent.website.recognition.recogniser import Recogniser
 from auth_agent.website.sign_in.routes import Routes
@@ -64,6 +66,8 @@ class RelyingParty:
         self._routes = Routes(self._site, self._sessions, self._recogniser.store).table()
         self._admission = Admission(self._site)
         self._admit = self._admission.admit
+        store = self._recogniser.store
+        self._approvals = Approvals(self._site, None if store is None else store.spend)
         if self.settings.report_only:
             log_event("report_only", level=logging.WARNING, cause="AUTH_AGENT_REPORT_ONLY")
 
@@ -94,6 +98,10 @@ class RelyingParty:
         For changes that no framework's own CSRF protection guards.
         """
         return self._admission.require_own_request(visit, agent)
+
+    def use_approval(self, visit: Visit, agent: Agent | None, act: Act) -> Flow[Approval | Reply]:
+        """Uses the owner's approval of this very act, else returns the reply to send instead."""
+        return self._approvals.use(visit, agent, act)
 
     def explain(self, agent: Agent | None, requirement: Requirement = ANY_AGENT) -> Decision:
         """Returns the rule that admits or refuses the agent, and why; logs nothing."""

@@ -89,10 +89,14 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
         """Returns the website's start page, which is not `/` if it lives below a path."""
         return home_of(self.prefix)
 
-    def login_path(self, next_path: str, *, max_age: int | None = None) -> str:
+    def login_path(
+        self, next_path: str, *, max_age: int | None = None, approved: bool = False
+    ) -> str:
         """Returns the path that starts a sign-in and then returns to a path of this website.
 
-        `max_age` is the greatest age of the agent's authentication at the server, in seconds.
+        `max_age` is the greatest age of the agent's authentication at the server, in seconds;
+        `approved` asks for the approval of the agent's owner.
         """
-        age = "" if max_age is None else f"&max_age={max_age}"
-        return f"{self.prefix}/login?next={quote(next_path, safe='/')}{age}"
+        more = "" if max_age is None else f"&max_age={max_age}"
+        more += "&approved=1" if approved else ""
+        return f"{self.prefix}/login?next={quote(next_path, safe='/')}{more}"

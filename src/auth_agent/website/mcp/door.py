@@ -197,5 +197,17 @@ def refusal_text(reply: Reply) -> str:
     return f"{error}: {described}" + (f' scope="{scope}"' if scope else "")
 
 
+def remedy_text(reply: Reply) -> str:
+    """Returns the refusal of an act as text: what the agent's owner has to approve, as JSON."""
+    try:
+        content = msgspec.json.decode(reply.body)
+    except msgspec.DecodeError:
+        return refusal_text(reply)
+    details = content.get("authorization_details")
+    more = {"authorization_details": details, "resource": content.get("resource")}
+    asked = f" {msgspec.json.encode(more).decode()}" if details else ""
+    return refusal_text(reply) + asked
+
+
 def _id_of(messages: tuple[Rpc, ...]) -> Id:
     return messages[0].id if len(messages) == 1 else None

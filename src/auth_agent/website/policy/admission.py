@@ -138,7 +138,11 @@ class Admission:
             reply = reject(visit, self._settings, visit.problem, requirement.scopes)
         else:
             reply = challenge(
-                visit, self._settings, scopes=requirement.scopes, max_age=requirement.max_age
+                visit,
+                self._settings,
+                scopes=requirement.scopes,
+                max_age=requirement.max_age,
+                approved=requirement.approved,
             )
         return offer_signature(visit, self._settings, reply)
 

@@ -29,12 +29,13 @@ def challenge(
     refusal: Refusal | None = None,
     scopes: Sequence[str] = (),
     max_age: int | None = None,
+    approved: bool = False,
 ) -> Reply:
     """Redirects a navigation to the sign-in; other requests get a 401 with the sign-in URL.
 
     The body of a POST would be lost on the way, so it is never redirected; afterwards the agent
     returns to the page that holds the form. `scopes` are all that the place needs,
-    and the server is told `max_age`, so that it does not answer with an older sign-in.
+    and the server is told `max_age` and `approved`, so that its answer is what the place needs.
     """
     if is_preflight(visit):  # permits nothing; a CORS middleware outside of the gate may
         return Reply(204, (NO_STORE,))
@@ -42,8 +43,10 @@ def challenge(
         return _demand_token(visit, settings, refusal, scopes)
     is_read = visit.method in ("GET", "HEAD")
     came_from = visit.target if is_read else own_referer(visit, settings.base_url)
-    age = max_age if refusal is None else refusal.max_age
-    login = settings.login_path(safe_next(came_from, prefix=settings.prefix), max_age=age)
+    if refusal is not None:
+        max_age, approved = refusal.max_age, refusal.acr_values is not None
+    next_path = safe_next(came_from, prefix=settings.prefix)
+    login = settings.login_path(next_path, max_age=max_age, approved=approved)
     if is_read and is_navigation(visit):
         return redirect(login)
     headers: Headers = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import msgspec
 
 from auth_agent.errors import TokenRefused
+from auth_agent.protocol.details import OWNER
 from auth_agent.website.agent import DOORS, Agent, Via
 from auth_agent.website.config.settings import Settings
 
@@ -32,6 +33,8 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
     via: tuple[Via, ...] | None = None
     max_age: int | None = None
     verified_email: bool = False
+    approved: bool = False
+    """The agent's owner has approved this sign-in (`acr` is `urn:auth-agent:owner`)."""
     dangerously_allow_cross_site: bool = False
     """Lets pages of other websites send unsafe methods (POST, PUT, ...) with the agent's cookie."""
 
@@ -52,7 +55,7 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
             raise TypeError(f"via holds {unknown[0]!r}; choose from {', '.join(DOORS)}")
         if self.max_age is not None and (type(self.max_age) is not int or self.max_age < 0):
             raise TypeError(f"max_age must be a number of seconds (int), not {self.max_age!r}")
-        for name in ("verified_email", "dangerously_allow_cross_site"):
+        for name in ("verified_email", "approved", "dangerously_allow_cross_site"):
             if type(getattr(self, name)) is not bool:
                 raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
 
@@ -77,6 +80,7 @@ class RequirementFields(TypedDict, total=False):
     via: str | Sequence[str] | None
     max_age: int | None
     verified_email: bool
+    approved: bool
     dangerously_allow_cross_site: bool
 
 
@@ -88,6 +92,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     scope: str | None = None
     max_age: int | None = None
+    acr_values: str | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -139,14 +144,9 @@ def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | No
             "allows it to the website's client and to the agent.",
             scope=" ".join(requirement.scopes),
         )
-    if requirement.max_age is not None and now > agent.authenticated_at + requirement.max_age:
-        return Refusal(  # RFC 9470 3
-            code="insufficient_user_authentication",
-            rule="max_age",
-            description=f"This needs a sign-in of the last {requirement.max_age} seconds.",
-            scope=" ".join(requirement.scopes) or None,
-            max_age=requirement.max_age,
-        )
+    too_weak = _judge_sign_in(agent, requirement, now)
+    if too_weak is not None:
+        return too_weak
     if not set(requirement.permissions) <= set(agent.permissions):
         return _denied("permissions", "This needs a permission that the agent does not have.")
     if requirement.models is not None and not _matches(agent.model, requirement.models):
@@ -156,6 +156,29 @@ def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | No
     if requirement.verified_email and not agent.email_verified:
         return _denied("verified_email", "This needs a verified e-mail address of the owner.")
     return None
+
+
+def _judge_sign_in(agent: Agent, requirement: Requirement, now: float) -> Refusal | None:
+    """Returns None if the sign-in is fresh and strong enough (RFC 9470 3)."""
+    max_age = requirement.max_age
+    is_old = max_age is not None and now > agent.authenticated_at + max_age
+    if not is_old and (is_approved(agent) or not requirement.approved):
+        return None
+    fresh = f"This needs a sign-in of the last {max_age} seconds."
+    strong = "This needs a sign-in that the agent's owner has approved."
+    return Refusal(
+        code="insufficient_user_authentication",
+        rule="max_age" if is_old else "approved",
+        description=fresh if is_old else strong,
+        scope=" ".join(requirement.scopes) or None,
+        max_age=max_age,
+        acr_values=OWNER if requirement.approved else None,
+    )
+
+
+def is_approved(agent: Agent) -> bool:
+    """Returns True if the server says that the agent's owner has approved the sign-in."""
+    return agent.claims.get("acr") == OWNER
 
 
 def check_age(agent: Agent, max_age: int | None, *, now: float) -> None:

@@ -17,6 +17,8 @@ from auth_agent.website.policy.resource import metadata_url
 from auth_agent.website.web.scheme import is_bearer, is_dpop
 from auth_agent.website.web.visit import Visit
 
+INSUFFICIENT = "insufficient_authorization"
+NOT_APPROVED = "The owner has to approve this."
 # The token is good, but not as it was sent; the challenge says how it has to be sent.
 _NEED_PROOF = ("token_bound", "token_unbound")
 
@@ -30,16 +32,27 @@ def challenge_of(
         values["error"] = refusal.code
         if refusal.max_age is not None:
             values["max_age"] = str(refusal.max_age)
+        if refusal.acr_values is not None:
+            values["acr_values"] = refusal.acr_values
         if refusal.scope is not None:
             scopes = refusal.scope.split()
     values.update(_scope(scopes))
     if refusal is not None:
         values["error_description"] = refusal.description
-    if is_dpop(visit.authorization or "") or settings.dpop == "require":
-        return _dpop(settings, values)
-    if is_bearer(visit.authorization or ""):
-        return _bearer(settings, values)
-    return f"{_bearer(settings, values)}, {_dpop_offer()}"
+    return _challenge(visit, settings, values)
+
+
+def challenge_of_act(visit: Visit, settings: Settings, remediation: str) -> str:
+    """Returns the challenge to an act that was not approved; clients decode `remediation`.
+
+    draft-ietf-oauth-rar-metadata-remediation-00.
+    """
+    values = {
+        "error": INSUFFICIENT,
+        "error_description": NOT_APPROVED,
+        "authorization_remediation": remediation,
+    }
+    return _challenge(visit, settings, values)
 
 
 def challenge_of_token(
@@ -55,6 +68,15 @@ def challenge_of_token(
         return _dpop(settings, values)
     bearer = _bearer(settings, values)
     return f"{bearer}, {_dpop_offer()}" if problem.code in _NEED_PROOF else bearer
+
+
+def _challenge(visit: Visit, settings: Settings, values: Mapping[str, str]) -> str:
+    """Answers in the scheme of the visit's token, else in all that the website accepts."""
+    if is_dpop(visit.authorization or "") or settings.dpop == "require":
+        return _dpop(settings, values)
+    if is_bearer(visit.authorization or ""):
+        return _bearer(settings, values)
+    return f"{_bearer(settings, values)}, {_dpop_offer()}"
 
 
 def error_of(problem: TokenRefused) -> str:

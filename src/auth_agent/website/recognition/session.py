@@ -33,6 +33,8 @@ MAX_MARKS = 8
 _MARK_LENGTH = 16  # of the 43 characters of a session's id: 96 bits
 _MARK = re.compile(r"[A-Za-z0-9_-]{16}[01]")
 
+# What the owner has approved; without them an agent would be led to its owner again and again.
+_OF_APPROVAL = ("acr", "authorization_details")
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -147,7 +149,7 @@ def session_cookie(session: Session, site: Site, name: str | None = None) -> Coo
     left = session.created_at + site.settings.session_lifetime - int(site.clock())
     if session.tokens is not None:
         return Cookie(name, session.id, left, site.settings.secure)
-    for content in (session, _without_claims(session)):
+    for content in (session, _without_claims(session, _OF_APPROVAL), _without_claims(session)):
         value = site.seal.sign(msgspec.json.encode(content))
         if len(name) + len(value) <= MAX_COOKIE:
             if content is not session:
@@ -225,8 +227,9 @@ def _cookie_name(client_id: str, base_url: str, prefix: str, secure: bool) -> st
     return f"{'__Host-' if secure else ''}auth_agent_{digest}"
 
 
-def _without_claims(session: Session) -> Session:
-    agent = msgspec.structs.replace(session.agent, claims={})
+def _without_claims(session: Session, kept: tuple[str, ...] = ()) -> Session:
+    claims = {name: value for name, value in session.agent.claims.items() if name in kept}
+    agent = msgspec.structs.replace(session.agent, claims=claims)
     return msgspec.structs.replace(session, agent=agent)
 
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from auth_agent.errors import AuthError, ServerMisbehaved, SignInRefused, TokenRefused
 from auth_agent.flow.effects import Flow, send
+from auth_agent.protocol.details import OWNER
 from auth_agent.protocol.introspection import introspection_request, parse_introspection
 from auth_agent.protocol.jose.claims import merge, with_flags
 from auth_agent.protocol.jose.id_token import Expected, read_id_token, verify_id_token
@@ -31,69 +31,49 @@ from auth_agent.protocol.userinfo import (
     userinfo_request,
     verify_userinfo,
 )
-from auth_agent.secret import Discreet
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Site
-from auth_agent.website.policy.requirement import check_age
 from auth_agent.website.recognition.renewal import vouch
 from auth_agent.website.recognition.session import Session, open_session
+from auth_agent.website.sign_in.asking import check_asked
 from auth_agent.website.sign_in.logout import revoke_token
+from auth_agent.website.sign_in.queries import Callback
 from auth_agent.website.sign_in.transaction import Transaction
-from auth_agent.website.web.visit import Visit
 
-MAX_QUERY = 8_192
-_CALLBACK_PARAMETERS = ("code", "state", "iss", "error", "error_description", "error_uri")
-_SECONDS = re.compile(r"[0-9]{1,8}")
 # Claims of a signed userinfo about itself, not about the agent.
 _OF_THE_TOKEN = ("iss", "aud", "exp", "iat", "nbf", "jti")
 _ERROR_CODE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,64}")  # RFC 6749 4.1.2.1
 
 
-class Callback(Discreet, frozen=True):
-    """The callback's parameters from the server (RFC 6749 4.1.2, RFC 9207)."""
-
-    code: str | None
-    state: str | None
-    iss: str | None
-    error: str | None
-
-    def __repr__(self) -> str:
-        return "Callback(**********)"
-
-
-def read_next(visit: Visit) -> str | None:
-    """Returns the page to go to after the sign-in; `url.safe_next` checks it, not this function."""
-    if len(visit.query) > MAX_QUERY:
-        return None
-    found = [value for name, value in parse_qsl(visit.query) if name == "next"]
-    return found[0] if len(found) == 1 else None
-
-
-def read_max_age(visit: Visit) -> int | None:
-    """Returns the greatest age of the agent's authentication in seconds, if the login sets one."""
-    if len(visit.query) > MAX_QUERY:
-        return None
-    found = [value for name, value in parse_qsl(visit.query) if name == "max_age"]
-    return int(found[0]) if len(found) == 1 and _SECONDS.fullmatch(found[0]) else None
+def authorization_request(transaction: Transaction, settings: Settings) -> dict[str, str]:
+    """Returns the parameters of RFC 6749 4.1.1 with PKCE S256 (RFC 7636 4.3) and a nonce."""
+    asked = transaction.asked
+    parameters = {
+        "client_id": settings.client_id,
+        "response_type": "code",
+        "redirect_uri": settings.redirect_uri,
+        "scope": settings.scope,
+        "state": transaction.state,
+        "nonce": transaction.nonce,
+        "code_challenge": challenge_of(transaction.verifier),
+        "code_challenge_method": "S256",
+    }
+    if settings.audience is not None:
+        parameters["resource"] = settings.audience
+    if asked.max_age is not None:
+        parameters["max_age"] = str(asked.max_age)
+    if asked.approved:
+        parameters["acr_values"] = OWNER
+    return parameters
 
 
 def authorization_url(transaction: Transaction, settings: Settings, metadata: Metadata) -> str:
-    """Returns the URL of RFC 6749 4.1.1 with PKCE S256 (RFC 7636 4.3) and a nonce."""
+    """Returns the URL of an authorization request; raises `ServerMisbehaved`."""
     from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415
 
     try:
         url: str = prepare_grant_uri(
-            metadata.authorization_endpoint,
-            client_id=settings.client_id,
-            response_type="code",
-            redirect_uri=settings.redirect_uri,
-            scope=settings.scope,
-            state=transaction.state,
-            nonce=transaction.nonce,
-            code_challenge=challenge_of(transaction.verifier),
-            code_challenge_method="S256",
-            resource=settings.audience,
-            max_age=transaction.max_age,
+            metadata.authorization_endpoint, **authorization_request(transaction, settings)
         )
     except ValueError:
         raise ServerMisbehaved(
@@ -101,22 +81,6 @@ def authorization_url(transaction: Transaction, settings: Settings, metadata: Me
             code="metadata_invalid",
         ) from None
     return url
-
-
-def read_callback(visit: Visit) -> Callback:
-    """Raises `SignInRefused` if a parameter is given twice (RFC 6749 3.1)."""
-    if len(visit.query) > MAX_QUERY:
-        raise SignInRefused("The answer is too large.", code="query_too_large")
-    found: dict[str, str] = {}
-    for name, value in parse_qsl(visit.query, keep_blank_values=True):
-        if name not in _CALLBACK_PARAMETERS:
-            continue
-        if name in found:
-            raise SignInRefused(
-                f"The answer carries {name} more than once.", code="duplicate_parameter"
-            )
-        found[name] = value
-    return Callback(*(found.get(name) for name in _CALLBACK_PARAMETERS[:4]))
 
 
 def finish(
@@ -145,7 +109,7 @@ def finish(
         else:
             claims = yield from _ask_identity(tokens, metadata, site)
         session = open_session(claims, tokens, site)
-        check_age(session.agent, transaction.max_age, now=site.clock())
+        check_asked(session.agent, transaction.asked, now=site.clock())
         return (yield from vouch(session, tokens.refresh_token, metadata, site))
     except AuthError:
         yield from revoke_token(tokens.refresh_token, site)
@@ -189,7 +153,7 @@ def _identify(tokens: Tokens, transaction: Transaction, site: Site) -> Flow[Mapp
         max_age=settings.session_lifetime,
         now=site.clock(),
         trusted=settings.trusted_audiences,
-        max_auth_age=transaction.max_age,
+        max_auth_age=transaction.asked.max_age,
     )
     claims = verify_id_token(id_token, header, key, expected)
     if not _wants_userinfo(claims, tokens, settings):

@@ -9,7 +9,6 @@ from typing import Any
 from auth_agent.errors import AuthError, SignInRefused
 from auth_agent.flow.effects import Flow, invoke
 from auth_agent.protocol.jose.bounds import CLOCK_SKEW
-from auth_agent.url import normal_origin, safe_next
 from auth_agent.website.agent import copied
 from auth_agent.website.config.site import Site
 from auth_agent.website.events import log_event, logger
@@ -21,17 +20,15 @@ from auth_agent.website.sign_in import backchannel, login, transaction
 from auth_agent.website.sign_in.arrival import arrive
 from auth_agent.website.sign_in.logout import revoke
 from auth_agent.website.sign_in.missing_state import refuse_reused
+from auth_agent.website.sign_in.queries import Callback, read_callback
+from auth_agent.website.sign_in.start import Starts, method_not_allowed
 from auth_agent.website.sign_in.transaction import SpentStates, Transaction
 from auth_agent.website.web.origin import (
-    is_internal,
     is_navigation,
     is_own_request,
-    is_prefetch,
-    may_start_login,
-    wants_page,
 )
 from auth_agent.website.web.outcome import Outcome, Reply
-from auth_agent.website.web.replies import json_reply, link, page, post_button, redirect
+from auth_agent.website.web.replies import json_reply, page, post_button, redirect
 from auth_agent.website.web.visit import Cookie, Visit
 
 Route = Callable[[Visit], Outcome | Flow[Outcome]]
@@ -46,6 +43,7 @@ class Routes:
         self._settings = site.settings
         self._store = store
         self._spent = SpentStates()
+        self._starts = Starts(site, self._refuse)
 
     def table(self) -> Mapping[str, Route]:
         """Returns the handlers by path; an API without browser sign-in has the metadata alone."""
@@ -55,69 +53,24 @@ class Routes:
             return metadata
         return {
             **metadata,
-            f"{prefix}/login": self._login,
+            f"{prefix}/login": self._starts.login,
+            f"{prefix}/approve": self._starts.approve,
             f"{prefix}/callback": self._callback,
             f"{prefix}/logout": self._logout,
             f"{prefix}/backchannel-logout": self._backchannel_logout,
         }
 
-    def _login(self, visit: Visit) -> Outcome | Flow[Outcome]:
-        if visit.method not in ("GET", "HEAD"):
-            return _method_not_allowed("GET, HEAD")
-        if not may_start_login(visit):
-            description = (
-                "A sign-in starts when a page is opened, not by a prefetch, an image or a script."
-            )
-            if wants_page(visit) and not is_prefetch(visit):
-                return self._start(visit, _offer)
-            content = {"error": "not_a_navigation", "error_description": description}
-            return json_reply(403, content)
-        elsewhere = self._canonical_login(visit)
-        return redirect(elsewhere) if elsewhere is not None else self._start(visit)
-
-    def _canonical_login(self, visit: Visit) -> str | None:
-        """Returns this login on the website's own host, if the browser came by another name.
-
-        The callback goes to the own host, which gets no cookie of another host. A proxy may rewrite
-        `Host`: to a name inside (a single label, as test clients send too), which no browser came
-        by, or to anything else, so this redirects at most once.
-        """
-        host = visit.header("host")
-        if host is None or is_internal(host) or "moved=1" in visit.query.split("&"):
-            return None
-        base_url = self._settings.base_url
-        try:
-            same = normal_origin(f"{base_url.partition('://')[0]}://{host}") == base_url
-        except ValueError:
-            same = False
-        if same:
-            return None
-        next_path = safe_next(login.read_next(visit), prefix=self._settings.prefix)
-        max_age = login.read_max_age(visit)
-        return f"{base_url}{self._settings.login_path(next_path, max_age=max_age)}&moved=1"
-
-    def _start(self, visit: Visit, answer: Callable[..., Reply] = redirect) -> Flow[Outcome]:
-        next_path = safe_next(login.read_next(visit), prefix=self._settings.prefix)
-        try:
-            metadata = yield from self._site.provider.metadata()
-            max_age = login.read_max_age(visit)
-            begun, cookies = transaction.begin(visit, next_path, self._site, max_age=max_age)
-            location = login.authorization_url(begun, self._settings, metadata)
-        except AuthError as error:
-            return (yield from self._refuse(visit, error, next_path))
-        return answer(location, cookies=cookies)
-
     def _callback(self, visit: Visit) -> Outcome | Flow[Outcome]:
         if visit.method != "GET":
-            return _method_not_allowed("GET")
+            return method_not_allowed("GET")
         try:
-            callback = login.read_callback(visit)
+            callback = read_callback(visit)
             begun = transaction.recall(visit, callback.state, self._site, self._spent)
         except SignInRefused as error:
             return self._refuse(visit, error, self._settings.home)
         return self._finish(visit, callback, begun)
 
-    def _finish(self, visit: Visit, callback: login.Callback, begun: Transaction) -> Flow[Outcome]:
+    def _finish(self, visit: Visit, callback: Callback, begun: Transaction) -> Flow[Outcome]:
         cleared = transaction.clear(begun.cookie_name, self._settings)
         try:
             since = yield from self._sessions.count_ends()
@@ -154,7 +107,7 @@ class Routes:
         if visit.method in ("GET", "HEAD"):
             return self._sign_out_page(200)
         if visit.method != "POST":
-            return _method_not_allowed("GET, HEAD, POST")
+            return method_not_allowed("GET, HEAD, POST")
         if not is_own_request(visit, self._settings.base_url):
             # A page without a referrer sends `Origin: null`; our own page asks once more.
             if visit.header("origin") == "null" and is_navigation(visit):
@@ -192,7 +145,7 @@ class Routes:
 
     def _backchannel_logout(self, visit: Visit) -> Outcome | Flow[Outcome]:
         if visit.method != "POST":
-            return _method_not_allowed("POST")
+            return method_not_allowed("POST")
         if self._store is None:
             return backchannel.refuse_without_store()
         return backchannel.end_sessions(visit, self._store, self._site)
@@ -212,21 +165,3 @@ class Routes:
         )
         yield from self._tell(self._site.hooks.on_refused, error)
         return refuse(visit, self._settings, error, next_path=next_path, cookies=cookies)
-
-
-def _offer(location: str, *, cookies: tuple[Cookie, ...]) -> Reply:
-    """Answers a service worker's navigation with a page: its `fetch` cannot follow a redirect to
-    the server, but the visitor can.
-    """
-    return page(
-        403,
-        "Sign in with Auth Agent",
-        "The sign-in goes on at the Auth Agent server.",
-        action=link(location, "Go on to sign in"),
-        cookies=cookies,
-    )
-
-
-def _method_not_allowed(allowed: str) -> Reply:
-    content = {"error": "method_not_allowed", "error_description": f"Use {allowed}."}
-    return json_reply(405, content, headers=(("Allow", allowed),))

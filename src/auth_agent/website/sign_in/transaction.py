@@ -31,6 +31,7 @@ from auth_agent.website.sign_in.missing_state import (
     refuse_unreadable,
     refuse_without_cookie,
 )
+from auth_agent.website.sign_in.queries import NOTHING, Asked
 from auth_agent.website.web.visit import Cookie, Visit
 
 LIFETIME = 900
@@ -47,6 +48,13 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
     started_at: int
     next: str
     max_age: int | None = None
+    approved: bool = False
+    agent: str | None = None
+    act: str | None = None
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(self.max_age, self.approved, self.agent, self.act)
 
 
 class Transaction(Discreet, frozen=True, kw_only=True):
@@ -57,14 +65,14 @@ class Transaction(Discreet, frozen=True, kw_only=True):
     verifier: str
     next: str
     cookie_name: str
-    max_age: int | None = None
+    asked: Asked = NOTHING
 
     def __repr__(self) -> str:
         return f"Transaction({self.cookie_name})"
 
 
 def begin(
-    visit: Visit, next_path: str, site: Site, *, max_age: int | None = None
+    visit: Visit, next_path: str, site: Site, *, asked: Asked = NOTHING
 ) -> tuple[Transaction, tuple[Cookie, ...]]:
     """Returns a new transaction and the cookies that keep it.
 
@@ -73,12 +81,12 @@ def begin(
     state, settings = encode(site.random(32)), site.settings
     name, others = _name(state, settings), _waiting(visit, site)
     room = MAX_BYTES - sum(_size(name, value) for name, value, _ in others)
-    cookie, content = _cookie_for(name, next_path, max_age, site)
+    cookie, content = _cookie_for(name, next_path, asked, site)
     for size in (MAX_SHORT, 0):
         if not others or _size(cookie.name, cookie.value) <= room:
             break
         short = shortened(next_path, size, settings.home)
-        cookie, content = _cookie_for(name, short, max_age, site)
+        cookie, content = _cookie_for(name, short, asked, site)
     crowded_out = _crowded_out(others, cookie, site)
     return (
         _restore(state, content, name, site.seal),
@@ -86,10 +94,9 @@ def begin(
     )
 
 
-def _cookie_for(
-    name: str, next_path: str, max_age: int | None, site: Site
-) -> tuple[Cookie, _Content]:
-    content = _Content(int(site.clock()), next_path, max_age)
+def _cookie_for(name: str, next_path: str, asked: Asked, site: Site) -> tuple[Cookie, _Content]:
+    wanted = (asked.max_age, asked.approved, asked.agent, asked.act)
+    content = _Content(int(site.clock()), next_path, *wanted)
     data = msgspec.json.encode(content)
     value = site.seal.encrypt("transaction", data, bound_to=name)
     return Cookie(name, value, _KEPT, site.settings.secure), content
@@ -176,7 +183,7 @@ def _restore(
         verifier=seal.derive("verifier", state, generation=generation),
         next=content.next,
         cookie_name=name,
-        max_age=content.max_age,
+        asked=content.asked,
     )
 
 
