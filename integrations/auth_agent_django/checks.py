@@ -3,6 +3,7 @@
 E001 a setting is wrong     E002 a scenario lacks what it needs     E003 the backend lacks its app
 W001 no middleware          W002 a setting that contradicts the scenario
 W003 no settings, and a command that serves no request
+W004 approvals of acts, and sessions in cookies
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
 from auth_agent.errors import SettingsError
+from auth_agent.website.policy.approval import are_declared
 from auth_agent_django.configuration import Configuration, is_configured
 from auth_agent_django.middleware import AuthAgentMiddleware
 
@@ -54,6 +56,13 @@ def _settings() -> Iterator[CheckMessage]:
             what, _, remedy = problem.partition(": ")
             yield Error(what, hint=remedy or _WHERE, id=WRONG_SETTING)
         return
+    if are_declared() and configuration.settings.store_url is None:
+        yield Warning(
+            "Each process remembers for itself which approvals of acts were used.",
+            hint='With several workers set AUTH_AGENT["SESSION_STORE"] to redis://..., or an act '
+            "could be done once in each.",
+            id="auth_agent.W004",
+        )
     if configuration.accounts is None:
         return
     if not apps.is_installed(ACCOUNTS_APP):

@@ -36,6 +36,7 @@ LONGEST_ACT = 1_536
 MOST_USED = 100_000
 _LONGEST_ID = 128
 
+_declared: list[object] = []  # the first act of a guard in this process
 Approval = Mapping[str, Any]
 """The act as its owner saw and approved it, with `approval_id` and `approved_at`."""
 Spend = Callable[[str, int], Flow[bool]]
@@ -51,6 +52,9 @@ class Approvals:
         self._site = site
         self._used = Used()
         self._spend = spend or self._used.spend_here(site.clock)
+        self._warns = spend is None
+        if _declared:
+            self._warn()
 
     def use(self, visit: Visit, agent: Agent | None, act: Act) -> Flow[Approval | Reply]:
         """Uses the owner's approval of this very act, else returns the reply to send instead.
@@ -58,6 +62,7 @@ class Approvals:
         AUTH_AGENT_REPORT_ONLY changes nothing here. Raises `BadDetails` if the website's own act
         is malformed.
         """
+        self._warn()
         check_own_act(act)
         if agent is None:
             return challenge(visit, self._site.settings, approved=True)
@@ -70,6 +75,16 @@ class Approvals:
             return reject(visit, self._site.settings, problem)
         log_event("refused", agent=agent.id, cause="insufficient_authorization", rule="act")
         return remedy(visit, agent, act, self._site)
+
+    def _warn(self) -> None:
+        """Says once, if possible at start, that used approvals are remembered in this process."""
+        if self._warns:
+            self._warns = False
+            detail = (
+                "Each process remembers for itself which approvals were used. With several workers "
+                "set AUTH_AGENT_SESSION_STORE to redis://..., or an act could be done once in each."
+            )
+            log_event("approvals_in_memory", level=logging.WARNING, detail=detail)
 
     def _use(self, approval: Approval) -> Flow[bool]:
         until = approval["approved_at"] + GOOD_FOR + CLOCK_SKEW
@@ -127,14 +142,17 @@ def _is_fresh(act: Mapping[str, Any], now: float) -> bool:
 
 def check_source(act: object) -> None:
     """Raises `TypeError` unless a guard can take its act from this: an act, or a function."""
-    if callable(act):
-        return
     try:
-        check_own_act(act)
+        if not callable(act):
+            check_own_act(act)
     except BadDetails as problem:
-        raise TypeError(
-            f"requires_approval takes an act, or a function of one: {problem}"
-        ) from None
+        raise TypeError(f"An act, or a function that gives one, is needed: {problem}") from None
+    _declared[:] = [act]
+
+
+def are_declared() -> bool:
+    """Returns True if a guard of this process needs the approval of an act."""
+    return bool(_declared)
 
 
 def check_own_act(act: object) -> None:
@@ -148,15 +166,3 @@ def check_own_act(act: object) -> None:
 def digest_of(act: Act) -> str:
     """Returns a short name of an act, without what the server has added."""
     return encode(hashlib.sha256(canonical(bare(act)).encode()).digest()[:16])
-
-
-def warn_of_memory(site: Site) -> None:
-    """Logs that used approvals are remembered in one process only."""
-    if site.settings.store_url is None:
-        log_event(
-            "approvals_in_memory",
-            level=logging.WARNING,
-            detail="Each process remembers for itself which approvals were used. With several "
-            "workers set AUTH_AGENT_SESSION_STORE to redis://..., or an act could be done once in "
-            "each of them.",
-        )
