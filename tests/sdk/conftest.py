@@ -32,6 +32,7 @@ from auth_agent.server.registry.agents import add_agent
 from auth_agent.server.registry.clients import add_client
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent
 from tests.adapters.network import free_port, serve_asgi
+from tests.sdk.witness import Signing, Witness
 
 
 def run_async(main: Any, *arguments: Any) -> Any:
@@ -224,6 +225,18 @@ def serve(_stages) -> Callable[[Any], tuple[str, Tap]]:
         return url, tap
 
     return start
+
+
+@pytest.fixture
+def signing(world, tmp_path):
+    return Signing(world, tmp_path)
+
+
+@pytest.fixture
+def witness(serve):
+    witness = Witness()
+    witness.origin, _ = serve(witness)
+    return witness
 
 
 @dataclass

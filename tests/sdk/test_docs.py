@@ -48,6 +48,14 @@ def test_a_sign_in(world, agent, capsys, example):
     assert agent in capsys.readouterr().out
 
 
+def test_signed_requests(world, signing, capsys, monkeypatch):
+    program = here(world, "sign-requests", signing.agent_id).replace("agent.pem", "")
+    monkeypatch.chdir(signing.path.parent)
+    exec(program, {})  # noqa: S102
+    assert capsys.readouterr().out == "{'signed_in': False}\n"
+    assert f'sig1="{signing.name}"'.encode() in world.shop.told
+
+
 def test_the_complete_example(world, capsys, monkeypatch):
     monkeypatch.setenv("AGENT_ID", world.agent_id)
     monkeypatch.setenv("AGENT_SECRET", world.secret)
@@ -97,8 +105,9 @@ def test_every_name_of_the_original_has_ours_beside_it():
 
 
 def test_the_commands_and_their_options_exist():
-    commands = re.findall(r"^auth-agent ([a-z]+(?: add)?)(.*)$", PAGE, re.MULTILINE)
-    assert {name for name, _ in commands} == {"serve", "agent add", "client add", "login"}
+    commands = re.findall(r"^auth-agent ([a-z]+(?: (?:[a-z-]+ )?add)?)(.*)$", PAGE, re.MULTILINE)
+    known = {"serve", "agent add", "agent signing-key add", "client add", "login", "sign"}
+    assert {name for name, _ in commands} == known
     for name, rest in [*commands, ("mcp", "")]:
         told = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "200"}).stdout
         for option in re.findall(r"--[a-z-]+", rest):

@@ -14,7 +14,11 @@ from pathlib import Path
 
 PREFIX = "AUTH_AGENT_AGENT_"
 _IDENTITY = tuple(
-    PREFIX + part for part in ("ID", "ISSUER", "SECRET", "SECRET_FILE", "PRIVATE_KEY")
+    PREFIX + part
+    for part in (
+        *("ID", "ISSUER", "SECRET", "SECRET_FILE", "PRIVATE_KEY"),
+        *("SIGNING_KEY", "SIGNATURE_AGENT"),
+    )
 )
 # A file may not name the path of a secret: the secret would go to the file's issuer.
 _FORBIDDEN = PREFIX + "SECRET_FILE"

@@ -57,14 +57,15 @@ def login(
 
     The agent's secret comes from AUTH_AGENT_AGENT_SECRET, from the file (chmod 600) named by
     AUTH_AGENT_AGENT_SECRET_FILE or from the keyring, or is asked for; with a key instead of it,
-    AUTH_AGENT_AGENT_PRIVATE_KEY names its file. If no variable names an agent, a .env in this
+    AUTH_AGENT_AGENT_PRIVATE_KEY names its file. AUTH_AGENT_AGENT_SIGNING_KEY, if set, names the
+    key that signs its requests. If no variable names an agent, a .env in this
     folder does (`agent add --env .env` writes it; only its owner may read it).
     AUTH_AGENT_AGENT_WEBSITES and AUTH_AGENT_AGENT_SCOPES, comma separated, bound what the agent
     may sign in to.
     """
     from auth_agent.errors import AuthError, ServerUnavailable, SettingsError  # noqa: PLC0415
     from auth_agent.sdk import AgentSDK  # noqa: PLC0415
-    from auth_agent.sdk.identity.credentials import find_bounds  # noqa: PLC0415
+    from auth_agent.sdk.identity.credentials import find_bounds, find_signing  # noqa: PLC0415
 
     output = _JsonOutput(url, agent_id) if as_json else _Output(quiet=quiet)
     try:
@@ -76,6 +77,7 @@ def login(
             private_key=key,
             server_url=issuer,
             model=model,
+            **find_signing(os.environ),
             **find_bounds(os.environ),
         )
         with sdk.sign_in(

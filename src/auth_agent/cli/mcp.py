@@ -58,6 +58,7 @@ def _sdk(agent_id: str, issuer: str, model: str | None) -> AsyncAgentSDK:
         find_bounds,
         find_key,
         find_secret,
+        find_signing,
     )
 
     key = find_key(os.environ)
@@ -70,5 +71,6 @@ def _sdk(agent_id: str, issuer: str, model: str | None) -> AsyncAgentSDK:
         private_key=key,
         server_url=issuer,
         model=model,
+        **find_signing(os.environ),
         **find_bounds(os.environ),
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from auth_agent.cli import doctor, login, mcp
+from auth_agent.cli import doctor, login, mcp, sign
 from auth_agent.cli.demo import command as demo
 from auth_agent.cli.dotenv import add_identity
 from auth_agent.cli.output import EXIT_CODES
@@ -28,7 +28,7 @@ START = """What do you want to do?
 
 All commands: auth-agent --help"""
 
-_OF_AN_AGENT = ("login", "mcp")
+_OF_AN_AGENT = ("login", "mcp", "sign")
 
 app = typer.Typer(
     add_completion=False,
@@ -73,5 +73,6 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(admin.app, name="admin")
 app.command("migrate", epilog=EXIT_CODES)(keys.migrate)
 app.command("login", epilog=login.LOGIN_EXIT_CODES)(login.login)
+app.command("sign", epilog=EXIT_CODES)(sign.sign)
 app.command("doctor", epilog=DOCTOR_EXIT_CODES)(doctor.doctor)
 app.command("mcp", epilog=mcp.MCP_EXIT_CODES)(mcp.mcp)

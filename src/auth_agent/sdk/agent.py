@@ -11,6 +11,7 @@ from auth_agent.sdk.calls.methods import Calls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow import drive, http
 from auth_agent.sdk.flow.effects import Flow, Step
+from auth_agent.sdk.flow.signer import sign_client
 from auth_agent.sdk.shared import SDK, SIGN_IN_SECONDS, StepLog, annotate, sign_in_options
 from auth_agent.sdk.sign_in.browser import sign_in_browser
 from auth_agent.sdk.sign_in.page import PageSignIn, sign_in_page
@@ -58,6 +59,7 @@ class AgentSDK(SDK["httpx2.Client"]):
     revoke_token = _blocking(Calls.revoke_token)
     introspect_token = _blocking(Calls.introspect_token)
     authorize = _blocking(Calls.authorize)
+    _sign = staticmethod(sign_client)
     get_own_token = _blocking(Calls.get_own_token)
 
     def sign_in(
@@ -139,7 +141,19 @@ class AgentSDK(SDK["httpx2.Client"]):
 
         target = TokenTarget(resource, scope, own=tokens is None)
         auth = SyncTokenAuth(target, self._session_calls(tokens), self._perform)
-        return new_session(auth, resource, self._options.timeout)
+        return new_session(auth, resource, self._options.timeout, self._signer)
+
+    def http(self, base_url: str = "", *, follow_redirects: bool = False) -> httpx2.Client:
+        """Returns an HTTP client that signs each of its requests, redirects included.
+
+        Close it, or use it in a `with` statement. Raises `SettingsError` if the agent has no
+        signing key.
+        """
+        signer = self._need_signer()
+        client = http.new_client(self._options.timeout, base_url)
+        client.follow_redirects = follow_redirects
+        sign_client(client, signer)
+        return client
 
     def mcp_auth(
         self, *, scope: str | None = None, allowed_scopes: Iterable[str] | None = None
@@ -164,7 +178,7 @@ class AgentSDK(SDK["httpx2.Client"]):
         page: SyncPage | None = None,
     ) -> T:
         client = self._http_client or self._kept
-        return drive.run(flow, client, listener, page)
+        return drive.run(flow, client, listener, page, self._signer)
 
     def close(self) -> None:
         """Closes the client that the `with` statement keeps open."""

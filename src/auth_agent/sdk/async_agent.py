@@ -11,6 +11,7 @@ from auth_agent.sdk.calls.methods import Calls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow import drive, http
 from auth_agent.sdk.flow.effects import Flow, Step
+from auth_agent.sdk.flow.signer import sign_async_client
 from auth_agent.sdk.shared import SDK, SIGN_IN_SECONDS, StepLog, annotate, sign_in_options
 from auth_agent.sdk.sign_in.browser import sign_in_browser
 from auth_agent.sdk.sign_in.page import PageSignIn, sign_in_page
@@ -58,6 +59,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
     revoke_token = _awaited(Calls.revoke_token)
     introspect_token = _awaited(Calls.introspect_token)
     authorize = _awaited(Calls.authorize)
+    _sign = staticmethod(sign_async_client)
     get_own_token = _awaited(Calls.get_own_token)
 
     async def sign_in(
@@ -117,7 +119,19 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
 
         target = TokenTarget(resource, scope, own=tokens is None)
         auth = AsyncTokenAuth(target, self._session_calls(tokens), self._perform)
-        return new_async_session(auth, resource, self._options.timeout)
+        return new_async_session(auth, resource, self._options.timeout, self._signer)
+
+    def http(self, base_url: str = "", *, follow_redirects: bool = False) -> httpx2.AsyncClient:
+        """Returns an HTTP client that signs each of its requests, redirects included.
+
+        Close it, or use it in an `async with` statement. Raises `SettingsError` if the agent has
+        no signing key.
+        """
+        signer = self._need_signer()
+        client = http.new_async_client(self._options.timeout, base_url)
+        client.follow_redirects = follow_redirects
+        sign_async_client(client, signer)
+        return client
 
     def mcp_auth(
         self, *, scope: str | None = None, allowed_scopes: Iterable[str] | None = None
@@ -142,7 +156,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         page: AsyncPage | None = None,
     ) -> T:
         client = self._http_client or self._kept
-        return await drive.arun(flow, client, listener, page)
+        return await drive.arun(flow, client, listener, page, self._signer)
 
     async def aclose(self) -> None:
         """Closes the client that the `async with` statement keeps open."""

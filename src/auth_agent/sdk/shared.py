@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints
 
+from auth_agent.errors import SettingsError
 from auth_agent.sdk.calls.methods import Calls
 from auth_agent.sdk.calls.token_calls import Listeners
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow import http
 from auth_agent.sdk.flow.effects import Flow, Step, close_client, open_client
+from auth_agent.sdk.flow.signer import SignatureForm, Signer
 from auth_agent.sdk.identity.options import DEADLINE, TIMEOUT, Options, read_key
 from auth_agent.sdk.results import TokenResponse
 from auth_agent.sdk.sign_in.consent import SignInOptions
@@ -37,6 +39,11 @@ class SDK(Generic[C]):
     `allowed_websites` and `allowed_scopes` bound every sign-in; empty means no bound.
     `allowed_resources` are the APIs that may be asked for; without them a native client (an app or
     MCP client, which belongs to no website) gets none.
+    With a `signing_key` (Ed25519; another key than `private_key`) each request of `sign_in`,
+    `session` and `http()` is signed (RFC 9421, Web Bot Auth), as `signature_agent`: the URL of the
+    agent's document, which is its server's (`{server_url}/agents/{agent_id}`) if none is given.
+    `signature_form="string"` sends the older form of `Signature-Agent` everywhere;
+    `signature_string_hosts` are the websites that need it.
     `timeout` bounds each request, `deadline` a call with its repetitions, both in seconds.
     `tokens` stores the agent's tokens; the callbacks are called with them, too.
     A given `http_client` stays open, and its cookies are used and filled. Otherwise each call opens
@@ -51,6 +58,10 @@ class SDK(Generic[C]):
         agent_secret: Secret | str | None = None,
         private_key: Secret | str | Path | None = None,
         server_url: str = "",
+        signing_key: Secret | str | Path | None = None,
+        signature_agent: str | None = None,
+        signature_form: SignatureForm = "dictionary",
+        signature_string_hosts: Iterable[str] = (),
         model: str | None = None,
         allowed_issuers: Iterable[str] = (),
         allowed_websites: Iterable[str] = (),
@@ -69,6 +80,10 @@ class SDK(Generic[C]):
             agent_id=agent_id,
             agent_secret=secret,
             private_key=read_key(private_key),
+            signing_key=read_key(signing_key, "signing_key"),
+            signature_agent=signature_agent,
+            signature_form=signature_form,
+            signature_string_hosts=tuple(signature_string_hosts),
             server_url=server_url,
             model=model,
             allowed_issuers=tuple(allowed_issuers),
@@ -78,6 +93,7 @@ class SDK(Generic[C]):
             timeout=timeout,
             deadline=deadline,
         )
+        self._signer = _signer(self._options)
         self._http_client = http_client
         self._kept: C | None = None
         self._listeners = Listeners(on_tokens_received, on_tokens_refreshed, on_tokens_revoked)
@@ -93,6 +109,17 @@ class SDK(Generic[C]):
     def options(self) -> Options:
         """Returns the options that this SDK was made with; frozen."""
         return self._options
+
+    _sign: Callable[[Any, Signer], None]
+    """Makes a client sign its requests."""
+
+    def _need_signer(self) -> Signer:
+        """Raises `SettingsError` if the agent has no signing key."""
+        if self._signer is None:
+            raise SettingsError(
+                ["signing_key is missing: make one with `auth-agent agent signing-key add ID --new"]
+            )
+        return self._signer
 
     def _session_calls(self, tokens: TokenManager | None) -> Calls:
         """Returns calls that keep a session's own tokens apart, and that share given ones."""
@@ -118,6 +145,8 @@ class SDK(Generic[C]):
             client = yield from open_client(url, self._options.timeout)
         landing = yield from sign_in(url, self._options, wanted=wanted, within=within)
         response = http.to_response(landing.url, landing.response)
+        if self._http_client is None and self._signer is not None:
+            self._sign(client, self._signer)
         is_ours = self._http_client is None
         return kind(client, landing.url, response, tuple(log.steps), owns_client=is_ours)
 
@@ -133,6 +162,17 @@ class StepLog:
         self.steps.append(step)
         if self._listener is not None:
             self._listener(step)
+
+
+def _signer(options: Options) -> Signer | None:
+    if options.signing_key is None:
+        return None
+    return Signer(
+        options.signing_key,
+        options.named_as,
+        form="string" if options.signature_form == "string" else "dictionary",
+        string_hosts=options.signature_string_hosts,
+    )
 
 
 def sign_in_options(

@@ -20,6 +20,7 @@ from auth_agent.flow import clients
 from auth_agent.sdk.calls.token_calls import TokenCalls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow.effects import Flow
+from auth_agent.sdk.flow.signer import Signer, sign_async_client, sign_client
 from auth_agent.url import normal_origin, url_problem
 
 FINAL = ("refresh_failed", "token_exchange_failed")
@@ -152,22 +153,32 @@ class AsyncTokenAuth(TokenAuth):
         self.withhold(request)
 
 
-def new_session(auth: SyncTokenAuth, resource: str, timeout: float) -> httpx2.Client:
-    return clients.new_client(
+def new_session(
+    auth: SyncTokenAuth, resource: str, timeout: float, signer: Signer | None = None
+) -> httpx2.Client:
+    client = clients.new_client(
         auth=auth,
         base_url=resource,
         timeout=timeout,
         event_hooks={"request": [auth.withhold]},
     )
+    if signer is not None:
+        sign_client(client, signer)
+    return client
 
 
-def new_async_session(auth: AsyncTokenAuth, resource: str, timeout: float) -> httpx2.AsyncClient:
-    return clients.new_async_client(
+def new_async_session(
+    auth: AsyncTokenAuth, resource: str, timeout: float, signer: Signer | None = None
+) -> httpx2.AsyncClient:
+    client = clients.new_async_client(
         auth=auth,
         base_url=resource,
         timeout=timeout,
         event_hooks={"request": [auth.withhold_async]},
     )
+    if signer is not None:
+        sign_async_client(client, signer)
+    return client
 
 
 def _is_final(error: AuthError) -> bool:

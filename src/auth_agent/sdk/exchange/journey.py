@@ -30,6 +30,7 @@ class Journey:
         self._timeout = timeout
         self._too_late = too_late
         self._hops_left = MAX_HOPS
+        self.signs = True  # with the agent's signing key, if it has one
 
     def seconds_left(self) -> Flow[float]:
         return self._ends_at - (yield from now())
@@ -59,7 +60,8 @@ class Journey:
         if left <= 0:
             raise self.too_late()
         try:
-            return (yield from fetch(request, min(left, self._timeout)))
+            seconds = min(left, self._timeout)
+            return (yield from fetch(request, seconds, signed=self.signs))
         except ServerUnavailable as error:
             has_a_cause = error.code != ServerUnavailable.default_code
             # Two clocks never agree to the last bit.

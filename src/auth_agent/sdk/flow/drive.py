@@ -34,6 +34,7 @@ from auth_agent.sdk.flow.effects import (
     Today,
     Wait,
 )
+from auth_agent.sdk.flow.signer import Signer
 
 if TYPE_CHECKING:
     import httpx2
@@ -56,9 +57,10 @@ def run(
     client: httpx2.Client | None,
     listener: Listener = ignore,
     page: SyncPage | None = None,
+    signer: Signer | None = None,
 ) -> T:
     """Returns the flow's value; raises what the flow raises."""
-    performer = _Performer(client, listener, page)
+    performer = _Performer(client, listener, page, signer)
     running = Running(flow)
     try:
         while (effect := running.advance()) is not None:
@@ -79,9 +81,10 @@ async def arun(
     client: httpx2.AsyncClient | None,
     listener: Listener = ignore,
     page: AsyncPage | None = None,
+    signer: Signer | None = None,
 ) -> T:
     """Returns the flow's value; raises what the flow raises."""
-    performer = _AsyncPerformer(client, listener, page)
+    performer = _AsyncPerformer(client, listener, page, signer)
     running = Running(flow)
     try:
         while (effect := running.advance()) is not None:
@@ -98,10 +101,11 @@ async def arun(
 
 
 class _Resources:
-    """The resources of a flow: a client, a listener, and a browser's page."""
+    """The resources of a flow: a client, a listener, a browser's page, and a signer."""
 
-    def __init__(self, client: Any, listener: Listener, page: Any) -> None:
+    def __init__(self, client: Any, listener: Listener, page: Any, signer: Signer | None) -> None:
         self.client = client
+        self.signer = signer
         self.listener = listener
         self.tab = None if page is None else browser.Tab(page)
         self.opened: Any = None
@@ -148,7 +152,7 @@ class _Resources:
 class _Performer(_Resources):
     def perform(self, effect: Effect) -> Any:
         if isinstance(effect, Fetch):
-            return http.fetch(effect, self.client)
+            return http.fetch(effect, self.client, self.signer)
         if isinstance(effect, ResolveHost):
             return http.addresses(effect.host)
         if isinstance(effect, Wait):
@@ -185,7 +189,7 @@ class _Performer(_Resources):
 class _AsyncPerformer(_Resources):
     async def perform(self, effect: Effect) -> Any:
         if isinstance(effect, Fetch):
-            return await http.fetch_async(effect, self.client)
+            return await http.fetch_async(effect, self.client, self.signer)
         if isinstance(effect, ResolveHost):
             return await http.addresses_async(effect.host)
         if isinstance(effect, Wait):

@@ -50,10 +50,14 @@ class CloseClient(msgspec.Struct, frozen=True):
 
 
 class Fetch(msgspec.Struct, frozen=True):
-    """Send a request without following redirects; `seconds` bounds the whole exchange."""
+    """Send a request without following redirects; `seconds` bounds the whole exchange.
+
+    It is signed if the agent has a signing key and `signed` is True.
+    """
 
     request: HttpRequest
     seconds: float
+    signed: bool = True
 
 
 class ResolveHost(msgspec.Struct, frozen=True):
@@ -171,8 +175,8 @@ def close_client() -> Flow[None]:
     yield CloseClient()
 
 
-def fetch(request: HttpRequest, seconds: float) -> Flow[HttpResponse]:
-    response: HttpResponse = yield Fetch(request, seconds)
+def fetch(request: HttpRequest, seconds: float, *, signed: bool = True) -> Flow[HttpResponse]:
+    response: HttpResponse = yield Fetch(request, seconds, signed)
     return response
 
 

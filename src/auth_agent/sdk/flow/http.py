@@ -19,6 +19,7 @@ from auth_agent.flow.exchange import HttpResponse
 from auth_agent.sdk.flow.cookies import add_secure_cookies, new_jar
 from auth_agent.sdk.flow.effects import Fetch
 from auth_agent.sdk.flow.quiet import without_queries
+from auth_agent.sdk.flow.signer import Signer
 from auth_agent.sdk.flow.unreachable import unavailable
 from auth_agent.url import normal_origin, url_problem
 
@@ -70,37 +71,39 @@ def to_response(url: str, response: HttpResponse) -> httpx2.Response:
     )
 
 
-def fetch(effect: Fetch, client: httpx2.Client) -> HttpResponse:
-    """Sends one request within its deadline; raises `AuthError`."""
+def fetch(effect: Fetch, client: httpx2.Client, signer: Signer | None = None) -> HttpResponse:
+    """Sends one request within its deadline, signed if there is a signer; raises `AuthError`."""
     import httpx2  # noqa: PLC0415
 
     ends_at = time.monotonic() + effect.seconds
     try:
         with deadline(effect.seconds), without_queries():
-            response = client.send(_request(effect, client), **_UNCHANGED)
+            response = client.send(_request(effect, client, signer), **_UNCHANGED)
             with closing(response):
                 body = _Body(response)
                 for chunk in response.iter_raw():
                     body.add(chunk)
                     _check_deadline(ends_at)
-                return body.finish()
+                return _heard(effect, body.finish(), signer)
     except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
         raise unavailable(effect.request, error) from None
 
 
-async def fetch_async(effect: Fetch, client: httpx2.AsyncClient) -> HttpResponse:
-    """Sends one request within its deadline; raises `AuthError`."""
+async def fetch_async(
+    effect: Fetch, client: httpx2.AsyncClient, signer: Signer | None = None
+) -> HttpResponse:
+    """Sends one request as `fetch` does, for tasks."""
     import anyio  # noqa: PLC0415
     import httpx2  # noqa: PLC0415
 
     try:
         with anyio.fail_after(effect.seconds), without_queries():
-            response = await client.send(_request(effect, client), **_UNCHANGED)
+            response = await client.send(_request(effect, client, signer), **_UNCHANGED)
             async with aclosing(response):
                 body = _Body(response)
                 async for chunk in response.aiter_raw():
                     body.add(chunk)
-                return body.finish()
+                return _heard(effect, body.finish(), signer)
     except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
         raise unavailable(effect.request, error) from None
 
@@ -142,7 +145,9 @@ def _check_deadline(ends_at: float) -> None:
         raise TimeoutError
 
 
-def _request(effect: Fetch, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
+def _request(
+    effect: Fetch, client: httpx2.Client | httpx2.AsyncClient, signer: Signer | None
+) -> httpx2.Request:
     import httpx2  # noqa: PLC0415
 
     request = effect.request
@@ -155,7 +160,16 @@ def _request(effect: Fetch, client: httpx2.Client | httpx2.AsyncClient) -> httpx
         extensions={"timeout": httpx2.Timeout(effect.seconds).as_dict()},
     )
     add_secure_cookies(made, client.cookies.jar)
+    if signer is not None and effect.signed:
+        signer.sign(made)
     return made
+
+
+def _heard(effect: Fetch, response: HttpResponse, signer: Signer | None) -> HttpResponse:
+    """Returns the answer, once the signer knows which form the website asks for."""
+    if signer is not None:
+        signer.learn(effect.request.url, response.headers.get("accept-signature"))
+    return response
 
 
 class _Body:

@@ -20,6 +20,8 @@ WEBSITES = "AUTH_AGENT_AGENT_WEBSITES"
 SCOPES = "AUTH_AGENT_AGENT_SCOPES"
 RESOURCES = "AUTH_AGENT_AGENT_RESOURCES"
 PRIVATE_KEY = "AUTH_AGENT_AGENT_PRIVATE_KEY"
+SIGNING_KEY = "AUTH_AGENT_AGENT_SIGNING_KEY"
+SIGNATURE_AGENT = "AUTH_AGENT_AGENT_SIGNATURE_AGENT"
 KEYRING_SERVICE = "auth-agent"
 
 HOW = (
@@ -40,6 +42,21 @@ def find_secret(environ: Mapping[str, str], agent_id: str) -> Secret | None:
 def find_key(environ: Mapping[str, str]) -> str | None:
     """Returns the agent's private key as PEM, or its path."""
     return environ.get(PRIVATE_KEY) or None
+
+
+class Signing(TypedDict):
+    """The key that signs HTTP requests, and the URL by which websites know it."""
+
+    signing_key: str | None
+    signature_agent: str | None
+
+
+def find_signing(environ: Mapping[str, str]) -> Signing:
+    """Returns the agent's signing key (PEM, or its path) and its name as a signer."""
+    return {
+        "signing_key": environ.get(SIGNING_KEY) or None,
+        "signature_agent": environ.get(SIGNATURE_AGENT) or None,
+    }
 
 
 class Bounds(TypedDict):

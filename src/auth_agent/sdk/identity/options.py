@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from auth_agent.errors import AuthError, SettingsError
+from auth_agent.errors import AuthError, SettingsError, SignatureRefused
 from auth_agent.protocol.jose.key_file import KeyFileShared, read_key_file
-from auth_agent.protocol.jose.private_key import key_problem
+from auth_agent.protocol.jose.private_key import key_problem, load_key
 from auth_agent.sdk.text import one_line
 from auth_agent.secret import Secret
 from auth_agent.url import normal_origin, url_problem
@@ -18,6 +18,7 @@ from auth_agent.url import normal_origin, url_problem
 TIMEOUT = 10.0
 DEADLINE = 30.0
 LONGEST_MODEL = 200
+_KINDS = "EC (P-256, P-384, P-521), RSA (2048 bits or more) or Ed25519"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `allowed_websites` (origins) and `allowed_scopes` bound every sign-in; empty means no bound.
     `allowed_resources` are the APIs that a client may ask access to; empty means that websites may
     ask for their own, and that a native client, which belongs to no website, may ask for none.
+    `signing_key` signs HTTP requests, as `signature_agent`: the agent's document, where its server
+    publishes the public half.
     Raises `SettingsError` with all mistakes.
     """
 
@@ -33,6 +36,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     agent_secret: Secret | None = None
     server_url: str
     private_key: Secret | None = None
+    signing_key: Secret | None = None
+    signature_agent: str | None = None
+    signature_form: str = "dictionary"
+    signature_string_hosts: tuple[str, ...] = ()
     model: str | None = None
     allowed_issuers: tuple[str, ...] = ()
     allowed_websites: tuple[str, ...] = ()
@@ -45,6 +52,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         problems = list(_problems(self))
         if problems:
             raise SettingsError(problems)
+
+    @property
+    def named_as(self) -> str:
+        """Returns the URL by which websites know the agent's signed requests."""
+        return self.signature_agent or f"{self.server_url}/agents/{quote(self.agent_id)}"
 
     @property
     def issuers(self) -> tuple[str, ...]:
@@ -110,7 +122,7 @@ def _written(url: str) -> str:
     return f"{origin}{parts.path or '/'}{query}"
 
 
-def read_key(given: Secret | str | Path | None) -> Secret | None:
+def read_key(given: Secret | str | Path | None, name: str = "private_key") -> Secret | None:
     """Returns a PEM text as it is, or the file at a path; raises `SettingsError`."""
     text = given.reveal() if isinstance(given, Secret) else given
     if text is None or text == "":
@@ -121,7 +133,7 @@ def read_key(given: Secret | str | Path | None) -> Secret | None:
         return Secret(read_key_file(Path(text)))
     except KeyFileShared:
         shown = _shown_path(text)
-        problem = f"private_key: the file {shown} may be read or changed by others than its owner"
+        problem = f"{name}: the file {shown} may be read or changed by others than its owner"
         raise SettingsError([f"{problem}: chmod 600 it"]) from None
     except FileNotFoundError:
         problem = f"there is no file {_shown_path(text)}"
@@ -130,7 +142,7 @@ def read_key(given: Secret | str | Path | None) -> Secret | None:
     except ValueError:
         problem = f"{_shown_path(text)} is not a PEM file"
     raise SettingsError(
-        [f"private_key is neither a PEM private key nor the path of a readable one: {problem}"]
+        [f"{name} is neither a PEM private key nor the path of a readable one: {problem}"]
     )
 
 
@@ -141,16 +153,41 @@ def _shown_path(given: str | Path) -> str:
     return one_line(text) if is_path and Path(text).suffix and len(text) < 256 else "of this name"
 
 
-def _wrong_key(key: Secret) -> str:
+def _wrong_key(key: Secret, name: str, kinds: str) -> str:
     text = key.reveal()
     if "PUBLIC KEY-----" in text or "BEGIN CERTIFICATE" in text:
-        return "private_key is a public key: give the file that it was made from"
+        return f"{name} is a public key: give the file that it was made from"
     if "ENCRYPTED" in text:
-        return "private_key is protected by a password: write it without one, to a chmod 600 file"
-    return (
-        "private_key is not a private key that can sign: EC (P-256, P-384, P-521), RSA (2048 bits "
-        "or more) or Ed25519, without a password"
-    )
+        return f"{name} is protected by a password: write it without one, to a chmod 600 file"
+    return f"{name} is not a private key that can sign: {kinds}, without a password"
+
+
+def _signing_problems(options: Options) -> Iterator[str]:
+    if options.signing_key is None:
+        if options.signature_agent:
+            yield "signature_agent needs a signing_key, with which the requests are signed"
+        return
+    from auth_agent.protocol.signatures.agents import read_agent  # noqa: PLC0415
+    from auth_agent.protocol.signatures.sign import load_signing_key  # noqa: PLC0415
+
+    if key_problem(options.signing_key):
+        yield _wrong_key(options.signing_key, "signing_key", "Ed25519")
+        return
+    try:
+        kid = load_signing_key(options.signing_key).kid
+    except ValueError as error:
+        yield f"signing_key {error}"
+        return
+    private = options.private_key
+    if private and not key_problem(private) and load_key(private).kid == kid:
+        yield "signing_key is the private_key: make another one, each key has one purpose"
+    if options.signature_agent:
+        try:
+            read_agent(options.signature_agent, loopback_allowed=True)
+        except SignatureRefused as error:
+            yield f"signature_agent: {error.description}"
+    if options.signature_form not in ("dictionary", "string"):
+        yield "signature_form must be dictionary or string"
 
 
 def _problems(options: Options) -> Iterator[str]:
@@ -175,7 +212,8 @@ def _problems(options: Options) -> Iterator[str]:
     if model is not None and len(model) > LONGEST_MODEL:
         yield f"model may have {LONGEST_MODEL} characters at most"
     if options.private_key is not None and key_problem(options.private_key):
-        yield _wrong_key(options.private_key)
+        yield _wrong_key(options.private_key, "private_key", _KINDS)
+    yield from _signing_problems(options)
     for name in ("timeout", "deadline"):
         if not 0 < getattr(options, name) <= 600:
             yield f"{name} must be a number of seconds, at most 600"

@@ -66,7 +66,8 @@ def sign_in(url: str, options: Options, *, wanted: SignInOptions, within: float)
     gateway, website = yield from _begun(url, pinned, journey)
     options.check_website(website)
     if gateway is None:
-        gateway = yield from _find_gateway(url, website, pinned, journey, wanted)
+        gateway = yield from _find_gateway(url, options, pinned, journey, wanted)
+        journey.signs = True
     request_id = yield from open_request(gateway, website, journey)
     yield from answer(gateway.issuer, request_id, website, options, journey, wanted=wanted)
     code = yield from await_code(gateway.issuer, request_id, website, journey)
@@ -93,9 +94,10 @@ def _begun(url: str, pinned: PinnedIssuers, journey: Journey) -> Flow[tuple[Gate
 
 
 def _find_gateway(
-    url: str, website: str, pinned: PinnedIssuers, journey: Journey, wanted: SignInOptions
+    url: str, options: Options, pinned: PinnedIssuers, journey: Journey, wanted: SignInOptions
 ) -> Flow[Gateway]:
     """Goes from the website's page to its pinned issuer; an error says where the way ended."""
+    website = normal_origin(url)
     request = HttpRequest("GET", url, (PAGE,))
     offered: set[tuple[str, str]] = set()
     while True:
@@ -106,7 +108,18 @@ def _find_gateway(
             request = HttpRequest("GET", target, (PAGE,))
             yield from report("redirected", _way_on(target), url, response.status)
         else:
-            request = yield from _take_offer(Landing(url, response), website, pinned, wanted)
+            try:
+                request = yield from _take_offer(Landing(url, response), website, pinned, wanted)
+            except AuthError as error:
+                if (
+                    error.code != "not_a_sign_in"
+                    or not journey.signs
+                    or options.signing_key is None
+                ):
+                    raise
+                # The website may know the agent by its signature, and then offers no login.
+                journey.signs = False
+                continue
             if (request.method, request.url) in offered:
                 raise AuthError(
                     f"The login that {website} offers leads back to the same offer.",
