@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := .venv/.demo
 STAMP := .venv/.installed
+DOCS := .venv/.docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test django lowest check format bench build clean
+.PHONY: demo test django lowest check format bench docs reference build clean
 
 demo: $(DEMO)  ## A server, a website and an agent that signs in, narrated step by step
 	@$(BIN)/auth-agent demo
@@ -32,13 +33,19 @@ format: $(STAMP)  ## Put the code into the project's style
 bench: $(STAMP)  ## Measure, side by side in one run
 	@$(BIN)/python -m benchmarks
 
+docs: $(DOCS)  ## The documentation site, in site/; a warning is an error
+	@$(BIN)/zensical build --strict --clean
+
+reference: $(STAMP)  ## Write the pages of docs/ that are generated from the code
+	@$(BIN)/python -m handbook
+
 build: $(STAMP)  ## The wheel and the sdist, in dist/
 	@rm -rf dist
 	@$(BIN)/python -m build --outdir dist . >/dev/null
 	@ls dist
 
 clean:  ## Remove everything that the other targets made
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .bench dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .bench .cache dist site
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Auth Agent needs Python 3.10 or newer; this is %d.%d. Name a newer one: make $(MAKECMDGOALS) PYTHON=python3.13" % sys.version_info[:2])'
@@ -54,3 +61,9 @@ $(STAMP): pyproject.toml | $(BIN)/python
 	@$(PIP) install --quiet --upgrade "pip>=25.1"
 	@$(PIP) install --quiet --editable ".[all]" --group dev
 	@touch $(STAMP) $(DEMO)
+
+$(DOCS): pyproject.toml | $(BIN)/python
+	@echo "Installing what builds the documentation into .venv ..."
+	@$(PIP) install --quiet --upgrade "pip>=25.1"
+	@$(PIP) install --quiet --group docs
+	@touch $(DOCS)

@@ -1,4 +1,4 @@
-"""docs/settings.md names every setting, with the default that the code has."""
+"""docs/reference/settings.md names every setting, with the default that the code has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from auth_agent.server.settings import VARIABLES, ServerSettings
 from auth_agent.website.config.settings import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
-TEXT = (ROOT / "docs/settings.md").read_text()
+TEXT = (ROOT / "docs/reference/settings.md").read_text()
 _ROW = re.compile(r"^\| `(AUTH_AGENT_\w+)` \| (?:`([^`]*)` )?\| (\S.*) \|$", re.MULTILINE)
 _LITERAL = re.compile(r"[\"'](AUTH_AGENT_(?:AGENT_[A-Z_]+|ADMIN_[A-Z_]+))[\"']")
 

@@ -24,7 +24,7 @@ from auth_agent.server.registry.agents import add_agent
 from tests.adapters.network import free_port, serve_asgi
 from tests.world import MODEL, run_process, serve_auth_server
 
-DOCUMENT = (Path(__file__).parents[2] / "docs/mcp.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs/websites/mcp.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_a_token_without_the_scope_is_told_which_one_is_missing(url, auth_server
 
 def snippet(name):
     found = re.search(rf"<!-- run: {name} -->\n```python\n(.*?)```", DOCUMENT, re.DOTALL)
-    assert found, f"docs/mcp.md has no snippet {name}"
+    assert found, f"docs/websites/mcp.md has no snippet {name}"
     return found[1]
 
 

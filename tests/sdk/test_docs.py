@@ -1,4 +1,4 @@
-"""docs/agents.md is true: its examples run, its table names all methods, its commands exist."""
+"""docs/agents/python.md is true: its examples run, its table names all methods, its commands exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from auth_agent.sdk import AgentSDK, TokenManager
 from auth_agent.server.registry.agents import add_agent
 from tests.sdk.test_agent_client import SEVENTEEN, approve
 
-PAGE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "agents" / "python.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- run: ([a-z-]+) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
 
 

@@ -391,8 +391,12 @@ def test_two_workers_tell_one_truth_and_log_events_as_json(url: str) -> None:
 # Backup and restore, with the very commands of the documentation
 
 
+def pages_of_the_server() -> str:
+    return "".join(page.read_text() for page in sorted((ROOT / "docs" / "server").glob("*.md")))
+
+
 def documented(name: str) -> str:
-    text = (ROOT / "docs" / "operating.md").read_text()
+    text = pages_of_the_server()
     found = re.search(rf"<!-- test: {name} -->\n```sh\n(.*?)```", text, re.DOTALL)
     assert found, name
     return found[1]
@@ -435,7 +439,7 @@ def test_the_documentation_names_commands_and_settings_that_exist() -> None:
     from auth_agent.cli.program import app
     from auth_agent.server import ServerSettings
 
-    text = (ROOT / "docs" / "operating.md").read_text()
+    text = pages_of_the_server()
     known = {"SECRET", *(name.upper() for name in ServerSettings.__struct_fields__)}
     assert set(re.findall(r"AUTH_AGENT_SERVER_([A-Z_]+)", text)) <= known
     lines = re.findall(r"^auth-agent (.+)|`auth-agent ([^`]+)`", text, re.MULTILINE)

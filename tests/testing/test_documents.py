@@ -1,4 +1,4 @@
-"""docs/testing.md is true: each of its examples is run by pytest, as a reader would run it."""
+"""docs/websites/testing.md is true: each of its examples is run by pytest, as a reader would run it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "testing.md").read_text()
+PAGE = (ROOT / "docs" / "websites" / "testing.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- test: ([a-z0-9-]+) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
 
 DJANGO = """

@@ -249,7 +249,7 @@ def test_an_agent_that_may_give_nothing_of_it_approves_nothing(own_world: World)
 def test_the_refusal_of_a_request_without_pkce_leads_on(world: World) -> None:
     found = _error(world, code_challenge=None, code_challenge_method=None)
     assert found["error"] == ["invalid_request"]
-    assert "docs/clients.md" in found["error_description"][0]
+    assert "docs/websites/clients.md" in found["error_description"][0]
 
 
 # POST (OpenID Connect Core section 3.1.2.1)

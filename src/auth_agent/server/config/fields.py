@@ -15,7 +15,7 @@ DEFAULT_SCOPES = ("openid", "profile", "email", "agent")
 
 
 class Fields(Struct, frozen=True, kw_only=True):
-    """The settings of a server; `docs/settings.md` explains each field.
+    """The settings of a server; `docs/reference/settings.md` explains each field.
 
     Lifetimes are in seconds. `secrets` (variable `_SECRET`) is newest first; it may be empty only
     if a loopback issuer keeps a secret beside its SQLite file.

@@ -19,7 +19,7 @@ from auth_agent.server.web.urls import (
     url_problem,
 )
 
-CLIENTS_PAGE = "docs/clients.md"
+CLIENTS_PAGE = "docs/websites/clients.md"
 LONGEST_STATE, LONGEST_NONCE = 2_048, 512  # characters; both are stored for each sign-in
 # SHA-256 in base64url (RFC 7636 section 4.2).
 _UNSAFE, _LONGEST_SHOWN, _MOST_SHOWN = re.compile(r"[^\x21-\x7e]"), 200, 5

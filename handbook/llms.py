@@ -1,0 +1,54 @@
+"""llms.txt: what the documentation holds, in the order of its navigation, for models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HEAD = """# Auth Agent
+
+> Lets AI agents sign in to websites with an identity of their own: middleware for Python websites, APIs
+> and MCP servers, a self-hosted OAuth 2.1 / OpenID Connect server, and an SDK and tools for agents.
+
+An agent that meets the button "Sign in with Auth Agent" calls the tool `sign_in_with_auth_agent(url)`, runs
+`auth-agent login URL`, or calls `AgentSDK.sign_in(url)`. It never types its secret into a page.
+"""
+
+
+def navigation(root: Path) -> Any:
+    """Returns the navigation of mkdocs.yml: section: [{title: page}, ...]."""
+    return yaml.safe_load((root / "mkdocs.yml").read_text())["nav"]
+
+
+def pages(root: Path) -> Iterator[tuple[str, str, str]]:
+    """Yields section, title and page (a path below docs/) in the order of the navigation."""
+    for part in navigation(root):
+        for section, entries in part.items():
+            for entry in entries:
+                for title, page in entry.items():
+                    yield section, title, page
+
+
+def llms(root: Path) -> str:
+    """Returns llms.txt: each page with the first sentence below its heading."""
+    lines, last = [HEAD.rstrip()], ""
+    for section, title, page in pages(root):
+        if section != last:
+            lines.append(f"\n## {section}\n")
+            last = section
+        text = (root / "docs" / page).read_text()
+        lines.append(f"- [{title}]({page}){_first_sentence(text)}")
+    return "\n".join(lines) + "\n"
+
+
+def _first_sentence(text: str) -> str:
+    for paragraph in re.split(r"\n\s*\n", text):
+        plain = " ".join(paragraph.split())
+        if plain and not plain.startswith(("#", "|", "-", "<", "`", "!", "=", ">")):
+            plain = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", plain).replace("*", "")
+            return f": {re.split(r'(?<=[.:]) ', plain)[0].rstrip('.:')}"
+    return ""
