@@ -61,7 +61,9 @@ def svg(text: str) -> str:
     places = {name: MARGIN + COLUMN // 2 + COLUMN * at for at, name in enumerate(people)}
     width = 2 * MARGIN + COLUMN * len(people)
     height = TOP + ROW * (len(steps) + 1) + MARGIN
-    shapes = [shape for name, label in people.items() for shape in _person(places[name], label, height)]
+    shapes = [
+        shape for name, label in people.items() for shape in _person(places[name], label, height)
+    ]
     for at, step in enumerate(steps, 1):
         shapes += _step(step, places, TOP + ROW * at)
     said = "; ".join(
@@ -100,8 +102,8 @@ def _step(step: Step, places: dict[str, int], y: int) -> list[str]:
     tip = f"{end},{y} {end + 8 * back},{y - 4} {end + 8 * back},{y + 4}"
     middle, words = (start + end) // 2, _wrapped(step.text, abs(end - start) - 20)
     lines = [
-        f'<text x="{middle}" y="{y - 6 - 15 * (len(words) - 1 - at)}" text-anchor="middle">{escape(word)}</text>'
-        for at, word in enumerate(words)
+        f'<text x="{middle}" y="{y - 6 - 15 * above}" text-anchor="middle">{escape(word)}</text>'
+        for above, word in enumerate(reversed(words))
     ]
     return [
         f'<line class="{kind}" x1="{start}" y1="{y}" x2="{end}" y2="{y}"/>',

@@ -11,11 +11,13 @@ import yaml
 
 HEAD = """# Auth Agent
 
-> Lets AI agents sign in to websites with an identity of their own: middleware for Python websites, APIs
-> and MCP servers, a self-hosted OAuth 2.1 / OpenID Connect server, and an SDK and tools for agents.
+> Lets AI agents sign in to websites with an identity of their own: middleware for Python
+> websites, APIs and MCP servers, a self-hosted OAuth 2.1 / OpenID Connect server, an SDK and
+> tools for agents.
 
-An agent that meets the button "Sign in with Auth Agent" calls the tool `sign_in_with_auth_agent(url)`, runs
-`auth-agent login URL`, or calls `AgentSDK.sign_in(url)`. It never types its secret into a page.
+An agent that meets the button "Sign in with Auth Agent" calls the tool
+`sign_in_with_auth_agent(url)`, runs `auth-agent login URL`, or calls `AgentSDK.sign_in(url)`. It
+never types its secret into a page.
 """
 
 

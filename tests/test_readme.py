@@ -46,7 +46,9 @@ def test_the_defaults_in_the_table_are_the_codes():
         assert str(shown).lower() == literal[1], variable
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "django", "check", "format", "bench", "docs", "reference"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "django", "check", "format", "bench", "docs", "reference"]
+)
 def test_the_make_targets_exist(target):
     dry = run("make", "-n", target)
     assert dry.returncode == 0, dry.stderr

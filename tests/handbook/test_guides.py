@@ -15,7 +15,11 @@ import pytest
 from auth_agent.testing import bearer_headers, make_agent, sign_in, test_environ, test_settings
 
 WEBSITES = Path(__file__).parents[2] / "docs" / "websites"
-READER = {"id": "agent_1", "scopes": ["openid", "reports:read", "orders:write"], "model": "claude-9"}
+READER = {
+    "id": "agent_1",
+    "scopes": ["openid", "reports:read", "orders:write"],
+    "model": "claude-9",
+}
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def paste(monkeypatch, request):
 def starlette_client(app):
     from starlette.testclient import TestClient
 
-    return TestClient(app, base_url=test_settings().base_url, follow_redirects=False)
+    return TestClient(app, follow_redirects=False)
 
 
 def refuses_and_admits(client, path, **agent):
@@ -139,7 +143,7 @@ def test_accounts_are_linked_by_verified_addresses_alone(paste, agent, status):
 
 def test_an_explanation_names_the_rule(paste, capsys):
     paste("policy", "policy")
-    assert "agent_bad" in capsys.readouterr().out
+    assert "AUTH_AGENT_DENY_AGENTS" in capsys.readouterr().out
 
 
 def test_an_event_is_one_line_of_json(paste, capsys):

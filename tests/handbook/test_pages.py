@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from handbook.contents import generated
 from handbook.diagrams import read, svg
 from handbook.llms import pages

@@ -1,4 +1,4 @@
-"""docs/agents/python.md is true: its examples run, its table names all methods, its commands exist."""
+"""docs/agents/python.md is true: examples run, the table names all methods, commands exist."""
 
 from __future__ import annotations
 

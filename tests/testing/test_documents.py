@@ -1,4 +1,4 @@
-"""docs/websites/testing.md is true: each of its examples is run by pytest, as a reader would run it."""
+"""docs/websites/testing.md is true: each example is run by pytest, as a reader would run it."""
 
 from __future__ import annotations
 
