@@ -257,6 +257,37 @@ def test_a_website_is_changed() -> None:
     assert "use https" in result.stderr
 
 
+def test_what_a_website_was_added_with_can_be_changed() -> None:
+    made = _json(
+        *("client", "add", "Shop", "--redirect-uri", "https://shop.example/cb", "--dpop"),
+        *("--id-token-alg", "RS256", "--strict-audience"),
+    )
+    (row,) = _json("client", "list")
+    wanted = {"dpop_bound": True, "id_token_alg": "RS256", "strict_audience": True}
+    assert {name: row[name] for name in wanted} == wanted
+    change = ("client", "update", made["client_id"])
+    for option, name, value in (
+        ("--no-dpop", "dpop_bound", False),
+        ("--dpop", "dpop_bound", True),
+        ("--no-strict-audience", "strict_audience", False),
+        ("--strict-audience", "strict_audience", True),
+    ):
+        wanted[name] = value
+        row = _json(*change, option)
+        assert {name: row[name] for name in wanted} == wanted, option
+    assert _json(*change, "--id-token-alg", "EdDSA")["id_token_alg"] == "EdDSA"
+    assert _json(*change, "--id-token-alg", "")["id_token_alg"] is None
+    assert "HS256" in _run(*change, "--id-token-alg", "HS256", code=1).output
+
+
+def test_an_agent_that_has_to_prove_a_key() -> None:
+    made = _json("agent", "add", "ann@owner.example", "--dpop")
+    (row,) = _json("agent", "list")
+    assert row["dpop_bound"] is True
+    assert _json("agent", "update", made["agent_id"], "--no-dpop")["dpop_bound"] is False
+    assert _json("agent", "update", made["agent_id"], "--dpop")["dpop_bound"] is True
+
+
 def test_a_website_s_variables_are_written_not_copied(tmp_path: Path) -> None:
     redirect = "http://127.0.0.1:8000/doors/callback"
     Path(".env").write_text("DEBUG=1")

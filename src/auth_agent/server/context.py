@@ -16,6 +16,7 @@ from auth_agent.server.registry.client_cache import Clients, Origins
 from auth_agent.server.registry.client_documents import ClientDocuments
 from auth_agent.server.security.assertions import Assertions
 from auth_agent.server.security.credentials import CodeMaker, SecretVerifier
+from auth_agent.server.security.dpop import Proofs
 from auth_agent.server.security.guesses import Guesses
 from auth_agent.server.security.keyring import Keyring, has_keys
 from auth_agent.server.security.limits import Limits
@@ -75,6 +76,7 @@ class Context:
     fetcher: Fetcher
     clients: Clients
     assertions: Assertions
+    proofs: Proofs
     documents: ClientDocuments
     proxies: Proxies
 
@@ -151,6 +153,7 @@ def build_context(
             fetcher=fetcher,
             clients=clients,
             assertions=Assertions(settings.issuer, database, clock),
+            proofs=Proofs(settings, secrets, clock),
             documents=ClientDocuments(
                 settings, database, clients, fetcher=fetcher, limits=limits, clock=clock
             ),

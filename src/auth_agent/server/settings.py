@@ -110,7 +110,7 @@ _MAY_BE_EMPTY = ("client_documents",)
 _CONVERTERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(NUMBERS, _as_number),
     **dict.fromkeys(("smtp_url", "metrics_token", "redis", "registration_token"), Secret),
-    "upstream_compat": as_boolean,
+    **dict.fromkeys(("upstream_compat", "dpop_nonce"), as_boolean),
     "client_documents": _as_hosts,
     "secrets": lambda text: tuple(Secret(item) for item in _as_list(text)),
     "scopes": _as_scopes,

@@ -110,7 +110,7 @@ def test_a_public_document_allows_every_header_that_is_asked_for(world: World, n
     assert "access-control-allow-credentials" not in answer.headers
     odd = {**ask, "access-control-request-headers": "x\x01y, z: a"}
     answer = world.browser().options(path, headers=odd)
-    assert answer.headers["access-control-allow-headers"] == "authorization, content-type"
+    assert answer.headers["access-control-allow-headers"] == "authorization, content-type, dpop"
 
 
 @pytest.mark.parametrize("path", ["/token", "/userinfo", "/revoke"])

@@ -28,6 +28,7 @@ from auth_agent.cli.server.agent_fields import (
     SigningKeyOption,
 )
 from auth_agent.cli.server.files import EnvironmentFile, new_key_pair, write_private
+from auth_agent.cli.server.options import DpopOption, words
 from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
 app = typer.Typer(no_args_is_help=True, help="AI agents and their owners.", epilog=EXIT_CODES)
@@ -62,6 +63,7 @@ def add(
     require_origin: Annotated[
         bool, typer.Option("--require-origin", help="It has to name the website that it expects.")
     ] = False,
+    dpop: DpopOption = None,
     unverified: Annotated[
         bool, typer.Option("--unverified", help="Do not vouch: the e-mail stays out of tokens.")
     ] = False,
@@ -90,9 +92,10 @@ def add(
             name=name,
             display_name=display_name or "",
             model=model,
-            scopes=_words(scope) if scope else None,
+            scopes=words(scope) if scope else None,
             permissions=permission or (),
             require_origin=require_origin,
+            dpop_bound=bool(dpop),
             verified=not unverified,
             public_key=key[1] if key else public_key.read_text() if public_key else None,
             signing_key=signer.public if signer else None,
@@ -166,6 +169,7 @@ def change(
             help="Whether it has to name the website that it expects.",
         ),
     ] = None,
+    dpop: DpopOption = None,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
@@ -179,10 +183,11 @@ def change(
         "name": name,
         "display_name": display_name,
         "model": model,
-        "scopes": _words(scope) if scope else None,
+        "scopes": words(scope) if scope else None,
         "permissions": permission,
         "jwks": public_key.read_text() if public_key else None,
         "require_origin": require_origin,
+        "dpop_bound": dpop,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     if any_scope:
@@ -241,8 +246,3 @@ def rotate_secret(
         raise fail(f"There is no active agent {agent_id} that has a secret")
     values = {"agent_id": agent_id, "agent_secret": secret.reveal()}
     print_credentials(values, as_json=as_json)
-
-
-def _words(options: list[str]) -> list[str]:
-    """Splits words, so that both `--scope a --scope b` and `--scope "a b"` work."""
-    return [word for option in options for word in option.split()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,35 +18,21 @@ from auth_agent.cli.output import (
 )
 from auth_agent.cli.server.admin import DEFAULT_ISSUER, IssuerOption
 from auth_agent.cli.server.files import EnvironmentFile
+from auth_agent.cli.server.options import (
+    ClientArgument,
+    DpopOption,
+    IdTokenAlgOption,
+    JwksOption,
+    JwksUriOption,
+    LogoutOption,
+    ResourceOption,
+    ScopeOption,
+    StrictAudienceOption,
+    words,
+)
 from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
 app = typer.Typer(no_args_is_help=True, help="Websites that may sign agents in.", epilog=EXIT_CODES)
-
-ClientArgument = Annotated[str, typer.Argument(help="As `client list` shows it.")]
-ScopeOption = Annotated[
-    list[str] | None, typer.Option("--scope", help="A scope it may ask for; repeatable.")
-]
-ResourceOption = Annotated[
-    list[str] | None, typer.Option("--resource", help="An API of its own; repeatable.")
-]
-LogoutOption = Annotated[
-    str | None,
-    typer.Option(
-        "--backchannel-logout-uri", help="Told when an administrator ends an agent's session."
-    ),
-]
-JwksOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--jwks",
-        exists=True,
-        dir_okay=False,
-        help="PEM, JWK or JWKS: it signs (private_key_jwt) and has no secret.",
-    ),
-]
-JwksUriOption = Annotated[
-    str | None, typer.Option("--jwks-uri", help="Where its public keys are, instead of --jwks.")
-]
 
 
 @app.command("add", epilog=EXIT_CODES)
@@ -82,17 +68,9 @@ def add(
             "--post-logout-redirect-uri", help="Where a browser may go after signing out here."
         ),
     ] = None,
-    id_token_alg: Annotated[
-        str | None,
-        typer.Option("--id-token-alg", help="RS256, ES256 or EdDSA; else the server's own."),
-    ] = None,
-    strict_audience: Annotated[
-        bool,
-        typer.Option(
-            "--strict-audience",
-            help="Its assertions name the issuer as their audience, not the token endpoint.",
-        ),
-    ] = False,
+    id_token_alg: IdTokenAlgOption = None,
+    strict_audience: StrictAudienceOption = None,
+    dpop: DpopOption = None,
     upstream_compat: Annotated[
         bool,
         typer.Option("--upstream-compat", help="UNSAFE: anybody may read the codes of sign-ins."),
@@ -126,12 +104,13 @@ def add(
             db,
             name,
             redirect_uri,
-            scopes=_words(scope) or DEFAULT_SCOPES,
+            scopes=words(scope) or DEFAULT_SCOPES,
             resources=resource or (),
             public=public or native,
             post_logout_redirect_uris=post_logout_redirect_uri or (),
             id_token_alg=id_token_alg,
-            strict_audience=strict_audience,
+            strict_audience=bool(strict_audience),
+            dpop_bound=bool(dpop),
             upstream_compat=upstream_compat,
             jwks=jwks.read_text() if jwks else None,
             jwks_uri=jwks_uri,
@@ -140,7 +119,7 @@ def add(
         )
         secret = made.client_secret.reveal() if made.client_secret else None
         if file:
-            scopes = " ".join(_words(scope))
+            scopes = " ".join(words(scope))
             file.add(website_variables(issuer, made.client_id, secret, redirect_uri[0], scopes))
     print_credentials({"client_id": made.client_id, "client_secret": secret}, as_json=as_json)
     if file and not as_json:
@@ -184,24 +163,35 @@ def change(
     backchannel_logout_uri: LogoutOption = None,
     jwks: JwksOption = None,
     jwks_uri: JwksUriOption = None,
+    id_token_alg: IdTokenAlgOption = None,
+    strict_audience: StrictAudienceOption = None,
+    dpop: DpopOption = None,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Change a website; what is not named stays as it is. An empty URI removes the logout URI."""
+    """Change a website; what is not named stays as it is.
+
+    An empty value removes the logout URI, or the algorithm of its ID tokens.
+    """
     from auth_agent.server.registry import clients  # noqa: PLC0415
 
     if jwks and jwks_uri:
         raise typer.BadParameter("leave out --jwks or --jwks-uri")
-    given = {
+    given: dict[str, Any] = {
         "name": name,
         "redirect_uris": redirect_uri,
-        "scopes": _words(scope) or None,
+        "scopes": words(scope) or None,
         "resources": resource,
         "backchannel_logout_uri": backchannel_logout_uri,
         "jwks": jwks.read_text() if jwks else None,
         "jwks_uri": jwks_uri,
+        "id_token_alg": id_token_alg,
+        "strict_audience": strict_audience,
+        "dpop_bound": dpop,
     }
     changes = {name: value for name, value in given.items() if value is not None}
+    if id_token_alg == "":
+        changes["id_token_alg"] = None
     if not changes:
         raise typer.BadParameter("name what to change, e.g. --redirect-uri")
     with opened(database) as db:
@@ -244,8 +234,3 @@ def rotate_secret(
         raise fail(f"There is no website {client_id} that has a secret")
     values = {"client_id": client_id, "client_secret": secret.reveal()}
     print_credentials(values, as_json=as_json)
-
-
-def _words(options: list[str] | None) -> list[str]:
-    """Splits words, so that both `--scope a --scope b` and `--scope "a b"` work."""
-    return [word for option in options or () for word in option.split()]

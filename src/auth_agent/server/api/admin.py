@@ -15,7 +15,9 @@ from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import json_body
 
-_AGENT_FIELDS = {"email", "name", "model", "scopes", "permissions", "require_origin"}
+_AGENT_FIELDS = {
+    *("email", "name", "model", "scopes", "permissions", "require_origin", "dpop_bound"),
+}
 _ONLY_AT_FIRST = ("public_key", "signing_key", "agent_id")
 
 
@@ -108,11 +110,12 @@ def _body(call: Call, known: set[str]) -> dict[str, Any]:
 
 _CLIENT_FIELDS = {
     *("name", "redirect_uris", "scopes", "resources", "backchannel_logout_uri"),
-    *("post_logout_redirect_uris", "id_token_alg", "strict_audience"),
+    *("post_logout_redirect_uris", "id_token_alg", "strict_audience", "dpop_bound"),
 }
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("redirect_uris", "scopes", "resources", "permissions"), list),
     **dict.fromkeys(("require_origin", "email_verified", "strict_audience"), bool),
+    "dpop_bound": bool,
     "post_logout_redirect_uris": list,
 }
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from auth_agent.errors import SettingsError
 from auth_agent.protocol.details import OWNER
+from auth_agent.protocol.dpop.proof import ADVERTISED
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.security.public_keys import ASSERTION_ALGORITHMS
@@ -67,6 +68,7 @@ def metadata_of(context: Context) -> dict[str, Any]:
             f"{name}_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS)
             for name in ("token", "revocation", "introspection")
         },
+        "dpop_signing_alg_values_supported": list(ADVERTISED),
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
         **_optional(context),

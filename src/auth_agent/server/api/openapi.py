@@ -57,6 +57,7 @@ _AGENT = {
     **{f"{name}?": {"type": "string"} for name in ("name", "model")},
     **{f"{name}?": _WORDS for name in ("scopes", "permissions")},
     "require_origin?": _FLAG,
+    "dpop_bound?": _FLAG,
     "email_verified?": _FLAG,
 }
 _METADATA = {

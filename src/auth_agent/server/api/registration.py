@@ -93,6 +93,8 @@ def register_client(context: Context, call: Call) -> Answer:
         "token_endpoint_auth_method": auth_method_of(body),
         "id_token_signed_response_alg": columns["id_token_alg"],
     }
+    if columns["dpop_bound"]:
+        told["dpop_bound_access_tokens"] = True
     if uris := columns["post_logout_redirect_uris"]:
         told["post_logout_redirect_uris"] = uris
     if made.client_secret:

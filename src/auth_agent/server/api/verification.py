@@ -19,7 +19,7 @@ from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.security.credentials import new_token
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
-from auth_agent.server.tokens.bearer import need_agent
+from auth_agent.server.tokens.bearer import need_agent, scheme_of
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import Parameters, from_query, json_body, need_text
 from auth_agent.server.web.urls import origin_of
@@ -53,7 +53,7 @@ def challenge(oauth: OAuthServer, call: Call) -> Answer:
     """POST /api/verify/challenge: an agent asks for itself, or a website asks for an agent."""
     context = oauth.context
     body = json_body(call.content_type, call.body or b"{}")
-    if call.headers.get("authorization", "").lower().startswith("bearer "):
+    if scheme_of(call) in ("bearer", "dpop"):
         bearer, headers = need_agent(context, call)
         row = _open(context, bearer.family.agent.id, None)
         return json_answer({"ok": True, **_told(context, row)}, headers=(*NO_STORE, *headers))
@@ -131,7 +131,7 @@ def status(oauth: OAuthServer, call: Call) -> Answer:
     """GET /api/verify/status: for the agent, and for the website that opened the context."""
     context = oauth.context
     context_id = from_query(call.query).refuse_duplicates().get("verify_ctx_id")
-    if call.headers.get("authorization", "").lower().startswith("bearer "):
+    if scheme_of(call) in ("bearer", "dpop"):
         bearer, headers = need_agent(context, call)
         return _status_for_agent(context, bearer.family.agent.id, context_id, headers)
     client_id = _website(oauth, call, {})

@@ -65,6 +65,7 @@ class Fields(Struct, frozen=True, kw_only=True):
     client_documents: bool | tuple[str, ...] = ("*",)
     authorization_details_types: tuple[str, ...] = ()
     upstream_compat: bool = False
+    dpop_nonce: bool = False
     smtp_url: Secret = Secret("")
     mail_from: str = ""
     log_format: str = "text"

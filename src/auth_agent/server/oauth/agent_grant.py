@@ -89,13 +89,14 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
             now=self.now,
             access_lifetime=settings.access_token_lifetime,
             id_token_lifetime=settings.id_token_lifetime,
+            jkt=self.jkt,
         )
         # The agent never gets the refresh token. Revocation needs the family, which ends with its
         # one access token.
         self._start(issue, self.scope, audience, issue.access_lifetime)
         return {
             "access_token": sign_access_token(self.key, issue, self.scope),
-            "token_type": "Bearer",
+            "token_type": issue.token_type,
             "expires_in": issue.access_lifetime,
             "scope": self.scope,
         }

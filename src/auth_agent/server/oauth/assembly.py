@@ -26,13 +26,13 @@ def build_oauth(context: Context) -> OAuthServer:
     server.register_grant(CodeGrant, [S256Verifier(required=True), IdTokenExtension()])
     server.register_grant(AgentGrant)
     server.register_grant(RefreshGrant, [IdTokenExtension()])
-    server.register_token_generator("default", _bearer_token)
+    server.register_token_generator("default", _token)
     server.register_endpoint(Introspection)
     server.register_endpoint(Revocation)
     return server
 
 
-def _bearer_token(  # noqa: PLR0917
+def _token(  # noqa: PLR0917
     grant_type: str,  # noqa: ARG001  (the names are Authlib's)
     client: Client,  # noqa: ARG001
     user: Issue,
@@ -43,7 +43,7 @@ def _bearer_token(  # noqa: PLR0917
     """Returns the token endpoint's answer (RFC 6749 section 5.1); a hook adds the ID token."""
     return {
         "access_token": sign_access_token(user.key, user, scope),
-        "token_type": "Bearer",
+        "token_type": user.token_type,
         "expires_in": user.access_lifetime,
         "refresh_token": user.refresh_token.reveal(),
         "scope": scope,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
 from auth_agent.server.registry.claims import claims_about
-from auth_agent.server.tokens.bearer import need_bearer, token_anywhere
-from auth_agent.server.web.call import Answer, Call, json_answer
+from auth_agent.server.tokens.bearer import need_bearer
+from auth_agent.server.web.call import NO_STORE, Answer, Call, json_answer
 from auth_agent.server.web.parameters import from_body
 
 
@@ -14,9 +14,9 @@ def token(oauth: OAuthServer, call: Call) -> Answer:
     request = _request(oauth, call, "token")
     request.parameters.need("grant_type")
     answer: Answer = oauth.create_token_response(request)
-    if answer.status != 200:
+    if answer.status != 200 and not request.lacks_nonce:
         oauth.record_refusal(request)
-    return answer
+    return answer.with_headers(oauth.context.proofs.nonce_header())
 
 
 def introspect(oauth: OAuthServer, call: Call) -> Answer:
@@ -37,9 +37,10 @@ def revoke(oauth: OAuthServer, call: Call) -> Answer:
 
 def userinfo(oauth: OAuthServer, call: Call) -> Answer:
     """GET or POST /userinfo (OpenID Connect Core section 5.3): what the access token allows."""
-    family, claims = need_bearer(oauth.context, token_anywhere(call))
+    family, claims = need_bearer(oauth.context, call, in_form=True)
     scope = claims["scope"].split()
-    return json_answer({"sub": family.agent.id, **claims_about(family.agent, family.model, scope)})
+    told = {"sub": family.agent.id, **claims_about(family.agent, family.model, scope)}
+    return json_answer(told, headers=(*NO_STORE, *oauth.context.proofs.nonce_header()))
 
 
 def _request(oauth: OAuthServer, call: Call, kind: str) -> OAuthRequest:

@@ -19,6 +19,7 @@ from auth_agent.protocol.details import BadDetails, at_audience, narrowed, read_
 from auth_agent.secret import Secret
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.client_authentication import METHODS
+from auth_agent.server.oauth.dpop import Proving
 from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.credentials import digest, new_token
@@ -39,7 +40,7 @@ class Reused(InvalidGrantError):  # type: ignore[misc]
         self.family_id = family_id
 
 
-class Issuing:
+class Issuing(Proving):
     """What the grants share: one transaction around redeeming and issuing."""
 
     request: OAuthRequest
@@ -58,6 +59,7 @@ class Issuing:
         try:
             with self.context.database.begin() as connection:
                 self.request.transaction = connection
+                self.use_proof(connection)
                 return super().create_token_response()  # type: ignore[misc]
         except Reused as reused:
             or_wait()  # a second transaction, which the event loop must not wait for
@@ -112,6 +114,7 @@ class Issuing:
             amr=source.amr,
             acr=source.acr,
             details=self._details(source),
+            jkt=self.jkt,
             now=self.now,
             id_token_lifetime=settings.id_token_lifetime,
             **more,
@@ -138,6 +141,7 @@ class Issuing:
             "auth_time": issue.auth_time,
             "acr": issue.acr,
             "granted_details": granted_details,
+            "dpop_jkt": self.refresh_jkt,
             "refresh_hash": digest(issue.refresh_token.reveal()),
             "refresh_issued_at": self.now,
             "refresh_expires_at": self.now + refresh_lifetime,
@@ -164,6 +168,7 @@ class CodeGrant(Issuing, AuthorizationCodeGrant):  # type: ignore[misc]
     def authenticate_user(self, code: AuthorizationCode) -> Issue:
         connection, settings = self.request.transaction, self.context.settings
         self._details(code)  # before anything is redeemed
+        self.need_key(code.dpop_jkt)
         family_id = new_token("sid_", 16)
         if not state.redeem(connection, code.request_id, self.now, family_id):
             if redeemed := state.family_of_redeemed(connection, code.request_id):
@@ -191,6 +196,9 @@ class RefreshGrant(Issuing, RefreshTokenGrant):  # type: ignore[misc]
         with self.context.database.read() as connection:
             family = families.find_by_refresh_token(connection, self.token_hash)
             spent = None if family else families.find_by_spent_token(connection, self.token_hash)
+        for found in (family, spent):
+            if found is not None and found.check_client(self.request.client):
+                self.need_key(found.dpop_jkt)  # before a thief without the key ends the family
         if spent is not None and spent.check_client(self.request.client):
             or_wait()
             self._end(spent.id)
@@ -218,6 +226,7 @@ class RefreshGrant(Issuing, RefreshTokenGrant):  # type: ignore[misc]
             new_hash=digest(issue.refresh_token.reveal()),
             refresh_until=self.now + min(settings.refresh_token_lifetime, left),
             access_until=self.now + lifetime,
+            jkt=family.dpop_jkt or self.refresh_jkt,
         )
         if rotated:
             self.context.limits.count("refreshes", family.id)

@@ -46,7 +46,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
             "scope": scope,
             "client_id": family.client_id,
             "username": family.agent.id,
-            "token_type": "refresh_token" if claims is None else "Bearer",
+            "token_type": _type_of(claims),
             "exp": family.refreshable_until() if claims is None else claims["exp"],
             "iat": family.refresh_issued_at if claims is None else claims["iat"],
             "sub": family.agent.id,
@@ -55,6 +55,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
             "sid": family.id,
             "auth_time": family.auth_time,
             **({} if claims is None else {"jti": claims.get("jti")}),
+            **_key_of(token),
             **_approval(token),
             **claims_about(family.agent, family.model, scope.split()),
         }
@@ -84,6 +85,20 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]
                     client_id=token.family.client_id,
                     address=request.address,
                 )
+
+
+def _type_of(claims: dict[str, Any] | None) -> str:
+    if claims is None:
+        return "refresh_token"
+    return "DPoP" if "cnf" in claims else "Bearer"
+
+
+def _key_of(token: Presented) -> dict[str, Any]:
+    """Returns the key that the token is bound to (RFC 9449 section 6.2)."""
+    if token.claims is not None:
+        return {"cnf": token.claims["cnf"]} if "cnf" in token.claims else {}
+    jkt = token.family.dpop_jkt
+    return {} if jkt is None else {"cnf": {"jkt": jkt}}
 
 
 def _approval(token: Presented) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Payload, OAuth2Req
 from authlib.oauth2.rfc6749.errors import OAuth2Error
 from sqlalchemy import Connection
 
+from auth_agent.protocol.dpop.proof import Proof
 from auth_agent.server.context import Context
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.tokens.signed import Issue
@@ -33,6 +34,9 @@ class OAuthRequest(OAuth2Request):  # type: ignore[misc]
         self.kind = kind
         # What the caller says it is, where Authlib does not look: in Basic or in an assertion.
         self.claimed = parameters.get("client_id")
+        self.path = call.path
+        self.proof: Proof | None = None
+        self.lacks_nonce = False
         self.transaction: Connection
         self.issue: Issue
 

@@ -36,6 +36,7 @@ _FIND = (
         tables.client,
         tables.agent.c.secret_hash.label("agent_secret_hash"),
         tables.agent.c.jwks.label("agent_jwks"),
+        tables.agent.c.dpop_bound.label("agent_dpop_bound"),
     )
     .outerjoin(tables.agent, tables.agent.c.id == tables.client.c.agent_id)
     .where(
@@ -53,6 +54,7 @@ class Client:
         "agent_id",
         "auth_method",
         "document",
+        "dpop_bound",
         "id",
         "id_token_alg",
         "is_public",
@@ -90,6 +92,7 @@ class Client:
             row.post_logout_redirect_uris.split()
         )
         self.strict_audience: bool = row.strict_audience
+        self.dpop_bound: bool = bool(row.dpop_bound or row.agent_dpop_bound)
         self.origin: str = row.origin
         # Self-registered clients get no errors at their redirect URIs before an agent has approved
         # them (RFC 9700 section 4.11.2).
@@ -103,7 +106,8 @@ class Client:
     def of_document(cls, client_id: str, columns: Mapping[str, Any]) -> Client:
         """Returns an unstored client, as its document describes it."""
         values = {column.name: None for column in _TABLE.c}
-        values |= {"agent_secret_hash": None, "agent_jwks": None, **NEW_DOCUMENT}
+        values |= {"agent_secret_hash": None, "agent_jwks": None, "agent_dpop_bound": None}
+        values |= NEW_DOCUMENT
         client = cls(SimpleNamespace(**{**values, **columns, "id": client_id}))
         client.document = json.dumps(columns)
         return client

@@ -43,6 +43,7 @@ def client_metadata(body: dict[str, Any], known_scopes: Collection[str]) -> dict
         "backchannel_logout_uri": body.get("backchannel_logout_uri"),
         "post_logout_redirect_uris": _strings(body, "post_logout_redirect_uris"),
         "id_token_alg": _id_token_alg(body),
+        "dpop_bound": _flag(body, "dpop_bound_access_tokens"),
     }
 
 
@@ -70,6 +71,13 @@ def _id_token_alg(body: dict[str, Any]) -> str:
     if not isinstance(asked, str):
         raise _bad_metadata("id_token_signed_response_alg is not a string")
     return asked if asked in ALGORITHMS else ID_TOKEN_ALG
+
+
+def _flag(body: dict[str, Any], name: str) -> bool:
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise _bad_metadata(f"{name} is neither true nor false")
+    return value
 
 
 def _strings(body: dict[str, Any], name: str) -> list[str]:

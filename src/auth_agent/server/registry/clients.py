@@ -63,11 +63,13 @@ def add_client(
     post_logout_redirect_uris: Sequence[str] = (),
     id_token_alg: str | None = None,
     strict_audience: bool = False,
+    dpop_bound: bool = False,
     origin: str = "added",
 ) -> ClientCredentials:
     """Registers a website; raises RegistrationError if a value is not acceptable.
 
-    With `jwks` (PEM, JWK or JWKS) or `jwks_uri` it signs instead of sending a secret.
+    With `jwks` (PEM, JWK or JWKS) or `jwks_uri` it signs instead of sending a secret. With
+    `dpop_bound` it gets no token without a proof of a key (RFC 9449 section 5.2).
     """
     columns = client_columns(
         name,
@@ -81,6 +83,7 @@ def add_client(
         post_logout_redirect_uris=post_logout_redirect_uris,
         id_token_alg=id_token_alg,
         strict_audience=strict_audience,
+        dpop_bound=dpop_bound,
         origin=origin,
     )
     secret = Secret(new_token("cs_")) if columns["auth_method"] == "client_secret" else None
@@ -126,6 +129,7 @@ def list_clients(database: Database) -> list[dict[str, Any]]:
             "post_logout_redirect_uris": row.post_logout_redirect_uris.split(),
             "id_token_alg": row.id_token_alg,
             "strict_audience": row.strict_audience,
+            "dpop_bound": row.dpop_bound,
             "origin": row.origin,
             "upstream_compat": row.upstream_compat,
             "created_at": row.created_at,

@@ -51,6 +51,7 @@ def client_columns(
     post_logout_redirect_uris: Sequence[str] = (),
     id_token_alg: str | None = None,
     strict_audience: bool = False,
+    dpop_bound: bool = False,
     origin: str,
 ) -> dict[str, Any]:
     """Returns the columns for a client's metadata; raises RegistrationError."""
@@ -64,6 +65,7 @@ def client_columns(
             "post_logout_redirect_uris": post_logout_redirect_uris,
             "id_token_alg": id_token_alg,
             "strict_audience": strict_audience,
+            "dpop_bound": dpop_bound,
         }
     )
     if not public and any(is_private_uri(uri) for uri in redirect_uris):
@@ -187,6 +189,7 @@ _AGENT: dict[str, Callable[[Any], Any]] = {
     "permissions": lambda words: _words("permission", words),
     "require_origin": bool,
     "approval": _approval,
+    "dpop_bound": bool,
 }
 _WEBSITE: dict[str, Callable[[Any], Any]] = {
     "name": lambda text: _line("name", text),
@@ -199,4 +202,5 @@ _WEBSITE: dict[str, Callable[[Any], Any]] = {
     "post_logout_redirect_uris": lambda uris: _return_uris("post-logout redirect URI", uris),
     "id_token_alg": _algorithm,
     "strict_audience": bool,
+    "dpop_bound": bool,
 }

@@ -28,6 +28,7 @@ _NAMES = (
     "nonce",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
 )
 
 

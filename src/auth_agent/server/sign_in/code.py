@@ -28,6 +28,7 @@ _BY_CODE = (
         sign_in.c.family_id,
         sign_in.c.model,
         sign_in.c.amr,
+        sign_in.c.dpop_jkt,
         sign_in.c.question_id,
         owner_question.c.act,
         owner_question.c.answer,
@@ -60,6 +61,7 @@ class AuthorizationCode:
         if is_approved and row.act is not None:
             act = json.loads(row.act)
             self.granted_details = canonical(enriched(act, row.question_id, row.answered_at))
+        self.dpop_jkt: str | None = row.dpop_jkt
         self.is_redeemed: bool = row.redeemed_at is not None
         self.model: str = row.model
         self.amr: tuple[str, ...] = tuple(row.amr.split())

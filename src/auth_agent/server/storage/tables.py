@@ -55,6 +55,8 @@ client = Table(
     Column("post_logout_redirect_uris", Text, nullable=False, server_default=""),
     # Only the issuer may be the audience of its assertions.
     Column("strict_audience", Boolean, nullable=False, default=False, server_default=false()),
+    # It gets no token without a proof of a key (RFC 9449 section 5.2).
+    Column("dpop_bound", Boolean, nullable=False, default=False, server_default=false()),
     # Columns that an administrator has changed; they override its document.
     Column("set_by_admin", Text, nullable=False, server_default=""),
     # The first approval of a self-registered client by an agent; none before it.
@@ -88,6 +90,8 @@ agent = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
     Column("jwks", Text),  # public keys, for an agent that signs instead of sending a secret
+    # It gets no token of its own without a proof of a key.
+    Column("dpop_bound", Boolean, nullable=False, default=False, server_default=false()),
     # Each of its sign-ins needs a code that is mailed to the owner.
     Column("second_factor", Boolean, nullable=False, default=False, server_default=false()),
     # When its owner is asked: off, notify, first or always; none for the server's default.
@@ -136,6 +140,7 @@ sign_in = Table(
     Column("redeemed_at", BigInteger),
     Column("family_id", String(64)),
     Column("address", String(64)),
+    Column("dpop_jkt", String(64)),  # the key that the code is bound to (RFC 9449 section 10)
     Column("only_agent", String(64)),  # the only agent that may answer, if set
     # What the owner has to approve: authorization_details, a JSON array; and whether `acr_values`
     # or `prompt` asks for the owner's approval of the sign-in itself.
@@ -186,6 +191,7 @@ token_family = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("dpop_jkt", String(64)),  # the key that the refresh token is bound to
     # What the owner has approved: authorization_details as granted, and how strong the answer was.
     Column("granted_details", Text),
     Column("acr", String(64)),
@@ -250,7 +256,7 @@ admin_token = Table(
     Column("revoked_at", BigInteger),
 )
 
-# Assertions are single-use (RFC 7523 section 3, rule 7).
+# Assertions and proofs are single-use (RFC 7523 section 3, rule 7; RFC 9449 section 11.1).
 used_assertion = Table(
     "used_assertion",
     metadata,

@@ -41,6 +41,7 @@ _ROTATE = Write(
         refresh_hash=bindparam("new_hash"),
         refresh_issued_at=bindparam("now"),
         refresh_expires_at=bindparam("refresh_until"),
+        dpop_jkt=bindparam("jkt"),
         access_expires_at=bindparam("access_until"),
     )
 )
@@ -78,6 +79,7 @@ class Family:
         self.expires_at: int = row.expires_at
         self.revoked_at: int | None = row.revoked_at
         self.granted_details: str | None = row.granted_details
+        self.dpop_jkt: str | None = row.dpop_jkt
         self.acr: str | None = row.acr
         self.agent = AgentRecord.from_row(row)
 

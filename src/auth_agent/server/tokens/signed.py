@@ -35,6 +35,11 @@ class Issue(Struct, frozen=True):
     nonce: str | None = None
     acr: str | None = None
     details: tuple[dict[str, Any], ...] = ()
+    jkt: str | None = None
+
+    @property
+    def token_type(self) -> str:
+        return "Bearer" if self.jkt is None else "DPoP"
 
     def approval(self) -> dict[str, Any]:
         """Returns the claims about the owner's approval; none if the owner was not asked."""
@@ -59,6 +64,7 @@ def sign_access_token(key: SigningKey, issue: Issue, scope: str) -> str:
         "sid": issue.family_id,
         "auth_time": issue.auth_time,
         "scope": scope,
+        **({} if issue.jkt is None else {"cnf": {"jkt": issue.jkt}}),
         **issue.approval(),
         **claims_about(issue.agent, issue.model, scope.split()),
     }

@@ -44,15 +44,19 @@ _BUSY = Refusal(
 EVERYWHERE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 _EVERYWHERE = [(name.encode(), value.encode()) for name, value in EVERYWHERE.items()]
 _WITH_BODY = ("POST", "PUT", "PATCH")
-_JOINED = {"cookie": "; ", "x-forwarded-for": ", "}
+# Two proofs in one request are refused, so the second one must not get lost.
+_JOINED = {"cookie": "; ", "x-forwarded-for": ", ", "dpop": ", "}
 # Header names in the form that browsers send (RFC 9110 section 5.6.2).
 _HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}"
 _HEADER_NAMES = re.compile(f"{_HEADER_NAME}(?:, ?{_HEADER_NAME}){{0,31}}")
 _PREFLIGHT: Headers = (
     ("access-control-allow-methods", "GET, POST"),
-    ("access-control-allow-headers", "authorization, content-type"),
+    ("access-control-allow-headers", "authorization, content-type, dpop"),
     ("access-control-max-age", "600"),
 )
+
+# RFC 9449 sections 7.1 and 8: scripts of other origins see no other headers.
+_EXPOSED: Headers = (("access-control-expose-headers", "WWW-Authenticate, DPoP-Nonce"),)
 
 
 class Origins(Protocol):
@@ -159,8 +163,7 @@ class Endpoint:
         if not allowed:
             return answer
         extra: Headers = (("access-control-allow-origin", "*" if self._cors == "any" else origin),)
-        if preflight:
-            extra += _preflight(call, self._cors)
+        extra += _preflight(call, self._cors) if preflight else _EXPOSED
         if self._cors != "any":
             extra += (("vary", "Origin"),)
         return answer.with_headers(extra)

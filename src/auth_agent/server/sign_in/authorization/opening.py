@@ -44,6 +44,7 @@ _OPENED = [
     sign_in.c.document_name,
     sign_in.c.act,
     sign_in.c.needs_owner,
+    sign_in.c.dpop_jkt,
 ]
 _WAITING = (
     sign_in.c.approved_at.is_(None),
@@ -117,6 +118,7 @@ def open_sign_in(
         "only_agent": only_agent,
         "document": request.client.document,
         "document_name": None if request.client.document is None else request.client.name,
+        "dpop_jkt": request.dpop_jkt,
         **request.wishes._asdict(),
     }
     values: dict[str, Any] = {f"in_{name}": value for name, value in row.items()}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from auth_agent.protocol.dpop.proof import is_thumbprint
 from auth_agent.server.registry.client import Client
 from auth_agent.server.registry.resources import KnownResource
 from auth_agent.server.sign_in.authorization.wishes import Wishes, read_wishes
@@ -40,6 +41,7 @@ class AuthorizationRequest(NamedTuple):
     nonce: str | None
     code_challenge: str
     wishes: Wishes = Wishes()
+    dpop_jkt: str | None = None
 
 
 def validated_client(
@@ -123,8 +125,11 @@ def check_request(
     _check_challenge(challenge, parameters.get("code_challenge_method"))
     state = _bounded(parameters, "state", LONGEST_STATE)
     nonce = _bounded(parameters, "nonce", LONGEST_NONCE)
+    jkt = parameters.get("dpop_jkt")
+    if jkt is not None and not is_thumbprint(jkt):
+        raise _invalid("dpop_jkt has to be the SHA-256 thumbprint of a key (RFC 9449 section 10)")
     return AuthorizationRequest(
-        client, redirect_uri, scope, audience, state, nonce, challenge, wishes
+        client, redirect_uri, scope, audience, state, nonce, challenge, wishes, jkt
     )
 
 

@@ -1,0 +1,56 @@
+"""Options that several commands about clients and agents share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ClientArgument = Annotated[str, typer.Argument(help="As `client list` shows it.")]
+ScopeOption = Annotated[
+    list[str] | None, typer.Option("--scope", help="A scope it may ask for; repeatable.")
+]
+ResourceOption = Annotated[
+    list[str] | None, typer.Option("--resource", help="An API of its own; repeatable.")
+]
+LogoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backchannel-logout-uri", help="Told when an administrator ends an agent's session."
+    ),
+]
+JwksOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--jwks",
+        exists=True,
+        dir_okay=False,
+        help="PEM, JWK or JWKS: it signs (private_key_jwt) and has no secret.",
+    ),
+]
+DpopOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--dpop/--no-dpop", help="It gets no token without a proof of a key (DPoP, RFC 9449)."
+    ),
+]
+IdTokenAlgOption = Annotated[
+    str | None,
+    typer.Option("--id-token-alg", help="RS256, ES256 or EdDSA; else the server's own."),
+]
+StrictAudienceOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--strict-audience/--no-strict-audience",
+        help="Its assertions name the issuer as their audience, not the token endpoint.",
+    ),
+]
+JwksUriOption = Annotated[
+    str | None, typer.Option("--jwks-uri", help="Where its public keys are, instead of --jwks.")
+]
+
+
+def words(options: list[str] | None) -> list[str]:
+    """Splits words, so that both `--scope a --scope b` and `--scope "a b"` work."""
+    return [word for option in options or () for word in option.split()]
