@@ -12,13 +12,14 @@ from auth_agent.protocol.details import OWNER
 from auth_agent.protocol.dpop.proof import ADVERTISED
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.client_authentication import METHODS
+from auth_agent.server.registry.client import CIBA
 from auth_agent.server.security.public_keys import ASSERTION_ALGORITHMS
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 
 _PUBLIC = (("cache-control", "public, max-age=300"),)
 # The types that the documentation uses; where no setting names others, every type is taken.
 TYPES = ["payment", "refund"]
-GRANT_TYPES = ["authorization_code", "refresh_token", "client_credentials"]
+GRANT_TYPES = ["authorization_code", "refresh_token", "client_credentials", CIBA]
 CLAIMS = [
     "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
     "agent_id", "model", "model_name", "email", "email_verified", "name", "permissions",
@@ -46,6 +47,9 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
         "pushed_authorization_request_endpoint": f"{issuer}/par",
+        "backchannel_authentication_endpoint": f"{issuer}/bc-authorize",
+        "backchannel_token_delivery_modes_supported": ["poll"],
+        "backchannel_user_code_parameter_supported": False,
         "require_pushed_authorization_requests": False,
         "authorization_details_types_supported": list(
             context.settings.authorization_details_types or TYPES

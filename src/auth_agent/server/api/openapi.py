@@ -7,13 +7,28 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from auth_agent.extras import DISTRIBUTION
+from auth_agent.server.api.bodies import (
+    ADD_AGENT,
+    AGENT,
+    AGENT_AUTH,
+    ASSERTION,
+    AUTHENTICATE,
+    BACKCHANNEL,
+    CHALLENGE,
+    CLIENT,
+    EDIT_CLIENT,
+    EVENT,
+    METADATA,
+    PUSHED,
+    REGISTER,
+    TEXT,
+    TOKEN,
+    TOKEN_REQUEST,
+    WORDS,
+)
 from auth_agent.server.context import Context
 from auth_agent.server.web.call import Answer, Call, json_answer
 
-_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
-_WORDS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
-_FLAG: dict[str, Any] = {"type": "boolean"}
-_ANY: dict[str, Any] = {}
 _PUBLIC = (("cache-control", "public, max-age=300"),)
 
 
@@ -30,96 +45,39 @@ class Operation(NamedTuple):
     is_form: bool = False
 
 
-_CLIENT = {"client_id?": _TEXT, "client_secret?": _TEXT}
-_ASSERTION = {"client_assertion?": _TEXT, "client_assertion_type?": _TEXT}
-_TOKEN_REQUEST = {
-    "grant_type": {"enum": ["authorization_code", "refresh_token", "client_credentials"]},
-    **{f"{name}?": _TEXT for name in ("code", "redirect_uri", "code_verifier", "refresh_token")},
-    **{f"{name}?": _TEXT for name in ("scope", "resource", "model", "authorization_details")},
-    **_CLIENT,
-    **_ASSERTION,
-}
-_TOKEN = {"token": _TEXT, "token_type_hint?": _TEXT, **_CLIENT, **_ASSERTION}
-_PUSHED = {
-    **dict.fromkeys(("response_type", "redirect_uri", "code_challenge"), _TEXT),
-    "code_challenge_method": {"enum": ["S256"]},
-    **{f"{name}?": _TEXT for name in ("scope", "state", "nonce", "resource", "prompt", "max_age")},
-    **{f"{name}?": _TEXT for name in ("acr_values", "authorization_details")},
-    **_CLIENT,
-    **_ASSERTION,
-}
-_CHALLENGE = {
-    **dict.fromkeys(("challenge", "sig", "verify_ctx_id"), _TEXT),
-    "expires": {"type": "integer"},
-    "expected_origin?": _TEXT,
-}
-_AGENT = {
-    **{f"{name}?": {"type": "string"} for name in ("name", "model")},
-    **{f"{name}?": _WORDS for name in ("scopes", "permissions")},
-    "require_origin?": _FLAG,
-    "dpop_bound?": _FLAG,
-    "email_verified?": _FLAG,
-}
-_METADATA = {
-    "redirect_uris": {**_WORDS, "minItems": 1},
-    **{f"{name}?": _TEXT for name in ("client_name", "scope", "jwks_uri")},
-    **{f"{name}?": _WORDS for name in ("grant_types", "response_types")},
-    **{f"{name}?": _TEXT for name in ("token_endpoint_auth_method", "backchannel_logout_uri")},
-    "jwks?": _ANY,
-}
-_AUTHENTICATE = {
-    **dict.fromkeys(("request_id", "agent_id"), _TEXT),
-    **{f"{name}?": _TEXT for name in ("agent_secret", "agent_assertion")},
-    **{f"{name}?": _TEXT for name in ("model", "expected_origin")},
-}
-_REGISTER = {
-    **dict.fromkeys(("agent_id", "agent_secret", "owner_email"), _TEXT),
-    **{f"{name}?": {"type": "string"} for name in ("model_name", "owner_name")},
-}
-_AGENT_AUTH = {
-    **dict.fromkeys(("agent_id", "agent_secret", "client_id", "redirect_uri"), _TEXT),
-    **dict.fromkeys(("code_challenge", "code_challenge_method"), _TEXT),
-    **{f"{name}?": _TEXT for name in ("model_name", "state", "scope")},
-}
-_EVENT = {"event?": _TEXT, "events?": {"type": "array", "items": {"type": "object"}}}
-_ADD_AGENT = {"email": _TEXT, "agent_id?": _TEXT, "public_key?": _TEXT, **_AGENT}
-_ADD_AGENT |= {"signing_key?": _TEXT}
-_EDIT_CLIENT = {
-    "name?": _TEXT,
-    **{f"{name}?": _WORDS for name in ("redirect_uris", "scopes", "resources")},
-}
 _AGENTS, _CLIENTS = "/api/admin/agents", "/api/admin/clients"
 _SIGNING_KEYS = _AGENTS + "/{id}/signing-keys"
 
 OPERATIONS = (
-    Operation("POST", "/token", "Tokens for a code", "client", _TOKEN_REQUEST, is_form=True),
-    Operation("POST", "/introspect", "RFC 7662", "client", _TOKEN, is_form=True),
-    Operation("POST", "/revoke", "RFC 7009", "client", _TOKEN, is_form=True),
-    Operation("POST", "/par", "RFC 9126", "client", _PUSHED, success=201, is_form=True),
+    Operation("POST", "/token", "Tokens for a code", "client", TOKEN_REQUEST, is_form=True),
+    Operation("POST", "/introspect", "RFC 7662", "client", TOKEN, is_form=True),
+    Operation("POST", "/revoke", "RFC 7009", "client", TOKEN, is_form=True),
+    Operation("POST", "/bc-authorize", "CIBA Core 1.0", "client", BACKCHANNEL, is_form=True),
+    Operation("POST", "/par", "RFC 9126", "client", PUSHED, success=201, is_form=True),
     Operation("GET", "/userinfo", "Who the agent is", "access token"),
     Operation("POST", "/userinfo", "Who the agent is", "access token"),
-    Operation("POST", "/oauth2/token", "As /token", "client", _TOKEN_REQUEST, is_form=True),
+    Operation("POST", "/oauth2/token", "As /token", "client", TOKEN_REQUEST, is_form=True),
     Operation("GET", "/oauth2/userinfo", "As /userinfo", "access token"),
     Operation("POST", "/oauth2/userinfo", "As /userinfo", "access token"),
-    Operation("POST", "/api/agent/authenticate", "The agent approves", "", _AUTHENTICATE),
+    Operation("POST", "/api/agent/authenticate", "The agent approves", "", AUTHENTICATE),
     Operation(
         "POST",
         "/api/agent/verify-2fa",
         "The second factor",
         "",
         {
-            "request_id": _TEXT,
-            "code": _TEXT,
-            "model?": _TEXT,
-            "agent_id?": _TEXT,
-            "agent_secret?": _TEXT,
-            "agent_assertion?": _TEXT,
+            "request_id": TEXT,
+            "code": TEXT,
+            "model?": TEXT,
+            "agent_id?": TEXT,
+            "agent_secret?": TEXT,
+            "agent_assertion?": TEXT,
         },
     ),
     Operation("GET", "/api/check-status", "The browser's poll", "", query=("request_id",)),
     Operation("GET", "/api/auth-requests/{request_id}", "What is about to be approved"),
-    Operation("POST", "/api/register-agent", "An agent registers", "", _REGISTER, success=201),
-    Operation("POST", "/api/agent-auth", "An agent opens a request", "", _AGENT_AUTH),
+    Operation("POST", "/api/register-agent", "An agent registers", "", REGISTER, success=201),
+    Operation("POST", "/api/agent-auth", "An agent opens a request", "", AGENT_AUTH),
     Operation("GET", "/api/agents/profile", "The agent's profile", "access token"),
     Operation(
         "PUT",
@@ -128,31 +86,27 @@ OPERATIONS = (
         "access token",
         {"owner_name?": {"type": "string"}, "model_name?": {"type": "string"}},
     ),
-    Operation("POST", "/api/events", "What an agent did", "access token", _EVENT, success=202),
+    Operation("POST", "/api/events", "What an agent did", "access token", EVENT, success=202),
     Operation(
         "POST",
         "/api/verify/challenge",
         "Opens a verification",
         "access token",
-        {"agent_id?": _TEXT, **_CLIENT, **_ASSERTION},
+        {"agent_id?": TEXT, **CLIENT, **ASSERTION},
     ),
-    Operation(
-        "POST", "/api/verify/confirm", "The challenge comes back", "access token", _CHALLENGE
-    ),
+    Operation("POST", "/api/verify/confirm", "The challenge comes back", "access token", CHALLENGE),
     Operation(
         "GET", "/api/verify/status", "Whether it did", "access token", query=("verify_ctx_id?",)
     ),
-    Operation("POST", "/register", "RFC 7591", "registration token", _METADATA, success=201),
+    Operation("POST", "/register", "RFC 7591", "registration token", METADATA, success=201),
     Operation("GET", _AGENTS, "All agents", "administrator"),
-    Operation("POST", _AGENTS, "Adds an agent", "administrator", _ADD_AGENT, success=201),
+    Operation("POST", _AGENTS, "Adds an agent", "administrator", ADD_AGENT, success=201),
     Operation("GET", _AGENTS + "/{id}", "One agent", "administrator"),
-    Operation(
-        "PATCH", _AGENTS + "/{id}", "Changes it", "administrator", {"email?": _TEXT, **_AGENT}
-    ),
+    Operation("PATCH", _AGENTS + "/{id}", "Changes it", "administrator", {"email?": TEXT, **AGENT}),
     Operation("DELETE", _AGENTS + "/{id}", "Disables it for good", "administrator", success=204),
     Operation("GET", _SIGNING_KEYS, "The keys it signs requests with", "administrator"),
     Operation(
-        "POST", _SIGNING_KEYS, "Adds one", "administrator", {"public_key": _TEXT}, success=201
+        "POST", _SIGNING_KEYS, "Adds one", "administrator", {"public_key": TEXT}, success=201
     ),
     Operation(
         "DELETE", _SIGNING_KEYS + "/{kid}", "Removes one for good", "administrator", success=204
@@ -163,11 +117,11 @@ OPERATIONS = (
         _CLIENTS,
         "Adds a client",
         "administrator",
-        {**_METADATA, "resources?": _WORDS},
+        {**METADATA, "resources?": WORDS},
         success=201,
     ),
     Operation("GET", _CLIENTS + "/{id}", "One client", "administrator"),
-    Operation("PATCH", _CLIENTS + "/{id}", "Changes it", "administrator", _EDIT_CLIENT),
+    Operation("PATCH", _CLIENTS + "/{id}", "Changes it", "administrator", EDIT_CLIENT),
     Operation("DELETE", _CLIENTS + "/{id}", "Removes it for good", "administrator", success=204),
     Operation("GET", "/.well-known/oauth-authorization-server", "RFC 8414"),
     Operation("GET", "/.well-known/openid-configuration", "OpenID Connect Discovery"),
@@ -196,7 +150,7 @@ def document(issuer: str) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
-    error = {"type": "object", "properties": {"error": _TEXT, "error_description": _TEXT}}
+    error = {"type": "object", "properties": {"error": TEXT, "error_description": TEXT}}
     schemes = {_scheme(name): scheme for name, scheme in _SCHEMES.items()}
     return {
         "openapi": "3.1.0",
@@ -231,14 +185,14 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     found = [
-        {"name": part[1:-1], "in": "path", "required": True, "schema": _TEXT}
+        {"name": part[1:-1], "in": "path", "required": True, "schema": TEXT}
         for part in operation.path.split("/")
         if part.startswith("{")
     ]
     for name in operation.query:
         required = not name.endswith("?")
         found.append(
-            {"name": name.rstrip("?"), "in": "query", "required": required, "schema": _TEXT}
+            {"name": name.rstrip("?"), "in": "query", "required": required, "schema": TEXT}
         )
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.agent_grant import AgentGrant
+from auth_agent.server.oauth.backchannel_grant import BackchannelGrant
 from auth_agent.server.oauth.client_authentication import ClientProof
 from auth_agent.server.oauth.client_keys import ClientKeys
 from auth_agent.server.oauth.extensions import IdTokenExtension, S256Verifier
@@ -25,6 +26,7 @@ def build_oauth(context: Context) -> OAuthServer:
     ClientProof(server, ClientKeys(context.fetcher)).register()
     server.register_grant(CodeGrant, [S256Verifier(required=True), IdTokenExtension()])
     server.register_grant(AgentGrant)
+    server.register_grant(BackchannelGrant, [IdTokenExtension()])
     server.register_grant(RefreshGrant, [IdTokenExtension()])
     server.register_token_generator("default", _token)
     server.register_endpoint(Introspection)

@@ -144,16 +144,24 @@ def need_client(
     server: OAuthServer, call: Call, parameters: Parameters, *, kind: str, methods: list[str]
 ) -> Client:
     """Returns the client that calls; Refusal unless it proves itself as at the token endpoint."""
+    client: Client = prove_client(server, call, parameters, kind=kind, methods=methods).client
+    return client
+
+
+def prove_client(
+    server: OAuthServer, call: Call, parameters: Parameters, *, kind: str, methods: list[str]
+) -> OAuthRequest:
+    """Returns the request with its client and `auth_method`; Refusal as `need_client`."""
     issuer = server.context.settings.issuer
     request = OAuthRequest(issuer, call, parameters, kind)
     try:
-        client: Client = server.authenticate_client(request, methods)
+        request.client = server.authenticate_client(request, methods)
     except OAuth2Error as error:
         if error.error == "invalid_request":  # credentials in two ways
             raise Refusal(400, error.error, error.description or "") from None
         challenge = (("www-authenticate", f'Basic realm="{issuer}"'),)
         raise Refusal(401, "invalid_client", error.description or "", challenge) from None
-    return client
+    return request
 
 
 def invalid_client(description: str) -> Exception:

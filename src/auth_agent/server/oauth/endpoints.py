@@ -14,7 +14,7 @@ def token(oauth: OAuthServer, call: Call) -> Answer:
     request = _request(oauth, call, "token")
     request.parameters.need("grant_type")
     answer: Answer = oauth.create_token_response(request)
-    if answer.status != 200 and not request.lacks_nonce:
+    if answer.status != 200 and not (request.lacks_nonce or request.is_waiting):
         oauth.record_refusal(request)
     return answer.with_headers(oauth.context.proofs.nonce_header())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from auth_agent.server.oauth import end_session, endpoints, pushed
+from auth_agent.server.oauth import backchannel, end_session, endpoints, pushed
 from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.web.pages import refusals
 from auth_agent.server.web.route import Route
@@ -23,6 +23,7 @@ ROUTES: tuple[Route[OAuthServer], ...] = (
     _USERINFO,
     replace(_USERINFO, method="POST"),
     Route("POST", "/par", pushed.push_request, cors="registered"),
+    Route("POST", "/bc-authorize", backchannel.ask_owner),
     Route("POST", "/introspect", endpoints.introspect, is_quick=True),
     Route("POST", "/revoke", endpoints.revoke, cors="registered", is_quick=True),
     _END_SESSION,

@@ -37,6 +37,7 @@ class OAuthRequest(OAuth2Request):  # type: ignore[misc]
         self.path = call.path
         self.proof: Proof | None = None
         self.lacks_nonce = False
+        self.is_waiting = False
         self.transaction: Connection
         self.issue: Issue
 

@@ -29,6 +29,7 @@ NEW_DOCUMENT: Mapping[str, Any] = {
     "upstream_compat": False,
     "set_by_admin": "",
 }
+CIBA = "urn:openid:params:grant-type:ciba"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 # An agent that is a client under its own id keeps its secret and keys in the agent's row.
 _FIND = (
@@ -158,7 +159,7 @@ class Client:
         return method == self.auth_method
 
     def check_grant_type(self, grant_type: str) -> bool:
-        if grant_type == "client_credentials":
+        if grant_type in ("client_credentials", CIBA):
             return self.agent_id is not None
         return grant_type in ("authorization_code", "refresh_token")
 

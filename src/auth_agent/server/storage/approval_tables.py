@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, String, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from auth_agent.server.storage.tables import metadata
 
-__all__ = ["known_website", "metadata", "owner_question", "passkey", "passkey_recovery"]
+__all__ = [
+    "backchannel_request",
+    "known_website",
+    "metadata",
+    "owner_question",
+    "passkey",
+    "passkey_recovery",
+]
 
 # One question to one owner, about one request of one agent; `approval.state` has its states.
 owner_question = Table(
@@ -47,6 +65,18 @@ Index(
     owner_question.c.agent_id,
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,
+)
+
+# A request without a browser (CIBA); the question with this `request_id` holds all else.
+backchannel_request = Table(
+    "backchannel_request",
+    metadata,
+    Column("id", String(64), primary_key=True),  # a digest of auth_req_id
+    Column("audience", Text, nullable=False),
+    Column("interval", Integer, nullable=False),  # seconds between two polls
+    Column("polled_at", BigInteger),
+    Column("expires_at", BigInteger, nullable=False),
+    Index(None, "expires_at"),
 )
 
 # The websites at which an agent has signed in, and what its owner has said about them.

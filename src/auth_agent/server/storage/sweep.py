@@ -9,7 +9,11 @@ from sqlalchemy import Delete, Table, and_, bindparam, delete, func, or_, select
 
 from auth_agent.server.bounds import DAY, HOUR
 from auth_agent.server.settings import ServerSettings
-from auth_agent.server.storage.approval_tables import owner_question, passkey_recovery
+from auth_agent.server.storage.approval_tables import (
+    backchannel_request,
+    owner_question,
+    passkey_recovery,
+)
 from auth_agent.server.storage.audit import REFUSALS
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.events import forget_old_events
@@ -83,6 +87,7 @@ _PEOPLE = (
             ),
         )
     ),
+    delete(backchannel_request).where(backchannel_request.c.expires_at < bindparam("day_ago")),
     delete(passkey_recovery).where(passkey_recovery.c.expires_at < bindparam("day_ago")),
 )
 # Self-registered clients are deleted a day after their last use.
