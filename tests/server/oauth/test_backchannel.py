@@ -300,3 +300,15 @@ def test_the_metadata_says_so(world: World) -> None:
     assert found["backchannel_token_delivery_modes_supported"] == ["poll"]
     assert found["backchannel_user_code_parameter_supported"] is False
     assert CIBA in found["grant_types_supported"]
+
+
+def test_a_poll_is_no_refusal_and_a_wrong_one_is(own: World) -> None:
+    auth_req_id = asked(own)
+    for _ in range(2):
+        poll(own, auth_req_id)
+    refused = select(audit.c.id).where(audit.c.outcome == "refused")
+    with own.database.read() as connection:
+        assert connection.execute(refused).all() == []
+    poll(own, "bcr_unknown")
+    with own.database.read() as connection:
+        assert len(connection.execute(refused).all()) == 1
