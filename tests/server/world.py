@@ -172,7 +172,7 @@ class World:
             keys[header["kid"]].key,
             algorithms=[header["alg"]],
             audience=audience,
-            issuer=ISSUER,
+            issuer=self.context.settings.issuer,
             options={"verify_exp": False, "verify_iat": False},
         )
         return claims

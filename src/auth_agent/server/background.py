@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from auth_agent.server.approval import questions, state
+from auth_agent.server.approval import questions, recovery, state
 from auth_agent.server.tokens.logouts import Deliveries
 
 if TYPE_CHECKING:
@@ -55,16 +55,17 @@ class BackgroundWorker:
     def _deliver(self) -> None:
         self._deliveries.start_due()
         self._expire()
+        recovery.tell_of_ready(self._context)
         self._context.record_unrecorded()
 
     def _expire(self) -> None:
         """Ends questions to owners that nobody answered in time."""
         now = self._context.now()
         with self._context.database.read() as connection:
-            if not questions.is_any_due(connection, now):
-                return
-        with self._context.database.begin() as connection:
-            state.expire_due(connection, now)
+            is_any = questions.is_any_due(connection, now)
+        if is_any:
+            with self._context.database.begin() as connection:
+                state.expire_due(connection, now)
 
     def _sweep(self) -> None:
         self._context.sweeper.sweep_if_due(self._context.now())

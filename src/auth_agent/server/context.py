@@ -22,6 +22,7 @@ from auth_agent.server.security.keyring import Keyring, has_keys
 from auth_agent.server.security.limits import Limits
 from auth_agent.server.security.mailed_codes import MailedCodes
 from auth_agent.server.security.owner_marks import OwnerMarks
+from auth_agent.server.security.passkeys import Challenges
 from auth_agent.server.security.secret_file import server_secrets
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.storage.audit import record
@@ -70,6 +71,7 @@ class Context:
     outbox: Outbox
     mailed_codes: MailedCodes
     owner_marks: OwnerMarks
+    challenges: Challenges
     limits: Limits
     guesses: Guesses
     unrecorded: Unrecorded
@@ -149,6 +151,7 @@ def build_context(
             outbox=outbox or build_outbox(settings),
             mailed_codes=MailedCodes(secrets),
             owner_marks=OwnerMarks(secrets),
+            challenges=Challenges(secrets),
             limits=limits,
             fetcher=fetcher,
             clients=clients,

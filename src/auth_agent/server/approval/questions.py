@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, select
@@ -33,6 +35,12 @@ _DUE = (
     .order_by(_C.expires_at)
     .limit(MOST_EXPIRED)
 )
+
+
+def short_code(request_id: str) -> str:
+    """Returns what the waiting page and the owner's page both show, for people to compare."""
+    letters = base64.b32encode(hashlib.sha256(request_id.encode()).digest()).decode()
+    return f"{letters[:3]}-{letters[3:6]}"
 
 
 def status_of(question: Any, now: float) -> str:

@@ -62,7 +62,7 @@ def sign_in(context: Context, call: Call) -> Answer:
     except Refusal as refusal:
         return _sign_in_form(context, call, refusal, name)
     with acting(f"administrator {account.name}", call.address):
-        return _signed_in(context, call, account.id)
+        return signed_in(context, call, account.id, "password")
 
 
 def sign_out(visit: ConsoleVisit) -> Answer:
@@ -94,7 +94,7 @@ def setup(context: Context, call: Call) -> Answer:
                 account_id = use_setup_link(connection, link, name, password_hash, context.now())
             if account_id is None:
                 raise _LINK_IS_OVER
-            return _signed_in(context, call, account_id)
+            return signed_in(context, call, account_id, "password")
     except AccountError as error:
         return _setup_form(context, call, token, f"{error}.", form.get("name", ""))
 
@@ -115,7 +115,10 @@ def change_password(visit: ConsoleVisit) -> Answer:
         return visit.page(name, 400, problem=f"{error}.", shortest=SHORTEST_PASSWORD)
     with context.database.begin() as connection:
         set_password(connection, visit.account.id, password_hash, context.now())
-        cookie = start_session(context, connection, visit.call, ADMINISTRATOR, visit.account.id)
+        account_id = visit.account.id
+        cookie = start_session(
+            context, connection, visit.call, ADMINISTRATOR, account_id, how="password"
+        )
     return visit.go("/account", done="password").with_headers(cookie)
 
 
@@ -161,9 +164,9 @@ def _authenticated(context: Context, call: Call, name: str, password: str) -> Ac
     return None
 
 
-def _signed_in(context: Context, call: Call, account_id: str) -> Answer:
+def signed_in(context: Context, call: Call, account_id: str, how: str) -> Answer:
     with context.database.begin() as connection:
-        cookie = start_session(context, connection, call, ADMINISTRATOR, account_id)
+        cookie = start_session(context, connection, call, ADMINISTRATOR, account_id, how=how)
         record(
             connection,
             at=context.now(),

@@ -38,7 +38,12 @@ FORM_FIELD = "form_token"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-_FIND = select(browser_session.c.holder, browser_session.c.seen_at).where(
+_FIND = select(
+    browser_session.c.holder,
+    browser_session.c.seen_at,
+    browser_session.c.created_at,
+    browser_session.c.how,
+).where(
     browser_session.c.token_hash == bindparam("hash"),
     browser_session.c.kind == bindparam("kind"),
     browser_session.c.expires_at > bindparam("now"),
@@ -60,11 +65,16 @@ _END = delete(browser_session).where(browser_session.c.token_hash == bindparam("
 
 
 class BrowserSession(Struct, frozen=True):
-    """A signed-in browser; `holder` is an administrator's id or an owner's address."""
+    """A signed-in browser; `holder` is an administrator's id or an owner's address.
+
+    `how` the person signed in: mail, passkey or password.
+    """
 
     token: Secret
     kind: str
     holder: str
+    how: str = ""
+    since: int = 0
 
 
 def find_session(context: Context, call: Call, kind: str) -> BrowserSession | None:
@@ -86,11 +96,11 @@ def find_session(context: Context, call: Call, kind: str) -> BrowserSession | No
     if now - row.seen_at >= TOUCH_EVERY:
         with context.database.begin() as connection:
             connection.execute(_TOUCH, {"hash": digest(token), "now": now})
-    return BrowserSession(Secret(token), kind, row.holder)
+    return BrowserSession(Secret(token), kind, row.holder, row.how, row.created_at)
 
 
 def start_session(
-    context: Context, connection: Connection, call: Call, kind: str, holder: str
+    context: Context, connection: Connection, call: Call, kind: str, holder: str, *, how: str
 ) -> Headers:
     """Signs a browser in under a new id, whatever cookie it had before; returns the cookie."""
     end_session(context, connection, call, kind)
@@ -102,6 +112,7 @@ def start_session(
         "created_at": now,
         "seen_at": now,
         "expires_at": now + context.settings.session_lifetime,
+        "how": how,
     }
     connection.execute(insert(browser_session), row)
     return _cookie(context, kind, token)

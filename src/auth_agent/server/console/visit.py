@@ -37,6 +37,14 @@ NOTICES = {
     "second-factor-off": "This agent signs in with its secret alone.",
     "signing-key": "The agent may sign its requests with this key.",
     "signing-key-removed": "Removed. Websites stop accepting the key within five minutes.",
+    "approved": "Approved. The agent goes on by itself.",
+    "denied": "Denied. The website is told that you said no.",
+    "asked-again": "You will be asked again about this website.",
+    "passkey-added": "The passkey is added. From now on, approving needs it.",
+    "passkey-removed": "The passkey is removed. You have been mailed about it.",
+    "recovery": "You can add a new passkey in 24 hours. You have been mailed about it.",
+    "recovery-cancelled": "Nothing will change: the passkeys that you have stay.",
+    "owner-passkeys": "The owner's passkeys are removed; a mailed code adds a new one.",
     "password": "The password is changed. Other browsers are signed out.",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from auth_agent.server.approval.questions import short_code
 from auth_agent.server.context import Context
 from auth_agent.server.registry.client_documents import document_host
 from auth_agent.server.sign_in.parties import resources_of
@@ -36,7 +37,7 @@ def waiting_page(context: Context, sign_in: Any, cookie: Headers) -> Answer:
     is_app = is_private_uri(sign_in.redirect_uri)
     page = context.pages.page(
         "waiting.html",
-        form_targets=f" {_form_target(sign_in.redirect_uri)}",
+        form_targets=f" {form_target(sign_in.redirect_uri)}",
         request_id=sign_in.id,
         timestamp=int(context.clock() * 1000),
         website=sign_in.client_name,
@@ -44,11 +45,17 @@ def waiting_page(context: Context, sign_in: Any, cookie: Headers) -> Answer:
         resources=resources_of(context, sign_in),
         host=host_of(sign_in.redirect_uri),
         way_back=None if is_app else f"{return_origin(sign_in.redirect_uri)}/",
-        asks_for=[_LEARNS.get(scope, scope) for scope in sign_in.scope.split()],
+        asks_for=learns(sign_in.scope),
         seconds=max(0, int(sign_in.expires_at - context.clock())),
+        short_code=short_code(sign_in.id),
         for_agents=_for_agents(context, sign_in),
     )
     return page.with_headers(cookie)
+
+
+def learns(scope: str) -> list[str]:
+    """Returns what a website learns with these scopes, as people call it."""
+    return [_LEARNS.get(word, word) for word in scope.split()]
 
 
 def _for_agents(context: Context, sign_in: Any) -> dict[str, Any]:
@@ -68,7 +75,7 @@ def _for_agents(context: Context, sign_in: Any) -> dict[str, Any]:
     }
 
 
-def _form_target(redirect_uri: str) -> str:
+def form_target(redirect_uri: str) -> str:
     """Returns where a form may lead (CSP): the origin, or a scheme if a policy cannot write it."""
     origin = return_origin(redirect_uri)
     if "[" in origin or is_private_uri(redirect_uri):

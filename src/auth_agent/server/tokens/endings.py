@@ -36,6 +36,28 @@ def end_grant(database: Database, family_id: str, now: int, *, of: str | None = 
     return True
 
 
+def end_at_website(database: Database, agent_id: str, client_id: str, now: int) -> int:
+    """Ends an agent's sign-ins at one website and notifies it; returns how many there were."""
+    statement = select(token_family.c.id).where(
+        token_family.c.agent_id == agent_id,
+        token_family.c.client_id == client_id,
+        token_family.c.revoked_at.is_(None),
+    )
+    with database.begin() as connection:
+        found = connection.execute(statement.order_by(token_family.c.id)).scalars().all()
+        ended = sum(end_family(connection, family_id, now) for family_id in found)
+        if ended:
+            record(
+                connection,
+                at=now,
+                kind="revocation",
+                outcome="ended",
+                agent_id=agent_id,
+                client_id=client_id,
+            )
+    return ended
+
+
 def end_all_grants(database: Database, agent_id: str, now: int) -> int:
     """Ends every sign-in of an agent and notifies the websites; returns how many there were."""
     with database.begin() as connection:

@@ -2,63 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlencode
 
+from auth_agent.server.approval import questions as asked
+from auth_agent.server.approval.need import STRICTNESS
+from auth_agent.server.approval.websites import list_known
 from auth_agent.server.console import queries as data
-from auth_agent.server.console.owners import entrance
-from auth_agent.server.console.sessions import BrowserSession, end_session, find_session
-from auth_agent.server.console.visit import PAGE_SIZE, PersonVisit, not_found
-from auth_agent.server.context import Context, Handler
+from auth_agent.server.console.owners import questions
+from auth_agent.server.console.owners.visit import OwnerVisit
+from auth_agent.server.console.sessions import end_session
+from auth_agent.server.console.visit import PAGE_SIZE, not_found
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.browser_sessions import OWNER
-from auth_agent.server.storage.audit import acting
 from auth_agent.server.tokens import endings
-from auth_agent.server.web.call import Answer, Call, Refusal, redirect
-from auth_agent.server.web.pages.refusals import WayOn, page
-from auth_agent.server.web.route import Route
+from auth_agent.server.web.call import Answer, Refusal
 
-_owner_page = functools.partial(page, way_on=WayOn("/owner", "Back to your agents"))
-
-
-class OwnerVisit(PersonVisit):
-    """A request of a signed-in owner."""
-
-    def __init__(self, context: Context, call: Call, session: BrowserSession) -> None:
-        super().__init__(context, call, session, "/owner", email=session.holder)
-        self.email = session.holder
-
-    def agent(self, agent_id: str) -> Any:
-        """Returns an agent that is surely this owner's; 404 for any other.
-
-        Strangers may register an agent under an owner's address; it is the owner's once claimed.
-        """
-        with self.context.database.read() as connection:
-            row = data.find_agent(connection, agent_id)
-        if row is None or row.email != self.email or not row.email_verified:
-            raise not_found("agent")
-        return row
-
-
-OwnerPage = Callable[[OwnerVisit], Answer]
-
-
-def owned(handler: OwnerPage) -> Handler:
-    """Requires an owner's session and, for a POST, our own form."""
-
-    @functools.wraps(handler)
-    def answer(context: Context, call: Call) -> Answer:
-        session = find_session(context, call, OWNER)
-        if session is None:
-            return redirect(f"{context.settings.path}/owner/sign-in")
-        visit = OwnerVisit(context, call, session)
-        with acting(f"owner {visit.email}", call.address):
-            return handler(visit)
-
-    return answer
+# What each setting does, as owners read it.
+SETTINGS = {
+    "off": "Never ask me",
+    "notify": "Mail me at its first sign-in at a website",
+    "first": "Ask me once for each website",
+    "always": "Ask me at every sign-in",
+}
 
 
 def home(visit: OwnerVisit) -> Answer:
@@ -67,16 +33,23 @@ def home(visit: OwnerVisit) -> Answer:
         mine = data.agents_of(connection, visit.email)
         unclaimed = data.unclaimed_agents(connection, visit.email)
         grants = data.list_grants(connection, visit.now, {"owner": visit.email}, 1)
+        waiting = asked.list_waiting(connection, visit.email, visit.now)
     signed_in: dict[str, Counter[str]] = {row.id: Counter() for row in mine}
     for grant in grants[:PAGE_SIZE]:
         signed_in[grant.agent_id][grant.website] += 1
     return visit.page(
-        "console_owner_home.html", agents=mine, signed_in=signed_in, unclaimed=unclaimed
+        "console_owner_home.html",
+        agents=mine,
+        signed_in=signed_in,
+        unclaimed=unclaimed,
+        waiting=[questions.shown(row) for row in waiting],
+        has_passkey=bool(visit.passkeys()),
     )
 
 
 def claim(visit: OwnerVisit) -> Answer:
     """POST /owner/agent/claim: the owner confirms that this one agent is theirs."""
+    visit.need_strong()
     agent_id = visit.form.get("id", "")
     if not agents.claim_agent(visit.context.database, agent_id, visit.email, visit.now):
         raise not_found("agent")
@@ -99,8 +72,13 @@ def agent_page(visit: OwnerVisit) -> Answer:
     with visit.context.database.read() as connection:
         grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
         history = data.list_history(connection, {"agent": row.id}, 1)
+        known = list_known(connection, row.id)
     return visit.page(
         "console_owner_agent.html",
+        known=[website for website in known if website.always_at or website.approved_at],
+        setting=row.approval or visit.context.settings.approval,
+        default=visit.context.settings.approval,
+        settings=SETTINGS,
         agent=row,
         grants=grants[:PAGE_SIZE],
         history=history[:PAGE_SIZE],
@@ -128,14 +106,29 @@ def disable(visit: OwnerVisit) -> Answer:
 def switch_second_factor(visit: OwnerVisit) -> Answer:
     row = visit.agent(visit.form.get("id", ""))
     needed = visit.form.get("needed") == "yes"
+    if not needed:
+        visit.need_strong()
     agents.set_second_factor(visit.context.database, row.id, visit.now, needed=needed)
     done = "second-factor-on" if needed else "second-factor-off"
     return visit.go("/agent", id=row.id, done=done)
 
 
+def set_approval(visit: OwnerVisit) -> Answer:
+    """POST /owner/agent/approval: when the owner is asked; to be asked less needs the passkey."""
+    row, setting = visit.agent(visit.form.get("id", "")), visit.form.get("approval", "")
+    default = visit.context.settings.approval
+    if setting not in ("", *STRICTNESS):
+        raise Refusal(400, "invalid_request", "There is no such setting")
+    if STRICTNESS[setting or default] < STRICTNESS[row.approval or default]:
+        visit.need_strong()
+    agents.change_agent(visit.context.database, row.id, visit.now, approval=setting or None)
+    return visit.go("/agent", id=row.id, done="saved")
+
+
 def rotate_secret(visit: OwnerVisit) -> Answer:
     """POST: shows the new secret on the page that answers, and never again."""
     row = visit.agent(visit.form.get("id", ""))
+    visit.need_strong()
     secret = agents.rotate_agent_secret(visit.context.database, row.id, visit.now)
     if secret is None:
         raise Refusal(409, "invalid_request", "This agent gets no new secret")
@@ -152,30 +145,3 @@ def sign_out(visit: OwnerVisit) -> Answer:
         cookie = end_session(visit.context, connection, visit.call, OWNER)
     gone = visit.go("/sign-in")
     return gone.with_headers(cookie)
-
-
-_OPEN: tuple[tuple[str, str, Handler], ...] = (
-    ("GET", "/owner/sign-in", entrance.sign_in_page),
-    ("POST", "/owner/sign-in", entrance.ask),
-    ("GET", "/owner/code", entrance.code_page),
-    ("POST", "/owner/code", entrance.enter_code),
-    ("GET", "/owner/link", entrance.link_page),
-    ("POST", "/owner/link", entrance.use_link),
-)
-_OWNED: tuple[tuple[str, str, OwnerPage], ...] = (
-    ("GET", "/owner", home),
-    ("GET", "/owner/agent", agent_page),
-    ("POST", "/owner/agent/claim", claim),
-    ("POST", "/owner/agent/disown", disown),
-    ("POST", "/owner/grants/end", end_grant),
-    ("POST", "/owner/agent/end-all", end_all),
-    ("POST", "/owner/agent/disable", disable),
-    ("POST", "/owner/agent/second-factor", switch_second_factor),
-    ("POST", "/owner/agent/rotate-secret", rotate_secret),
-    ("POST", "/owner/sign-out", sign_out),
-)
-
-OWNERS: tuple[Route[Context], ...] = (
-    *(Route(method, path, handler, says_no=page) for method, path, handler in _OPEN),
-    *(Route(method, path, owned(handler), says_no=_owner_page) for method, path, handler in _OWNED),
-)

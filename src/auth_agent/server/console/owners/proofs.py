@@ -95,5 +95,5 @@ def _signed_in(context: Context, connection: Connection, call: Call, row: Any) -
         raise _OVER
     with acting(f"owner {row.email}", call.address):
         record(connection, at=now, kind="owner sign-in", outcome="signed in")
-    cookie = start_session(context, connection, call, OWNER, row.email)
+    cookie = start_session(context, connection, call, OWNER, row.email, how="mail")
     return (*cookie, *mark_owner(context, call, row.email))

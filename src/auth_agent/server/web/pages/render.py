@@ -1,4 +1,4 @@
-"""The HTML pages, their headers, and the stylesheet under a name that changes with its content."""
+"""The HTML pages, their headers, and their files under names that change with the content."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Pages:
         self._static: dict[str, bytes] = {}
         self.stylesheet_name = self._publish("auth-agent.css")
         console = self._publish("console.css")
+        passkeys = self._publish("passkeys.js")
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -35,6 +36,7 @@ class Pages:
             "root": root,
             "stylesheet": f"{root}/static/{self.stylesheet_name}",
             "console_stylesheet": f"{root}/static/{console}",
+            "passkey_script": f"{root}/static/{passkeys}",
         }
         self._templates.filters["moment"] = _moment
 
@@ -54,14 +56,15 @@ class Pages:
         return self.page("error.html", status, title=title, text=text)
 
     def static(self, name: str) -> Answer | None:
-        """Returns a stylesheet under its current name, and nothing else."""
+        """Returns a stylesheet or script under its current name, and nothing else."""
         found = self._static.get(name)
         if found is None:
             return None
-        return Answer(200, found, _IMMUTABLE, "text/css; charset=utf-8")
+        kind = "text/css" if name.endswith(".css") else "text/javascript"
+        return Answer(200, found, _IMMUTABLE, f"{kind}; charset=utf-8")
 
     def _publish(self, name: str) -> str:
-        """Returns the name under which a stylesheet is served, which changes with its content."""
+        """Returns the name under which a file is served, which changes with its content."""
         content = (_HERE / "static" / name).read_bytes()
         stem, _, suffix = name.rpartition(".")
         published = f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{suffix}"

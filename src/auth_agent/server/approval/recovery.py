@@ -1,0 +1,31 @@
+"""Mails about owners' passkeys: both ends of a recovery are told."""
+
+from __future__ import annotations
+
+from auth_agent.server.context import Context
+from auth_agent.server.outbound.mail import Mail
+from auth_agent.server.registry import passkeys
+
+
+def tell_of_ready(context: Context) -> None:
+    """Mails the owners who may add a new passkey from now on."""
+    now = context.now()
+    with context.database.read() as connection:
+        if not passkeys.is_any_ready(connection, now):
+            return
+    with context.database.begin() as connection:
+        owners = passkeys.tell_ready(connection, now)
+    for owner in owners:
+        text = (
+            "The wait for a new passkey is over. For seven days, signing in with a mailed code is "
+            "enough to add one. Add or cancel it"
+        )
+        subject = "You can add a new passkey now"
+        if context.outbox.can_reach(owner):
+            context.outbox.post(passkey_mail(context.settings.issuer, owner, subject, text))
+
+
+def passkey_mail(issuer: str, email: str, subject: str, text: str) -> Mail:
+    """Returns a mail about an owner's passkeys."""
+    tail = "If that was not you, tell the administrator of this server"
+    return Mail(email, subject, f"{text}: {issuer}/owner/passkeys\n\n{tail}.\n")

@@ -1,0 +1,58 @@
+"""The link in the mail about a first sign-in: it shows the website, and a button ends it.
+
+The link is in the owner's mail and can only end, so that it needs no signing in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auth_agent.server.approval.websites import find_by_link
+from auth_agent.server.bounds import DAY
+from auth_agent.server.console.sessions import form_token, known_mark, read_form, visitor_mark
+from auth_agent.server.context import Context
+from auth_agent.server.storage.audit import acting
+from auth_agent.server.tokens import endings
+from auth_agent.server.web.call import Answer, Call, Refusal
+from auth_agent.server.web.parameters import from_query
+
+GOOD_FOR = 30 * DAY
+_OVER = Refusal(410, "invalid_request", "This link is unknown or too old; sign in to end sign-ins")
+
+
+def end_page(context: Context, call: Call) -> Answer:
+    """GET /owner/end?token=…: ends nothing."""
+    token = from_query(call.query).get("token", "")
+    return _page(context, call, _website(context, token), token, ended=None)
+
+
+def end(context: Context, call: Call) -> Answer:
+    """POST /owner/end: ends the agent's sign-ins at this website."""
+    form = read_form(context, call, known_mark(context, call))
+    token = form.get("token", "")
+    website = _website(context, token)
+    with acting("owner by mailed link", call.address):
+        ended = endings.end_at_website(
+            context.database, website.agent_id, website.client_id, context.now()
+        )
+    return _page(context, call, website, token, ended=ended)
+
+
+def _page(context: Context, call: Call, website: Any, token: str, *, ended: int | None) -> Answer:
+    mark, cookie = visitor_mark(context, call)
+    page = context.pages.page(
+        "console_owner_end.html",
+        form_token=form_token(mark),
+        website=website,
+        token=token,
+        ended=ended,
+    )
+    return page.with_headers(cookie)
+
+
+def _website(context: Context, token: str) -> Any:
+    with context.database.read() as connection:
+        found = find_by_link(connection, token)
+    if found is None or found.first_at + GOOD_FOR < context.now():
+        raise _OVER
+    return found
