@@ -608,5 +608,8 @@ def test_cookies_survive_the_way_from_a_mail_program(own_world: World, box: Post
 
 def test_without_mail_nobody_is_asked_for_an_address(build: Build) -> None:
     world = build(issuer="https://id.example", secrets=(Secret("s" * 32),))
-    person = Person(world)
-    assert person.get("/owner/sign-in").status_code == 503
+    page = Person(world).get("/owner/sign-in").text
+    assert "data-passkey" in page
+    assert "email" not in page
+    world = build(issuer="https://192.0.2.1", secrets=(Secret("s" * 32),))  # nor any passkey
+    assert Person(world).get("/owner/sign-in").status_code == 503
