@@ -1,7 +1,7 @@
 """The shop without a framework, as an ASGI and as a WSGI application.
 
-Run it with `uvicorn examples.bare_site:asgi` or `gunicorn examples.bare_site:wsgi`; the README
-says which AUTH_AGENT_* it needs.
+Run it with `uvicorn examples.bare_site:asgi` or `gunicorn examples.bare_site:wsgi`;
+docs/start/website.md says which AUTH_AGENT_* it needs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A FastAPI shop that lets agents in; its API is described under /docs.
 
-Run it with `uvicorn examples.fastapi_site:app`; the README says which AUTH_AGENT_* it needs.
+Run it with `uvicorn examples.fastapi_site:app`; docs/start/website.md says
+which AUTH_AGENT_* it needs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A Flask shop that lets agents in.
 
-Run it with `gunicorn examples.flask_site:app` or `waitress-serve examples.flask_site:app`; the
-README says which AUTH_AGENT_* it needs.
+Run it with `gunicorn examples.flask_site:app` or `waitress-serve examples.flask_site:app`;
+docs/start/website.md says which AUTH_AGENT_* it needs.
 """
 
 from __future__ import annotations

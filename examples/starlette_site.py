@@ -1,6 +1,7 @@
 """A Starlette shop that lets agents in.
 
-Run it with `uvicorn examples.starlette_site:app`; the README says which AUTH_AGENT_* it needs.
+Run it with `uvicorn examples.starlette_site:app`; docs/start/website.md says
+which AUTH_AGENT_* it needs.
 """
 
 from __future__ import annotations

@@ -9,4 +9,4 @@ if __name__ == "__main__":
         path = ROOT / name
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
-            print(f"wrote {name}")  # noqa: T201
+            print(f"wrote {name}")

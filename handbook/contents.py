@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from handbook import settings
+from handbook.claims import claims
+from handbook.commands import commands
 from handbook.diagrams import svg
+from handbook.events import events
+from handbook.http_api import http_api
 from handbook.llms import llms
+from handbook.python_api import python_api
+from handbook.versions import versions
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -13,8 +20,20 @@ DOCS = ROOT / "docs"
 
 def generated() -> dict[str, str]:
     """Returns path below the checkout's root: text, of every file that `make reference` writes."""
-    files = {
+    drawn = {
         f"docs/diagrams/{source.stem}.svg": svg(source.read_text())
         for source in sorted((DOCS / "diagrams").glob("*.txt"))
     }
-    return {**files, "docs/llms.txt": llms(ROOT)}
+    pages = {
+        "website-settings": settings.website(),
+        "server-settings": settings.server(),
+        "agent-settings": settings.agent(),
+        "commands": commands(),
+        "python": python_api(),
+        "http": http_api(),
+        "events": events(ROOT),
+        "claims": claims(),
+        "versions": versions(ROOT),
+    }
+    written = {f"docs/reference/{name}.md": text for name, text in pages.items()}
+    return {**drawn, **written, "docs/llms.txt": llms(ROOT, written)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,14 @@ def pages(root: Path) -> Iterator[tuple[str, str, str]]:
                     yield section, title, page
 
 
-def llms(root: Path) -> str:
-    """Returns llms.txt: each page with the first sentence below its heading."""
+def llms(root: Path, written: Mapping[str, str]) -> str:
+    """Returns llms.txt: each page, of the generated ones its new text, with its first sentence."""
     lines, last = [HEAD.rstrip()], ""
     for section, title, page in pages(root):
         if section != last:
             lines.append(f"\n## {section}\n")
             last = section
-        text = (root / "docs" / page).read_text()
+        text = written.get(f"docs/{page}") or (root / "docs" / page).read_text()
         lines.append(f"- [{title}]({page}){_first_sentence(text)}")
     return "\n".join(lines) + "\n"
 

@@ -138,7 +138,7 @@ def test_the_name_stands_once_and_the_documents_agree():
     sources = [path for room in ("src", "integrations") for path in (ROOT / room).rglob("*.py")]
     naming = [path.name for path in sources if DISTRIBUTION in path.read_text()]
     assert naming == ["extras.py"]
-    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"):
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md"):
         for wanted in re.findall(r"""pip install ["']?(auth[\w.-]+)""", path.read_text()):
             assert wanted == DISTRIBUTION, path
 

@@ -1,4 +1,4 @@
-"""The README is true: its table of settings is the code's, its commands exist, its examples run."""
+"""The README is true: its commands exist, its examples run, its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ import sys
 from pathlib import Path
 
 import httpx2
-import msgspec
 import pytest
-
-from auth_agent import Settings
-from auth_agent.website.config.settings import ENV_PREFIX
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -23,27 +19,6 @@ ENVIRON = {
     "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
     "AUTH_AGENT_BASE_URL": "https://shop.example",
 }
-
-
-def settings_table():
-    rows = re.findall(r"^\| `(AUTH_AGENT_[A-Z_]+)` \| (.*?) ?\| .+ \|$", README, re.MULTILINE)
-    return dict(rows)
-
-
-def test_the_table_of_settings_is_complete():
-    names = {ENV_PREFIX + name.upper() for name in Settings.__struct_fields__}
-    assert set(settings_table()) == names
-
-
-def test_the_defaults_in_the_table_are_the_codes():
-    fields = {field.name: field for field in msgspec.structs.fields(Settings)}
-    for variable, default in settings_table().items():
-        literal = re.fullmatch(r"`(.+)`", default)
-        if literal is None:
-            continue
-        actual = fields[variable.removeprefix(ENV_PREFIX).lower()].default
-        shown = actual.reveal() if hasattr(actual, "reveal") else actual
-        assert str(shown).lower() == literal[1], variable
 
 
 @pytest.mark.parametrize(
@@ -120,3 +95,7 @@ def test_no_example_is_longer_than_it_says():
     for name in re.findall(r"<!-- example: ([a-z-]+) -->", README):
         lines = [line for line in example(name).splitlines() if line.strip()]
         assert len(lines) <= 12, name
+
+
+def test_it_is_short():
+    assert len(README.splitlines()) <= 200

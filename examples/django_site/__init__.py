@@ -1,7 +1,8 @@
 """A Django shop that lets agents in.
 
 Run it with `gunicorn examples.django_site.wsgi:application` or
-`uvicorn examples.django_site.asgi:application`; the README says which AUTH_AGENT_* it needs.
+`uvicorn examples.django_site.asgi:application`;
+docs/start/website.md says which AUTH_AGENT_* it needs.
 
 `/account` shows one of the three ways to treat an agent:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -18,3 +19,37 @@ ModelOption = Annotated[
     str | None,
     typer.Option(envvar="AUTH_AGENT_AGENT_MODEL", help="The model that the agent runs."),
 ]
+
+VARIABLES: Mapping[str, str] = {
+    "AUTH_AGENT_AGENT_ID": "The agent's ID.",
+    "AUTH_AGENT_AGENT_ISSUER": (
+        "The URL of its Auth Agent server, the only one that gets its credentials."
+    ),
+    "AUTH_AGENT_AGENT_MODEL": "The model that the agent runs.",
+    "AUTH_AGENT_AGENT_SECRET": "Its secret.",
+    "AUTH_AGENT_AGENT_SECRET_FILE": (
+        "The path of a file with the secret, which only its owner can read."
+    ),
+    "AUTH_AGENT_AGENT_PRIVATE_KEY": (
+        "Its private key instead of a secret: PEM, or the path of a file that only its owner can "
+        "read."
+    ),
+    "AUTH_AGENT_AGENT_SIGNING_KEY": (
+        "The key that signs its HTTP requests (Ed25519): PEM, or the path of a file that only its "
+        "owner can read."
+    ),
+    "AUTH_AGENT_AGENT_SIGNATURE_AGENT": (
+        "The URL that publishes the signing key; empty: the agent's document at its server."
+    ),
+    "AUTH_AGENT_AGENT_CDP": (
+        "The address of the browser that the model of `auth-agent mcp` drives (CDP)."
+    ),
+    "AUTH_AGENT_AGENT_WEBSITES": (
+        "Origins that the agent may sign in to, comma separated; empty: all."
+    ),
+    "AUTH_AGENT_AGENT_SCOPES": ("Scopes that a website may ask for, comma separated; empty: all."),
+    "AUTH_AGENT_AGENT_RESOURCES": (
+        "APIs that a client may ask access to, comma separated; empty: a website's own."
+    ),
+}
+"""Every variable that the commands of an agent read, and its meaning."""

@@ -36,20 +36,33 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_
     """
 
     id: str
+    """The agent's ID at its server."""
     issuer: str
+    """The URL of its server."""
     client_id: str
+    """The client that the sign-in or the token was for."""
     authenticated_at: int
+    """When the agent authenticated at the server."""
     expires_at: int
+    """When the session or the token ends."""
     model: str | None = None
+    """The model that the agent says it runs."""
     email: str | None = None
+    """The address of the agent's owner."""
     email_verified: bool = False
+    """True if the server has verified the address."""
     name: str | None = None
+    """The owner's name."""
     scopes: tuple[str, ...] = ()
+    """The scopes that were granted."""
     permissions: tuple[str, ...] = ()
+    """Words that an administrator of the server gave the agent."""
     claims: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    """Everything else that the token says."""
     account_id: str | None = None
     """The return value of the website's own `on_sign_in` hook."""
     via: Via = "session"
+    """The way of coming in."""
 
 
 def agent_from(

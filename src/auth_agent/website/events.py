@@ -8,8 +8,22 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 
 logger = logging.getLogger("auth_agent")
+
+EVENTS: Mapping[str, str] = {
+    "signed_in": "An agent has signed in.",
+    "signed_out": "An agent has signed out; `revoked` says whether its tokens were revoked.",
+    "refused": "A sign-in, a token or a request was refused; `cause` is the error code.",
+    "ended": "Sessions were ended: by the server, by `end_sessions`, or because a token ended.",
+    "would_refuse": "The policy would have refused; `AUTH_AGENT_REPORT_ONLY` let it pass.",
+    "report_only": "The website has started with `AUTH_AGENT_REPORT_ONLY`.",
+    "claims_dropped": "Claims were left out of a session, because a cookie cannot hold them.",
+    "not_linked": "An agent was not linked to an owner's account; `cause` says why.",
+    "approved_act": "An act was admitted that the agent's owner had approved.",
+    "approvals_in_memory": "Used approvals are remembered in this process only.",
+}
 
 _PLAIN = re.compile(r"[^\x21-\x7e]")
 _PRINTABLE = re.compile(r"[^\x20-\x7e]")

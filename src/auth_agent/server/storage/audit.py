@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -19,6 +19,31 @@ _INSERT = Write(
     insert(tables.audit), [column.name for column in tables.audit.c if not column.primary_key]
 )
 _events = logging.getLogger("auth_agent.server.audit")
+KINDS: Mapping[str, str] = {
+    "approval": "An agent answered a sign-in, or tried to.",
+    "agent sign-in": "An agent asked for a sign-in by itself, and was refused.",
+    "token": "Tokens for a code, or for an agent's own call.",
+    "refresh": "Tokens for a refresh token.",
+    "reuse": "A code or refresh token came a second time; all tokens of its sign-in ended.",
+    "pushed request": "A website sent a request ahead of the browser, and was refused.",
+    "introspection": "A client asked about a token and was refused.",
+    "revocation": "Tokens ended before their time.",
+    "verification": "An agent showed that it is alive.",
+    "registration": "Somebody registered an agent or a client, or tried to.",
+    "owner question": "An owner was asked, and answered or did not.",
+    "back-channel logout": "A website was told that a session ended.",
+    "agent": "An agent was added or changed.",
+    "client": "A website or app was added or changed.",
+    "resource": "An API was added or removed.",
+    "key": "A signing key was made.",
+    "administrator": "An administrator was added or changed.",
+    "administration": "The administrative API refused a caller.",
+    "setup link": "A link that makes an administrator.",
+    "console sign-in": "An administrator signed in, or tried to.",
+    "owner sign-in": "An owner signed in, or tried to.",
+    "audit": "The audit was exported.",
+    "refusals": "How many refusals of the last minute are not in the audit.",
+}
 REFUSALS = ("refused", "invalid_credentials")
 
 

@@ -36,6 +36,14 @@ _event = lru_cache(maxsize=1_024)(_EVENTS.labels)
 _request = lru_cache(maxsize=1_024)(_REQUESTS.labels)
 
 
+def families() -> list[tuple[str, tuple[str, ...], str]]:
+    """Returns name, labels and meaning of every metric, as they are exposed."""
+    return [
+        ("auth_agent_events_total", _EVENTS._labelnames, _EVENTS._documentation),
+        ("auth_agent_request_seconds", _REQUESTS._labelnames, _REQUESTS._documentation),
+    ]
+
+
 def count_event(kind: str, outcome: str) -> None:
     """Counts an event; both words are ours, never foreign text."""
     _event(kind, outcome).inc()

@@ -13,12 +13,10 @@ from auth_agent.protocol.jose.algorithms import ALGORITHMS
 from auth_agent.protocol.jose.private_key import key_problem
 from auth_agent.protocol.signatures.agents import pattern_problem as pattern_of_agents_problem
 from auth_agent.url import url_problem
+from auth_agent.website.config.bounds import MAX_LIFETIME, NUMBERS
 from auth_agent.website.config.converters import COOKIE_STORE
 from auth_agent.website.config.fields import Fields
 from auth_agent.website.paths import pattern_problem
-
-MAX_LIFETIME = 30 * 86_400
-
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 
@@ -124,8 +122,9 @@ def _check_identity(fields: Fields) -> Iterator[str]:
 
 
 def _check_bearer_recheck(fields: Fields) -> Iterator[str]:
-    if not 0 <= fields.bearer_recheck <= 86_400:
-        yield "must be between 0 (never) and 86400 seconds"
+    lowest, highest = NUMBERS["bearer_recheck"]
+    if not lowest <= fields.bearer_recheck <= highest:
+        yield f"must be between 0 (never) and {highest} seconds"
 
 
 def _check_dpop(fields: Fields) -> Iterator[str]:
@@ -183,12 +182,13 @@ def _check_session_lifetime(fields: Fields) -> Iterator[str]:
 def _check_session_idle(fields: Fields) -> Iterator[str]:
     lifetime = fields.session_lifetime
     longest = lifetime if _is_lifetime(lifetime) else MAX_LIFETIME
-    if not 30 <= fields.session_idle <= longest:
+    if not NUMBERS["session_idle"][0] <= fields.session_idle <= longest:
         yield "must be at least 30 seconds and at most AUTH_AGENT_SESSION_LIFETIME"
 
 
 def _is_lifetime(value: object) -> bool:
-    return isinstance(value, int) and 60 <= value <= MAX_LIFETIME
+    lowest, highest = NUMBERS["session_lifetime"]
+    return isinstance(value, int) and lowest <= value <= highest
 
 
 CHECKS: dict[str, Callable[[Fields], Iterator[str]]] = {

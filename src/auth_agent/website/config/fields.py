@@ -18,32 +18,84 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a website; `Settings` documents them."""
 
     issuer: str = ""
+    """The URL of your Auth Agent server. Required."""
     client_id: str = ""
+    """The website's client ID at that server. Required, unless `SIGN_IN` is `false`."""
     client_secret: Secret | None = None
+    """The client's secret. Required, unless there is a key or `CLIENT_AUTH` is `none`."""
     secret: tuple[Secret, ...] = ()
+    """The secrets that protect cookies, comma separated, newest first, 32 characters or more each.
+    Required, unless `SIGN_IN` is `false`.
+    """
     base_url: str = ""
+    """The public origin of the website, without a path, e.g. `https://shop.example`. Required."""
     sign_in: bool = True
+    """`false` for an API that accepts tokens only: it has no login, no session and needs no client.
+    """
     scope: str = "openid profile email"
+    """The scopes that a sign-in asks for."""
     api_scopes: tuple[str, ...] = ()
+    """The scopes of this website's API, named in its resource metadata."""
     protect: tuple[str, ...] = ()
+    """Path patterns that need an agent, comma separated, e.g. `/private/*`. Each covers everything
+    below it; upper and lower case are the same.
+    """
     prefix: str = "/auth-agent"
+    """Where `login`, `callback`, `logout` and `backchannel-logout` live."""
     audience: str | None = None
+    """The `aud` expected in bearer tokens; empty: the base URL. It is sent as `resource` only if it
+    is set.
+    """
     client_auth: ClientAuth | None = None
+    """How the website authenticates to the server: `private_key_jwt`, `client_secret_basic`,
+    `client_secret_post` or `none`; empty: as the server's metadata says.
+    """
     client_key: Secret | None = None
+    """The private key for `private_key_jwt`: PEM, or the path of a file that only its owner can
+    read.
+    """
     algorithms: tuple[str, ...] = ALGORITHMS
+    """The signature algorithms that are accepted."""
     trusted_audiences: tuple[str, ...] = ()
+    """Audiences that an ID token may have beside the client, comma separated."""
     userinfo: Literal["auto", "always", "never"] = "auto"
+    """`always`, `never`, or `auto`: ask userinfo if the ID token lacks the e-mail that was granted.
+    """
     identity: Literal["id_token", "introspection"] = "id_token"
+    """`introspection` for the original Auth Agent server, which issues no signed tokens."""
     bearer_recheck: int = 60
+    """How long (in seconds) a bearer token is trusted before it is checked with the server, and how
+    often after that; 0 turns this off.
+    """
     dpop: Literal["accept", "require"] = "accept"
+    """Tokens that are bound to a key (DPoP, RFC 9449): `accept` them beside others, or `require`
+    them, so that a stolen token is worth nothing.
+    """
     signatures: tuple[str, ...] = ()
+    """Signed requests (Web Bot Auth) that count as agents, by the signature agent's name: comma
+    separated patterns, `issuer` for the agents of `AUTH_AGENT_ISSUER`, `*` for all; see [Which
+    agents can come in](../websites/which-agents.md).
+    """
     report_only: bool = False
+    """Log what the policy would refuse, and let it pass: views then meet requests without an agent.
+    """
     dangerously_allow_cross_site: bool = False
+    """Lets pages of other websites of your domain send POST, PUT, PATCH and DELETE with the agent's
+    cookie to what `PROTECT` guards.
+    """
     session_store: Secret = COOKIE_STORE
+    """`cookie`, or `redis://…` for sessions that can be ended from outside."""
     session_lifetime: int = 28_800
+    """Seconds until an agent must sign in again."""
     session_idle: int = 3_600
+    """Seconds without a request that end a session; one in a cookie ends between half of them and
+    all, because the cookie is not written at every request.
+    """
     allow_models: tuple[str, ...] | None = None
+    """Comma separated patterns: only these models may sign in. An empty list in code admits none.
+    """
     deny_agents: tuple[str, ...] = ()
+    """Comma separated patterns of agent IDs that are refused."""
 
     @property
     def redirect_uri(self) -> str:

@@ -1,0 +1,119 @@
+"""The generated reference is complete: what the code has is on its page, with a meaning."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+import pytest
+from handbook import claims, commands, events, settings
+from handbook.contents import ROOT
+from handbook.python_api import MODULES, python_api
+from handbook.reading import field_docs, sources
+
+from auth_agent.cli.agent_options import VARIABLES as AGENT_VARIABLES
+from auth_agent.server.bounds import NUMBERS
+from auth_agent.server.config.fields import Fields as ServerFields
+from auth_agent.server.storage.audit import KINDS
+from auth_agent.server.web import counters
+from auth_agent.website.config.fields import Fields as WebsiteFields
+from auth_agent.website.config.settings import ENV_PREFIX
+from auth_agent.website.events import EVENTS
+from tests.test_package import PUBLIC
+
+_LITERAL = re.compile(r"[\"'](AUTH_AGENT_(?:AGENT_[A-Z_]+|ADMIN_[A-Z_]+))[\"']")
+
+
+@pytest.mark.parametrize("kind", [WebsiteFields, ServerFields])
+def test_every_setting_says_what_it_means(kind: Any) -> None:
+    docs = field_docs(kind)
+    assert list(docs) == list(kind.__struct_fields__)
+    assert [name for name, text in docs.items() if not text.endswith(".")] == []
+
+
+def test_a_setting_is_shown_with_its_default_and_its_bounds() -> None:
+    page = settings.server()
+    low, high = NUMBERS["code_lifetime"]
+    row = next(line for line in page.splitlines() if "_SERVER_CODE_LIFETIME`" in line)
+    assert "| `60` |" in row
+    assert re.search(rf"\| {low} . {high} \|$", row)
+    assert "| `AUTH_AGENT_PREFIX` | `/auth-agent` |" in settings.website()
+
+
+def test_every_setting_is_on_its_page() -> None:
+    named = set(re.findall(r"^\| `(AUTH_AGENT_\w+)`", settings.website(), re.MULTILINE))
+    assert named == {ENV_PREFIX + name.upper() for name in WebsiteFields.__struct_fields__}
+
+
+@pytest.mark.parametrize("room", ["cli", "sdk"])
+def test_every_variable_that_tools_read_is_named(room: str) -> None:
+    read = set()
+    for path in (ROOT / "src/auth_agent" / room).rglob("*.py"):
+        read |= set(_LITERAL.findall(path.read_text()))
+    assert read
+    assert read <= {*AGENT_VARIABLES, "AUTH_AGENT_ADMIN_PASSWORD"}
+    assert "AUTH_AGENT_ADMIN_PASSWORD" in settings.server()
+
+
+def test_no_variable_of_an_agents_tools_is_invented() -> None:
+    paths = (ROOT / "src/auth_agent").rglob("*.py")
+    texts = "".join(path.read_text() for path in paths if path.name != "agent_options.py")
+    assert all(name in texts or f'"{name[17:]}"' in texts for name in AGENT_VARIABLES)
+
+
+def test_every_command_and_every_option_is_described() -> None:
+    page = commands.commands()
+    for words, command in commands.tree():
+        assert f"\n## auth-agent {words}\n" in page
+        assert command.help, words
+        for each in command.params:
+            assert each.help or each.name == "help", (words, each.name)
+            assert f"`{each.opts[0]}`" in page or f"`{each.opts[0].upper()}`" in page
+
+
+def test_every_public_module_is_described_or_needs_no_page() -> None:
+    without = {
+        *("auth_agent.cli", "auth_agent.errors", "auth_agent.secret", "auth_agent.url"),
+        *("auth_agent.sdk.browser_use", "auth_agent_django.testing"),
+        *("auth_agent_django.accounts", "auth_agent_django.accounts.models"),
+    }
+    assert set(MODULES) == PUBLIC - without
+    assert "### `RelyingParty`" in python_api()
+
+
+def test_the_python_page_shows_no_address_of_memory() -> None:
+    assert not re.search(r"0x[0-9a-f]{6}", python_api())
+
+
+def test_every_event_of_a_website_is_described_and_written_somewhere() -> None:
+    assert set(events.website_events(ROOT)) == set(EVENTS)
+
+
+def test_every_kind_in_the_audit_is_described_and_written_somewhere() -> None:
+    room = ROOT / "src/auth_agent/server"
+    recorded = {
+        word
+        for tree in sources(room).values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "kind"
+        for word in events.texts(node.value)
+    }
+    assert {"approval", "agent", "revocation"} <= recorded <= set(KINDS)
+    text = "".join(path.read_text() for path in room.rglob("*.py"))
+    assert [kind for kind in KINDS if text.count(f'"{kind}"') < 2] == []
+
+
+def test_the_metrics_are_those_that_are_exposed() -> None:
+    counters.count_event("token", "issued")
+    counters.observe_request("/token", 200, 0.1)
+    exposed = counters.exposition().decode()
+    for name, labels, _ in counters.families():
+        assert name in exposed
+        assert labels
+
+
+def test_every_claim_of_a_token_has_a_meaning() -> None:
+    for issued in claims.issued():
+        assert set(issued) <= set(claims.MEANING)
+        assert {"iss", "sub", "aud", "exp", "email", "permissions", "acr"} <= set(issued)
