@@ -61,11 +61,9 @@ class RelyingParty:
         )
         self._site = Site.open(self.settings, hooks, clock=clock, random=random)
         self._recogniser = Recogniser(self._site)
-        self._recognise = self._recogniser.recognise
         self._sessions = self._recogniser.sessions
         self._routes = Routes(self._site, self._sessions, self._recogniser.store).table()
         self._admission = Admission(self._site)
-        self._admit = self._admission.admit
         store = self._recogniser.store
         self._approvals = Approvals(self._site, None if store is None else store.spend)
         if self.settings.report_only:
@@ -76,11 +74,11 @@ class RelyingParty:
         route = self._routes.get(visit.path)
         if route is not None:
             return route(visit)
-        return self._admit(visit, self._recognise(visit))
+        return self._admission.admit(visit, self._recogniser.recognise(visit))
 
     def enter_socket(self, visit: Visit) -> Outcome | Flow[Outcome]:
         """Admits a WebSocket's handshake, whose answer sets no cookie."""
-        return self._admit(visit, self._recogniser.recognise_handshake(visit))
+        return self._admission.admit(visit, self._recogniser.recognise_handshake(visit))
 
     def require(
         self, visit: Visit, agent: Agent | None, requirement: Requirement = ANY_AGENT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from auth_agent.errors import SignInRefused
 from auth_agent.flow.effects import Flow
@@ -26,12 +26,18 @@ Sessions = CookieSessions | StoredSessions
 Recognition = Recognised | Flow[Recognised]
 
 
+class Ambient(Protocol):
+    """Recognises what browsers send by themselves; nobody has to put it into the request."""
+
+    def recognise(self, visit: Visit, /) -> Recognition: ...
+
+
 class Recogniser:
     """Finds the one credential of a visit that counts, and the agent behind it.
 
     `Authorization` counts before everything else, then a good session, then a signature, which some
-    browsers add to every request. The identity is always that of
-    one credential: where one does not prove anything, no other one is looked at.
+    browsers add to every request. The identity is always that of one credential: where one does not
+    prove anything, no other one is looked at.
     """
 
     def __init__(self, site: Site) -> None:
@@ -43,24 +49,21 @@ class Recogniser:
         self.sessions: Sessions = (
             CookieSessions(site) if self.store is None else StoredSessions(self.store, site)
         )
-        self._by_token: Callable[[str], Recognition] = self.bearers.recognise
         self.bound_tokens = BoundTokens(site, self.bearers)
-        self._by_session: Callable[[Visit], Recognition] = (
-            self.sessions.recognise if site.settings.sign_in else _no_session
-        )
+        self._ambient: Ambient = self.sessions if site.settings.sign_in else _NoSessions()
         self._signed: SignedSessions | None = None
         if site.settings.signatures:
-            self._signed = _signed_sessions(site, self.store, self._by_session)
-            self._by_session = self._signed.recognise
+            self._signed = _signed_sessions(site, self.store, self._ambient.recognise)
+            self._ambient = self._signed
 
     def recognise(self, visit: Visit) -> Recognition:
         """Returns at once what is known, else a flow that asks; runs for every request."""
         authorization = visit.authorization
-        if authorization is not None and is_bearer(authorization):
-            return self._by_token(authorization)
-        if authorization is not None and (found := self._by_header(visit, authorization)):
-            return found
-        return self._by_session(visit)
+        if authorization is None:
+            return self._ambient.recognise(visit)
+        if is_bearer(authorization):
+            return self.bearers.recognise(authorization)
+        return self._by_header(visit, authorization) or self._ambient.recognise(visit)
 
     def recognise_handshake(self, visit: Visit) -> Recognition:
         """Recognises the agent of a WebSocket's handshake.
@@ -70,11 +73,11 @@ class Recogniser:
         """
         authorization = visit.authorization
         if authorization is not None and is_bearer(authorization):
-            return self._by_token(authorization)
+            return self.bearers.recognise(authorization)
         if authorization is not None and (found := self._by_header(visit, authorization)):
             return found
         if visit.header("origin") == self._base_url:
-            return self._by_session(visit)
+            return self._ambient.recognise(visit)
         found = NOBODY
         if any(visit.cookie(name) is not None for name in self._cookie_names):
             found = Recognised(None, problem=_foreign_handshake(self._base_url))
@@ -99,9 +102,11 @@ def _signed_sessions(
     return SignedSessions(site, store, by_session)
 
 
-def _no_session(_visit: Visit) -> Recognised:
+class _NoSessions:
     """Ignores cookies: no browser signs in to this API."""
-    return NOBODY
+
+    def recognise(self, _visit: Visit) -> Recognised:
+        return NOBODY
 
 
 def _foreign_handshake(base_url: str) -> SignInRefused:
