@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from benchmarks import access_token, frameworks, server_sign_in, signed_in_request, tool_call
+from benchmarks import (
+    access_token,
+    frameworks,
+    server_sign_in,
+    signed_in_request,
+    signed_message,
+    tool_call,
+)
 
 if __name__ == "__main__":
     signed_in_request.main()
     frameworks.main()
     access_token.main()
+    signed_message.main()
     tool_call.main()
     server_sign_in.main()

@@ -61,6 +61,7 @@ def _wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[b
 def _describe(agent: Agent) -> dict[str, Any]:
     return {
         "agent_id": agent.id,
+        "issuer": agent.issuer,
         "model": agent.model,
         "email": agent.email,
         "scopes": list(agent.scopes),

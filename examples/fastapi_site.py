@@ -52,6 +52,7 @@ async def me(agent: CurrentAgent) -> dict[str, Any]:
     """Needs an agent."""
     return {
         "agent_id": agent.id,
+        "issuer": agent.issuer,
         "model": agent.model,
         "email": agent.email,
         "scopes": agent.scopes,

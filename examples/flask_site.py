@@ -43,6 +43,7 @@ def me() -> dict[str, Any]:
     """Needs an agent."""
     return {
         "agent_id": current_agent.id,
+        "issuer": current_agent.issuer,
         "model": current_agent.model,
         "email": current_agent.email,
         "scopes": current_agent.scopes,

@@ -40,6 +40,7 @@ async def me(request: Request) -> JSONResponse:
     return JSONResponse(
         {
             "agent_id": agent.id,
+            "issuer": agent.issuer,
             "model": agent.model,
             "email": agent.email,
             "scopes": list(agent.scopes),

@@ -42,6 +42,7 @@ async def me(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
         {
             "agent_id": agent.id,
+            "issuer": agent.issuer,
             "model": agent.model,
             "email": agent.email,
             "scopes": list(agent.scopes),

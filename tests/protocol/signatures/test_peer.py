@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auth_agent.errors import SignatureRefused
+from auth_agent.protocol.signatures import fields
 from auth_agent.protocol.signatures.base import signature_base
 from auth_agent.protocol.signatures.fields import read_agents, read_signatures
 from auth_agent.protocol.signatures.keys import read_key
@@ -131,6 +132,33 @@ def test_no_field_does_more_than_be_refused(given_input, signature, agent, other
         assert refused.description.isprintable()  # noqa: PT017
 
 
+@settings(max_examples=500, deadline=None)
+@given(
+    st.from_regex(r"\A[a-z*][a-z0-9_.*-]{0,3}=:[A-Za-z0-9+/]{0,9}={0,3}:\Z")
+    | st.from_regex(fields._ONE_SIGNATURE, fullmatch=True)
+    | FIELD
+)
+@example("sig1=:AB==:")
+@example("sig1=:AAAA:\n")
+@example("sig1=:AAAA:;x")
+def test_the_quick_reading_of_a_signature_is_the_librarys(text):
+    quick = fields._one_signature(text)
+    if quick is not None:
+        assert quick == fields._dictionary(text, "Signature")
+
+
+@settings(max_examples=300, deadline=None)
+@given(FIELD, FIELD)
+def test_the_quick_writing_of_components_is_the_librarys(covered, params):
+    try:
+        (signed, *_) = read_signatures(f"a=({covered}){params}", "a=:AAAA:") or [None]
+    except SignatureRefused:
+        return
+    items = [(one.name, dict(one.params)) for one in signed.components]
+    assert signed.params_text() == fields.write((items, dict(signed.params)))
+    assert [one.text() for one in signed.components] == [fields.write(item) for item in items]
+
+
 @settings(max_examples=300, deadline=None)
 @given(FIELD, FIELD, FIELD)
 def test_no_field_breaks_the_base(covered, value, query):
@@ -158,8 +186,6 @@ def test_no_field_breaks_the_base(covered, value, query):
 )
 def test_reading_is_linear(make):
     import time
-
-    from auth_agent.protocol.signatures import fields
 
     def seconds(size):
         text = make(size)[: fields.MAX_FIELDS]

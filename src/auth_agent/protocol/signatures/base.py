@@ -18,34 +18,34 @@ def signature_base(message: Message, signed: Signed) -> bytes:
 
     Linear in the size of the message for each of the components, of which there are few.
     """
-    lines, seen = [], set()
+    lines: list[str] = []
+    texts: list[str] = []
     for component in signed.components:
-        if component.identity in seen:
-            raise malformed("The signature covers a component twice.")
-        seen.add(component.identity)
+        text = component.text()
+        texts.append(text)
         value = _value(message, component)
         if "\n" in value or "\r" in value:
             raise malformed("A covered component holds a line break.")
-        lines.append(f"{component.text()}: {value}")
-    lines.append(f'"@signature-params": {signed.params_text()}')
-    text = "\n".join(lines)
-    if not text.isascii():
+        lines.append(f"{text}: {value}")
+    if len({component.identity for component in signed.components}) < len(texts):
+        raise malformed("The signature covers a component twice.")
+    lines.append(f'"@signature-params": {signed.params_text(texts)}')
+    whole = "\n".join(lines)
+    if not whole.isascii():
         raise malformed("A covered component holds characters that are not ASCII.")
-    return text.encode("ascii")
+    return whole.encode("ascii")
 
 
 def _value(message: Message, component: Component) -> str:
-    params = dict(component.params)
-    if params.pop("req", None) is True:  # 2.4: the request that a response answers
-        if message.request is None:
+    name, params = component
+    if "req" in params:  # 2.4: the request that a response answers
+        if params["req"] is not True or message.request is None:
             raise _unknown()
         message = message.request
-    elif "req" in component.params:
-        raise _unknown()
-    name = component.name
+        params = {key: value for key, value in params.items() if key != "req"}
     if name.startswith("@"):  # 7.5: never looked up as a header
         return _derived(message, name, params)
-    if set(params) - {"key"} or name != name.lower():
+    if (params and set(params) != {"key"}) or name != name.lower():
         raise _unknown()
     field = message.header(name)
     if field is None:
@@ -62,7 +62,7 @@ def _value(message: Message, component: Component) -> str:
 
 
 def _derived(message: Message, name: str, params: Mapping[str, Any]) -> str:
-    if name == "@query-param" and set(params) == {"name"}:
+    if name == "@query-param" and set(params) == {"name"} and message.method:
         return _query_parameter(message, params["name"])
     find = _DERIVED.get(name)
     if find is None or params or not message.method:  # a response has none of these

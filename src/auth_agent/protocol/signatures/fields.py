@@ -6,7 +6,10 @@ reader raises `SignatureRefused` with `signature_malformed` and no other excepti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import binascii
+import functools
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,6 +23,10 @@ from auth_agent.protocol.signatures.bounds import (
     MAX_TEXT,
 )
 
+MAX_KEPT = 512
+"""Characters of a field whose members are remembered."""
+
+_ONE_SIGNATURE = re.compile(r"([a-z*][a-z0-9_.*-]{0,63})=:([A-Za-z0-9+/]+={0,2}):", re.ASCII)
 _TYPES: dict[str, type] = {
     "created": int,
     "expires": int,
@@ -38,12 +45,14 @@ class Component(NamedTuple):
 
     def text(self) -> str:
         """Returns the identifier as the signature base writes it."""
-        return write((self.name, dict(self.params)))
+        return _string(self.name) + _params(self.params)
 
     @property
-    def identity(self) -> tuple[str, frozenset[tuple[str, str]]]:
-        """Returns what is equal if two identifiers mean the same: parameters in any order."""
-        pairs = ((name, f"{type(value)} {value}") for name, value in self.params.items())
+    def identity(self) -> Hashable:
+        """What two identifiers have in common if they mean the same: parameters in any order."""
+        if not self.params:
+            return self.name
+        pairs = [(name, type(value), str(value)) for name, value in self.params.items()]
         return self.name, frozenset(pairs)
 
 
@@ -58,10 +67,11 @@ class Signed(msgspec.Struct, frozen=True):
     params: Mapping[str, Any]
     signature: bytes = b""
 
-    def params_text(self) -> str:
-        """Returns the value of `@signature-params` (RFC 9421 2.3)."""
-        items = [(component.name, dict(component.params)) for component in self.components]
-        return write((items, dict(self.params)))
+    def params_text(self, texts: Iterable[str] | None = None) -> str:
+        """Returns the value of `@signature-params` (RFC 9421 2.3); `texts` are the identifiers."""
+        if texts is None:
+            texts = [component.text() for component in self.components]
+        return f"({' '.join(texts)}){_params(self.params)}"
 
 
 def check_size(*fields: str | None) -> None:
@@ -79,7 +89,7 @@ def read_signatures(
     """
     check_size(signature_input, signature)
     inputs = _dictionary(signature_input or "", "Signature-Input")
-    values = _dictionary(signature or "", "Signature")
+    values = _one_signature(signature or "") or _dictionary(signature or "", "Signature")
     if len(inputs) > MAX_SIGNATURES or len(values) > MAX_SIGNATURES:
         raise malformed(f"The request has more than {MAX_SIGNATURES} signatures.")
     wanted = ((label, one) for label, one in inputs.items() if tag in (None, _tag_of(one)))
@@ -95,7 +105,7 @@ def read_agents(field: str | None) -> Mapping[str, str]:
     if text.startswith('"'):
         value, params = _parsed(text, "item", "Signature-Agent")
         return {"": value} if not params else {}
-    members = _dictionary(text, "Signature-Agent")
+    members = _members(text)
     if len(members) > MAX_SIGNATURES:
         raise malformed(f"Signature-Agent has more than {MAX_SIGNATURES} members.")
     return {
@@ -107,7 +117,7 @@ def read_agents(field: str | None) -> Mapping[str, str]:
 
 def member_of(field: str, key: str) -> str:
     """Returns a member of a Dictionary, strictly serialised (RFC 9421 2.1.2)."""
-    members = _dictionary(field, "a covered field")
+    members = _members(field)
     if key not in members:
         raise malformed("The signature covers a dictionary key that is not there.")
     return write(members[key])
@@ -118,8 +128,7 @@ def write(value: Any) -> str:
 
     An item is a pair of value and parameters, an inner list a pair of items and parameters.
     """
-    with needed_for("signatures"):
-        import http_sf  # noqa: PLC0415
+    http_sf = _library()
     if isinstance(value, tuple) and isinstance(value[0], list):
         text: str = http_sf.ser({"x": value})
         return text[2:]  # the library writes an inner list only as a member
@@ -127,8 +136,55 @@ def write(value: Any) -> str:
     return text
 
 
+@functools.cache
+def _library() -> Any:
+    with needed_for("signatures"):
+        import http_sf  # noqa: PLC0415  # 60 ms that only a website with signed requests spends
+    return http_sf
+
+
+def _string(text: str) -> str:
+    """RFC 9651 4.1.6; the text has been parsed, or is ours, so that it holds nothing else."""
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def _params(params: Mapping[str, Any]) -> str:
+    """RFC 9651 4.1.1.2; what is neither String nor Integer is the library's to write."""
+    text = ""
+    for name, value in params.items():
+        if type(value) is str:
+            text += f";{name}={_string(value)}"
+        elif type(value) is int:
+            text += f";{name}={value}"
+        else:
+            text += f";{name}" if value is True else f";{name}={write((value, {}))}"
+    return text
+
+
 def malformed(description: str) -> SignatureRefused:
     return SignatureRefused(description, code="signature_malformed")
+
+
+def _one_signature(text: str) -> dict[str, Any] | None:
+    """Reads the field of a request with one signature, as most are, in a tenth of the time."""
+    found = _ONE_SIGNATURE.fullmatch(text)
+    if found is None or len(found[2]) % 4:
+        return None
+    return {found[1]: (binascii.a2b_base64(found[2]), {})}
+
+
+def _members(text: str) -> dict[str, Any]:
+    """An agent's `Signature-Agent` is the same in every request, and is needed twice in each."""
+    if len(text) > MAX_KEPT:
+        return _dictionary(text, "A dictionary")
+    return _kept_members(text)
+
+
+@functools.lru_cache(maxsize=128)
+def _kept_members(text: str) -> dict[str, Any]:
+    return _dictionary(text, "A dictionary")
 
 
 def _dictionary(text: str, name: str) -> dict[str, Any]:
@@ -137,16 +193,13 @@ def _dictionary(text: str, name: str) -> dict[str, Any]:
 
 
 def _parsed(text: str, kind: str, name: str) -> Any:
-    with needed_for("signatures"):
-        import http_sf  # noqa: PLC0415
-
     def refuse(_key: str, _where: str) -> None:
         raise malformed(f"{name} names something twice.")
 
     if len(text) > MAX_FIELDS:
         raise malformed(f"{name} is longer than {MAX_FIELDS} characters.")
     try:
-        return http_sf.parse(text.encode("ascii"), tltype=kind, on_duplicate_key=refuse)
+        return _library().parse(text.encode("ascii"), tltype=kind, on_duplicate_key=refuse)
     except (ValueError, ArithmeticError, OSError):  # a Date beyond the calendar
         raise malformed(f"{name} is not a well-formed structured field (RFC 9651).") from None
 
@@ -164,12 +217,12 @@ def _signed(
         raise malformed(f"A signature covers a list of at most {MAX_COMPONENTS} components.")
     if value is None or not isinstance(value[0], bytes):
         raise malformed("A label of Signature-Input has no bytes in Signature.")
-    for name, kind in _TYPES.items():
-        if name in params and type(params[name]) is not kind:
-            raise malformed(f"The parameter {name} of a signature has the wrong type.")
-    if any(len(params.get(name, "")) > MAX_TEXT for name in ("nonce", "keyid")):
+    for name, given in params.items():
+        if type(given) is not _TYPES.get(name, type(given)):
+            raise malformed("A parameter of a signature has the wrong type.")
+    if len(params.get("nonce", "")) > MAX_TEXT or len(params.get("keyid", "")) > MAX_TEXT:
         raise malformed(f"A keyid or nonce is longer than {MAX_TEXT} characters.")
-    if any(not isinstance(name, str) for name, _ in listed):
+    components = tuple([Component(name, given) for name, given in listed if type(name) is str])
+    if len(components) < len(listed):
         raise malformed("A covered component is not a String.")
-    components = tuple(Component(name, params) for name, params in listed)
     return Signed(label, components, params, value[0])

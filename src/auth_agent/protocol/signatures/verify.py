@@ -21,7 +21,7 @@ AGENT_FIELD = "signature-agent"
 def check_profile(signed: Signed, *, method: str, now: float) -> None:
     """Raises `SignatureRefused` unless times and components are those of a signed request."""
     _check_parameters(signed)
-    _check_times(signed, now)
+    check_times(signed, now)
     covered = _covered(signed)
     if not {"@authority", "@target-uri"} & covered:
         raise _uncovered("@authority (or @target-uri)")
@@ -75,7 +75,8 @@ def _check_parameters(signed: Signed) -> None:
         )
 
 
-def _check_times(signed: Signed, now: float) -> None:
+def check_times(signed: Signed, now: float) -> None:
+    """Raises `SignatureRefused` unless the signature counts at this time."""
     created, expires = signed.params["created"], signed.params["expires"]
     if not created < expires <= created + LONGEST:
         raise SignatureRefused(

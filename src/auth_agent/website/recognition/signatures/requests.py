@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,7 +22,12 @@ from auth_agent.protocol.signatures.bounds import SAFE_METHODS, TAG
 from auth_agent.protocol.signatures.fields import Signed, check_size, read_agents, read_signatures
 from auth_agent.protocol.signatures.keys import VerifyingKey
 from auth_agent.protocol.signatures.message import Message
-from auth_agent.protocol.signatures.verify import agent_member, check_profile, verify_signature
+from auth_agent.protocol.signatures.verify import (
+    agent_member,
+    check_profile,
+    check_times,
+    verify_signature,
+)
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.signatures.directories import Directories
@@ -36,6 +42,14 @@ MAX_REMEMBERED = 4_096
 _NOT_TAGGED = SignatureIgnored(
     f'No signature of this request has the tag "{TAG}".', code="tag_missing"
 )
+
+
+class _Fields(NamedTuple):
+    """The three headers of a signed request."""
+
+    inputs: str | None
+    signatures: str | None
+    agents: str | None
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -65,11 +79,16 @@ class Signatures:
 
     def recognise(self, visit: Visit) -> Recognised | Flow[Recognised]:
         """Returns at once what is remembered: the hot path; call it if `is_signed(visit)`."""
-        digest = _digest(visit)
+        fields = _Fields(
+            visit.header("signature-input"),
+            visit.header("signature"),
+            visit.header("signature-agent"),
+        )
+        digest = _digest(visit, fields)
         known = self._known.get(digest)
         if known is not None and self._is_good(known, visit):
             return known.recognised
-        return self._ask(visit, digest)
+        return self._ask(visit, fields, digest)
 
     def _is_good(self, known: _Known, visit: Visit) -> bool:
         return (
@@ -78,14 +97,13 @@ class Signatures:
             and self._directories.still_has(known.agent, known.key)
         )
 
-    def _ask(self, visit: Visit, digest: bytes) -> Flow[Recognised]:
+    def _ask(self, visit: Visit, fields: _Fields, digest: bytes) -> Flow[Recognised]:
         """The first signature that verifies is the agent; each is checked on its own."""
         problem: AuthError = _NOT_TAGGED
         try:
-            given, field = visit.header("signature-input"), visit.header("signature-agent")
-            check_size(given, visit.header("signature"), field)
-            signatures = read_signatures(given, visit.header("signature"), tag=TAG)
-            agents = read_agents(field) if signatures else {}
+            check_size(*fields)
+            signatures = read_signatures(fields.inputs, fields.signatures, tag=TAG)
+            agents = read_agents(fields.agents) if signatures else {}
         except SignatureRefused as refused:
             return Recognised(None, problem=refused)
         for signed in signatures:
@@ -104,7 +122,7 @@ class Signatures:
         named = self._names.read(agent_member(signed, agents))
         key = yield from self._directories.key(named.agent, signed.params["keyid"])
         now = self._site.clock()  # the fetch may have taken its time
-        check_profile(signed, method=visit.method, now=now)
+        check_times(signed, now)
         settings = self._site.settings
         message = Message(
             visit.method, settings.base_url, visit.raw_path, visit.query or None, visit.header
@@ -130,15 +148,11 @@ def is_signed(visit: Visit) -> bool:
     return visit.header("signature-input") is not None or visit.header("signature") is not None
 
 
-def _digest(visit: Visit) -> bytes:
+def _digest(visit: Visit, fields: _Fields) -> bytes:
     """The fields, the method and the target: together with the covered headers all that can be
     signed. The length of each keeps two requests apart."""
-    parts = [
-        visit.method,
-        visit.target,
-        *(visit.header(name) or "" for name in ("signature-input", "signature", "signature-agent")),
-    ]
-    text = " ".join([*(str(len(part)) for part in parts), *parts])
+    parts = [visit.method, visit.target, *[field or "" for field in fields]]
+    text = " ".join([*[str(len(part)) for part in parts], *parts])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
