@@ -106,6 +106,7 @@ def issued() -> tuple[dict[str, Any], dict[str, Any]]:
         "nonce": "n",
         "acr": "owner",
         "details": ({"type": "refund"},),
+        "jkt": "thumbprint",
     }
     issue = Issue(**values)
     scope = "openid profile email agent"

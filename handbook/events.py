@@ -41,7 +41,7 @@ METRICS = """
 
 
 def events(root: Path) -> str:
-    """Returns the page about events; raises KeyError for one that is not written down."""
+    """Returns the page about events."""
     logged = website_events(root)
     rows = [f"| `{name}` | {_words(logged[name])} | {text} |" for name, text in EVENTS.items()]
     recorded = server_events(root)
@@ -73,6 +73,7 @@ def server_events(root: Path) -> dict[str, list[str]]:
             plain = [word for each in call.args for word in texts(each)]
             kinds = words.get("kind", []) or [word for word in plain if word in KINDS]
             for kind in kinds or _kind_of(tree):
+                found.setdefault(kind, [])
                 found[kind] += [*words.get("outcome", []), *(set(plain) - set(KINDS))]
     return {kind: sorted(set(outcomes)) for kind, outcomes in found.items()}
 
