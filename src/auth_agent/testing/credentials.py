@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 import msgspec
 
+from auth_agent.flow.kept import Guard
 from auth_agent.protocol.token import Tokens
 from auth_agent.testing import agents, offline
 from auth_agent.testing.server import FakeServer, claims_of
@@ -88,4 +87,4 @@ def _server_for(settings: Settings) -> FakeServer:
         return server
 
 
-_lock = threading.Lock()
+_lock = Guard()

@@ -7,13 +7,13 @@ that no public server can have.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from auth_agent.flow import drive as _drive
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.flow.kept import Guard
 from auth_agent.url import is_loopback
 
 # RFC 2606 and RFC 6761: these names cannot be registered.
@@ -70,7 +70,7 @@ serving: dict[str, Server] = {}
 _Exchange = Callable[[HttpRequest], HttpResponse]
 _AsyncExchange = Callable[[HttpRequest], Awaitable[HttpResponse]]
 drive: Any = _drive  # whose two functions are replaced
-_lock = threading.Lock()
+_lock = Guard()
 _plugged: list[Server] = []
 _originals: list[tuple[_Exchange, _AsyncExchange]] = []
 

@@ -7,7 +7,6 @@ sends the call again. No browser, no registration, no redirect.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import anyio.to_thread
 import httpx2
 
 from auth_agent.errors import AuthError
+from auth_agent.flow.kept import Guard
 from auth_agent.sdk.calls.token_calls import Listeners, TokenCalls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.exchange.journey import Journey
@@ -75,7 +75,7 @@ class McpAuth(httpx2.Auth):
         self._options = options
         self._wanted = wanted
         self._servers: OrderedDict[str, _Server] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = Guard()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(agent_id={self._options.agent_id!r})"
@@ -155,7 +155,7 @@ class SyncMcpAuth(McpAuth):
     def __init__(self, options: Options, wanted: Wanted, run: Run) -> None:
         super().__init__(options, wanted)
         self._run = run
-        self._turn = threading.Lock()
+        self._turn = Guard()
 
     def sync_auth_flow(
         self, request: httpx2.Request

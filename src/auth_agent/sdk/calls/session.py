@@ -8,7 +8,6 @@ repeated; after any other failure the next request tries again.
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import httpx2
 
 from auth_agent.errors import AuthError, SettingsError
 from auth_agent.flow import clients
+from auth_agent.flow.kept import Guard
 from auth_agent.sdk.calls.token_calls import TokenCalls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow.effects import Flow
@@ -104,7 +104,7 @@ class SyncTokenAuth(TokenAuth):
     def __init__(self, wanted: TokenTarget, calls: TokenCalls, run: Run) -> None:
         super().__init__(wanted, calls)
         self._run = run
-        self._lock = threading.Lock()
+        self._lock = Guard()
 
     def sync_auth_flow(
         self, request: httpx2.Request

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.flow.kept import Guard
 from auth_agent.sdk.calls import oauth
 from auth_agent.sdk.calls.oauth import DEFAULT_SCOPE
 from auth_agent.sdk.calls.tokens import TokenManager
@@ -192,7 +192,7 @@ class _Pending:
 
     def __init__(self) -> None:
         self._verifiers: OrderedDict[str, str] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = Guard()
 
     def add(self, state: str, verifier: str) -> None:
         with self._lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import msgspec
 
 from auth_agent.errors import ServerMisbehaved, SettingsError
+from auth_agent.flow.kept import Guard
 from auth_agent.sdk.identity.private_file import read_private, write_private
 from auth_agent.sdk.results import TokenResponse, read
 
@@ -44,7 +44,7 @@ class TokenManager:
     ) -> None:
         self._path = None if path is None else Path(path)
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = Guard()
         # One assignment replaces the snapshot, so that readers need no lock.
         self._kept = None if self._path is None else _load(self._path)
 
