@@ -352,3 +352,32 @@ def test_codes_are_eight_digits_under_a_key() -> None:
     assert ours.shared("ann 1") not in others_say
     assert clean_code(ours.shared("ann 1")[0]) == ours.shared("ann 1")[0]
     assert clean_code("٠١٢٣٤٥٦٧") is None
+
+
+@pytest.mark.parametrize("implicit", [None, False, True])
+def test_a_relay_below_localhost_is_this_machine(
+    hosts: list[MailHost],
+    tls: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    implicit: bool | None,
+) -> None:
+    """RFC 6761 6.3: such a name is never asked of DNS, which could send the mail elsewhere."""
+    host = MailHost() if implicit is None else MailHost(tls, implicit=implicit)
+    hosts.append(host)
+    look_up = socket.getaddrinfo
+
+    def no_name(name: Any, *arguments: Any, **options: Any) -> Any:
+        assert name in ("127.0.0.1", "::1"), name
+        return look_up(name, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_name)
+    scheme = "smtps" if implicit else "smtp"
+    settings = ServerSettings(
+        issuer="http://localhost:8420", smtp_url=Secret(f"{scheme}://mail.localhost:{host.port}")
+    )
+    if implicit is None:
+        mailing.send(MailServer.from_settings(settings), LETTER)
+        assert any("123456" in line for line in host.said)
+    else:  # it has answered, with a certificate that nobody knows
+        with pytest.raises(ssl.SSLCertVerificationError):
+            mailing.send(MailServer.from_settings(settings), LETTER)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
@@ -20,7 +21,7 @@ from msgspec import Struct
 from auth_agent.secret import Secret
 from auth_agent.server.outbound.addresses import needs_smtputf8
 from auth_agent.server.settings import ServerSettings
-from auth_agent.url import is_loopback
+from auth_agent.url import addresses_of, is_loopback
 
 log = logging.getLogger("auth_agent.server.mail")
 
@@ -186,13 +187,36 @@ def send(server: MailServer, mail: Mail) -> bool:
     return is_international
 
 
+class _Dialling:
+    """Opens the connection; a name below `.localhost` is this machine (RFC 6761 6.3)."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> Any:
+        """Replaces smtplib's method; certificates are still checked against the name."""
+        connect: Callable[[str, int, float], Any] = super()._get_socket  # type: ignore[misc]
+        *earlier, last = addresses_of(host)
+        for address in earlier:
+            try:
+                return connect(address, port, timeout)
+            except ssl.SSLError:  # somebody is there, who cannot be trusted
+                raise
+            except OSError:
+                continue
+        return connect(last, port, timeout)
+
+
+class _Smtp(_Dialling, smtplib.SMTP):
+    pass
+
+
+class _SmtpTls(_Dialling, smtplib.SMTP_SSL):
+    pass
+
+
 def _connection(server: MailServer) -> smtplib.SMTP:
     trust = ssl.create_default_context()
     if server.tls:
-        return smtplib.SMTP_SSL(
-            server.host, server.port, server.name, timeout=TIMEOUT, context=trust
-        )
-    smtp = smtplib.SMTP(server.host, server.port, server.name, timeout=TIMEOUT)
+        return _SmtpTls(server.host, server.port, server.name, timeout=TIMEOUT, context=trust)
+    smtp = _Smtp(server.host, server.port, server.name, timeout=TIMEOUT)
     try:
         if not server.plaintext:
             _encrypt(smtp, server, trust)
