@@ -160,3 +160,31 @@ def test_the_public_path_of_a_mounted_application(root, path, public, readings):
 )
 def test_a_path_is_written_as_it_was_asked_for(public, given, target, raw):
     assert raw_path(public, given, target) == raw
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("/customers/*", "/CUSTOM~1/ann.txt"),
+        ("/customers/*", "/cu4f2a~1/ann.txt"),
+        ("/customers/*", "/CUSTOM~12"),
+        ("/my reports", "/MYREPO~1/q1.txt"),
+        ("/files/secret-plans.json", "/files/SECRET~1.JSO"),
+        ("/a/long-folder-name/b", "/a/LONG-F~1/b"),
+        ("/a/long-folder-name/b", "/a/LONG-F~1/c"),
+        ("/a.b.c/x", "/AB2F1~1.C/x"),
+        ("/*-internal/x", "/TEAM-I~1/x"),
+        ("/größe/x", "/GR7C1A~1/x"),
+    ],
+)
+def test_the_second_name_that_windows_gives_to_a_file_is_protected(pattern, path):
+    assert is_protected([path], [pattern])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [("/private/*", "/~ann/private"), ("/customers/*", "/~ann"), ("/customers/*", "/orders/a~1"),
+     ("/a.txt", "/b~1.txt")],
+)  # fmt: skip
+def test_other_names_with_a_tilde_are_public(pattern, path):
+    assert not is_protected([path], [pattern])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -135,9 +135,26 @@ def _covers(path: str, patterns: tuple[str, ...]) -> bool:
 @lru_cache(maxsize=64)
 def _compiled(patterns: tuple[str, ...]) -> Callable[[str], object]:
     """Returns one expression for all patterns; each covers its own path and everything below it."""
-    parts = [_expression(_fold(pattern), number) for number, pattern in enumerate(patterns)]
+    known = [known for pattern in map(_fold, patterns) for known in (pattern, *_short(pattern))]
+    parts = [_expression(pattern, number) for number, pattern in enumerate(known)]
     expression: re.Pattern[str] = re.compile("|".join(parts), re.DOTALL)
     return expression.fullmatch
+
+
+_NEEDS_NO_SHORT_NAME = re.compile(r"[a-z0-9_$%'@!()^#&{}-]{1,8}(\.[a-z0-9_$%'@!()^#&{}-]{1,3})?")
+
+
+def _short(pattern: str) -> Iterator[str]:
+    """Yields patterns for the second names that Windows gives to files and folders.
+
+    `/customers` is `/CUSTOM~1` there, too, or `/CU4F2A~1`: the two first letters, a tilde later on.
+    Below such a name everything counts as protected.
+    """
+    names = pattern.split("/")[1:]
+    for place, name in enumerate(names):
+        if name not in ("", "*") and not _NEEDS_NO_SHORT_NAME.fullmatch(name):
+            first = re.match(r"[a-z0-9]{0,2}", name)
+            yield "/".join(("", *names[:place], f"{first[0] if first else ''}*~*"))
 
 
 def _expression(pattern: str, number: int) -> str:
