@@ -496,6 +496,12 @@ class TestClient:
         uri = f"{shop.environ['AUTH_AGENT_BASE_URL']}/agents/callback"
         tells(problem, "client.redirect_uri", f"but not the redirect URI {uri}", "Register it")
 
+    def test_a_scope_that_is_not_registered(self, open_shop):
+        """The server grants less without an error, so that the first agent would find out."""
+        asked = f"{open_shop.environ['AUTH_AGENT_SCOPE']} reports:read"
+        found = open_shop.concern(AUTH_AGENT_SCOPE=asked)
+        tells(found, "client.scope_narrowed", "leaves reports:read out", "client add")
+
     def test_an_audience_that_is_not_registered(self, shop):
         problem = shop.problem(AUTH_AGENT_AUDIENCE="https://api.shop.example")
         tells(problem, "client.audience", "https://api.shop.example", "--resource")

@@ -15,6 +15,7 @@ from auth_agent.doctor.server import judge_clock
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
+from auth_agent.website.web.outcome import Reply
 from tests.conftest import SECRET
 from tests.website.browser import ValueVisit, drive
 
@@ -52,9 +53,15 @@ class Internet:
         if bent is not None:
             return bent
         parts = urlsplit(request.url)
-        flow = self.website.enter(ValueVisit("GET", parts.path, dict(request.headers)))
-        reply = drive(flow, self)
-        headers = {name.lower(): value for name, value in reply.header_list()}
+        headers = {name.lower(): value for name, value in request.headers}
+        target = f"{parts.path}?{parts.query}"
+        reply = self.website.enter(ValueVisit("GET", target, headers))
+        if not isinstance(reply, Reply):
+            reply = drive(reply, self)
+        headers = {}
+        for name, value in reply.header_list():
+            given = headers.get(name.lower())
+            headers[name.lower()] = value if given is None else f"{given}, {value}"
         return HttpResponse(reply.status, headers, reply.body)
 
 
@@ -268,3 +275,30 @@ def check_well_formed(found):
         assert finding.remedy.isprintable()
         assert finding.remedy or finding.level not in ("warning", "failure")
     assert "sessions.in_cookies" in found, "the rest was looked at, too"
+
+
+def test_a_scope_that_the_server_leaves_out_without_a_word(diagnose, server):
+    answer = f"{CALLBACK}?error=interaction_required&error_description=An+agent+(scope:+"
+    server.answers["/authorize"] = HttpResponse(302, {"location": f"{answer}openid+profile)"}, b"")
+    found = diagnose()["client.scope_narrowed"]
+    assert (found.level, "leaves email out" in found.message) == ("warning", True)
+    assert "AUTH_AGENT_SCOPE='openid profile'" in found.remedy
+    all_of_it = HttpResponse(302, {"location": f"{answer}openid+profile+email)"}, b"")
+    server.answers["/authorize"] = all_of_it
+    assert problems(diagnose()) == []
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_proxy_that_takes_no_answer_with_large_cookies(diagnose, internet, monkeypatch, status):
+    """As nginx with its page of 4 KiB for an answer's headers."""
+    answer, sizes = internet.answer, []
+
+    def behind_a_proxy(request):
+        given = answer(request)
+        sizes.append(sum(len(name) + len(value) + 4 for name, value in given.headers.items()))
+        return HttpResponse(status, {}, b"") if sizes[-1] > 4_096 else given
+
+    monkeypatch.setattr(internet, "answer", behind_a_proxy)
+    found = diagnose()
+    assert problems(found) == ["website.large_cookies"]
+    assert "proxy_buffer_size 8k" in found["website.large_cookies"].remedy

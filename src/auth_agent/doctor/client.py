@@ -6,6 +6,7 @@ show nothing (`prompt=none`). A wrong secret is sent only once, since servers co
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from urllib.parse import parse_qsl, urlsplit
 
@@ -158,11 +159,22 @@ def _examine_registration(site: Site, metadata: Metadata, *, is_known: bool) -> 
     return judge_registration(response, site.settings, is_known=is_known)
 
 
+def _no_scope(settings: Settings, missing: str) -> Finding:
+    kept = " ".join(s for s in settings.scope.split() if s not in missing.split())
+    return warning(
+        "client.scope_narrowed",
+        f"The server leaves {plain(missing)} out of this website's sign-ins without an error: the "
+        "client is not registered for it.",
+        "Register it with the client (`auth-agent client add … --scope`, or in the console), or "
+        f"write AUTH_AGENT_SCOPE={plain(kept)!r}.",
+    )
+
+
 def judge_registration(response: HttpResponse, settings: Settings, *, is_known: bool) -> Finding:
     """Reads the website's registration from the answer to a sign-in without interaction."""
     location = response.headers.get("location", "")
     if 300 <= response.status < 400 and location.partition("?")[0] == settings.redirect_uri:
-        return _judge_error(dict(parse_qsl(urlsplit(location).query)).get("error", ""), settings)
+        return _judge_answer(dict(parse_qsl(urlsplit(location).query)), settings)
     if response.status not in (400, 401, 403):
         return note(
             "client.redirect_uri_unclear",
@@ -180,7 +192,17 @@ def judge_registration(response: HttpResponse, settings: Settings, *, is_known: 
     )
 
 
-def _judge_error(error: str, settings: Settings) -> Finding:
+# RFC 6749 3.3 lets a server grant less than was asked for; ours says so in its description.
+_GRANTED = re.compile(r"\(scope: (.{1,1000})\)$")
+
+
+def _judge_answer(answer: dict[str, str], settings: Settings) -> Finding:
+    error = answer.get("error", "")
+    granted = _GRANTED.search(answer.get("error_description", ""))
+    if error in _WELL and granted:
+        kept = granted[1].split()
+        if missing := [scope for scope in settings.scope.split() if scope not in kept]:
+            return _no_scope(settings, " ".join(missing))
     if error in _WELL or not error:
         return ok("client.redirect_uri", f"{settings.redirect_uri} is registered there.")
     if error == "invalid_scope":

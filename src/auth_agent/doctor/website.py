@@ -22,6 +22,7 @@ from auth_agent.doctor.finding import (
     speaks_no_tls,
     warning,
 )
+from auth_agent.doctor.large_cookies import examine_large_cookies
 from auth_agent.doctor.workers import examine_workers
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.effects import Flow, send
@@ -49,6 +50,7 @@ def examine_website(
     found += judged
     if judged and all(finding.level == "ok" for finding in judged):
         found += yield from examine_workers(settings, visited)
+        found += yield from examine_large_cookies(settings, visited)
     if url.startswith("https:") and urlsplit(url).port in (None, 443):
         found += yield from _examine_http(url)
     return found

@@ -120,7 +120,7 @@ def check_request(
         # An approval is for one website: at each of two it could be used once.
         raise Refusal(400, "invalid_target", "authorization_details are for one resource")
     scope = _scope(client, parameters.get("scope"), known)
-    _check_prompt(parameters.get("prompt", "").split())
+    _check_prompt(parameters.get("prompt", "").split(), scope)
     challenge = parameters.get("code_challenge", "")
     _check_challenge(challenge, parameters.get("code_challenge_method"))
     state = _bounded(parameters, "state", LONGEST_STATE)
@@ -184,13 +184,15 @@ def _scope(client: Client, asked: str | None, known: Mapping[str, KnownResource]
     return " ".join(words)
 
 
-def _check_prompt(prompts: Collection[str]) -> None:
+def _check_prompt(prompts: Collection[str], scope: str) -> None:
     """Refuses `none` (OpenID Connect Core 3.1.2.1); every sign-in honours the other values."""
     if "none" in prompts:
         if len(prompts) > 1:
             raise _invalid("prompt=none excludes every other value")
-        # No session could answer silently. Other mistakes have been reported before this one.
-        raise Refusal(400, "interaction_required", "An agent has to answer this request")
+        # No session could answer silently. Other mistakes have been reported before this one; the
+        # scope is named for `auth-agent doctor`, because what was left out of it is no mistake.
+        text = f"An agent has to answer this request (scope: {scope})"
+        raise Refusal(400, "interaction_required", text)
 
 
 def _bounded(parameters: Parameters, name: str, longest: int) -> str | None:
