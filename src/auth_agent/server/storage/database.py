@@ -160,7 +160,7 @@ def _engine(url: str) -> Engine:
         # A memory database lives in one connection, which its users take in turns.
         options |= {"pool_size": 1, "max_overflow": 0}
     else:
-        options |= {"pool_size": 8, "max_overflow": 40}
+        options |= {"pool_size": 8, "max_overflow": 40, "pool_timeout": 10}
         _make_private(str(parsed.database))
     return create_engine(
         parsed,

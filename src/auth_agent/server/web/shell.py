@@ -125,8 +125,9 @@ class Endpoint:
 
     async def _answered(self, call: Call) -> Answer:
         if self._at_once is not None:
-            # If the database cannot be opened, the thread tries again and reports the error.
-            with suppress(WouldWait, OperationalError), self._at_once():
+            # If the database cannot be opened or has no connection free, the thread tries again
+            # and reports the error.
+            with suppress(WouldWait, OperationalError, PoolIsEmpty), self._at_once():
                 return self._answer(call)
         return await to_thread.run_sync(self._answer, call)
 
