@@ -34,6 +34,10 @@ SERVERS = {
         *("gunicorn", "--log-level", "warning", "--workers", "2"),
         *("--bind", "127.0.0.1:{port}", "{target}"),
     ),
+    "gunicorn with gevent": (
+        *("gunicorn", "--log-level", "warning", "--preload", "-k", "gevent"),
+        *("--bind", "127.0.0.1:{port}", "{target}"),
+    ),
     "waitress": ("waitress", "--listen", "127.0.0.1:{port}", "{target}"),
 }
 

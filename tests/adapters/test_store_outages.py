@@ -29,11 +29,15 @@ BASE_URL = "https://shop.example"
 def run(request):
     """Every flow in this thread, or in one event loop that keeps its connections."""
     if request.param == "threads":
-        yield lambda flow, server: drive.run(flow)
+        yield lambda flow, server, *body: drive.run(flow, *body)
         drive.close()
         return
     with start_blocking_portal() as portal:
-        yield lambda flow, server: portal.call(drive.arun, flow)
+
+        def in_tasks(flow, server, *body):
+            return portal.call(drive.arun, flow, *body)
+
+        yield in_tasks
         portal.call(drive.aclose)
 
 
@@ -207,3 +211,89 @@ def test_a_hook_that_refuses_leaves_no_session(run, provider, tmp_path):
         site = Browser(RelyingParty(settings, on_sign_in=refuse), provider, run)
         assert cause(site.sign_in()) == "not_you"
         assert list(client.scan_iter("*:session:*")) == []
+
+
+def dripping(target, seconds):
+    """A Redis whose every answer comes byte by byte, each of them in time."""
+
+    def serve(connection):
+        other = socket.create_connection(("127.0.0.1", target))
+        threading.Thread(target=_pump, args=(connection, other), daemon=True).start()
+        with suppress(OSError):
+            while data := other.recv(65_536):
+                for byte in data:
+                    connection.sendall(bytes([byte]))
+                    over.wait(seconds)
+
+    over = threading.Event()
+    return serve
+
+
+def late(target, seconds):
+    """A Redis whose every answer comes whole, and late."""
+
+    def serve(connection):
+        other = socket.create_connection(("127.0.0.1", target))
+        threading.Thread(target=_pump, args=(connection, other), daemon=True).start()
+        with suppress(OSError):
+            while data := other.recv(65_536):
+                over.wait(seconds)
+                connection.sendall(data)
+
+    over = threading.Event()
+    return serve
+
+
+@pytest.mark.parametrize(("slow", "part"), [(dripping, 0.1), (late, 0.7)])
+def test_a_redis_that_answers_slowly_costs_a_visit_no_more_than_one_that_hangs(
+    run, provider, monkeypatch, slow, part
+):
+    """Each read is within its time-out; all that one visit asks has one budget."""
+    monkeypatch.setattr(redis_exchange, "SECONDS", 1.0)
+    with redis_server() as url, redis.Redis.from_url(url) as client:
+        with listening(slow(_port(client), part)) as between:
+            settings = settings_of(
+                provider, BASE_URL, session_store=f"redis://127.0.0.1:{between.port}/0"
+            )
+            site = Browser(RelyingParty(settings), provider, with_body(run))
+            begun = site.begin()
+            reply, seconds = timed(lambda: site.end(begun))
+            assert (reply.status, cause(reply)) == (503, "store_unavailable")
+            assert seconds < 2.5
+        assert client.dbsize() <= 1, "no session is left, at most the count of ended ones"
+
+
+def with_body(run):
+    """As an adapter drives a visit: it can read the body, which tells a visit from other work."""
+
+    async def no_body_async(_limit):
+        return b""
+
+    def drive_visit(flow, server):
+        reader = no_body_async if run.__name__ == "in_tasks" else lambda _limit: b""
+        return run(flow, server, reader)
+
+    return drive_visit
+
+
+def test_a_store_that_goes_away_between_the_hook_and_the_end_is_told_of(run, provider, tmp_path):
+    """The hook has heard of the sign-in by then, so the website hears of its refusal, too."""
+    told, refused = [], []
+    with redis_server("--dir", str(tmp_path)) as url, redis.Redis.from_url(url) as client:
+
+        def go_away(agent):
+            told.append(agent.id)
+            client.acl_setuser("default", nopass=True, enabled=True, reset_keys=True, keys=["*:x"])
+
+        settings = settings_of(provider, BASE_URL, session_store=url)
+        party = RelyingParty(
+            settings, on_sign_in=go_away, on_refused=lambda error: refused.append(error.code)
+        )
+        site = Browser(party, provider, run)
+        reply = site.sign_in()
+        assert (reply.status, cause(reply)) == (503, "store_unavailable")
+        assert (told, refused) == (["agent_7"], ["store_unavailable"])
+        assert not provider.active, "its tokens are revoked"
+        client.acl_setuser("default", nopass=True, enabled=True, keys=["*"])
+        assert site.agent is None
+        assert not [name for name in site.cookies if "login" not in name]

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow import redis_exchange, transport
 from auth_agent.flow.breaker import Places
+from auth_agent.flow.deadline import within_budget
 from auth_agent.flow.effects import (
     Ask,
     Effect,
@@ -66,7 +67,17 @@ async def aclose() -> None:
 
 
 def run(flow: Flow[T], read_body: BodyReader | None = None) -> T:
-    """Returns the flow's value; raises its errors. `read_body(limit)` reads the visit's body."""
+    """Returns the flow's value; raises its errors. `read_body(limit)` reads the visit's body.
+
+    All that a visit asks Redis takes at most as long as one question may.
+    """
+    if read_body is None:
+        return _run(flow, None)
+    with within_budget(redis_exchange.SECONDS):
+        return _run(flow, read_body)
+
+
+def _run(flow: Flow[T], read_body: BodyReader | None) -> T:
     running = Running(flow)
     while (effect := running.advance()) is not None:
         try:
@@ -77,7 +88,17 @@ def run(flow: Flow[T], read_body: BodyReader | None = None) -> T:
 
 
 async def arun(flow: Flow[T], read_body: AsyncBodyReader | None = None) -> T:
-    """Returns the flow's value; raises its errors. `read_body(limit)` reads the visit's body."""
+    """Returns the flow's value; raises its errors. `read_body(limit)` reads the visit's body.
+
+    All that a visit asks Redis takes at most as long as one question may.
+    """
+    if read_body is None:
+        return await _arun(flow, None)
+    with within_budget(redis_exchange.SECONDS):
+        return await _arun(flow, read_body)
+
+
+async def _arun(flow: Flow[T], read_body: AsyncBodyReader | None) -> T:
     running = Running(flow)
     while (effect := running.advance()) is not None:
         try:
@@ -155,7 +176,8 @@ _task_places: PerLoop[Any] = PerLoop("auth_agent_places")
 
 
 def _limit(effect: Limited) -> Any:
-    places = _thread_places.get(effect.share, lambda: Places(THREAD_PLACES))
+    # One share for all of them: three of each kind would be more than a small server has.
+    places = _thread_places.get("all", lambda: Places(THREAD_PLACES))
     if not places.take(PLACE_SECONDS):
         raise _no_place()
     try:
@@ -241,7 +263,10 @@ _under_way: set[Any] = set()
 
 
 def _spawn(effect: Spawn) -> None:
-    """Runs the flow in its own thread, under tasks too: no event loop has to outlive it."""
+    """Runs the flow in its own thread, under tasks too: no event loop has to outlive it.
+
+    What it asks Redis is not of the visit's budget: a thread begins with an empty context.
+    """
     flight, leads = threads.board(effect.key, threading.Event)
     if not leads:
         return

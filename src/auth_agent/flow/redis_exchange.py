@@ -9,6 +9,7 @@ from typing import Any
 
 from auth_agent.errors import ServerUnavailable
 from auth_agent.flow.breaker import Breaker
+from auth_agent.flow.deadline import deadline, seconds_left, spend_budget
 from auth_agent.flow.effects import Ask
 from auth_agent.flow.kept import PerLoop, PerProcess
 
@@ -33,7 +34,7 @@ _breaker = Breaker()
 
 def ask(effect: Ask) -> list[Any]:
     """Sends commands; raises `ServerUnavailable` with the code `store_unavailable`."""
-    with _watched(effect.url):
+    with _watched(effect.url), spend_budget(SECONDS) as seconds, deadline(seconds):
         known = _clients.get(effect.url, lambda: _make(effect.url))
         started_at = time.monotonic()
         try:
@@ -49,7 +50,11 @@ async def ask_async(effect: Ask) -> list[Any]:
     """Sends commands, for tasks; raises as `ask` does."""
     import anyio  # noqa: PLC0415
 
-    with _watched(effect.url), anyio.fail_after(SECONDS):
+    with (
+        _watched(effect.url),
+        spend_budget(SECONDS) as seconds,
+        anyio.fail_after(seconds),
+    ):
         known = _loop_clients.get(effect.url, lambda: _make_async(effect.url))
         started_at = time.monotonic()
         try:
@@ -189,7 +194,44 @@ def _make(url: str) -> _Known:
     # No retries of its own: those of the handshake would multiply with those of the command.
     retry = Retry(NoBackoff(), 0)
     pool = redis.BlockingConnectionPool.from_url(url, retry=retry, **_options())
+    kind = pool.connection_class
+    pool.connection_class = type(kind.__name__, (_Bounded, kind), {})
     return _Known(redis.Redis.from_pool(pool))
+
+
+class _Bounded:
+    """A connection of redis-py, each read and write of which observes the thread's deadline.
+
+    Otherwise an answer that drips in would start the time-out anew with every byte.
+    """
+
+    def _connect(self) -> _Socket:
+        self.socket_connect_timeout = seconds_left(SECONDS)
+        return _Socket(super()._connect())  # type: ignore[misc]
+
+
+class _Socket:
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def recv(self, *arguments: Any) -> Any:
+        self._bound()
+        return self._socket.recv(*arguments)
+
+    def recv_into(self, *arguments: Any) -> Any:
+        self._bound()
+        return self._socket.recv_into(*arguments)
+
+    def sendall(self, *arguments: Any) -> Any:
+        self._bound()
+        return self._socket.sendall(*arguments)
+
+    def _bound(self) -> None:
+        if self._socket.gettimeout() != 0:  # redis-py looks whether something is there to read
+            self._socket.settimeout(seconds_left(SECONDS))
 
 
 def _make_async(url: str) -> _Known:

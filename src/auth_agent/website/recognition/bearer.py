@@ -152,7 +152,8 @@ class Bearers:
 
     def _recheck(self, token: str, digest: bytes, known: Known) -> Flow[Known]:
         try:
-            revoked = (yield from self._introspect(token)) is None
+            asked = yield from limited("recheck", lambda: self._introspect(token))
+            revoked = asked is None
         except AuthError:  # valid until its end; asked again in a minute
             revoked = False
         if revoked:

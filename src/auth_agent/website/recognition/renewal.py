@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from auth_agent.errors import AuthError, ServerUnavailable, SignInRefused
-from auth_agent.flow.effects import Flow, send, sleep, spawn
+from auth_agent.flow.effects import Flow, limited, send, sleep, spawn
 from auth_agent.protocol.introspection import introspection_request, parse_introspection
 from auth_agent.protocol.jose.base64url import encode
 from auth_agent.protocol.metadata import Metadata
@@ -66,7 +66,7 @@ def renew(session: Session, site: Site) -> Flow[Session | None]:
     renewed = seal_refresh_token(renewed, refresh_token, site.seal)
     try:
         metadata = yield from site.provider.metadata()
-        active = yield from _is_active(refresh_token, metadata, site)
+        active = yield from limited("session", lambda: _is_active(refresh_token, metadata, site))
     except AuthError:
         return renewed
     if active:
@@ -145,7 +145,8 @@ def _refresh_locked(session: Session, token: str, store: Store, site: Site) -> F
         metadata = yield from site.provider.metadata()
         if not (yield from store.lock(session, token)):  # that took too long: others go on
             return current
-        response = yield from send(refresh_request(refresh_token, site.credentials(metadata)))
+        request = refresh_request(refresh_token, site.credentials(metadata))
+        response = yield from limited("session", lambda: send(request))
         tokens = parse_tokens(response, needs_id_token=False)
     except SignInRefused:  # the server has ended it: RFC 6749 5.2, invalid_grant
         yield from store.delete(current)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from auth_agent.errors import AuthError, SignInRefused
-from auth_agent.flow.effects import Flow, invoke
+from auth_agent.flow.effects import Flow, invoke, limited
 from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.website.agent import copied
 from auth_agent.website.config.site import Site
@@ -74,7 +74,10 @@ class Routes:
         cleared = transaction.clear(begun.cookie_name, self._settings)
         try:
             since = yield from self._sessions.count_ends()
-            session = yield from login.finish(callback, begun, self._spend(begun), self._site)
+            spend = self._spend(begun)
+            session = yield from limited(
+                "sign_in", lambda: login.finish(callback, begun, spend, self._site)
+            )
             cookies = yield from arrive(visit, session, since, self._sessions, self._site)
         except AuthError as error:
             return (yield from self._refuse(visit, error, begun.next, (cleared,)))
