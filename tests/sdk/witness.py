@@ -55,6 +55,11 @@ class Witness:
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for kind in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{kind}.complete"})
+            return
         body, more = b"", True
         while more:
             message = await receive()

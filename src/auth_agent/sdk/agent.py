@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -13,13 +14,16 @@ from auth_agent.sdk.flow import drive, http
 from auth_agent.sdk.flow.effects import Flow, Step
 from auth_agent.sdk.flow.signer import sign_client
 from auth_agent.sdk.shared import SDK, SIGN_IN_SECONDS, StepLog, annotate, sign_in_options
-from auth_agent.sdk.sign_in.browser import sign_in_browser
+from auth_agent.sdk.sign_in.browser import CONNECT_SECONDS, sign_in_browser
 from auth_agent.sdk.sign_in.page import PageSignIn, sign_in_page
 from auth_agent.sdk.signed_in import SignedIn
 
 if TYPE_CHECKING:
     import httpx2
+    from playwright.sync_api import BrowserContext as SyncContext
     from playwright.sync_api import Page as SyncPage
+
+    from auth_agent.sdk.flow.pages import PageSigning
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -154,6 +158,37 @@ class AgentSDK(SDK["httpx2.Client"]):
         client.follow_redirects = follow_redirects
         sign_client(client, signer)
         return client
+
+    def sign_page(self, page: SyncPage | SyncContext) -> PageSigning:
+        """Signs the requests of a Playwright page, or of a context with all its pages.
+
+        Each redirect gets a signature of its own. For a page these are the requests of its own
+        process: for windows that it opens, and frames of other websites, sign the context. Works in
+        Chromium; WebSockets are not signed. Returns the signing, to `stop()` it. Raises
+        `SettingsError` if the agent has no signing key, `AuthError` (`browser_failed`) if the
+        browser cannot do it.
+        """
+        from auth_agent.sdk.flow.pages import PageSigning  # noqa: PLC0415
+
+        return PageSigning.start(page, self._need_signer())
+
+    @contextmanager
+    def sign_cdp(self, cdp_url: str, *, within: float = CONNECT_SECONDS) -> Iterator[None]:
+        """Signs all requests of a browser that another program drives, inside a `with` statement.
+
+        `cdp_url` is its DevTools address, as for `sign_in_cdp`. A thread of its own does it, so
+        that the browser never waits for the caller. Raises as `sign_page` does.
+        """
+        from anyio.from_thread import start_blocking_portal  # noqa: PLC0415
+
+        from auth_agent.sdk.flow.cdp import signing  # noqa: PLC0415
+
+        signer = self._need_signer()
+        with (
+            start_blocking_portal() as portal,
+            portal.wrap_async_context_manager(signing(cdp_url, within, signer)),
+        ):
+            yield
 
     def mcp_auth(
         self, *, scope: str | None = None, allowed_scopes: Iterable[str] | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -13,13 +14,16 @@ from auth_agent.sdk.flow import drive, http
 from auth_agent.sdk.flow.effects import Flow, Step
 from auth_agent.sdk.flow.signer import sign_async_client
 from auth_agent.sdk.shared import SDK, SIGN_IN_SECONDS, StepLog, annotate, sign_in_options
-from auth_agent.sdk.sign_in.browser import sign_in_browser
+from auth_agent.sdk.sign_in.browser import CONNECT_SECONDS, sign_in_browser
 from auth_agent.sdk.sign_in.page import PageSignIn, sign_in_page
 from auth_agent.sdk.signed_in import AsyncSignedIn
 
 if TYPE_CHECKING:
     import httpx2
+    from playwright.async_api import BrowserContext as AsyncContext
     from playwright.async_api import Page as AsyncPage
+
+    from auth_agent.sdk.flow.pages import AsyncPageSigning
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -132,6 +136,22 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         client.follow_redirects = follow_redirects
         sign_async_client(client, signer)
         return client
+
+    async def sign_page(self, page: AsyncPage | AsyncContext) -> AsyncPageSigning:
+        """As `AgentSDK.sign_page`."""
+        from auth_agent.sdk.flow.pages import AsyncPageSigning  # noqa: PLC0415
+
+        return await AsyncPageSigning.start(page, self._need_signer())
+
+    @asynccontextmanager
+    async def sign_cdp(
+        self, cdp_url: str, *, within: float = CONNECT_SECONDS
+    ) -> AsyncIterator[None]:
+        """As `AgentSDK.sign_cdp`, by tasks of the caller's event loop."""
+        from auth_agent.sdk.flow.cdp import signing  # noqa: PLC0415
+
+        async with signing(cdp_url, within, self._need_signer()):
+            yield
 
     def mcp_auth(
         self, *, scope: str | None = None, allowed_scopes: Iterable[str] | None = None

@@ -5,13 +5,14 @@ Playwright connects to it and disconnects again; the browser and its tabs stay a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from auth_agent.errors import AuthError
 from auth_agent.sdk.flow.browser import words_of
 from auth_agent.sdk.flow.effects import ConnectBrowser
+from auth_agent.sdk.flow.signer import Signer
 from auth_agent.sdk.text import one_line
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class AsyncConnection:
 
     def __init__(self, playwright: AsyncPlaywright, browser: AsyncBrowser) -> None:
         self._playwright = playwright
-        self._browser = browser
+        self.browser = browser
 
     @classmethod
     async def open(cls, effect: ConnectBrowser) -> AsyncConnection:
@@ -100,14 +101,14 @@ class AsyncConnection:
         return cls(playwright, browser)
 
     def find(self, accept: Callable[[str], bool]) -> AsyncPage | None:
-        return _find((page for context in self._browser.contexts for page in context.pages), accept)
+        return _find((page for context in self.browser.contexts for page in context.pages), accept)
 
     async def blank(self) -> AsyncPage:
         """Returns an empty tab, a new one if there is none."""
         if (page := self.find(_BLANK.__contains__)) is not None:
             return page
-        contexts = self._browser.contexts
-        context = contexts[0] if contexts else await self._browser.new_context()
+        contexts = self.browser.contexts
+        context = contexts[0] if contexts else await self.browser.new_context()
         return await context.new_page()
 
     async def close(self) -> None:
@@ -116,9 +117,25 @@ class AsyncConnection:
 
         try:
             with suppress(Error):
-                await self._browser.close()
+                await self.browser.close()
         finally:
             await self._playwright.stop()
+
+
+@asynccontextmanager
+async def signing(url: str, seconds: float, signer: Signer) -> AsyncIterator[None]:
+    """Signs all requests of the browser at this address; raises `browser_failed`."""
+    from auth_agent.sdk.flow.pages import AsyncPageSigning  # noqa: PLC0415
+
+    connection = await AsyncConnection.open(ConnectBrowser(url, seconds))
+    try:
+        signing = await AsyncPageSigning.start(connection.browser, signer)
+        try:
+            yield
+        finally:
+            await signing.stop()
+    finally:
+        await connection.close()
 
 
 def _find(pages: Iterable[P], accept: Callable[[str], bool]) -> P | None:

@@ -1,0 +1,261 @@
+"""Signs the requests of a browser's pages (Chromium, over the DevTools protocol's Fetch domain).
+
+Playwright's own routes see no redirect, so that a signature would go on to where it leads. Here
+every request is paused, each hop of a redirect too, and goes on with a signature of its own.
+Nothing is written into a page. A request that cannot be signed goes on without a signature, and
+none is held back once the session is detached. WebSockets are not paused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from auth_agent.errors import AuthError
+from auth_agent.sdk.flow.browser import words_of
+from auth_agent.sdk.flow.signer import FIELDS, Signer
+
+if TYPE_CHECKING:
+    from playwright.async_api import BrowserContext as AsyncContext
+    from playwright.async_api import CDPSession as AsyncSession
+    from playwright.async_api import Page as AsyncPage
+    from playwright.sync_api import BrowserContext as SyncContext
+    from playwright.sync_api import CDPSession as SyncSession
+    from playwright.sync_api import Page as SyncPage
+
+MAX_FRAMES = 10_000
+_PAUSE = {
+    "patterns": [
+        {"urlPattern": f"{scheme}://*", "requestStage": "Request"} for scheme in ("http", "https")
+    ]
+}
+_PAUSED = "Fetch.requestPaused"
+
+
+class Ask(NamedTuple):
+    """A command to the browser: to the session that signs, or to one of a `page`."""
+
+    method: str
+    params: dict[str, Any]
+    page: Any = None
+
+
+Asking = Generator[Ask, Any, Any]
+Pages = Callable[[], Iterable[Any]]
+
+
+class Scope:
+    """The frames whose requests are signed: those of one context, or all without `pages`."""
+
+    def __init__(self, pages: Pages | None) -> None:
+        self._pages = pages
+        self._context = ""
+        self._known: dict[str, bool] = {}
+
+    def has(self, frame: str) -> Asking:
+        """Returns True if the frame belongs to the context; asks the browser about new ones.
+
+        While other contexts have pages, a frame inside its page's own process is not recognised.
+        """
+        if self._pages is None:
+            return True
+        if not self._context:
+            self._context = yield from _context_of(self._pages())
+        if frame not in self._known:
+            found = yield Ask("Target.getTargets", {})
+            is_ours = _is_within(frame, self._context, found["targetInfos"])
+            if is_ours is None:
+                return False
+            if len(self._known) >= MAX_FRAMES:
+                self._known.clear()
+            self._known[frame] = is_ours
+        return self._known[frame]
+
+
+def _context_of(pages: Iterable[Any]) -> Asking:
+    """Returns the id of the context that has these pages; nothing without a page."""
+    for page in pages:
+        found = yield Ask("Target.getTargetInfo", {}, page)
+        return found["targetInfo"].get("browserContextId", "")
+    return ""
+
+
+def _is_within(frame: str, context: str, targets: list[dict[str, Any]]) -> bool | None:
+    """Returns None for a frame or worker inside of a target, if there are several contexts."""
+    contexts = {
+        target["targetId"]: target.get("browserContextId")
+        for target in targets
+        if target["type"] in ("page", "iframe")
+    }
+    if frame in contexts:
+        return contexts[frame] == context
+    return True if set(contexts.values()) == {context} else None
+
+
+def decide(event: dict[str, Any], scope: Scope, signer: Signer) -> Asking:
+    """Returns how a paused request goes on: signed, if it is in the scope and may be signed."""
+    if not (yield from scope.has(event.get("frameId", ""))):
+        return {}
+    headers = signed_headers(event["request"], signer)
+    return {} if headers is None else {"headers": headers}
+
+
+def signed_headers(request: dict[str, Any], signer: Signer) -> list[dict[str, str]] | None:
+    """Returns all headers of a paused request with its signature; None if it gets none."""
+    body = _body(request)
+    added = signer.headers(request["method"], request["url"], body or b"")
+    if not added:
+        return None
+    replaced = {*FIELDS, *(name.lower() for name, _ in added)}
+    kept = [pair for pair in request["headers"].items() if pair[0].lower() not in replaced]
+    return [{"name": name, "value": value} for name, value in (*kept, *added)]
+
+
+def _body(request: dict[str, Any]) -> bytes | None:
+    """Returns the body; None if the browser does not show all of it, e.g. of a file."""
+    entries = request.get("postDataEntries", [])
+    try:
+        return b"".join(base64.b64decode(entry["bytes"]) for entry in entries)
+    except (KeyError, binascii.Error):
+        return None
+
+
+class PageSigning:
+    """The signing of a page's or context's requests, until `stop()` or until it is closed."""
+
+    def __init__(self, session: SyncSession, scope: Scope, signer: Signer) -> None:
+        self._session, self._scope, self._signer = session, scope, signer
+
+    @classmethod
+    def start(cls, target: SyncPage | SyncContext, signer: Signer) -> PageSigning:
+        """Raises `browser_failed` if the browser is not Chromium, or is gone."""
+        from playwright.sync_api import Error  # noqa: PLC0415
+
+        try:
+            session, pages = _opened(target)
+            signing = cls(session, Scope(pages), signer)
+            session.on(_PAUSED, signing._answer)
+            session.send("Fetch.enable", _PAUSE)
+        except Error as error:
+            raise _unusable(error) from None
+        return signing
+
+    def stop(self) -> None:
+        """Signs no more requests."""
+        from playwright.sync_api import Error  # noqa: PLC0415
+
+        with suppress(Error):
+            self._session.detach()
+
+    def _answer(self, event: dict[str, Any]) -> None:
+        """Lets the request go on whatever happens: else the page would wait for ever."""
+        from playwright.sync_api import Error  # noqa: PLC0415
+
+        going_on: dict[str, Any] = {"requestId": event["requestId"]}
+        with suppress(Error):  # the page is gone, for example
+            try:
+                going_on |= self._run(decide(event, self._scope, self._signer))
+            finally:
+                self._session.send("Fetch.continueRequest", going_on)
+
+    def _run(self, asking: Asking) -> Any:
+        result = None
+        while True:
+            try:
+                ask = asking.send(result)
+            except StopIteration as end:
+                return end.value
+            result = self._ask(ask)
+
+    def _ask(self, ask: Ask) -> Any:
+        if ask.page is None:
+            return self._session.send(ask.method, ask.params)
+        # Not detached: that would wait for the navigation that waits for us.
+        session = ask.page.context.new_cdp_session(ask.page)
+        return session.send(ask.method, ask.params)
+
+
+class AsyncPageSigning:
+    """The signing of a page's or context's requests, for tasks."""
+
+    def __init__(self, session: AsyncSession, scope: Scope, signer: Signer) -> None:
+        self._session, self._scope, self._signer = session, scope, signer
+
+    @classmethod
+    async def start(
+        cls, target: AsyncPage | AsyncContext | Any, signer: Signer
+    ) -> AsyncPageSigning:
+        """Raises `browser_failed` if the browser is not Chromium, or is gone."""
+        from playwright.async_api import Error  # noqa: PLC0415
+
+        try:
+            opening, pages = _opened(target)
+            session = await opening
+            signing = cls(session, Scope(pages), signer)
+            session.on(_PAUSED, signing._answer)
+            await session.send("Fetch.enable", _PAUSE)
+        except Error as error:
+            raise _unusable(error) from None
+        return signing
+
+    async def stop(self) -> None:
+        """Signs no more requests."""
+        from playwright.async_api import Error  # noqa: PLC0415
+
+        with suppress(Error):
+            await self._session.detach()
+
+    async def _answer(self, event: dict[str, Any]) -> None:
+        """Lets the request go on whatever happens: else the page would wait for ever."""
+        from playwright.async_api import Error  # noqa: PLC0415
+
+        going_on: dict[str, Any] = {"requestId": event["requestId"]}
+        with suppress(Error):  # the page is gone, for example
+            try:
+                going_on |= await self._run(decide(event, self._scope, self._signer))
+            finally:
+                await self._session.send("Fetch.continueRequest", going_on)
+
+    async def _run(self, asking: Asking) -> Any:
+        result = None
+        while True:
+            try:
+                ask = asking.send(result)
+            except StopIteration as end:
+                return end.value
+            result = await self._ask(ask)
+
+    async def _ask(self, ask: Ask) -> Any:
+        if ask.page is None:
+            return await self._session.send(ask.method, ask.params)
+        # Not detached: that would wait for the navigation that waits for us.
+        session = await ask.page.context.new_cdp_session(ask.page)
+        return await session.send(ask.method, ask.params)
+
+
+def _opened(target: Any) -> tuple[Any, Pages | None]:
+    """Opens the session that signs: one of the page, else the browser's own.
+
+    The browser's session sees what a page loads in windows and processes of its own, too.
+    """
+    if hasattr(target, "goto"):
+        return target.context.new_cdp_session(target), None
+    if hasattr(target, "new_browser_cdp_session"):
+        return target.new_browser_cdp_session(), None
+    if target.browser is None:
+        raise AuthError(
+            "The requests of a persistent context are signed page by page: "
+            "sdk.sign_page(page) for each of its pages.",
+            code="browser_failed",
+        )
+    return target.browser.new_browser_cdp_session(), lambda: target.pages
+
+
+def _unusable(error: Exception) -> AuthError:
+    return AuthError(
+        f"Requests are signed in Chromium only, while it runs: {words_of(error)}",
+        code="browser_failed",
+    )
