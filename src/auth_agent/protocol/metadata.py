@@ -29,6 +29,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     pushed_authorization_request_endpoint: str | None = None
     auth_methods: tuple[str, ...] = ("client_secret_basic",)  # RFC 8414 2: the default
     id_token_algorithms: tuple[str, ...] | None = None
+    dpop_algorithms: tuple[str, ...] | None = None
     sends_iss: bool = False
 
 
@@ -90,6 +91,7 @@ def parse_metadata(response: HttpResponse, *, issuer: str, needs_keys: bool = Tr
         auth_methods=_names(document, "token_endpoint_auth_methods_supported")
         or ("client_secret_basic",),
         id_token_algorithms=_names(document, "id_token_signing_alg_values_supported"),
+        dpop_algorithms=_names(document, "dpop_signing_alg_values_supported"),
         sends_iss=_flag(document, "authorization_response_iss_parameter_supported"),
     )
 

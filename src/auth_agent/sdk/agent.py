@@ -134,17 +134,25 @@ class AgentSDK(SDK["httpx2.Client"]):
         return self._run(self._with_client(flow), log.add)
 
     def session(
-        self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
+        self,
+        resource: str,
+        *,
+        scope: str | None = None,
+        tokens: TokenManager | None = None,
+        dpop: bool = True,
     ) -> httpx2.Client:
         """Returns an HTTP client for one API, which sends the agent's token to no other origin.
 
         It gets the agent's own token for this resource, with `scope` if it is given; or it uses
-        and refreshes `tokens`. Its requests raise `AuthError` if there is no token.
+        and refreshes `tokens`. If the server offers it, tokens are bound to a key that never leaves
+        this process (DPoP, RFC 9449), so that they are worth nothing elsewhere; tokens in a file
+        are not, and none are with `dpop=False`, for an API that takes bearer tokens only.
+        Its requests raise `AuthError` if there is no token.
         """
         from auth_agent.sdk.calls.session import SyncTokenAuth, TokenTarget, new_session  # noqa: PLC0415
 
         target = TokenTarget(resource, scope, own=tokens is None)
-        auth = SyncTokenAuth(target, self._session_calls(tokens), self._perform)
+        auth = SyncTokenAuth(target, self._session_calls(tokens, dpop=dpop), self._perform)
         return new_session(auth, resource, self._options.timeout, self._signer)
 
     def http(self, base_url: str = "", *, follow_redirects: bool = False) -> httpx2.Client:
@@ -191,17 +199,24 @@ class AgentSDK(SDK["httpx2.Client"]):
             yield
 
     def mcp_auth(
-        self, *, scope: str | None = None, allowed_scopes: Iterable[str] | None = None
+        self,
+        *,
+        scope: str | None = None,
+        allowed_scopes: Iterable[str] | None = None,
+        dpop: bool = True,
     ) -> httpx2.Auth:
         """Returns the `auth=` argument of MCP clients (`mcp`, FastMCP), with its own tokens.
 
         Each MCP server that asks gets a token for itself, if it names `server_url` as the server
         that issues its tokens, with the scopes that it asks for and `scope`; it may ask for
-        `allowed_scopes` at most, if they are given. Requests raise `AuthError` if there is none.
+        `allowed_scopes` at most, if they are given. Tokens are bound to a key of this process if
+        both servers offer it, and `dpop` is true. Requests raise `AuthError` if there is no token.
         """
         from auth_agent.sdk.calls.mcp_auth import SyncMcpAuth, wanted_of  # noqa: PLC0415
 
-        return SyncMcpAuth(self._options, wanted_of(scope, allowed_scopes), self._perform)
+        return SyncMcpAuth(
+            self._options, wanted_of(scope, allowed_scopes, dpop=dpop), self._perform
+        )
 
     def _perform(self, flow: Flow[T]) -> T:
         return self._run(self._with_client(flow))

@@ -116,13 +116,18 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         return await self._run(self._with_client(flow), log.add)
 
     def session(
-        self, resource: str, *, scope: str | None = None, tokens: TokenManager | None = None
+        self,
+        resource: str,
+        *,
+        scope: str | None = None,
+        tokens: TokenManager | None = None,
+        dpop: bool = True,
     ) -> httpx2.AsyncClient:
         """Returns a client as `AgentSDK.session` does."""
         from auth_agent.sdk.calls.session import AsyncTokenAuth, TokenTarget, new_async_session  # noqa: PLC0415
 
         target = TokenTarget(resource, scope, own=tokens is None)
-        auth = AsyncTokenAuth(target, self._session_calls(tokens), self._perform)
+        auth = AsyncTokenAuth(target, self._session_calls(tokens, dpop=dpop), self._perform)
         return new_async_session(auth, resource, self._options.timeout, self._signer)
 
     def http(self, base_url: str = "", *, follow_redirects: bool = False) -> httpx2.AsyncClient:
@@ -154,17 +159,24 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
             yield
 
     def mcp_auth(
-        self, *, scope: str | None = None, allowed_scopes: Iterable[str] | None = None
+        self,
+        *,
+        scope: str | None = None,
+        allowed_scopes: Iterable[str] | None = None,
+        dpop: bool = True,
     ) -> httpx2.Auth:
         """Returns the `auth=` argument of MCP clients (`mcp`, FastMCP), with its own tokens.
 
         Each MCP server that asks gets a token for itself, if it names `server_url` as the server
         that issues its tokens, with the scopes that it asks for and `scope`; it may ask for
-        `allowed_scopes` at most, if they are given. Requests raise `AuthError` if there is none.
+        `allowed_scopes` at most, if they are given. Tokens are bound to a key of this process if
+        both servers offer it, and `dpop` is true. Requests raise `AuthError` if there is no token.
         """
         from auth_agent.sdk.calls.mcp_auth import AsyncMcpAuth, wanted_of  # noqa: PLC0415
 
-        return AsyncMcpAuth(self._options, wanted_of(scope, allowed_scopes), self._perform)
+        return AsyncMcpAuth(
+            self._options, wanted_of(scope, allowed_scopes, dpop=dpop), self._perform
+        )
 
     async def _perform(self, flow: Flow[T]) -> T:
         return await self._run(self._with_client(flow))

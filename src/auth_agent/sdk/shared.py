@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hint
 
 from auth_agent.errors import SettingsError
 from auth_agent.sdk.calls.methods import Calls
+from auth_agent.sdk.calls.prover import prover_of
 from auth_agent.sdk.calls.token_calls import Listeners
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow import http
@@ -121,11 +122,16 @@ class SDK(Generic[C]):
             )
         return self._signer
 
-    def _session_calls(self, tokens: TokenManager | None) -> Calls:
-        """Returns calls that keep a session's own tokens apart, and that share given ones."""
+    def _session_calls(self, tokens: TokenManager | None, *, dpop: bool) -> Calls:
+        """Returns calls that keep a session's own tokens apart, and that share given ones.
+
+        Tokens in a file outlive this process, so they are not bound to a key that does not.
+        """
+        options = self._options
+        prover = prover_of(options.server_url, options.agent_id) if dpop else None
         if tokens is None:
-            return Calls(self._options, Listeners(), TokenManager())
-        return Calls(self._options, self._listeners, tokens)
+            return Calls(options, Listeners(), TokenManager(), prover)
+        return Calls(options, self._listeners, tokens, None if tokens.outlives_process else prover)
 
     def _with_client(self, flow: Flow[T]) -> Flow[T]:
         """Performs the flow with the client that is there, else with one of its own."""

@@ -17,19 +17,15 @@ import httpx2
 
 from auth_agent.errors import AuthError
 from auth_agent.flow.kept import Guard
-from auth_agent.sdk.calls.token_calls import Listeners, TokenCalls
-from auth_agent.sdk.calls.tokens import TokenManager
+from auth_agent.sdk.calls.mcp_server import McpServer, challenge_of, was_redirected
 from auth_agent.sdk.exchange.journey import Journey
 from auth_agent.sdk.flow.effects import Flow, now
 from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.sign_in.protected_resource import (
     Challenge,
-    Resource,
     covers,
     find_resource,
-    read_challenge,
 )
-from auth_agent.url import normal_origin
 
 MOST_SERVERS = 100
 MOST_ROUNDS = 3  # one for a stale token, one for the first scopes, one for more of them
@@ -43,25 +39,15 @@ class Wanted(NamedTuple):
 
     scope: frozenset[str] = frozenset()
     allowed_scopes: frozenset[str] | None = None
+    dpop: bool = True
 
 
-def wanted_of(scope: str | None, allowed_scopes: Iterable[str] | None) -> Wanted:
+def wanted_of(
+    scope: str | None, allowed_scopes: Iterable[str] | None, *, dpop: bool = True
+) -> Wanted:
     """Checks the arguments of `mcp_auth`."""
     allowed = None if allowed_scopes is None else frozenset(allowed_scopes)
-    return Wanted(frozenset((scope or "").split()), allowed)
-
-
-class _Server:
-    """One MCP server: its resource, the scopes requested so far, and the resulting token."""
-
-    def __init__(self, resource: Resource, options: Options) -> None:
-        self.resource = resource
-        self.asked: frozenset[str] = frozenset()
-        self.calls = TokenCalls(options, Listeners(), TokenManager())
-
-    @property
-    def token(self) -> str | None:
-        return self.calls.tokens.get_access_token()
+    return Wanted(frozenset((scope or "").split()), allowed, dpop)
 
 
 class McpAuth(httpx2.Auth):
@@ -74,7 +60,7 @@ class McpAuth(httpx2.Auth):
         options.check_credential()
         self._options = options
         self._wanted = wanted
-        self._servers: OrderedDict[str, _Server] = OrderedDict()
+        self._servers: OrderedDict[str, McpServer] = OrderedDict()
         self._lock = Guard()
 
     def __repr__(self) -> str:
@@ -83,20 +69,27 @@ class McpAuth(httpx2.Auth):
     def _attach(self, request: httpx2.Request) -> Generator[httpx2.Request | Flow[Any], Any, None]:
         """Sends the request, and repeats it after each refusal that another token may answer."""
         url = str(request.url.copy_with(query=None, fragment=None))
-        server = self._known(url)
-        if server is not None and server.token is not None:
-            request.headers["Authorization"] = f"Bearer {server.token}"
-        for _ in range(MOST_ROUNDS):
+        server, rounds, once = self._known(url), 0, {"nonce", "redirect"}
+        while True:
+            if server is not None:
+                server.attach(request)
             response = yield request
-            challenge = _challenge_of(request, response)
-            if challenge is None:
+            wants_nonce = server is not None and server.note(response)
+            if "redirect" in once and was_redirected(request, response):
+                once.remove("redirect")
+                request.url = response.request.url  # a proof is for one URL
+                continue
+            challenge = challenge_of(request, response)
+            if challenge is None or rounds == MOST_ROUNDS:
                 return
-            sent = request.headers.get("authorization", "").removeprefix("Bearer ")
+            if wants_nonce and "nonce" in once:
+                once.remove("nonce")
+                continue
+            rounds += 1
+            sent = request.headers.get("authorization", "").partition(" ")[2]
             server = yield self._better(url, challenge, response.status_code, sent)
             if server is None or server.token == sent:
                 return
-            request.headers["Authorization"] = f"Bearer {server.token}"
-        yield request
 
     def _better(self, url: str, challenge: Challenge, status: int, sent: str) -> Flow[Any]:
         """Gets a token that may answer the refusal; None if there is no better one."""
@@ -106,7 +99,7 @@ class McpAuth(httpx2.Auth):
             issuer = self._options.server_url
             resource = yield from find_resource(url, challenge, issuer, journey)
             self._options.check_resources([resource.url], native=False)
-            server = self._remember(_Server(resource, self._options))
+            server = self._remember(McpServer(resource, self._options, dpop=self._wanted.dpop))
         if server.token is not None and server.token != sent:
             return server  # another request was quicker
         wished = self._scopes(server, challenge)
@@ -117,7 +110,7 @@ class McpAuth(httpx2.Auth):
         server.asked = wished
         return server
 
-    def _scopes(self, server: _Server, challenge: Challenge) -> frozenset[str]:
+    def _scopes(self, server: McpServer, challenge: Challenge) -> frozenset[str]:
         """Returns the challenge's scopes, else the metadata's; adds all requested before."""
         named = challenge.scope or (server.asked or server.resource.scopes)
         wished = self._wanted.scope | server.asked | named
@@ -131,12 +124,12 @@ class McpAuth(httpx2.Auth):
             )
         return wished
 
-    def _known(self, url: str) -> _Server | None:
+    def _known(self, url: str) -> McpServer | None:
         with self._lock:
             fitting = [one for name, one in self._servers.items() if covers(name, url)]
         return max(fitting, key=lambda one: len(one.resource.url), default=None)
 
-    def _remember(self, server: _Server) -> _Server:
+    def _remember(self, server: McpServer) -> McpServer:
         with self._lock:
             server = self._servers.setdefault(server.resource.url, server)
             while len(self._servers) > MOST_SERVERS:
@@ -213,15 +206,3 @@ class AsyncMcpAuth(McpAuth):
                 step = steps.send(result)
             except StopIteration:
                 return
-
-
-def _challenge_of(request: httpx2.Request, response: httpx2.Response) -> Challenge | None:
-    """Returns a refusal's challenge; None if another token, or resending, cannot help."""
-    if response.status_code not in (401, 403) or not isinstance(request.stream, httpx2.ByteStream):
-        return None
-    if normal_origin(str(response.request.url)) != normal_origin(str(request.url)):
-        return None  # a redirect has led elsewhere
-    challenge = read_challenge(response.headers)
-    if response.status_code == 403 and challenge.error != "insufficient_scope":
-        return None
-    return challenge

@@ -91,13 +91,21 @@ def own_token_request(options: Options, resource: str, scope: str | None) -> Flo
 
 
 def parse_tokens(
-    response: HttpResponse, *, failure: str, refresh_token: str | None = None
+    response: HttpResponse,
+    *,
+    failure: str,
+    refresh_token: str | None = None,
+    is_bound: bool = False,
 ) -> TokenResponse:
-    """Parses the tokens (5.1); without a new refresh token the old one stays valid (6)."""
+    """Parses the tokens (5.1); without a new refresh token the old one stays valid (6).
+
+    Where a proof was sent, a token that is not bound to its key is refused (RFC 9449 5).
+    """
     document = read_object(response, "token response", failure=failure)
     tokens = read(TokenResponse, {"refresh_token": refresh_token, **document})
-    if tokens.token_type.lower() != "bearer":
-        raise ServerMisbehaved("The token is not of type Bearer.", code="token_type_unsupported")
+    wanted = "DPoP" if is_bound else "Bearer"
+    if tokens.token_type.lower() != wanted.lower():
+        raise ServerMisbehaved(f"The token is not of type {wanted}.", code="token_type_unsupported")
     return tokens
 
 

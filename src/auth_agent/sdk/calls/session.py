@@ -1,8 +1,9 @@
 """An HTTP client for one API: it attaches the agent's token, and renews it by itself.
 
-The token goes to the resource's own origin, also if an answer redirects elsewhere. The first
-request that finds it expired renews it for all. A renewal that was refused for good is not
-repeated; after any other failure the next request tries again.
+The token goes to the resource's own origin, also if an answer redirects elsewhere. If it is bound
+to the agent's key, each request and each redirect carries a proof of its own. The first request
+that finds it expired renews it for all. A renewal that was refused for good is not repeated; after
+any other failure the next request tries again.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import httpx2
 from auth_agent.errors import AuthError, SettingsError
 from auth_agent.flow import clients
 from auth_agent.flow.kept import Guard
+from auth_agent.sdk.calls.prover import Prover, prover_of
 from auth_agent.sdk.calls.token_calls import TokenCalls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow.effects import Flow
 from auth_agent.sdk.flow.signer import Signer, sign_async_client, sign_client
 from auth_agent.url import normal_origin, url_problem
 
+_TOKEN = "auth_agent_token"
 FINAL = ("refresh_failed", "token_exchange_failed")
 
 Run = Callable[[Flow[str]], str]
@@ -58,25 +61,59 @@ class TokenAuth(httpx2.Auth):
     def tokens(self) -> TokenManager:
         return self._calls.tokens
 
-    def withhold(self, request: httpx2.Request) -> None:
-        """Removes the token from a request that was redirected to another origin."""
-        ours = f"Bearer {self.tokens.access_token}"
-        if normal_origin(str(request.url)) != self._origin and (
-            request.headers.get("authorization") == ours
-        ):
-            del request.headers["authorization"]
+    def prepare(self, request: httpx2.Request) -> None:
+        """Adds the proof to a request that is about to be sent, or to follow a redirect.
+
+        Removes token and proof if a redirect has led to another origin.
+        """
+        token = request.extensions.get(_TOKEN)
+        if token is None:
+            return
+        url, authorization = str(request.url), request.headers.get("authorization", "")
+        if normal_origin(url) != self._origin:
+            request.headers.pop("dpop", None)
+            if authorization.partition(" ")[2] == token:
+                del request.headers["authorization"]
+        elif authorization == f"DPoP {token}":
+            request.headers["DPoP"] = self._prover().proof_now(request.method, url, token)
+
+    def notice(self, response: httpx2.Response) -> None:
+        """Remembers the nonce of an answer, also of a redirect or a refusal."""
+        if self.tokens.is_bound:
+            self._prover().note(str(response.request.url), response.headers)
 
     def _attach(self, request: httpx2.Request) -> Generator[httpx2.Request | _Renew, Any, None]:
         if normal_origin(str(request.url)) != self._origin:
             yield request
             return
         token = self.tokens.get_access_token() or (yield _Renew(self.tokens.access_token))
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if _is_refused(response) and isinstance(request.stream, httpx2.ByteStream):
-            token = yield _Renew(token)
-            request.headers["Authorization"] = f"Bearer {token}"
-            yield request
+        answers = [_wants_nonce, _is_refused]  # each is answered once
+        while True:
+            self._add(request, token)
+            before = self._nonce()
+            response = yield request
+            if not isinstance(request.stream, httpx2.ByteStream):
+                return
+            asked = next((asks for asks in answers if asks(response)), None)
+            if asked is None or (asked is _wants_nonce and self._nonce() == before):
+                return
+            answers.remove(asked)
+            if asked is _is_refused:
+                token = yield _Renew(token)
+
+    def _add(self, request: httpx2.Request, token: str) -> None:
+        scheme = "DPoP" if self.tokens.is_bound else "Bearer"
+        request.headers["Authorization"] = f"{scheme} {token}"
+        request.headers.pop("dpop", None)
+        request.extensions = {**request.extensions, _TOKEN: token}  # redirects inherit it
+
+    def _nonce(self) -> str | None:
+        return self._prover().nonce_for(self._origin) if self.tokens.is_bound else None
+
+    def _prover(self) -> Prover:
+        """Returns the key of this agent; tokens that a caller gave may be bound to it, too."""
+        options = self._calls.options
+        return self._calls.prover or prover_of(options.server_url, options.agent_id)
 
     def _renew(self, stale: str | None) -> Flow[str]:
         """Renews the token, one caller at a time; the next ones find the new token."""
@@ -149,8 +186,11 @@ class AsyncTokenAuth(TokenAuth):
             except StopIteration:
                 return
 
-    async def withhold_async(self, request: httpx2.Request) -> None:
-        self.withhold(request)
+    async def prepare_async(self, request: httpx2.Request) -> None:
+        self.prepare(request)
+
+    async def notice_async(self, response: httpx2.Response) -> None:
+        self.notice(response)
 
 
 def new_session(
@@ -160,7 +200,7 @@ def new_session(
         auth=auth,
         base_url=resource,
         timeout=timeout,
-        event_hooks={"request": [auth.withhold]},
+        event_hooks={"request": [auth.prepare], "response": [auth.notice]},
     )
     if signer is not None:
         sign_client(client, signer)
@@ -174,7 +214,7 @@ def new_async_session(
         auth=auth,
         base_url=resource,
         timeout=timeout,
-        event_hooks={"request": [auth.withhold_async]},
+        event_hooks={"request": [auth.prepare_async], "response": [auth.notice_async]},
     )
     if signer is not None:
         sign_async_client(client, signer)
@@ -186,6 +226,12 @@ def _is_final(error: AuthError) -> bool:
     if isinstance(error, SettingsError) or error.code == "no_refresh_token":
         return True
     return error.code in FINAL and error.status_code in (400, 401)
+
+
+def _wants_nonce(response: httpx2.Response) -> bool:
+    """Returns True if RFC 9449 9 demands a nonce, or another one."""
+    challenge = response.headers.get("www-authenticate", "")
+    return response.status_code == 401 and "use_dpop_nonce" in challenge
 
 
 def _is_refused(response: httpx2.Response) -> bool:

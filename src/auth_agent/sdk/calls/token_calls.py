@@ -11,6 +11,7 @@ from auth_agent.flow.exchange import HttpRequest, HttpResponse
 from auth_agent.flow.kept import Guard
 from auth_agent.sdk.calls import oauth
 from auth_agent.sdk.calls.oauth import DEFAULT_SCOPE
+from auth_agent.sdk.calls.prover import Build, Prover
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.exchange.answers import error_code
 from auth_agent.sdk.exchange.journey import Journey, readable
@@ -26,8 +27,6 @@ from auth_agent.url import normal_origin
 MAX_PENDING = 1_000
 TOO_LATE = "The server took too long; try again, or allow more time with `timeout` and `deadline`."
 
-Build = Callable[[], Flow[HttpRequest]]
-
 
 class Listeners(NamedTuple):
     """The caller's callbacks for tokens; under tasks they may be async."""
@@ -40,11 +39,23 @@ class Listeners(NamedTuple):
 class TokenCalls:
     """The flows of one agent; `tokens` stores what it receives and refreshes."""
 
-    def __init__(self, options: Options, listeners: Listeners, tokens: TokenManager) -> None:
+    def __init__(
+        self,
+        options: Options,
+        listeners: Listeners,
+        tokens: TokenManager,
+        prover: Prover | None = None,
+    ) -> None:
         self._options = options
+        self.prover = prover
+        """Binds the tokens that are refreshed, and the agent's own, if the server offers it."""
         self._listeners = listeners
         self.tokens = tokens
         self._begun = _Pending()
+
+    @property
+    def options(self) -> Options:
+        return self._options
 
     def get_authorization_url(
         self, redirect_uri: str, *, scope: str = DEFAULT_SCOPE, state: str | None = None
@@ -119,18 +130,20 @@ class TokenCalls:
                 code="no_refresh_token",
                 status_code=401,
             )
-        request = yield from oauth.refresh_request(self._options, refresh_token)
-        response = yield from self._once(request)
-        tokens = oauth.parse_tokens(response, failure="refresh_failed", refresh_token=refresh_token)
+        build = lambda: oauth.refresh_request(self._options, refresh_token)  # noqa: E731
+        response, is_bound = yield from self._proved(build)
+        tokens = oauth.parse_tokens(
+            response, failure="refresh_failed", refresh_token=refresh_token, is_bound=is_bound
+        )
         yield from invoke(self.tokens.set_tokens, tokens)
         yield from self._tell(self._listeners.refreshed, tokens)
         return tokens
 
     def get_own_token(self, resource: str, *, scope: str | None = None) -> Flow[TokenResponse]:
         """Returns an access token of the agent for one API, without any website (RFC 8707)."""
-        request = yield from oauth.own_token_request(self._options, resource, scope)
-        response = yield from self._once(request)
-        tokens = oauth.parse_tokens(response, failure="token_exchange_failed")
+        build = lambda: oauth.own_token_request(self._options, resource, scope)  # noqa: E731
+        response, is_bound = yield from self._proved(build)
+        tokens = oauth.parse_tokens(response, failure="token_exchange_failed", is_bound=is_bound)
         return (yield from self._received(tokens))
 
     def revoke_token(self, token: str) -> Flow[None]:
@@ -146,6 +159,15 @@ class TokenCalls:
         """Asks the server about a token. Raises `introspection_failed`."""
         response = yield from self._again(lambda: oauth.introspect_request(self._options, token))
         return oauth.parse_introspection(response)
+
+    def _proved(self, build: Build) -> Flow[tuple[HttpResponse, bool]]:
+        """Sends a token request, with a proof if the server offers DPoP; says whether it did."""
+        prover = self.prover
+        if prover is not None:
+            journey = yield from self._journey()
+            if (yield from prover.is_offered(self._options.server_url, journey)):
+                return (yield from prover.exchange(build, self._once)), True
+        return (yield from self._once((yield from build()))), False
 
     def _received(self, tokens: TokenResponse) -> Flow[TokenResponse]:
         yield from invoke(self.tokens.set_tokens, tokens)

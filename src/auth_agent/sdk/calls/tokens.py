@@ -76,6 +76,17 @@ class TokenManager:
         return None if kept is None else kept.tokens.access_token
 
     @property
+    def is_bound(self) -> bool:
+        """Returns True if the access token is of use only with a proof of its key (DPoP)."""
+        kept = self._kept
+        return kept is not None and kept.tokens.token_type.lower() == "dpop"
+
+    @property
+    def outlives_process(self) -> bool:
+        """Returns True if the tokens are kept in a file."""
+        return self._path is not None
+
+    @property
     def refresh_token(self) -> str | None:
         kept = self._kept
         return None if kept is None else kept.tokens.refresh_token

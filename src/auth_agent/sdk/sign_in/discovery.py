@@ -34,7 +34,7 @@ class PinnedIssuers:
             return None
         for issuer in nearest_first:
             if issuer not in self._known:
-                self._known[issuer] = yield from _discover(issuer, journey)
+                self._known[issuer] = yield from discover(issuer, journey)
             if url.partition("?")[0] in _endpoints(self._known[issuer]):
                 return issuer
         return None
@@ -57,7 +57,8 @@ def _endpoints(metadata: Metadata) -> tuple[str, ...]:
     return metadata.authorization_endpoint.partition("?")[0], *older
 
 
-def _discover(issuer: str, journey: Journey) -> Flow[Metadata]:
+def discover(issuer: str, journey: Journey) -> Flow[Metadata]:
+    """Returns the metadata of an issuer, which has to name itself as it was configured."""
     answers: list[HttpResponse] = []
     for request in metadata_requests(issuer):
         response = readable((yield from send_with_retries(journey, request)))

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from auth_agent.errors import AuthError, ServerMisbehaved
 from auth_agent.flow.exchange import HttpRequest, HttpResponse, json_object
+from auth_agent.protocol.dpop.making import ALGORITHM
 from auth_agent.sdk.exchange.journey import Journey, readable
 from auth_agent.sdk.exchange.retry import send_with_retries
 from auth_agent.sdk.flow.effects import Flow
@@ -33,6 +34,8 @@ class Resource(NamedTuple):
 
     url: str
     scopes: frozenset[str]
+    dpop: bool = False
+    """Whether it takes tokens that are bound to a key, with the SDK's kind of proof."""
 
 
 def read_challenge(headers: Mapping[str, str]) -> Challenge:
@@ -104,4 +107,6 @@ def _parse(response: HttpResponse, url: str, issuer: str) -> Resource:
     scopes = document.get("scopes_supported")
     known = scopes if isinstance(scopes, list) else []
     words = (word for word in known if isinstance(word, str) and _SCOPE.fullmatch(word))
-    return Resource(resource, frozenset(words))
+    algorithms = document.get("dpop_signing_alg_values_supported")
+    takes_proofs = isinstance(algorithms, list) and ALGORITHM in algorithms
+    return Resource(resource, frozenset(words), takes_proofs)
