@@ -12,6 +12,7 @@ from auth_agent.doctor.configuration import examine_settings
 from auth_agent.doctor.finding import Finding
 from auth_agent.doctor.server import examine_server
 from auth_agent.doctor.sessions import examine_sessions
+from auth_agent.doctor.signatures import examine_signatures
 from auth_agent.doctor.website import examine_website
 from auth_agent.flow.effects import Flow
 from auth_agent.website.config.settings import Settings
@@ -26,7 +27,7 @@ def examine(
     clock: Callable[[], float] = time.time,
     random: Callable[[int], bytes] = os.urandom,
 ) -> Flow[list[Finding]]:
-    """Examines a website in at most twenty exchanges, each with the transport's time-outs.
+    """Examines a website in at most thirty exchanges, each with the transport's time-outs.
 
     `visited` is the origin at which visitors meet the website, if that is not its base URL; `proxy`
     is the proxy between this machine and the server.
@@ -35,6 +36,7 @@ def examine(
     found = list(examine_settings(settings))
     metadata, of_server = yield from examine_server(site, proxy)
     found += of_server
+    found += yield from examine_signatures(settings)
     if not settings.sign_in:
         return [*found, *(yield from examine_api(settings, visited or settings.base_url))]
     if metadata is not None:
