@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import httpx2
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -21,6 +21,7 @@ from auth_agent.flow import drive
 from auth_agent.protocol.jose.private_key import public_jwk
 from auth_agent.sdk import AgentSDK
 from auth_agent.server.registry.clients import add_client
+from auth_agent.server.registry.request_keys import add_request_key
 from auth_agent.server.tokens.endings import disable_agent
 from tests.adapters.network import free_port
 from tests.adapters.stacks import STACKS
@@ -113,3 +114,32 @@ def test_a_token_for_this_website_is_a_bearer_token_here(auth_server, open_site)
             f"{site}/me", headers={"authorization": f"Bearer {other.access_token}"}
         )
         assert refused.json()["cause"] == "audience_mismatch"
+
+
+def test_an_agent_signs_its_requests_and_the_website_knows_it_without_a_sign_in(
+    auth_server, open_site
+):
+    """Its server publishes the key, the SDK signs, the website fetches and verifies."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    agent, now = auth_server.agent_id, int(time.time())
+    add_request_key(auth_server.database, agent, public.decode(), now)
+    sdk = AgentSDK(
+        agent_id=agent,
+        agent_secret=auth_server.agent_secret,
+        server_url=auth_server.issuer,
+        signing_key=private,
+    )
+    known = {"agent_id": agent, "via": "signature"}
+    with sdk.http(open_site(_nothing, signatures="issuer")) as http:
+        assert http.get("/me").json() == known
+        assert http.post("/me", json={"order": 7}).json() == known
+    disable_agent(auth_server.database, agent, now)
+    with sdk.http(open_site(_nothing, signatures="issuer")) as http:
+        refused = http.get("/me", headers={"accept": "application/json"})
+        assert (refused.status_code, refused.json()["cause"]) == (401, "key_unknown")
+
+
+def _nothing(_site):
+    return {}
