@@ -114,7 +114,9 @@ class AgentRefused(APIException):
     def __init__(self, reply: Reply) -> None:
         super().__init__(detail=msgspec.json.decode(reply.body) if reply.body else {})
         self.status_code = reply.status
-        self.auth_header = _challenge(reply)  # the framework copies it into the response
+        # The framework copies these two into the response.
+        self.auth_header = _challenge(reply)
+        self.wait = int(dict(reply.headers).get("Retry-After", 0))
 
 
 class _ApiVisit(Visit):

@@ -6,6 +6,8 @@ import json
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from auth_agent import AuthError, Requirement, Settings, SettingsError, SignatureRefused
 from auth_agent.flow.exchange import HttpResponse
@@ -588,3 +590,26 @@ def test_an_agent_of_a_signature_is_a_plain_value(signer):
     agent = signer.call().agent
     assert msgspec.json.decode(msgspec.json.encode(agent))["via"] == "signature"
     assert issubclass(SignatureRefused, AuthError)
+
+
+FIELD = st.text(st.characters(max_codepoint=255), max_size=200) | st.lists(
+    st.sampled_from(
+        [
+            *('sig1=("@method" "@authority" "signature-agent";key="sig1")', ";created=1800000000"),
+            *(";expires=1800000050", ';keyid="k"', ';tag="web-bot-auth"', ';nonce="n"', ", "),
+            *('sig1="https://bot.example"', "sig1=:AAAA:", ";x=@1", '"', "(", ")", "\xff", "\n"),
+        ]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.sampled_from(["GET", "POST"]), FIELD, FIELD, FIELD)
+def test_no_header_gets_in_or_breaks_anything(site, method, inputs, signature, agent):
+    headers = {"signature-input": inputs, "signature": signature, "signature-agent": agent}
+    reply = site.request("/api/orders", method=method, headers=headers)
+    assert reply.status in (401, 503)
+    assert site.request("/", method=method, headers=headers) == Pass(None)

@@ -9,7 +9,7 @@ import pytest
 from auth_agent.errors import AuthError, SignatureRefused
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.protocol.signatures import agents as naming
-from auth_agent.protocol.signatures.agents import WELL_KNOWN, issued_id, matcher, read_agent
+from auth_agent.protocol.signatures.agents import WELL_KNOWN, Pattern, issued_id, read_agent
 from auth_agent.protocol.signatures.base import signature_base
 from auth_agent.protocol.signatures.directory import (
     MEDIA_TYPE,
@@ -351,6 +351,9 @@ def test_an_agent_of_the_issuer_has_the_id_of_its_sign_in(issuer, value, found):
         (f"https://a.example{WELL_KNOWN}", "https://a.example", True),
         ("https://chatgpt.com", "https://chatgpt.com/x", False),
         ("https://chatgpt.com", "https://chatgpt.com.evil", False),
+        ("https://[2001:db8::1]/x", "https://[2001:db8::1]/x", True),
+        ("https://[2001:db8::1]/x", "https://[2001:db8::2]/x", False),
+        ("https://*.acme.example/a", "https://id.acme.example/x/a", False),
         ("https://id.acme.example/agents/*", "https://id.acme.example/agents/a/b", True),
         ("https://id.acme.example/agents/*", "https://id.acme.example/other/a", False),
         ("https://*.acme.example", "https://id.acme.example", True),
@@ -362,7 +365,18 @@ def test_an_agent_of_the_issuer_has_the_id_of_its_sign_in(issuer, value, found):
     ],
 )
 def test_a_pattern_matches_the_name_and_never_crosses_the_host(pattern, name, fits):
-    assert (matcher(pattern).fullmatch(name) is not None) is fits
+    assert Pattern(pattern).fits(read_agent(name)) is fits
+
+
+def test_no_name_makes_a_pattern_slow():
+    import time
+
+    pattern = Pattern("https://*a*a*a*.example/*a*a*a*a*a*b")
+    agent = read_agent("https://" + "a" * 50 + ".example/" + "a" * 1_900)
+    started = time.process_time()
+    for _ in range(50):
+        assert not pattern.fits(agent)
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize(

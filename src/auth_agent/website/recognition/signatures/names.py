@@ -6,7 +6,7 @@ import functools
 from typing import NamedTuple
 
 from auth_agent.errors import SignatureIgnored
-from auth_agent.protocol.signatures.agents import SignatureAgent, issued_id, matcher, read_agent
+from auth_agent.protocol.signatures.agents import Pattern, SignatureAgent, issued_id, read_agent
 from auth_agent.website.config.settings import Settings
 
 MAX_REMEMBERED = 1_024
@@ -26,7 +26,7 @@ class Names:
     def __init__(self, settings: Settings) -> None:
         self._issuer = settings.issuer
         self._lists_issuer = "issuer" in settings.signatures
-        self._patterns = [matcher(one) for one in settings.signatures if one != "issuer"]
+        self._patterns = [Pattern(one) for one in settings.signatures if one != "issuer"]
         self.loopback_allowed = not settings.secure
         self.read = functools.lru_cache(maxsize=MAX_REMEMBERED)(self._read)
         """Returns who a value of `Signature-Agent` names; raises `SignatureRefused`."""
@@ -35,7 +35,7 @@ class Names:
         agent = read_agent(value, loopback_allowed=self.loopback_allowed)
         own = issued_id(agent, self._issuer)
         listed = own is not None and self._lists_issuer
-        if not listed and not any(pattern.fullmatch(agent.name) for pattern in self._patterns):
+        if not listed and not any(pattern.fits(agent) for pattern in self._patterns):
             raise SignatureIgnored(
                 "This website does not list the signature's agent (AUTH_AGENT_SIGNATURES).",
                 code="agent_not_listed",
