@@ -834,6 +834,46 @@ def test_a_signed_change_counts_once_on_all_machines(make_site, monkeypatch, clo
     assert fresh.request("/api/x", headers={**headers}).status == 401  # signed as a POST
 
 
+def test_a_proof_counts_once_on_all_machines(make_site, monkeypatch, provider, clock):
+    """Proofs of keys (DPoP) are spent in Redis, where the sessions are."""
+    from tests.proofs import Holder
+
+    holder, (one, two) = Holder(), (make_site(protect="/api/*") for _ in range(2))
+    token = provider.access_token(cnf={"jkt": holder.jkt})
+
+    def headers():
+        text = holder.proof("GET", "https://shop.example/api/x", clock(), token)
+        return {"authorization": f"DPoP {token}", "dpop": text}
+
+    sent = headers()
+    assert one.request("/api/x", headers=sent).agent.via == "dpop"
+    assert json.loads(two.request("/api/x", headers=sent).body)["cause"] == "proof_used"
+    assert two.request("/api/x", headers=headers()).agent.via == "dpop"
+    api = make_site(protect="/api/*", sign_in=False, secret="")
+    assert json.loads(api.request("/api/x", headers=sent).body)["cause"] == "proof_used"
+    assert api.request("/api/x", headers=headers()).agent.via == "dpop"
+    monkeypatch.setattr(store.Store, "spend", _unreachable)
+    reply = one.request("/api/x", headers=headers())
+    assert (reply.status, _document(reply)["error"]) == (503, "store_unavailable")
+    other = {
+        **headers(),
+        "dpop": Holder().proof("GET", "https://shop.example/api/x", clock(), token),
+    }
+    assert _document(one.request("/api/x", headers=other))["cause"] == "token_key_mismatch"
+
+
+def test_a_proof_is_remembered_as_long_as_it_is_valid(make_site, provider, clock, redis_client):
+    from tests.proofs import Holder
+
+    holder, site = Holder(), make_site(protect="/api/*")
+    token = provider.access_token(cnf={"jkt": holder.jkt})
+    text = holder.proof("GET", "https://shop.example/api/x", clock() - 100, token)
+    assert site.request("/api/x", headers={"authorization": f"DPoP {token}", "dpop": text}).agent
+    (key,) = redis_client.scan_iter("*:spent:*")
+    assert 195 <= redis_client.ttl(key) <= 201
+    assert holder.jkt not in key.decode()
+
+
 def _unreachable(self, name, seconds):
     raise ServerUnavailable("The session store cannot be reached.", code="store_unavailable")
     yield

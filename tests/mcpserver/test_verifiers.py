@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import anyio
 import httpx2
 import pytest
@@ -14,6 +16,7 @@ from auth_agent import RelyingParty
 from auth_agent.errors import SettingsError
 from auth_agent_mcpserver import AgentTokenVerifier, AuthAgentProvider, protect
 from tests.mcpserver.sites import fill, ran, result_of, settings_of, text_of
+from tests.proofs import Holder
 
 
 def build_mcp(_kind, provider, base_url):
@@ -96,6 +99,18 @@ def test_the_rules_of_the_website_hold(issuer):
     assert anyio.run(AgentTokenVerifier(denied).verify_token, token) is None
     for wrong in ("", "a b", "x" * 40_000, "a.b.c", "\r\n"):
         assert anyio.run(AgentTokenVerifier(settings).verify_token, wrong) is None
+
+
+def test_a_bound_token_is_refused_because_no_proof_can_be_seen(world):
+    """The packages give their verifiers the token alone."""
+    holder = Holder()
+    agent = world.agent()
+    token = world.provider.access_token(aud=f"{world.base_url}/mcp", cnf={"jkt": holder.jkt})
+    url = f"{world.base_url}/mcp"
+    for scheme in ("Bearer", "DPoP"):
+        agent.headers["authorization"] = f"{scheme} {token}"
+        agent.headers["dpop"] = holder.proof("POST", url, time.time(), token)
+        assert agent.modern("tools/list").status_code == 401
 
 
 def test_a_server_that_is_away_is_no_refusal(issuer):
