@@ -77,7 +77,12 @@ def test_a_model_signs_in_and_is_told_who_it_is(talk, world):  # noqa: F811
         ("who_am_i", {"site": me}),
         AUTH_AGENT_AGENT_SECRET=world.secret,
     )
-    assert [tool.name for tool in tools] == ["sign_in_with_auth_agent", "fetch", "who_am_i"]
+    assert [tool.name for tool in tools] == [
+        "sign_in_with_auth_agent",
+        "fetch",
+        "ask_owner",
+        "who_am_i",
+    ]
     assert all(tool.description for tool in tools)
     before, signed_in, home, after = map(structured, answers)
     assert (before["signed_in"], before["agent_id"]) == (False, world.agent_id)

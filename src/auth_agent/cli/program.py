@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from auth_agent.cli import doctor, login, mcp, sign
+from auth_agent.cli import ask_owner, doctor, login, mcp, sign
 from auth_agent.cli.demo import command as demo
 from auth_agent.cli.dotenv import add_identity
 from auth_agent.cli.output import EXIT_CODES
@@ -24,11 +24,12 @@ START = """What do you want to do?
   Check your website     auth-agent doctor
   Give an agent an id    auth-agent agent add EMAIL --model MODEL
   Sign an agent in       auth-agent login URL
+  Ask an agent's owner   auth-agent ask-owner URL --details act.json
   Give a model the tool  auth-agent mcp
 
 All commands: auth-agent --help"""
 
-_OF_AN_AGENT = ("login", "mcp", "sign")
+_OF_AN_AGENT = ("ask-owner", "login", "mcp", "sign")
 
 app = typer.Typer(
     add_completion=False,
@@ -73,6 +74,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(admin.app, name="admin")
 app.command("migrate", epilog=EXIT_CODES)(keys.migrate)
 app.command("login", epilog=login.LOGIN_EXIT_CODES)(login.login)
+app.command("ask-owner", epilog=ask_owner.ASK_EXIT_CODES)(ask_owner.ask_owner)
 app.command("sign", epilog=EXIT_CODES)(sign.sign)
 app.command("doctor", epilog=DOCTOR_EXIT_CODES)(doctor.doctor)
 app.command("mcp", epilog=mcp.MCP_EXIT_CODES)(mcp.mcp)

@@ -65,6 +65,7 @@ class AgentSDK(SDK["httpx2.Client"]):
     authorize = _blocking(Calls.authorize)
     _sign = staticmethod(sign_client)
     get_own_token = _blocking(Calls.get_own_token)
+    ask_owner = _blocking(Calls.ask_owner)
 
     def sign_in(
         self,

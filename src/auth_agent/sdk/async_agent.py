@@ -65,6 +65,7 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
     authorize = _awaited(Calls.authorize)
     _sign = staticmethod(sign_async_client)
     get_own_token = _awaited(Calls.get_own_token)
+    ask_owner = _awaited(Calls.ask_owner)
 
     async def sign_in(
         self,

@@ -58,6 +58,12 @@ class TokenResponse(Result, frozen=True, kw_only=True):
 
     hidden = frozenset({"access_token", "refresh_token", "id_token"})
 
+    @property
+    def authorization_details(self) -> list[dict[str, Any]]:
+        """Returns the acts that the agent's owner has approved (RFC 9396)."""
+        found = self.extra.get("authorization_details")
+        return found if isinstance(found, list) else []
+
 
 class AuthorizationUrl(Result, frozen=True, kw_only=True):
     """The URL for the browser; keep `code_verifier` and `state` until its callback comes."""

@@ -3,10 +3,10 @@
 The codes of `AuthError`: `state_mismatch`, `pkce_missing`, `token_exchange_failed`,
 `token_expired`, `forbidden`, `no_refresh_token`, `refresh_failed`, `revoke_failed`,
 `introspection_failed`, `registration_failed`, `agent_auth_failed`, `request_failed`,
-`rate_limited`, `timeout`; of a server that is away or strange: those of
-`auth_agent.sdk.sign_in.website`, `answer_malformed`, `token_type_unsupported`.
- If the server is away every method
-raises `ServerUnavailable`: whether it would have refused is then unknown.
+`rate_limited`, `timeout`, those of `auth_agent.sdk.calls.owner_calls`; of a server that is away or
+strange: those of `auth_agent.sdk.sign_in.website`, `answer_malformed`, `token_type_unsupported`.
+If the server is away every method raises `ServerUnavailable`: whether it would have refused is then
+unknown.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 from auth_agent.errors import AuthError
 from auth_agent.protocol.pkce import challenge_of
 from auth_agent.sdk.calls import agent_api, oauth
-from auth_agent.sdk.calls.event_calls import EventCalls
 from auth_agent.sdk.calls.oauth import DEFAULT_SCOPE
+from auth_agent.sdk.calls.owner_calls import OwnerCalls
 from auth_agent.sdk.exchange.answers import read_object
 from auth_agent.sdk.flow.effects import Flow, draw, now, wait
 from auth_agent.sdk.results import (
@@ -33,7 +33,7 @@ from auth_agent.sdk.results import (
 from auth_agent.url import normal_origin
 
 
-class Calls(EventCalls):
+class Calls(OwnerCalls):
     """The flows of one agent."""
 
     def register_agent(

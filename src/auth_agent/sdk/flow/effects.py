@@ -22,7 +22,7 @@ LONGEST_STEP = 600
 Action = Literal[
     "visited", "redirected", "login_offered", "issuer_checked", "waiting_page_found",
     "request_checked", "second_factor_asked", "agent_proved", "code_received", "returned",
-    "signed_in",
+    "signed_in", "owner_asked",
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from auth_agent.sdk.text import one_line
 ACCEPT = ("Accept", "application/json")
 _CONTENT_TYPE = ("Content-Type", "application/json")
 SECOND_FACTOR_SECONDS = 300.0
+OWNER_SECONDS, MAX_OWNER_SECONDS = 600.0, 7_200.0
 LONGEST_SCOPE = 2_000
 _NOT_THE_CODE = ("invalid_request", "invalid_credentials")
 
@@ -128,6 +129,17 @@ def parse_answer(response: HttpResponse, who: str = "this agent") -> float | Non
         return None
     seconds = document.get("expires_in")
     return float(seconds) if isinstance(seconds, int) else SECOND_FACTOR_SECONDS
+
+
+def owner_seconds(response: HttpResponse) -> float | None:
+    """Returns how long the server waits for the agent's owner; None if it asks nobody."""
+    document = json_object(response, "answer to the agent")
+    if document.get("status") != "owner_approval_pending":
+        return None
+    seconds = document.get("expires_in")
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds <= 0:
+        return OWNER_SECONDS
+    return float(min(seconds, MAX_OWNER_SECONDS))
 
 
 def second_factor_request(

@@ -14,6 +14,8 @@ from auth_agent.sdk.sign_in.approval import ACCEPT, at, expired, refuse_agent
 from auth_agent.sdk.text import one_line
 from auth_agent.url import normal_origin, url_problem
 
+OWNER_POLL_SECONDS = 1.0
+
 
 class Code(msgspec.Struct, frozen=True):
     """The code of an approved sign-in, and the redirect URI that it goes to."""
@@ -44,7 +46,7 @@ def parse_poll(response: HttpResponse, issuer: str, website: str) -> Code | floa
     document = json_object(response, "status of the request")
     status = document.get("status")
     if status == "pending":
-        return POLL_SECONDS
+        return OWNER_POLL_SECONDS if document.get("waiting_for") == "owner" else POLL_SECONDS
     if status == "authenticated":
         return _code(document, issuer, website)
     if status == "error":
@@ -89,5 +91,6 @@ def _code(document: dict[str, Any], issuer: str, website: str) -> Code:
 
 def _ended(document: dict[str, Any]) -> AuthError:
     if document.get("error") == "access_denied":
-        return AuthError("The sign-in was cancelled.", code="access_denied", status_code=403)
+        text = "The sign-in was cancelled, or the agent's owner did not approve it."
+        return AuthError(text, code="access_denied", status_code=403)
     return expired("The request has expired; start the sign-in again.")

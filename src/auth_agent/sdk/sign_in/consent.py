@@ -75,6 +75,11 @@ def answer(
         response = yield from _second_factor(asked, options, journey, wanted)
     text = f"{options.agent_id} proved itself to {issuer}, for {website} only"
     yield from report("agent_proved", text, approval.answer_url(issuer), response.status)
+    waits = approval.owner_seconds(response)
+    if waits is not None:
+        journey.pause(waits)
+        text = f"the owner was asked to approve this, and has {waits / 60:.0f} minutes to answer"
+        yield from report("owner_asked", text, approval.answer_url(issuer), response.status)
     return request
 
 

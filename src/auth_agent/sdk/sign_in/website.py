@@ -14,6 +14,7 @@ The codes of a refused sign-in: `insecure_url`, `too_many_redirects`, `timeout`,
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urldefrag, urlsplit
 
@@ -27,22 +28,17 @@ from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.sign_in.code import callback_url, redirect_error
 from auth_agent.sdk.sign_in.consent import SignInOptions, answer, await_code
 from auth_agent.sdk.sign_in.discovery import PinnedIssuers
+from auth_agent.sdk.sign_in.landing import Landing, check_landing, failed, report_landing
 from auth_agent.sdk.sign_in.offer import not_allowed, read_offer
 from auth_agent.sdk.text import one_line
 from auth_agent.url import normal_origin, url_problem
 
 __all__ = ["Gateway", "Landing", "answer", "open_request", "sign_in"]
 
-REFUSALS = (401, 403)
 OWN_CAUSES = ("proxy_failed", "tls_failed")  # more exact than that the website is away
 
 
-class Landing(NamedTuple):
-    """The page that a journey ended on."""
-
-    url: str
-    response: HttpResponse
-    is_callback: bool = False  # nothing came after the redirect URI
+MAX_ROUNDS = 2  # a sign-in, and the approval of the act that its page is
 
 
 class Gateway(NamedTuple):
@@ -68,13 +64,18 @@ def sign_in(url: str, options: Options, *, wanted: SignInOptions, within: float)
     if gateway is None:
         gateway = yield from _find_gateway(url, options, pinned, journey, wanted)
         journey.signs = True
-    request_id = yield from open_request(gateway, website, journey)
-    yield from answer(gateway.issuer, request_id, website, options, journey, wanted=wanted)
-    code = yield from await_code(gateway.issuer, request_id, website, journey)
-    return_url = callback_url(code, gateway.issuer)
-    landing = yield from _return(return_url, website, journey)
-    _check_landing(landing, website)
-    yield from _report_landing(landing, website)
+    for rounds_left in reversed(range(MAX_ROUNDS)):
+        request_id = yield from open_request(gateway, website, journey)
+        yield from answer(gateway.issuer, request_id, website, options, journey, wanted=wanted)
+        code = yield from await_code(gateway.issuer, request_id, website, journey)
+        return_url = callback_url(code, gateway.issuer)
+        landing = yield from _return(return_url, website, journey, pinned if rounds_left else None)
+        if isinstance(landing, Landing):
+            break
+        gateway = landing
+    assert isinstance(landing, Landing)  # noqa: S101  # the last round has no other end
+    check_landing(landing, website)
+    yield from report_landing(landing, website)
     return landing
 
 
@@ -85,7 +86,7 @@ def _begun(url: str, pinned: PinnedIssuers, journey: Journey) -> Flow[tuple[Gate
         redirect_uri = dict(parse_qsl(urlsplit(url).query)).get("redirect_uri", "")
         if issuer is not None:
             if problem := url_problem(redirect_uri, query=True):
-                raise _failed(
+                raise failed(
                     f"The redirect_uri of this authorization request {problem}. It says which "
                     "website is meant; without one give the website's own URL."
                 )
@@ -168,7 +169,7 @@ def open_request(gateway: Gateway, website: str, journey: Journey) -> Flow[str]:
     response = readable(response)
     found = request_ids(response)
     if response.status != 200 or len(found) != 1 or not is_request_id(next(iter(found))):
-        raise _failed(f"The server shows no waiting page, but: {excerpt(response)}")
+        raise failed(f"The server shows no waiting page, but: {excerpt(response)}")
     text = "the server's page waits for the agent"
     yield from report("waiting_page_found", text, gateway.url, response.status)
     return next(iter(found))
@@ -177,19 +178,23 @@ def open_request(gateway: Gateway, website: str, journey: Journey) -> Flow[str]:
 def _refused(target: str, website: str, journey: Journey) -> Flow[None]:
     """Raises with the server's own error first, then with what the website makes of it."""
     if normal_origin(target) != website:
-        raise _failed("The server refused the website's request and redirected elsewhere.")
+        raise failed("The server refused the website's request and redirected elsewhere.")
     cause = redirect_error(target) or "it gave no error"
-    try:
+    said = ""
+    with suppress(AuthError):  # the cause is known already
         landing = yield from _return(target, website, journey)
-    except AuthError:  # the cause is known already
-        said = ""
-    else:
-        said = f" The website's page says: {excerpt(landing.response)}"
-    raise _failed(f"The server refused the website's request: {cause}.{said}")
+        if isinstance(landing, Landing):
+            said = f" The website's page says: {excerpt(landing.response)}"
+    raise failed(f"The server refused the website's request: {cause}.{said}")
 
 
-def _return(url: str, website: str, journey: Journey) -> Flow[Landing]:
-    """Carries the code to the website, and follows it to the page that the sign-in was for."""
+def _return(
+    url: str, website: str, journey: Journey, pinned: PinnedIssuers | None = None
+) -> Flow[Landing | Gateway]:
+    """Carries the code to the website, and follows it to the page that the sign-in was for.
+
+    That page may need the owner's approval: with `pinned` it leads to the issuer once more.
+    """
     is_callback = True
     while True:
         response = yield from _open(HttpRequest("GET", url, (PAGE,)), website, journey)
@@ -200,29 +205,15 @@ def _return(url: str, website: str, journey: Journey) -> Flow[Landing]:
             return Landing(url, readable(response), is_callback)
         check_hop(target, came_from=url)
         if normal_origin(target) != website:
-            raise _failed(f"{website} sends the agent away again, to {normal_origin(target)}.")
+            issuer = pinned and (yield from pinned.recognise(target, website, journey))
+            if issuer:
+                return Gateway(target, issuer)
+            raise failed(f"{website} sends the agent away again, to {normal_origin(target)}.")
         url, is_callback = target, False
 
 
 def _way_on(target: str) -> str:
     return f"redirects to {one_line(target.partition('?')[0])}"
-
-
-def _check_landing(landing: Landing, website: str) -> None:
-    """Raises if the website refused the agent.
-
-    The callback's own answer says whether it took the sign-in; the page behind it says so only
-    with 401 or 403: a website that has no such page has signed the agent in all the same.
-    """
-    status = landing.response.status
-    if status in REFUSALS or (landing.is_callback and status >= 400):
-        raise _failed(f"{website} did not take the sign-in ({status}): {excerpt(landing.response)}")
-
-
-def _report_landing(landing: Landing, website: str) -> Flow[None]:
-    status = landing.response.status
-    remark = f"; the page that it leads to answers {status}" if status >= 400 else ""
-    yield from report("signed_in", f"signed in to {website}{remark}", landing.url, status)
 
 
 def _open(request: HttpRequest, website: str, journey: Journey) -> Flow[HttpResponse]:
@@ -240,7 +231,3 @@ def _is_authorization_request(url: str) -> bool:
     """Looks for the parameters that make a URL the start of a sign-in (RFC 6749 4.1.1)."""
     names = {name for name, _ in parse_qsl(urlsplit(url).query)}
     return names >= {"response_type", "client_id"}
-
-
-def _failed(description: str) -> AuthError:
-    return AuthError(description, code="sign_in_failed")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urldefrag, urlsplit
 
@@ -17,8 +16,11 @@ from auth_agent.sdk.exchange.journey import PAGE, check_hop
 from auth_agent.sdk.flow import drive
 from auth_agent.sdk.signed_in import AsyncSignedIn
 from auth_agent.sdk.text import one_line
+from auth_agent.sdk.tools.acts import Acts, nothing_to_ask, owner_needed
+from auth_agent.sdk.tools.deadline import waits, within
 from auth_agent.sdk.tools.pages import MAX_URL, Page, read_page
-from auth_agent.sdk.tools.visit import Visited, build_request, visit
+from auth_agent.sdk.tools.visit import Visited, build_request, visit, with_token
+from auth_agent.secret import Secret
 from auth_agent.url import is_loopback, normal_origin
 
 MAX_SITES = 100
@@ -43,6 +45,10 @@ class _Site:
 
     def __init__(self) -> None:
         self.session: AsyncSignedIn | None = None
+        self.approval: Secret | None = None
+        """The token of an act that the owner has approved; for one request."""
+        self.demanded: Acts = []
+        """What the owner would have to approve, as the last answer said."""
         self.lock = anyio.Lock()
 
 
@@ -59,7 +65,7 @@ class Sites:
         website = _website(url)
         self._check_loopback(website)
         cdp_url = self._checked_cdp(cdp_url)
-        async with _within(SIGN_IN_SECONDS):
+        async with within(SIGN_IN_SECONDS) as scope:
             if cdp_url is not None:
                 return await self._sign_in_browser(website, url, cdp_url)
             site = await self._site(website)
@@ -69,7 +75,7 @@ class Sites:
                     if found.response is not None:
                         return self._page(website, found.url, found.response)
                     await _close(site)
-                session = await self._sdk.sign_in(url, within=SIGN_IN_SECONDS)
+                session = await self._sdk.sign_in(url, within=SIGN_IN_SECONDS, on_step=waits(scope))
                 await self._keep(session)
             answer = session.response
             headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -80,16 +86,36 @@ class Sites:
         """Sends one request inside the session; raises `not_signed_in` if there is none."""
         website = _website(url)
         request = build_request(urldefrag(url).url, method, form)
-        async with _within(FETCH_SECONDS):
+        async with within(FETCH_SECONDS):
             site = self._sites.get(website)
             session = None if site is None else site.session
             if site is None or session is None:
                 raise _not_signed_in(website)
             self._sites.move_to_end(website)
+            if request.method != "GET" and site.approval is not None:
+                request, site.approval = with_token(request, site.approval), None
             found = await self._visit(session, website, request, FETCH_SECONDS)
+            site.demanded = found.acts
+            if found.acts:
+                raise owner_needed(website, found.acts)
             if found.response is None:
                 raise _not_signed_in(website)
             return self._page(website, found.url, found.response)
+
+    async def ask_owner(self, url: str, message: str | None = None) -> str:
+        """Asks the owner about what the website has refused last; returns its title.
+
+        The next request there that changes something brings the approval. Raises
+        `nothing_to_ask`, `owner_denied`, `owner_silent`.
+        """
+        website = _website(url)
+        site = self._sites.get(website)
+        if site is None or not site.demanded:
+            raise nothing_to_ask(website)
+        acts = site.demanded
+        tokens = await self._sdk.ask_owner(acts, resource=website, message=message)
+        site.approval = Secret(tokens.access_token)
+        return one_line(acts[0]["title"], 200)
 
     async def identity(self, url: str) -> Identity:
         """Tries the session, without waiting for a sign-in that is under way."""
@@ -98,7 +124,7 @@ class Sites:
         session = None if site is None else site.session
         alive = False
         if session is not None:
-            async with _within(LOOK_SECONDS):
+            async with within(LOOK_SECONDS):
                 found = await self._visit(session, website, _get(session.url), LOOK_SECONDS)
             alive = found.response is not None
         options = self._sdk.options
@@ -186,20 +212,6 @@ def _website(url: str) -> str:
 
 def _get(url: str) -> HttpRequest:
     return HttpRequest("GET", urldefrag(url).url, (PAGE,))
-
-
-@asynccontextmanager
-async def _within(seconds: float) -> AsyncIterator[None]:
-    """Bounds a whole call; raises `timeout`."""
-    try:
-        with anyio.fail_after(seconds):
-            yield
-    except TimeoutError:
-        raise AuthError(
-            f"The website took more than {seconds:.0f} seconds; try again later.",
-            code="timeout",
-            status_code=504,
-        ) from None
 
 
 async def _close(site: _Site) -> None:

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+import msgspec
+
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.exchange import Headers, HttpRequest, HttpResponse
 from auth_agent.sdk.exchange.journey import PAGE, Journey, check_hop, readable, redirect_target
 from auth_agent.sdk.flow.effects import Flow, now
 from auth_agent.sdk.sign_in.website import OWN_CAUSES
 from auth_agent.sdk.text import one_line
+from auth_agent.sdk.tools.acts import Acts, demanded
+from auth_agent.secret import Secret
 from auth_agent.url import normal_origin
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -21,10 +25,11 @@ TOO_LATE = "The website took too long to answer; try again later."
 
 
 class Visited(NamedTuple):
-    """The last answer; None if the website wants a sign-in first."""
+    """The last answer; None if the website wants a sign-in, or the owner's approval of `acts`."""
 
     url: str
     response: HttpResponse | None
+    acts: Acts = []  # noqa: RUF012  # never changed
 
 
 def build_request(url: str, method: str, form: Mapping[str, str] | None) -> HttpRequest:
@@ -47,6 +52,12 @@ def build_request(url: str, method: str, form: Mapping[str, str] | None) -> Http
     return HttpRequest(method, url, headers, encoded.encode())
 
 
+def with_token(request: HttpRequest, token: Secret) -> HttpRequest:
+    """Returns the request with the token of an act that the owner has approved."""
+    header = ("Authorization", f"Bearer {token.reveal()}")
+    return msgspec.structs.replace(request, headers=(*request.headers, header))
+
+
 def visit(request: HttpRequest, website: str, *, within: float) -> Flow[Visited]:
     """Sends the request and follows redirects on the same website; raises `AuthError`."""
     ends_at = (yield from now()) + within
@@ -62,7 +73,7 @@ def visit(request: HttpRequest, website: str, *, within: float) -> Flow[Visited]
             ) from None
         target = redirect_target(url, response)
         if response.status == 401:
-            return Visited(url, None)
+            return Visited(url, None, demanded(response))
         if target is None:
             return Visited(url, readable(response))
         check_hop(target, came_from=url)
