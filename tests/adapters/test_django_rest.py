@@ -171,3 +171,12 @@ def test_a_preflight_permits_nothing(django):
     answer = shop.options("/guarded", **headers)
     assert answer.status_code == 204
     assert not [name for name in answer.headers if name.startswith("Access-Control-")]
+
+
+def test_a_refusal_keeps_the_time_after_which_to_try_again():
+    """The framework copies `wait` into Retry-After."""
+    from auth_agent.website.web.outcome import Reply
+    from auth_agent_django.rest_framework import AgentRefused
+
+    assert AgentRefused(Reply(503, (("Retry-After", "7"),), b"{}")).wait == 7
+    assert not AgentRefused(Reply(401, (), b"{}")).wait

@@ -525,6 +525,17 @@ def test_a_refused_signature_is_one_event(signer, caplog):
     assert record.auth_agent == {"event": "refused", "cause": "key_unknown"}
 
 
+def test_operators_learn_which_directory_fails_and_why(signer, directories, caplog):
+    directories.fail(AGENT, FetchRefused("the name leads to an address that is not public"))
+    caplog.set_level("WARNING", "auth_agent")
+    for _ in range(3):
+        signer.call()
+    (record,) = [one for one in caplog.records if one.name == "auth_agent"]
+    assert record.auth_agent["event"] == "directory_failed"
+    assert record.auth_agent["signer"] == AGENT
+    assert "not public" in record.auth_agent["detail"]
+
+
 def handshake(site, headers):
     outcome = site.relying_party.enter_socket(ValueVisit("GET", "/api/orders", headers))
     return outcome if isinstance(outcome, (Pass, Reply)) else perform(outcome, site.server)

@@ -22,6 +22,7 @@ EVENTS: Mapping[str, str] = {
     "claims_dropped": "Claims were left out of a session, because a cookie cannot hold them.",
     "not_linked": "An agent was not linked to an owner's account; `cause` says why.",
     "approved_act": "An act was admitted that the agent's owner had approved.",
+    "directory_failed": "The key directory of a listed signature agent cannot be fetched or read.",
     "approvals_in_memory": "Used approvals are remembered in this process only.",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ from auth_agent.protocol.signatures.directory import (
 )
 from auth_agent.protocol.signatures.keys import VerifyingKey
 from auth_agent.protocol.snapshot import Fetched, Question, Snapshot
+from auth_agent.website.events import log_event
 
 MOST = 256  # directories in memory; the one unused for longest goes first
 UNKNOWN_SECONDS = 30  # an unknown key id fetches a fresh copy again at most once in so long
@@ -135,6 +137,13 @@ class _Directory:
         asked_for = getattr(error, "retry_after", 0)
         self._failures += 1
         self._retry_at = self._clock() + min(max(at_least, asked_for), MOST_PATIENCE)
+        log_event(
+            "directory_failed",
+            level=logging.WARNING,
+            signer=self._agent.name,
+            cause=error.code,
+            detail=getattr(error, "reason", "") or error.description,
+        )
 
 
 def _unavailable(what: str, *, retry_after: float = 0, reason: str = "") -> ServerUnavailable:
