@@ -42,7 +42,8 @@ def office(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('office')}/auth-agent.db"
     mails = []
     outbox = Outbox(_deliver_to(mails))
-    app = create_app(ServerSettings(issuer=base, database=url), outbox=outbox)
+    # No mail but what a test asks for.
+    app = create_app(ServerSettings(issuer=base, database=url, approval="off"), outbox=outbox)
     context, database = app.state.context, app.state.context.database
     client = add_client(
         database, "Example shop", ["https://shop.example/auth-agent/callback"], now=int(time.time())

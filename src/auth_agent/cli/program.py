@@ -12,7 +12,7 @@ from auth_agent.cli import ask_owner, doctor, login, mcp, sign
 from auth_agent.cli.demo import command as demo
 from auth_agent.cli.dotenv import add_identity
 from auth_agent.cli.output import EXIT_CODES
-from auth_agent.cli.server import admin, agents, clients, keys, resources, serve
+from auth_agent.cli.server import admin, agents, clients, keys, owners, resources, serve
 from auth_agent.doctor.report import DOCTOR_EXIT_CODES
 from auth_agent.extras import DISTRIBUTION
 
@@ -70,6 +70,7 @@ app.command("serve", epilog=EXIT_CODES)(serve.serve)
 app.add_typer(clients.app, name="client")
 app.add_typer(resources.app, name="resource")
 app.add_typer(agents.app, name="agent")
+app.add_typer(owners.app, name="owner")
 app.add_typer(keys.app, name="keys")
 app.add_typer(admin.app, name="admin")
 app.command("migrate", epilog=EXIT_CODES)(keys.migrate)

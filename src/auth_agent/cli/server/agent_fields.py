@@ -12,6 +12,13 @@ DisplayNameOption = Annotated[
     str | None,
     typer.Option("--display-name", help="What the agent is called, e.g. 'Shopping agent'."),
 ]
+ApprovalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--approval",
+        help="When its owner is asked: off, notify, first, always; default: as the server does.",
+    ),
+]
 ScopeOption = Annotated[
     list[str] | None, typer.Option("--scope", help="A scope it may give; default: any.")
 ]

@@ -20,6 +20,7 @@ from auth_agent.cli.server import signing_keys
 from auth_agent.cli.server.admin import DEFAULT_ISSUER, IssuerOption
 from auth_agent.cli.server.agent_fields import (
     AgentArgument,
+    ApprovalOption,
     DisplayNameOption,
     NewSigningKeyOption,
     PermissionOption,
@@ -64,6 +65,7 @@ def add(
         bool, typer.Option("--require-origin", help="It has to name the website that it expects.")
     ] = False,
     dpop: DpopOption = None,
+    approval: ApprovalOption = None,
     unverified: Annotated[
         bool, typer.Option("--unverified", help="Do not vouch: the e-mail stays out of tokens.")
     ] = False,
@@ -96,6 +98,7 @@ def add(
             permissions=permission or (),
             require_origin=require_origin,
             dpop_bound=bool(dpop),
+            approval=None if approval == "default" else approval,
             verified=not unverified,
             public_key=key[1] if key else public_key.read_text() if public_key else None,
             signing_key=signer.public if signer else None,
@@ -170,6 +173,7 @@ def change(
         ),
     ] = None,
     dpop: DpopOption = None,
+    approval: ApprovalOption = None,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
@@ -188,6 +192,7 @@ def change(
         "jwks": public_key.read_text() if public_key else None,
         "require_origin": require_origin,
         "dpop_bound": dpop,
+        "approval": "" if approval == "default" else approval,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     if any_scope:

@@ -17,6 +17,7 @@ from auth_agent.server.web.parameters import json_body
 
 _AGENT_FIELDS = {
     *("email", "name", "model", "scopes", "permissions", "require_origin", "dpop_bound"),
+    "approval",
 }
 _ONLY_AT_FIRST = ("public_key", "signing_key", "agent_id")
 

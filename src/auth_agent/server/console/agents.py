@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from auth_agent.server.approval.recovery import passkey_mail
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
-from auth_agent.server.registry import agents
+from auth_agent.server.registry import agents, passkeys
+from auth_agent.server.registry.browser_sessions import OWNER
 from auth_agent.server.registry.request_keys import list_request_keys
 from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.registry.variables import agent_variables, as_lines
@@ -15,7 +17,16 @@ from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
 from auth_agent.server.web.urls import agent_url
 
-_EDITED = ("display_name", "name", "model", "scopes", "permissions", "public_key", "require_origin")
+_EDITED = (
+    "display_name",
+    "name",
+    "model",
+    "scopes",
+    "permissions",
+    "public_key",
+    "require_origin",
+    "approval",
+)
 _FIELDS = ("email", "verified", *_EDITED)
 
 
@@ -46,6 +57,7 @@ def add_agent(visit: ConsoleVisit) -> Answer:
             scopes=values["scopes"].split() or None,
             permissions=values["permissions"].split(),
             require_origin=bool(values["require_origin"]),
+            approval=values["approval"] or None,
             verified=bool(values["verified"]),
             public_key=values["public_key"] or None,
             now=visit.now,
@@ -71,6 +83,7 @@ def edit_agent(visit: ConsoleVisit) -> Answer:
     changes["scopes"] = values["scopes"].split() or None
     changes["permissions"] = values["permissions"].split()
     changes["require_origin"] = bool(values["require_origin"])
+    changes["approval"] = values["approval"] or None
     if values["public_key"]:
         changes["jwks"] = values["public_key"]
     try:
@@ -92,6 +105,7 @@ def agent_page_of(visit: ConsoleVisit, agent_id: str, problem: str = "") -> Answ
         grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
         history = data.list_history(connection, {"agent": row.id}, 1)
         signing_keys = list_request_keys(connection, row.id)
+        owner_passkeys = passkeys.list_passkeys(connection, OWNER, row.email)
     return visit.page(
         "console_agent.html",
         400 if problem else 200,
@@ -99,6 +113,7 @@ def agent_page_of(visit: ConsoleVisit, agent_id: str, problem: str = "") -> Answ
         grants=grants[:PAGE_SIZE],
         history=history[:10],
         signing_keys=signing_keys,
+        owner_passkeys=len(owner_passkeys),
         signature_agent=agent_url(visit.context.settings.issuer, row.id),
         problem=problem,
         can_mail=visit.context.outbox.can_reach(row.email),
@@ -122,6 +137,19 @@ def vouch_for_agent(visit: ConsoleVisit) -> Answer:
     row = _agent(visit, visit.form.get("id", ""))
     agents.vouch_for_owner(visit.context.database, row.id, visit.now)
     return visit.go("/agent", id=row.id, done="vouched")
+
+
+def remove_owners_passkeys(visit: ConsoleVisit) -> Answer:
+    """POST: for an owner who has lost them; a mailed code adds a new one."""
+    row = _agent(visit, visit.form.get("id", ""))
+    passkeys.remove_owners_passkeys(visit.context.database, row.id, visit.now)
+    if visit.context.outbox.can_reach(row.email):
+        text = "An administrator has removed your passkeys. Add a new one"
+        issuer = visit.context.settings.issuer
+        visit.context.outbox.post(
+            passkey_mail(issuer, row.email, "Your passkeys are removed", text)
+        )
+    return visit.go("/agent", id=row.id, done="owner-passkeys")
 
 
 def switch_second_factor(visit: ConsoleVisit) -> Answer:

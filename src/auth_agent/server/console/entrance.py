@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 
 from auth_agent.secret import Secret
+from auth_agent.server.console import passkeys
+from auth_agent.server.console.passkeys import sign_in_options
 from auth_agent.server.console.sessions import (
     end_session,
     form_token,
@@ -29,6 +31,7 @@ from auth_agent.server.registry.administrators import (
     use_setup_link,
 )
 from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
+from auth_agent.server.registry.passkeys import list_passkeys
 from auth_agent.server.security.attempts import Limit, attempt
 from auth_agent.server.storage.audit import acting, record
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect
@@ -47,7 +50,7 @@ setup_refused = functools.partial(page, way_on=WayOn("/console/sign-in", "Sign i
 
 def sign_in_page(context: Context, call: Call) -> Answer:
     """GET /console/sign-in."""
-    return _sign_in_form(context, call)
+    return sign_in_form(context, call)
 
 
 def sign_in(context: Context, call: Call) -> Answer:
@@ -60,7 +63,7 @@ def sign_in(context: Context, call: Call) -> Answer:
         if account is None:
             raise _WRONG
     except Refusal as refusal:
-        return _sign_in_form(context, call, refusal, name)
+        return sign_in_form(context, call, refusal, name)
     with acting(f"administrator {account.name}", call.address):
         return signed_in(context, call, account.id, "password")
 
@@ -100,8 +103,8 @@ def setup(context: Context, call: Call) -> Answer:
 
 
 def account_page(visit: ConsoleVisit) -> Answer:
-    """GET /console/account: the administrator's own password."""
-    return visit.page("console_account.html", problem="", shortest=SHORTEST_PASSWORD)
+    """GET /console/account: the administrator's own password and passkeys."""
+    return _account(visit)
 
 
 def change_password(visit: ConsoleVisit) -> Answer:
@@ -111,8 +114,7 @@ def change_password(visit: ConsoleVisit) -> Answer:
         proven = _authenticated(context, visit.call, visit.account.name, form.get("old", ""))
         password_hash = _new_password(form, proven=proven is not None)
     except AccountError as error:
-        name = "console_account.html"
-        return visit.page(name, 400, problem=f"{error}.", shortest=SHORTEST_PASSWORD)
+        return _account(visit, f"{error}.")
     with context.database.begin() as connection:
         set_password(connection, visit.account.id, password_hash, context.now())
         account_id = visit.account.id
@@ -120,6 +122,26 @@ def change_password(visit: ConsoleVisit) -> Answer:
             context, connection, visit.call, ADMINISTRATOR, account_id, how="password"
         )
     return visit.go("/account", done="password").with_headers(cookie)
+
+
+def _account(visit: ConsoleVisit, problem: str = "") -> Answer:
+    context, session, options, handle = visit.context, visit.session, "", ""
+    with context.database.read() as connection:
+        known = list_passkeys(connection, ADMINISTRATOR, visit.account.id)
+    is_fresh = passkeys.is_fresh(context, session)
+    if is_fresh and passkeys.party_of(context) is not None:
+        options, handle = passkeys.new_options(context, session, known, visit.account.name)
+    return visit.page(
+        "console_account.html",
+        400 if problem else 200,
+        problem=problem,
+        shortest=SHORTEST_PASSWORD,
+        known=known,
+        options=options,
+        handle=handle,
+        is_fresh=is_fresh,
+        has_name=passkeys.party_of(context) is not None,
+    )
 
 
 def _new_password(form: Parameters, *, proven: bool = True) -> str:
@@ -177,7 +199,7 @@ def signed_in(context: Context, call: Call, account_id: str, how: str) -> Answer
     return redirect(f"{context.settings.path}/console").with_headers(cookie)
 
 
-def _sign_in_form(
+def sign_in_form(
     context: Context, call: Call, refusal: Refusal | None = None, name: str = ""
 ) -> Answer:
     status, more = (refusal.status, refusal.headers) if refusal else (200, ())
@@ -188,6 +210,7 @@ def _sign_in_form(
         form_token=form_token(mark),
         problem=f"{refusal.description}." if refusal else "",
         name=name,
+        options=sign_in_options(context, ADMINISTRATOR, mark),
     )
     return form.with_headers(cookie + more)
 

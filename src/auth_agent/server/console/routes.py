@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from auth_agent.server.console import agents, entrance, resources, signing_keys, websites
+from auth_agent.server.console import (
+    agents,
+    entrance,
+    own_passkeys,
+    resources,
+    signing_keys,
+    websites,
+)
 from auth_agent.server.console import history as records
 from auth_agent.server.console.visit import Guarded, console_page, guarded
 from auth_agent.server.context import Context
@@ -12,6 +19,7 @@ from auth_agent.server.web.route import Route
 _OPEN: tuple[Route[Context], ...] = (
     Route("GET", "/console/sign-in", entrance.sign_in_page, says_no=page),
     Route("POST", "/console/sign-in", entrance.sign_in, says_no=page),
+    Route("POST", "/console/sign-in/passkey", own_passkeys.sign_in, says_no=page),
     Route("GET", "/console/setup", entrance.setup_page, says_no=entrance.setup_refused),
     Route("POST", "/console/setup", entrance.setup, says_no=entrance.setup_refused),
 )
@@ -20,6 +28,8 @@ _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
     ("POST", "/console/sign-out", entrance.sign_out),
     ("GET", "/console/account", entrance.account_page),
     ("POST", "/console/account", entrance.change_password),
+    ("POST", "/console/account/passkeys/add", own_passkeys.add),
+    ("POST", "/console/account/passkeys/remove", own_passkeys.remove),
     ("GET", "/console/agents", agents.agents_page),
     ("GET", "/console/agents/new", agents.new_agent_page),
     ("POST", "/console/agents/new", agents.add_agent),
@@ -30,6 +40,7 @@ _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
     ("POST", "/console/agent/enable", agents.enable_agent),
     ("POST", "/console/agent/vouch", agents.vouch_for_agent),
     ("POST", "/console/agent/second-factor", agents.switch_second_factor),
+    ("POST", "/console/agent/owner-passkeys", agents.remove_owners_passkeys),
     ("POST", "/console/agent/rotate-secret", agents.rotate_agent_secret),
     ("POST", "/console/agent/end-all", agents.end_agent_grants),
     ("POST", "/console/agent/signing-keys", signing_keys.add_signing_key),

@@ -44,6 +44,8 @@ NOTICES = {
     "passkey-removed": "The passkey is removed. You have been mailed about it.",
     "recovery": "You can add a new passkey in 24 hours. You have been mailed about it.",
     "recovery-cancelled": "Nothing will change: the passkeys that you have stay.",
+    "admin-passkey-added": "The passkey is added. It signs you in.",
+    "admin-passkey-removed": "The passkey is removed.",
     "owner-passkeys": "The owner's passkeys are removed; a mailed code adds a new one.",
     "password": "The password is changed. Other browsers are signed out.",
 }

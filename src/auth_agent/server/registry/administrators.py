@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from auth_agent.secret import Secret
@@ -18,6 +18,7 @@ from auth_agent.server.security.credentials import (
     is_too_long,
     new_token,
 )
+from auth_agent.server.storage.approval_tables import passkey
 from auth_agent.server.storage.audit import acting, record
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.people_tables import administrator, setup_link
@@ -133,6 +134,7 @@ def remove_account(database: Database, account_id: str, now: int) -> bool:
         connection.execute(
             update(administrator).where(administrator.c.id == account_id).values(values)
         )
+        connection.execute(delete(passkey).where(passkey.c.holder == account_id))
         end_sessions(connection, ADMINISTRATOR, account_id)
         connection.execute(_VOID_LINKS, {"whose": account_id, "at": now})
         record(connection, at=now, kind="administrator", outcome="removed", agent_id=account_id)
@@ -180,6 +182,8 @@ def use_setup_link(
         account_id = new_token("admin_", 12)
         _insert(connection, account_id, name, password_hash, now)
         return account_id
+    # A link is also the way out after a theft: what signed in before does so no more.
+    connection.execute(delete(passkey).where(passkey.c.holder == link.administrator_id))
     with acting(link.administrator_id):
         set_password(connection, link.administrator_id, password_hash, now)
     return link.administrator_id

@@ -44,6 +44,7 @@ def add_agent(
     scopes: Sequence[str] | None = None,
     permissions: Sequence[str] = (),
     require_origin: bool = False,
+    approval: str | None = None,
     dpop_bound: bool = False,
     verified: bool = True,
     public_key: str | None = None,
@@ -59,8 +60,14 @@ def add_agent(
     which it signs its HTTP requests. Raises IdTaken if an agent or a client has, or ever had, the
     requested id.
     """
-    given = {"email": email, "name": name, "display_name": display_name, "model": model}
-    columns = agent_columns({**given, "scopes": scopes, "permissions": permissions})
+    given: dict[str, Any] = {
+        "email": email,
+        "name": name,
+        "display_name": display_name,
+        "model": model,
+    }
+    given |= {"scopes": scopes, "permissions": permissions, "approval": approval}
+    columns = agent_columns(given)
     agent_id = new_token("agent_", 12) if agent_id is None else checked_id(agent_id)
     secret = Secret("") if public_key else agent_secret or Secret(new_token("ags_"))
     row = {

@@ -10,10 +10,13 @@ from sqlalchemy.exc import IntegrityError
 
 from auth_agent.protocol.jose.base64url import encode
 from auth_agent.server.bounds import DAY
+from auth_agent.server.registry.browser_sessions import OWNER, end_sessions
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.security.passkeys import Registered
 from auth_agent.server.storage.approval_tables import passkey, passkey_recovery
 from auth_agent.server.storage.audit import record
+from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.tables import agent
 
 MOST = 20  # passkeys of one person
 LONGEST_NAME = 80
@@ -125,13 +128,20 @@ def remove_passkey(connection: Connection, kind: str, holder: str, this: str, no
     return True
 
 
-def remove_all(connection: Connection, kind: str, holder: str, now: int) -> int:
-    """Removes every passkey of a person, for an administrator; returns how many there were."""
-    values = {"of_kind": kind, "of_holder": holder}
-    removed = int(connection.execute(delete(passkey).where(*_OF), values).rowcount)
-    if removed:
-        record(connection, at=now, kind=KIND, outcome="all removed")
-    return removed
+def remove_owners_passkeys(database: Database, agent_id: str, now: int) -> tuple[str, int] | None:
+    """Removes every passkey of an agent's owner and signs the owner out, for an administrator.
+
+    Returns the owner's address and the number of passkeys; None if there is no such agent.
+    """
+    with database.begin() as connection:
+        owner = connection.execute(select(agent.c.email).where(agent.c.id == agent_id)).scalar()
+        if owner is None:
+            return None
+        values = {"of_kind": OWNER, "of_holder": owner}
+        removed = int(connection.execute(delete(passkey).where(*_OF), values).rowcount)
+        end_sessions(connection, OWNER, owner)
+        record(connection, at=now, kind=KIND, outcome="all removed", agent_id=agent_id)
+    return str(owner), removed
 
 
 def find_recovery(connection: Connection, owner: str, now: int) -> Any:

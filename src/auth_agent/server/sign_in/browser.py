@@ -8,7 +8,14 @@ from auth_agent.server.approval.state import withdraw
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import digest
 from auth_agent.server.sign_in.browser_mark import is_bound, mark_of
-from auth_agent.server.sign_in.returning import ENDINGS, ended, ending, onward, success_url
+from auth_agent.server.sign_in.returning import (
+    ENDINGS,
+    ended,
+    ending,
+    error_url,
+    onward,
+    success_url,
+)
 from auth_agent.server.sign_in.state import (
     bind_browser,
     deny,
@@ -37,8 +44,10 @@ def check_status(context: Context, call: Call) -> Answer:
     if status in ENDINGS:
         error, text = ending(row, status)
         is_own = status == "denied" or row.question_id is not None
-        way = {"location": onward(context, row)} if is_own and is_trusted(row) else {}
-        return _status_error(error, text, **(way if is_bound(context, call, row) else {}))
+        if is_own and is_trusted(row) and is_bound(context, call, row):
+            back = error_url(context, row.redirect_uri, error, text, row.state)
+            return _status_error(error, text, location=back)
+        return _status_error(error, text)
     if status != "authenticated":
         # The waiting page asks whether its browser keeps cookies; the code could not reach it else.
         asks = {"is_known": is_bound(context, call, row)} if parameters.get("page") else {}
