@@ -3,7 +3,7 @@
 The codes of a refused callback: `query_too_large`, `duplicate_parameter`, `state_missing`,
 `state_expired`, `state_reused`, `login_cookie_missing`, `login_cookie_unreadable`, `other_host`,
 `state_unknown` (`missing_state`), `issuer_missing`, `issuer_mismatch`,
-`code_missing`, `access_denied` and the other errors of RFC 6749 4.1.2.1, `invalid_grant`,
+`code_missing`, `access_denied`, `expired` and the other errors of RFC 6749 4.1.2.1, `invalid_grant`,
 `agent_refused`, `session_ended`, `authentication_too_old` and the others of the ID token
 (`auth_agent.protocol.jose.id_token`).
 """
@@ -132,7 +132,16 @@ def _read_code(callback: Callback) -> str:
         code = callback.error if known else "unknown_error"
         if code == "access_denied":
             raise SignInRefused(
-                "The sign-in was cancelled. Start again to sign in.", code=code, status_code=403
+                "The sign-in was cancelled, or the agent's owner did not approve it. Start again "
+                "to sign in.",
+                code=code,
+                status_code=403,
+            )
+        if code == "expired":
+            raise SignInRefused(
+                "The agent's owner did not answer in time. Start again to sign in.",
+                code=code,
+                status_code=403,
             )
         raise SignInRefused(f"The Auth Agent server answered: {code}.", code=code)
     if not callback.code:

@@ -56,7 +56,7 @@ def refuse_unknown() -> SignInRefused:
 
 def refuse_expired() -> SignInRefused:
     return SignInRefused(
-        "This sign-in was started too long ago; it must end within 15 minutes. Start again.",
+        "This sign-in was started too long ago; it must end within 30 minutes. Start again.",
         code="state_expired",
     )
 

@@ -34,7 +34,7 @@ from auth_agent.website.sign_in.missing_state import (
 from auth_agent.website.sign_in.queries import NOTHING, Asked
 from auth_agent.website.web.visit import Cookie, Visit
 
-LIFETIME = 900
+LIFETIME = 1_800  # an agent has ten minutes to come at the server, and its owner ten more
 _KEPT = 4 * LIFETIME  # by the browser, so that a late one is told that it is late
 MAX_COUNT = 20
 MAX_BYTES = 3_072
