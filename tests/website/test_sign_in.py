@@ -149,12 +149,12 @@ class TestCallback:
         other.cookies = browser.cookies
         assert cause(other.end(url)) == "login_cookie_unreadable"
 
-    def test_a_state_ends_after_a_quarter_of_an_hour(self, browser, clock):
+    def test_a_state_ends_after_half_an_hour(self, browser, clock):
         url = browser.begin()
-        clock.advance(899)
+        clock.advance(1_799)
         late = browser.begin()
         assert browser.end(url).status == 303
-        clock.advance(901)
+        clock.advance(1_801)
         assert cause(browser.end(late)) == "state_expired"
 
     def test_a_transaction_cannot_be_moved_to_another_state(self, browser):

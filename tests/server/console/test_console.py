@@ -30,7 +30,7 @@ from tests.server.conftest import Build, NewDatabase
 from tests.server.people import PASSWORD, Person, administrator, signed_in
 from tests.server.world import REDIRECT, World, make_world
 
-OPEN = {"/console/sign-in", "/console/setup"}
+OPEN = {"/console/sign-in", "/console/sign-in/passkey", "/console/setup"}
 GUARDED = [each for each in CONSOLE if each.path not in OPEN]
 FOREIGN = re.compile(r"<script|\son[a-z]+=|\sstyle=|(?:src|href|action)=.(?!/|data:|#)")
 PASTE = re.compile(r"<pre[^>]*>(.*?)</pre>", re.DOTALL)

@@ -3,7 +3,7 @@
 The codes of a refused callback: `query_too_large`, `duplicate_parameter`, `state_missing`,
 `state_expired`, `state_reused`, `login_cookie_missing`, `login_cookie_unreadable`, `other_host`,
 `state_unknown` (`missing_state`), `issuer_missing`, `issuer_mismatch`,
-`code_missing`, `access_denied`, `expired` and the other errors of RFC 6749 4.1.2.1, `invalid_grant`,
+`code_missing`, `access_denied`, `expired` and the errors of RFC 6749 4.1.2.1, `invalid_grant`,
 `agent_refused`, `session_ended`, `authentication_too_old` and the others of the ID token
 (`auth_agent.protocol.jose.id_token`).
 """
