@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 DOCS := .venv/.docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test django lowest check format bench docs reference build clean
+.PHONY: demo test django lowest check format bench docs reference release build clean
 
 demo: $(DEMO)  ## A server, a website and an agent that signs in, narrated step by step
 	@$(BIN)/auth-agent demo
@@ -38,6 +38,11 @@ docs: $(DOCS)  ## The documentation site, in site/; a warning is an error
 
 reference: $(STAMP)  ## Write the pages of docs/ that are generated from the code
 	@$(BIN)/python -m handbook
+
+release: $(STAMP)  ## make release VERSION=0.2.0: write the version, check, test, build
+	@$(BIN)/python -m handbook.release $(VERSION)
+	@$(MAKE) --no-print-directory reference check docs test build
+	@echo "$(VERSION) is built in dist/; docs/help/release.md says what comes next."
 
 build: $(STAMP)  ## The wheel and the sdist, in dist/
 	@rm -rf dist

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import secrets
 from html import escape
 from typing import NamedTuple
 
-from auth_agent import Agent
+from auth_agent import Agent, login_button, login_button_style
 
 PERSON = "Ann"
 PERSON_COOKIE = "shop_person"
@@ -62,11 +61,10 @@ th,td{padding:.75rem 1.1rem;text-align:left;border-top:1px solid var(--line)}
 tr:first-child th{border-top:0;color:var(--soft);font-size:.9rem;font-weight:600}
 td:last-child,th:last-child{text-align:right;white-space:nowrap}
 @media(max-width:30rem){.who li{grid-template-columns:2.25rem 1fr}.who svg{align-self:start}
-.who form{grid-column:2}.who .act{grid-column:1/-1;margin-top:.35rem}th,td{padding:.7rem .8rem}}
+.who form{grid-column:2}.who>li>a{grid-column:1/-1;margin-top:.35rem}th,td{padding:.7rem .8rem}}
 """
-_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_HASH}'; img-src data:; form-action 'self'; "
+    "default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
 _PAGES = {
@@ -157,16 +155,19 @@ def _page(current: str, visitor: Visitor, body: str) -> Page:
         f'<a href="{path}"{" aria-current=page" if path == current else ""}>{title}</a>'
         for path, title in _PAGES.items()
     )
+    nonce = secrets.token_urlsafe(16)
     html = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<link rel="icon" href="data:,"><title>{_PAGES[current]} · Example shop</title>'
-        f"<style>{_STYLE}</style></head><body><header><strong>Example shop</strong>"
+        f'<style nonce="{nonce}">{_STYLE}</style>{login_button_style(nonce)}</head>'
+        f"<body><header><strong>Example shop</strong>"
         f'<nav aria-label="Pages">{links}</nav></header><main>'
         f'<ul class="who card" aria-label="Who is signed in">{_person(visitor)}{_agent(visitor)}'
         f"</ul>{body}</main></body></html>"
     )
-    return Page(html, {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"})
+    policy = _POLICY.format(nonce=nonce)
+    return Page(html, {"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 
 
 def _person(visitor: Visitor) -> str:
@@ -185,8 +186,7 @@ def _agent(visitor: Visitor) -> str:
     agent = visitor.agent
     if agent is None:
         words = "<b>No agent is signed in</b><small>Orders and refunds are for agents.</small>"
-        link = f'<a class="act" href="{escape(visitor.login_path)}">Sign in with Auth Agent</a>'
-        return _row("", _ROBOT, words, link)
+        return _row("", _ROBOT, words, login_button(visitor.login_path))
     facts = [
         agent.name or agent.id,
         f"says it is {agent.model}" if agent.model else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from handbook import settings
+from handbook.assets import assets
 from handbook.claims import claims
 from handbook.commands import commands
 from handbook.diagrams import svg
@@ -35,5 +36,6 @@ def generated() -> dict[str, str]:
         "claims": claims(),
         "versions": versions(ROOT),
     }
+    made = {f"docs/assets/{name}": text for name, text in assets().items()}
     written = {f"docs/reference/{name}.md": text for name, text in pages.items()}
-    return {**drawn, **written, "docs/llms.txt": llms(ROOT, written)}
+    return {**drawn, **made, **written, "docs/llms.txt": llms(ROOT, written)}

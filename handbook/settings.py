@@ -50,12 +50,12 @@ AGENT = """# Settings of an agent's tools
 def website() -> str:
     """Returns the page about the settings of a website."""
     names = {ENV_PREFIX + name.upper(): name for name in WebsiteFields.__struct_fields__}
-    return WEBSITE + _table(WebsiteFields, names, WEBSITE_BOUNDS)
+    return WEBSITE + _entries(WebsiteFields, names, WEBSITE_BOUNDS)
 
 
 def server() -> str:
     """Returns the page about the settings of the server."""
-    return SERVER + _table(ServerFields, SERVER_VARIABLES, SERVER_BOUNDS)
+    return SERVER + _entries(ServerFields, SERVER_VARIABLES, SERVER_BOUNDS)
 
 
 def agent() -> str:
@@ -64,19 +64,20 @@ def agent() -> str:
     return AGENT + "\n".join(rows) + "\n"
 
 
-def _table(kind: Any, names: dict[str, str], bounds: dict[str, tuple[int, int]]) -> str:
+def _entries(kind: Any, names: dict[str, str], bounds: dict[str, tuple[int, int]]) -> str:
     docs = field_docs(kind)
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    lines = ["", "| variable | default | meaning | from, to |", "|---|---|---|---|"]
+    parts = []
     for variable, name in names.items():
         field = fields[name]
         default = "" if field.required else _shown(field.default)
-        shown = f"`{default}`" if default else ""
-        low, high = bounds.get(name, ("", ""))
-        limits = f"{low:,} – {high:,}".replace(",", " ") if name in bounds else ""
-        cells = (f"`{variable}`", shown, one_line(docs[name]), limits)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        notes = [f"Default: `{default}`."] if default else []
+        if name in bounds:
+            low, high = (f"{bound:,}".replace(",", " ") for bound in bounds[name])
+            notes.append(f"From {low} to {high}.")
+        after = f"\n\n{' '.join(notes)}" if notes else ""
+        parts.append(f"\n### `{variable}`\n\n{' '.join(docs[name].split())}{after}\n")
+    return "".join(parts)
 
 
 def _shown(value: Any) -> str:

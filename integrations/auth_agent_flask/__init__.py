@@ -15,6 +15,7 @@ with needed_for("flask"):
     from auth_agent_flask.views import (
         current_agent,
         current_approval,
+        login_button,
         login_path,
         logout_path,
         no_agents,
@@ -26,6 +27,7 @@ __all__ = [
     "AuthAgent",
     "current_agent",
     "current_approval",
+    "login_button",
     "login_path",
     "logout_path",
     "no_agents",

@@ -16,9 +16,10 @@ from auth_agent.website.config.settings import ENV_PREFIX, Settings
 from auth_agent.website.entry import Entry
 from auth_agent.website.gate import RelyingParty
 from auth_agent.website.policy.guard import check_order
+from auth_agent.website.web.button import login_button_style
 from auth_agent.wsgi import AuthAgentMiddleware
 from auth_agent_flask.commands import group
-from auth_agent_flask.views import current_agent, login_path, logout_path
+from auth_agent_flask.views import current_agent, login_button, login_path, logout_path
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -68,6 +69,8 @@ class AuthAgent:
         app.cli.add_command(group)
         app.jinja_env.globals.update(
             current_agent=current_agent,
+            auth_agent_button=login_button,
+            auth_agent_button_style=login_button_style,
             auth_agent_login_path=login_path,
             auth_agent_logout_path=logout_path,
         )

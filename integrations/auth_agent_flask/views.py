@@ -18,6 +18,8 @@ from auth_agent.website.gate import RelyingParty
 from auth_agent.website.policy.approval import check_source
 from auth_agent.website.policy.guard import check_view, remember
 from auth_agent.website.policy.requirement import Requirement, RequirementFields
+from auth_agent.website.web.button import ButtonFields, Html
+from auth_agent.website.web.button import login_button as button
 from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.wsgi import WsgiVisit
 
@@ -76,6 +78,11 @@ def no_agents(view: View) -> View:
 def login_path(next_path: str = "/") -> str:
     """Returns the path of the sign-in, which afterwards returns the agent to `next_path`."""
     return _relying_party().login_path(next_path)
+
+
+def login_button(next_path: str = "/", **shown: Unpack[ButtonFields]) -> Html:
+    """Returns the button "Sign in with Auth Agent"; `shown` is look, large, icon_only, text."""
+    return button(login_path(next_path), **shown)
 
 
 def logout_path() -> str:

@@ -14,8 +14,10 @@ async def pay(request):
 from auth_agent.extras import needed_for
 
 with needed_for("starlette"):
+    from auth_agent.website.web.button import login_button_style
     from auth_agent_starlette.middleware import AuthAgentMiddleware
     from auth_agent_starlette.views import (
+        login_button,
         login_path,
         logout_path,
         no_agents,
@@ -25,6 +27,8 @@ with needed_for("starlette"):
 
 __all__ = [
     "AuthAgentMiddleware",
+    "login_button",
+    "login_button_style",
     "login_path",
     "logout_path",
     "no_agents",

@@ -36,9 +36,17 @@ from auth_agent.protocol.details import Act
 from auth_agent.website.agent import Agent
 from auth_agent.website.policy.approval import check_source
 from auth_agent.website.policy.requirement import Requirement, RequirementFields
+from auth_agent.website.web.button import login_button_style
 from auth_agent.website.web.outcome import Reply
 from auth_agent_starlette.middleware import AuthAgentMiddleware
-from auth_agent_starlette.views import deny, entry_of, login_path, logout_path, response
+from auth_agent_starlette.views import (
+    deny,
+    entry_of,
+    login_button,
+    login_path,
+    logout_path,
+    response,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -51,6 +59,8 @@ __all__ = [
     "agent_with",
     "approval_of",
     "get_agent",
+    "login_button",
+    "login_button_style",
     "login_path",
     "logout_path",
     "no_agents",

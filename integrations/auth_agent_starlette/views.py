@@ -20,6 +20,8 @@ from auth_agent.website.entry import Entry
 from auth_agent.website.policy.approval import check_source
 from auth_agent.website.policy.guard import check_view, remember
 from auth_agent.website.policy.requirement import Requirement, RequirementFields
+from auth_agent.website.web.button import ButtonFields, Html
+from auth_agent.website.web.button import login_button as button
 from auth_agent.website.web.outcome import Reply
 
 if TYPE_CHECKING:
@@ -65,6 +67,13 @@ def no_agents(endpoint: Endpoint) -> Endpoint:
 def login_path(connection: HTTPConnection, next_path: str = "/") -> str:
     """Returns the path of the sign-in, which afterwards returns the agent to `next_path`."""
     return entry_of(connection).relying_party.login_path(next_path)
+
+
+def login_button(
+    connection: HTTPConnection, next_path: str = "/", **shown: Unpack[ButtonFields]
+) -> Html:
+    """Returns the button "Sign in with Auth Agent"; `shown` is look, large, icon_only, text."""
+    return button(login_path(connection, next_path), **shown)
 
 
 def logout_path(connection: HTTPConnection) -> str:

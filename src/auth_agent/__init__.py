@@ -17,6 +17,7 @@ from auth_agent.website.config.settings import Settings
 from auth_agent.website.gate import RelyingParty
 from auth_agent.website.policy.accounts import may_link
 from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.web.button import login_button, login_button_style
 
 __all__ = [
     "Agent",
@@ -30,5 +31,7 @@ __all__ = [
     "SignInRefused",
     "SignatureRefused",
     "TokenRefused",
+    "login_button",
+    "login_button_style",
     "may_link",
 ]

@@ -17,6 +17,8 @@ from django.test import override_settings
 from django.urls import path
 
 from auth_agent import SettingsError, SignInRefused
+from auth_agent.mark import mark
+from auth_agent.website.web.button import CSS
 from auth_agent_django import agent_refused, agent_signed_in, agent_signed_out
 from auth_agent_django.checks import check_site
 from auth_agent_django.configuration import Configuration
@@ -339,6 +341,8 @@ def page(request, name):
     return HttpResponse(engines["django"].from_string(text).render({}, request))
 
 
+DRAWN = ' aria-hidden="true" focusable="false"'
+MARK, LARGE = mark(20, attributes=DRAWN), mark(24, attributes=DRAWN)
 PAGES = (path("pages/<str:name>", page),)
 
 
@@ -349,7 +353,7 @@ PAGES = (path("pages/<str:name>", page),)
             "{% auth_agent_button %}",
             '<a class="auth-agent-button" href="/auth-agent/login?next='
             '/pages/a%2520%2522%3Fshow%3D%257B%2525%2Bauth_agent_button%2B%2525%257D">'
-            "Sign in with Auth Agent</a>",
+            f"{MARK}<span>Sign in with Auth Agent</span></a>",
         ),
         (
             '{% auth_agent_button next="/me" text=request.path css="b" %}',
@@ -358,7 +362,16 @@ PAGES = (path("pages/<str:name>", page),)
         (
             '{% auth_agent_button next="//evil.example" %}',
             '<a class="auth-agent-button" href="/auth-agent/login?next=/">'
-            "Sign in with Auth Agent</a>",
+            f"{MARK}<span>Sign in with Auth Agent</span></a>",
+        ),
+        (
+            '{% auth_agent_button next="/me" look="dark" large=True text="<b>" %}',
+            '<a class="auth-agent-button auth-agent-button--dark auth-agent-button--large" '
+            f'href="/auth-agent/login?next=/me">{LARGE}<span>&lt;b&gt;</span></a>',
+        ),
+        (
+            "{% auth_agent_button_style nonce='\"' %}",
+            f'<style nonce="&quot;">{CSS}</style>',
         ),
         (
             '{% auth_agent_sign_out text="Out" %}',

@@ -118,7 +118,7 @@ def _complaint(text):
 
 
 def _foreign(url):
-    return [] if url.startswith(("http://127.0.0.1:", "data:,")) else [url]
+    return [] if url.startswith(("http://127.0.0.1:", "data:")) else [url]
 
 
 def _enter(page, office):

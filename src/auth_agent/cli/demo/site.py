@@ -17,7 +17,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from auth_agent_starlette import AuthAgentMiddleware, login_path, logout_path, requires_agent
+from auth_agent.mark import ICON
+from auth_agent.website.web.button import CSS
+from auth_agent_starlette import AuthAgentMiddleware, login_button, logout_path, requires_agent
 
 _HERE = Path(__file__).parent
 _HEADERS = {
@@ -59,7 +61,8 @@ async def home(request: Request) -> Response:
     """Shows the public page, with the agent's identity if one is signed in."""
     page = _pages.get_template("shop.html").render(
         agent=request.state.agent,
-        login=login_path(request, "/"),
+        button=login_button(request, "/"),
+        icon=ICON,
         logout=logout_path(request),
         goods=GOODS,
     )
@@ -86,7 +89,7 @@ async def prices(request: Request) -> Response:  # noqa: ARG001
 
 
 async def stylesheet(request: Request) -> Response:  # noqa: ARG001
-    css = (_HERE / "shop.css").read_bytes()
+    css = (_HERE / "shop.css").read_text() + CSS
     return Response(css, media_type="text/css", headers={"Cache-Control": "no-cache"})
 
 

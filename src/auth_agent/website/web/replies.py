@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from auth_agent.flow.exchange import Headers
+from auth_agent.mark import ICON
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.visit import Cookie
 
@@ -94,7 +95,7 @@ def page(
     body = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<link rel="icon" href="data:,"><title>{escape(title)}</title>'
+        f'<link rel="icon" href="{ICON}"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><main><h1>{escape(title)}</h1>"
         f"<p>{escape(message)}</p>{small}{action}</main></body></html>"
     )

@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from auth_agent.mark import ICON, mark
 from auth_agent.server.web.call import NO_STORE, Answer, Headers
 
 _HERE = Path(__file__).parent
@@ -34,6 +36,8 @@ class Pages:
         )
         self._templates.globals |= {
             "root": root,
+            "icon": ICON,
+            "mark": Markup(mark(20, attributes=' aria-hidden="true"')),  # noqa: S704  # ours
             "stylesheet": f"{root}/static/{self.stylesheet_name}",
             "console_stylesheet": f"{root}/static/{console}",
             "passkey_script": f"{root}/static/{passkeys}",
