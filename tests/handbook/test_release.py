@@ -50,7 +50,7 @@ def test_the_target_checks_and_tests_before_it_builds() -> None:
     ).stdout
     steps = [
         "handbook.release 9.9.9",
-        "-m handbook",
+        "-m handbook\n",
         "ruff check",
         "zensical",
         "pytest",

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from auth_agent.extras import DISTRIBUTION
+from auth_agent.server.api.answers import ANSWERS, schemas
 from auth_agent.server.api.bodies import (
     ADD_AGENT,
     AGENT,
@@ -157,7 +158,7 @@ def document(issuer: str) -> dict[str, Any]:
         "info": {"title": "Auth Agent server", "version": version(DISTRIBUTION)},
         "servers": [{"url": issuer}],
         "paths": paths,
-        "components": {"schemas": {"Error": error}, "securitySchemes": schemes},
+        "components": {"schemas": {"Error": error, **schemas()}, "securitySchemes": schemes},
     }
 
 
@@ -168,7 +169,9 @@ def _described(operation: Operation) -> dict[str, Any]:
     }
     answer: dict[str, Any] = {"description": "Done"}
     if operation.success != 204:
-        answer["content"] = {"application/json": {"schema": {"type": "object"}}}
+        name = ANSWERS[operation.method, operation.path]
+        schema = {"$ref": f"#/components/schemas/{name}"}
+        answer["content"] = {"application/json": {"schema": schema}}
     found: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": f"{operation.method} {operation.path}",
