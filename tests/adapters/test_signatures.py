@@ -10,11 +10,13 @@ from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import anyio
 import http_message_signatures as peer
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from auth_agent import RelyingParty
 from auth_agent.flow import drive
 from auth_agent.protocol.signatures.agents import WELL_KNOWN
 from auth_agent.protocol.signatures.directory import MEDIA_TYPE
@@ -25,6 +27,7 @@ from tests.adapters.network import free_port, serve_asgi, serve_provider
 from tests.adapters.stacks import STACKS
 from tests.mcpserver.sites import ACCEPT, make_app, result_of
 from tests.protocol.signatures.signing import jwk_of, new_key
+from tests.website.browser import ValueVisit
 
 KEY, OTHER = new_key(), new_key()
 JSON = {"accept": "application/json"}
@@ -40,6 +43,8 @@ class Directory:
 
     def reset(self):
         self.keys, self.status, self.asked = [KEY], 200, 0
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+        self.may_answer.set()
 
 
 @contextmanager
@@ -47,6 +52,8 @@ def serve_directory():
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             directory.asked += 1
+            directory.is_asked.set()
+            directory.may_answer.wait(10)
             kind = MEDIA_TYPE if self.path == WELL_KNOWN else "application/json"
             body = json.dumps({"keys": [jwk_of(key) for key in directory.keys]}).encode()
             self.send_response(directory.status)
@@ -307,3 +314,32 @@ def rpc(site, method, params, more=None, headers=None):
     headers = headers or signed(site, "POST", "/mcp", body=body)
     given = {"content-type": "application/json", **ACCEPT, **headers, **(more or {})}
     return site.post("/mcp", content=body, headers=given), headers
+
+
+def test_many_requests_at_a_cold_start_cause_one_fetch(provider, directory):
+    directory.reset()
+    directory.may_answer.clear()
+    base_url = "http://localhost:8000"
+    listed = f"{directory.origin}/agents/*"
+    relying_party = RelyingParty(settings_of(provider, base_url, signatures=listed))
+    agents = []
+
+    async def enter(target):
+        given = {"key": KEY, "agent": directory.agent, "now": time.time()}
+        made = sign_request("GET", f"{base_url}{target}", nonce=os.urandom(16), **given)
+        headers = {name.lower(): value for name, value in made}
+        outcome = relying_party.enter(ValueVisit("GET", target, headers))
+        agents.append((await drive.arun(outcome)).agent)
+
+    async def main():
+        async with anyio.create_task_group() as tasks:
+            for number in range(10):
+                tasks.start_soon(enter, f"/{number}")
+            await anyio.to_thread.run_sync(directory.is_asked.wait, 10)
+            assert agents == []
+            directory.may_answer.set()
+        await drive.aclose()
+
+    anyio.run(main)
+    assert {agent.id for agent in agents} == {directory.agent}
+    assert (len(agents), directory.asked) == (10, 1)

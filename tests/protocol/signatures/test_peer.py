@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auth_agent.errors import SignatureRefused
-from auth_agent.protocol.signatures import fields
+from auth_agent.protocol.signatures import fields, quick
 from auth_agent.protocol.signatures.base import signature_base
 from auth_agent.protocol.signatures.fields import read_agents, read_signatures
 from auth_agent.protocol.signatures.keys import read_key
@@ -135,16 +135,52 @@ def test_no_field_does_more_than_be_refused(given_input, signature, agent, other
 @settings(max_examples=500, deadline=None)
 @given(
     st.from_regex(r"\A[a-z*][a-z0-9_.*-]{0,3}=:[A-Za-z0-9+/]{0,9}={0,3}:\Z")
-    | st.from_regex(fields._ONE_SIGNATURE, fullmatch=True)
+    | st.from_regex(quick._SIGNATURE, fullmatch=True)
     | FIELD
 )
 @example("sig1=:AB==:")
 @example("sig1=:AAAA:\n")
 @example("sig1=:AAAA:;x")
 def test_the_quick_reading_of_a_signature_is_the_librarys(text):
-    quick = fields._one_signature(text)
-    if quick is not None:
-        assert quick == fields._dictionary(text, "Signature")
+    found = quick.one_signature(text)
+    if found is not None:
+        assert found == fields._dictionary(text, "Signature")
+
+
+PARTS = st.lists(
+    st.sampled_from(
+        [
+            *('sig1=("@method" "x";key="a")', 'a=("x")', "a=()", 'a=("")', ";created=1", ";b=007"),
+            *(';c="a(b)c;d=1"', ';n="\\""', ";created=2", ";e=-1", ";f=1.5", ";g", ";h=:AA==:"),
+            *(' "y")', '("z" ', ";key=", '"k"', ";i=1234567890123456", "=", "\t", "é", "\n", ","),
+        ]
+    ),
+    max_size=8,
+).map("".join)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(st.from_regex(quick._INPUT, fullmatch=True) | PARTS | FIELD)
+@example('a=("x";key="y" "z");created=1;keyid="k"')
+@example('a=("x");created=1;created=1')
+@example('a=("x");created=1\n')
+@example('a=("x";key="1";key="2")')
+def test_the_quick_reading_of_an_input_is_the_librarys(text):
+    found = quick.one_input(text)
+    if found is not None:
+        whole = fields._dictionary(text, "Signature-Input")
+        assert found == whole
+        assert [type(one) for one in found[next(iter(found))][1].values()] == [
+            type(one) for one in whole[next(iter(whole))][1].values()
+        ]
+
+
+def test_the_quick_readers_read_what_we_sign():
+    made = dict(
+        sign_request("POST", URL, key=KEY, agent=AGENT, now=NOW, nonce=b"n" * 16, body=b"x")
+    )
+    assert quick.one_input(made["Signature-Input"]) is not None
+    assert quick.one_signature(made["Signature"]) is not None
 
 
 @settings(max_examples=300, deadline=None)
