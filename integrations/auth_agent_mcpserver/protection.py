@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-import anyio
 import msgspec
 
 from auth_agent.asgi import App, AuthAgentMiddleware, Message, Receive, Scope, Send, send_reply
@@ -25,13 +24,14 @@ from auth_agent.website.mcp.rules import Patterns, Rules
 from auth_agent.website.policy.admission import ANY_AGENT
 from auth_agent.website.policy.requirement import Requirement
 from auth_agent.website.web.outcome import Reply
+from auth_agent_mcpserver.bodies import TooLarge, TooSlow, read_body, replay
 from auth_agent_mcpserver.guarded import Guarded
 from auth_agent_mcpserver.principal import principal
 from auth_agent_mcpserver.servers import declared_scopes, guard_server
+from auth_agent_mcpserver.streams import run_stream
 from auth_agent_mcpserver.tools import entered
 
 MAX_BODY = 4 * 1024 * 1024
-BODY_SECONDS = 30.0
 
 
 def protect(
@@ -116,46 +116,44 @@ class _Guard:
         entry = scope["auth_agent.entry"]
         routing = read_routing(scope["headers"])
         with entered(entry), principal(scope, entry.agent) as scope_for_app:
-            said = await self._requirements_of(routing.targets, entry)
+            targets = routing.targets
+            said = await self._requirements_of(targets, entry)
             reply = self._door.refuse_headers(entry, routing, said)
             messages: tuple[Rpc, ...] = ()
             if reply is None and self._door.reads_body(entry):
-                body = await self._read(receive)
-                answer = body if isinstance(body, Reply) else self._door.read(routing, body)
-                if isinstance(body, bytes):
-                    receive = _replay(body, receive)
+                answer: tuple[Rpc, ...] | Reply
+                try:
+                    body = await read_body(receive, self._door.max_body)
+                except TooLarge:
+                    answer = self._door.too_large()
+                except TooSlow:
+                    answer = self._door.too_slow()
+                else:
+                    answer = self._door.read(routing, body)
+                    receive = replay(body, receive)
                 if isinstance(answer, Reply):
                     reply = answer
                 else:
                     messages = answer
-                    reply = await self._refuse_messages(entry, routing, messages)
+                    if all_targets(messages) != targets:  # else the headers have said it all
+                        reply = await self._refuse_messages(entry, routing, messages)
             if reply is not None:
                 await send_reply(scope, receive, send, reply)
                 return
             send = self._watch_sessions(scope, entry, routing.session_id, send)
             seconds = self._door.seconds_left(entry, messages)
-            await _run(self.app, scope_for_app, receive, send, seconds)
+            if seconds is None:
+                await self.app(scope_for_app, receive, send)
+            else:
+                await run_stream(
+                    self.app, scope_for_app, receive, send, entry=entry, seconds=seconds
+                )
 
     async def _refuse_messages(
         self, entry: Entry, routing: Routing, messages: tuple[Rpc, ...]
     ) -> Reply | None:
         said = await self._requirements_of(all_targets(messages), entry)
         return self._door.refuse_messages(entry, routing, messages, said)
-
-    async def _read(self, receive: Receive) -> bytes | Reply:
-        """Returns the whole body, bounded in size and time."""
-        body = bytearray()
-        with anyio.move_on_after(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    break
-                body += message.get("body", b"")
-                if len(body) > self._door.max_body:
-                    return self._door.too_large()
-                if not message.get("more_body"):
-                    return bytes(body)
-        return self._door.too_slow()
 
     def _watch_sessions(self, scope: Scope, entry: Entry, asked: str | None, send: Send) -> Send:
         """Remembers a session's owner before its id leaves, and forgets it after its end."""
@@ -171,32 +169,3 @@ class _Guard:
             await send(message)
 
         return watch
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Replays exactly the bytes that were checked, then everything after them."""
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return replay
-
-
-async def _run(app: App, scope: Scope, receive: Receive, send: Send, seconds: float | None) -> None:
-    """Runs the server; ends a stream when its credential expires, after which clients reopen it."""
-    if seconds is None:
-        await app(scope, receive, send)
-        return
-    is_open = False
-
-    async def watch(message: Message) -> None:
-        nonlocal is_open
-        is_open = message["type"] == "http.response.start" or bool(message.get("more_body"))
-        await send(message)
-
-    with anyio.move_on_after(seconds):
-        await app(scope, receive, watch)
-        return
-    if is_open:
-        await send({"type": "http.response.body", "body": b"", "more_body": False})

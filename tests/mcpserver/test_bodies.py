@@ -9,7 +9,7 @@ import time
 import httpx2
 import pytest
 
-from auth_agent_mcpserver import protection
+from auth_agent_mcpserver import bodies, protection
 from tests.mcpserver.sites import HANDSHAKE, MODERN, ran, result_of
 
 CALL = {"name": "delete_invoice", "arguments": {"number": "1"}}
@@ -147,7 +147,7 @@ class TestSize:
         assert (answer.status_code, ran) == (400, [])
 
     def test_a_body_that_does_not_end_is_not_waited_for(self, stateful, monkeypatch):
-        monkeypatch.setattr(protection, "BODY_SECONDS", 0.2)
+        monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
         token = stateful.agent().headers["authorization"]
         host, port = stateful.base_url.removeprefix("http://").split(":")
         head = (

@@ -98,6 +98,28 @@ class TestStreams:
                 pass
         assert time.time() >= exp - 0.1
 
+    @pytest.mark.parametrize("kind", ["mcp", "fastmcp"])
+    def test_a_stream_ends_once_its_token_is_revoked(self, serve, issuer, kind):
+        """The server is asked as often as for requests, and nobody has to send one."""
+        settings = {
+            "client_id": issuer.client_id,
+            "client_secret": issuer.client_secret,
+            "bearer_recheck": 1,
+        }
+        agent, other = (serve(kind, settings=settings).agent(name) for name in ("a", "b"))
+        session, kept = agent.open_session(), other.open_session()
+        with (
+            agent.stream("GET", "/mcp", headers={**ACCEPT, **session}, timeout=20) as stream,
+            other.stream("GET", "/mcp", headers={**ACCEPT, **kept}, timeout=20) as another,
+        ):
+            assert (stream.status_code, another.status_code) == (200, 200)
+            issuer.active.discard(agent.headers["authorization"].removeprefix("Bearer "))
+            for _ in stream.iter_bytes():
+                pass
+            assert not another.is_stream_consumed
+        assert agent.call("tools/call", WHOAMI, session).status_code == 401
+        assert text_of(other.call("tools/call", WHOAMI, kept)) == "b"
+
     def test_a_call_is_not_cut_off(self, stateful):
         agent = stateful.agent()
         assert text_of(agent.modern("tools/call", WHOAMI)) == "agent_7"

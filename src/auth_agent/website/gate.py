@@ -97,6 +97,14 @@ class RelyingParty:
         """
         return self._admission.require_own_request(visit, agent)
 
+    def is_still_active(self, visit: Visit) -> Flow[bool]:
+        """Returns False if the token that a visit was admitted with is refused by now.
+
+        For answers that take long. The server is asked as often as for requests, and one that
+        cannot be asked takes nothing away.
+        """
+        return self._recogniser.is_still_active(visit)
+
     def use_approval(self, visit: Visit, agent: Agent | None, act: Act) -> Flow[Approval | Reply]:
         """Uses the owner's approval of this very act, else returns the reply to send instead."""
         return self._approvals.use(visit, agent, act)

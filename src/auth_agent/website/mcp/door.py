@@ -28,7 +28,7 @@ from auth_agent.website.mcp.message import (
     targets_of,
 )
 from auth_agent.website.mcp.routing import Routing, contradiction
-from auth_agent.website.mcp.rules import Rules
+from auth_agent.website.mcp.rules import MAX_REMEMBERED, Rules
 from auth_agent.website.mcp.sessions import SessionOwners
 from auth_agent.website.policy.admission import ANY_AGENT
 from auth_agent.website.policy.requirement import Requirement
@@ -59,6 +59,10 @@ class Door:
         self.max_body = max_body
         self.sessions = SessionOwners()
         self._clock = clock
+        # A requirement's digest takes longer to compute than a target's.
+        self._by_target = lru_cache(maxsize=1_024)(
+            lambda target: together(tuple(rules.requirements((target,))))
+        )
 
     def refuse_headers(
         self, entry: Entry, routing: Routing, said_at_tool: Iterable[Requirement] = ()
@@ -148,10 +152,17 @@ class Door:
     def no_socket(self) -> Reply:
         return rpc_error(403, INVALID_REQUEST, "This MCP server speaks HTTP, not WebSocket.")
 
+    def _needed(
+        self, targets: tuple[Target, ...], more: tuple[Requirement, ...]
+    ) -> tuple[Requirement, ...]:
+        if not more and len(targets) == 1 and len(targets[0].name) <= MAX_REMEMBERED:
+            return self._by_target(targets[0])
+        return together((*self.rules.requirements(targets), *more))
+
     def _require(
         self, entry: Entry, targets: Iterable[Target], more: Iterable[Requirement] = ()
     ) -> Reply | None:
-        for requirement in together((*self.rules.requirements(targets), *more)):
+        for requirement in self._needed(tuple(targets), tuple(more)):
             reply = entry.require(requirement)
             if reply is not None:
                 return reply

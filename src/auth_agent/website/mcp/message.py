@@ -55,9 +55,7 @@ class Malformed(Exception):
 def read_messages(body: bytes) -> tuple[Rpc, ...]:
     """Returns every message of a body; raises `Malformed` if one of them cannot be checked."""
     try:
-        document = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        document = _STRICT.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         told = str(error) if isinstance(error, _Ambiguous) else "The body is not JSON in UTF-8."
         raise Malformed(PARSE_ERROR, told) from None
@@ -92,6 +90,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(_name: str) -> NoReturn:
     raise _Ambiguous("NaN and Infinity are not JSON.")
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 def _read(document: object) -> Rpc:

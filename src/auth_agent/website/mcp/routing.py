@@ -10,12 +10,14 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
 from auth_agent.website.mcp.message import Kind, Rpc, Target
 
 _SINGLE = (b"mcp-protocol-version", b"mcp-method", b"mcp-name", b"mcp-session-id")
+_READ = frozenset((*_SINGLE, b"content-encoding", b"content-length"))
 # Any other coding than identity would show the application another body than the checked one.
 _IDENTITY = (None, "", "identity")
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
@@ -46,7 +48,9 @@ def read_routing(headers: Iterable[tuple[bytes, bytes]]) -> Routing:
     """Reads the raw header fields of an ASGI scope."""
     found: dict[bytes, str] = {}
     for raw_name, value in headers:
-        name = raw_name.lower()
+        name = _wanted(raw_name)
+        if name is None:
+            continue
         if name in _SINGLE and name in found:
             return Routing(problem=f"The header {name.decode('latin-1')} stands twice.")
         found[name] = value.decode("latin-1").strip(" \t")  # RFC 9110 5.5
@@ -63,6 +67,13 @@ def read_routing(headers: Iterable[tuple[bytes, bytes]]) -> Routing:
         found.get(b"mcp-session-id"),
         int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None,
     )
+
+
+@lru_cache(maxsize=256)
+def _wanted(name: bytes) -> bytes | None:
+    """Returns the header's name in lower case, or None for one that is not read here."""
+    lower = name.lower()
+    return lower if lower in _READ else None
 
 
 def decode_name(value: str) -> str | None:

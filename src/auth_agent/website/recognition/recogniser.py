@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from auth_agent.errors import SignInRefused
+from auth_agent.errors import AuthError, SignInRefused, TokenRefused
 from auth_agent.flow.effects import Flow
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.authorization import two_credentials
@@ -64,6 +64,19 @@ class Recogniser:
         if is_bearer(authorization):
             return self.bearers.recognise(authorization)
         return self._by_header(visit, authorization) or self._ambient.recognise(visit)
+
+    def is_still_active(self, visit: Visit) -> Flow[bool]:
+        """Returns False if the token of a visit is refused by now; its proof is not asked again."""
+        authorization = visit.authorization
+        if authorization is None:  # a session or a signature, which ends by itself
+            return True
+        try:
+            yield from self.bearers.resolve(authorization.partition(" ")[2].strip())
+        except TokenRefused:
+            return False
+        except AuthError:
+            return True
+        return True
 
     def recognise_handshake(self, visit: Visit) -> Recognition:
         """Recognises the agent of a WebSocket's handshake.
