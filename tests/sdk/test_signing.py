@@ -114,7 +114,8 @@ def test_a_session_with_a_token_is_signed_too(world, signing, make_sdk):
     (answer,) = sdk.get(sdk.session(world.website), "/me")
     assert answer.json()["agent_id"] == signing.agent_id
     assert "signature" in answer.request.headers
-    assert answer.request.headers["authorization"].startswith("Bearer ")
+    assert answer.request.headers["authorization"].startswith("DPoP ")
+    assert "dpop" in answer.request.headers
 
 
 def test_a_website_that_knows_the_agent_by_its_signature_still_signs_it_in(world, signing, sign_in):
