@@ -9,6 +9,7 @@ from handbook.assets import assets
 from handbook.claims import claims
 from handbook.commands import commands
 from handbook.diagrams import svg
+from handbook.errors import error_codes
 from handbook.events import events
 from handbook.http_api import http_api
 from handbook.llms import llms
@@ -38,4 +39,5 @@ def generated() -> dict[str, str]:
     }
     made = {f"docs/assets/{name}": text for name, text in assets().items()}
     written = {f"docs/reference/{name}.md": text for name, text in pages.items()}
+    written["docs/errors.md"] = error_codes(ROOT)
     return {**drawn, **made, **written, "docs/llms.txt": llms(ROOT, written)}

@@ -17,11 +17,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from auth_agent import TokenRefused
+from auth_agent import Requirement, TokenRefused
 from auth_agent.protocol.jose.jws import check_times
 from auth_agent.server.security.limits import Limits
 from auth_agent.server.settings import ServerSettings
 from tests.services import free_port
+from tests.website.browser import entry
 from tests.world import serve_auth_server
 
 ROOT = Path(__file__).parent.parent
@@ -115,6 +116,10 @@ MISTAKES = {
         "the port is taken",
         "cli/test_server_commands:test_a_taken_port_is_found_before_anything_is_promised",
     ),
+    23: (
+        "an old Python",
+        "test_messages:test_an_old_python_is_named_before_anything_is_installed",
+    ),
     24: (
         "a database that cannot be used",
         "test_messages:test_a_database_that_cannot_be_used",
@@ -138,6 +143,10 @@ MISTAKES = {
     29: (
         "no model",
         "sdk/test_entry_points:test_a_model_that_is_nowhere",
+    ),
+    30: (
+        "a scope that was not granted",
+        "test_messages:test_a_scope_that_was_not_granted_says_who_grants_it",
     ),
     31: (
         "a guard above its route",
@@ -327,6 +336,43 @@ def test_a_redis_that_is_away_is_logged(caplog):
         assert Limits(settings).count("calls", "client")
     assert "AUTH_AGENT_SERVER_REDIS does not answer" in caplog.text
     assert "Start Redis, or correct the address" in caplog.text
+
+
+def test_an_old_python_is_named_before_anything_is_installed(tmp_path):
+    old = tmp_path / "python3.9"
+    pretend = "import sys; sys.version_info = (3, 9, 18, 'final', 0); exec(sys.argv.pop(1))"
+    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{pretend}" "$2"\n')
+    old.chmod(0o755)
+    for name in ("Makefile", "pyproject.toml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    ended = subprocess.run(
+        ["make", "demo", f"PYTHON={old}"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode != 0
+    assert "needs Python 3.10 or newer; this is 3.9." in ended.stderr
+    assert "make demo PYTHON=python3.13" in ended.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_scope_that_was_not_granted_says_who_grants_it(make_site, server):
+    site = make_site(protect="/private")
+    site.sign_in()
+    passed = site.request("/private")
+    reply = entry(site, passed).require(Requirement(scopes=["reports:read"]))
+    assert reply.status == 403
+    told = reply.body.decode()
+    assert "needs the scope reports:read, which was not granted" in told
+    for remedy in ("AUTH_AGENT_SCOPE", "the website's client", "to the agent"):
+        assert remedy in told
+
+
+def test_a_page_of_a_refusal_names_the_site(make_site):
+    site = make_site()
+    page = site.request("/auth-agent/callback?state=unknown").body.decode()
+    assert "<title>The sign-in did not work - shop.example</title>" in page
+    assert '<p class="site">shop.example</p>' in page
+    assert site.request("/auth-agent/logout").body.count(b"shop.example") == 2
 
 
 @pytest.mark.parametrize("module", ["missing_state", "transaction"])

@@ -7,10 +7,11 @@ import re
 from typing import Any
 
 import pytest
-from handbook import claims, commands, events, settings
+from handbook import claims, commands, errors, events, settings
 from handbook.contents import ROOT
 from handbook.python_api import MODULES, python_api
 from handbook.reading import field_docs, sources
+from handbook.remedies import REMEDIES
 
 from auth_agent.cli.agent_options import VARIABLES as AGENT_VARIABLES
 from auth_agent.server.bounds import NUMBERS
@@ -125,3 +126,29 @@ def test_every_claim_of_a_token_has_a_meaning() -> None:
     for issued in claims.issued():
         assert set(issued) <= set(claims.MEANING)
         assert {"iss", "sub", "aud", "exp", "email", "permissions", "acr"} <= set(issued)
+
+
+def test_every_error_code_has_a_cause_and_a_remedy() -> None:
+    found = errors.codes(ROOT)
+    assert len(found) > 100
+    assert set(found) == set(REMEDIES)
+    page = errors.error_codes(ROOT)
+    for code in found:
+        entry = page.partition(f"\n### {code}\n")[2].partition("\n### ")[0]
+        assert re.match(r"\nCause: .+\. Remedy: .+\. `\w+`, \d{3}( or \d{3})*\.\n", entry), code
+
+
+def test_a_code_without_a_text_stops_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(REMEDIES, "state_unknown")
+    with pytest.raises(KeyError, match="state_unknown"):
+        errors.error_codes(ROOT)
+    monkeypatch.setitem(REMEDIES, "state_unknown", ("a", "b"))
+    monkeypatch.setitem(REMEDIES, "no_such_code", ("a", "b"))
+    with pytest.raises(KeyError, match="no_such_code"):
+        errors.error_codes(ROOT)
+
+
+def test_a_status_is_the_one_that_is_sent() -> None:
+    page = errors.error_codes(ROOT)
+    refused = page.partition("\n### agent_refused\n")[2].partition("\n### ")[0]
+    assert refused.endswith("`SignInRefused`, 403.\n")

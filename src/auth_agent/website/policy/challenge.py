@@ -60,6 +60,7 @@ def challenge(
             401,
             "Sign in first",
             description + lost,
+            site=settings.base_url,
             action=link(login, "Sign in with Auth Agent"),
             headers=headers,
         )
@@ -111,6 +112,7 @@ def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
             403,
             "Not for this agent",
             refusal.description,
+            site=settings.base_url,
             action=link("/", "Back to the website"),
             headers=headers,
         )
@@ -136,6 +138,7 @@ def refuse(
             "The sign-in did not work",
             error.description,
             note=error.code,
+            site=settings.base_url,
             action=link(login, "Start again"),
             headers=headers,
             cookies=cookies,
@@ -197,6 +200,7 @@ def _reject_signature(
             "The signature does not count",
             problem.description,
             note=problem.code,
+            site=settings.base_url,
             action=link(login, "Sign in with Auth Agent"),
             headers=headers,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from auth_agent.errors import AuthError, SignInRefused
@@ -58,7 +59,8 @@ class Starts:
         if may_start_login(visit):
             return self._lead(visit, next_path, asked, ticket, redirect)
         if wants_page(visit) and not is_prefetch(visit):
-            return self._lead(visit, next_path, asked, ticket, _offer)
+            offer = functools.partial(_offer, self._settings.base_url)
+            return self._lead(visit, next_path, asked, ticket, offer)
         description = (
             "A sign-in starts when a page is opened, not by a prefetch, an image or a script."
         )
@@ -108,7 +110,7 @@ class Starts:
         return answer(location, cookies=cookies)
 
 
-def _offer(location: str, *, cookies: tuple[Cookie, ...]) -> Reply:
+def _offer(site: str, location: str, *, cookies: tuple[Cookie, ...]) -> Reply:
     """Answers a service worker's navigation with a page: its `fetch` cannot follow a redirect to
     the server, but the visitor can.
     """
@@ -116,6 +118,7 @@ def _offer(location: str, *, cookies: tuple[Cookie, ...]) -> Reply:
         403,
         "Sign in with Auth Agent",
         "The sign-in goes on at the Auth Agent server.",
+        site=site,
         action=link(location, "Go on to sign in"),
         cookies=cookies,
     )

@@ -30,7 +30,8 @@ main{width:100%;max-width:30rem;padding:2rem;background:var(--paper);border:1px 
 border-radius:1rem}
 h1{margin:0 0 .5rem;font-size:1.35rem;line-height:1.3}
 p{margin:0 0 1.25rem;overflow-wrap:anywhere}
-small{color:var(--soft)}
+small,.site{color:var(--soft)}
+.site{margin:0 0 .75rem;font-size:.875rem}
 a.act,button{display:inline-block;padding:.65rem 1.2rem;border:0;border-radius:.6rem;font:inherit;
 font-weight:600;text-decoration:none;cursor:pointer;background:var(--act);color:var(--on-act)}
 a.act:focus-visible,button:focus-visible{outline:3px solid var(--act);outline-offset:3px}
@@ -84,19 +85,24 @@ def page(
     title: str,
     message: str,
     *,
+    site: str,
     action: str,
     note: str = "",
     headers: Headers = (),
     cookies: tuple[Cookie, ...] = (),
     leads_away: bool = False,
 ) -> Reply:
-    """Returns a page; `action` is HTML (see `link`, `post_button`), all else is escaped."""
+    """Returns a page that names the site; `action` is HTML (see `link`, `post_button`), all else
+    is escaped.
+    """
+    host = escape(site.partition("://")[2])
     small = f"<p><small>{escape(note)}</small></p>" if note else ""
     body = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<link rel="icon" href="{ICON}"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body><main><h1>{escape(title)}</h1>"
+        f'<link rel="icon" href="{ICON}"><title>{escape(title)} - {host}</title>'
+        f'<style>{_STYLE}</style></head><body><main><p class="site">{host}</p>'
+        f"<h1>{escape(title)}</h1>"
         f"<p>{escape(message)}</p>{small}{action}</main></body></html>"
     )
     common = _LEADING_AWAY if leads_away else _PAGE_HEADERS
