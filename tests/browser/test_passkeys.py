@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import urlencode
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlencode, urlsplit
 
+import anyio
 import httpx2
 import pytest
+from mcp.client.auth import OAuthClientProvider
+from mcp.client.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
 from auth_agent.server.outbound.mail import Outbox
 from auth_agent.server.registry import administrators, agents, clients
+from auth_agent.server.registry.resources import add_resource
 from tests.adapters.network import free_port, serve_asgi
 from tests.browser.test_console import CONTRAST, PASSWORD, PICTURES, _deliver_to
+from tests.mcpserver.sites import make_app
+from tests.mcpserver.test_standard_clients import _Issuer, _Storage
 from tests.server.world import CHALLENGE, UPSTREAM_PATTERN
 
 CALLBACK = "https://shop.example/auth-agent/callback"
@@ -43,6 +53,7 @@ class House(NamedTuple):
     agent: agents.AgentCredentials
     client_id: str
     mails: list
+    database: Any
 
 
 @pytest.fixture
@@ -58,7 +69,7 @@ def house(tmp_path):
     agents.change_agent(database, agent.agent_id, now, approval="always")
     administrators.create_account(database, "ada", Secret(PASSWORD), now)
     with serve_asgi(app, port):
-        yield House(base, agent, client.client_id, mails)
+        yield House(base, agent, client.client_id, mails, database)
 
 
 @pytest.fixture
@@ -285,3 +296,53 @@ def test_an_administrator_signs_in_with_a_passkey(house, visit):
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="Sign in with a passkey").click()
     page.get_by_role("heading", name="Overview").wait_for()
+
+
+def test_an_mcp_client_that_only_opens_a_browser_gets_in(house, visit):
+    """The official client knows nothing of agents: its person says which one it is."""
+    page, opened, returned = visit(), queue.Queue(), queue.Queue()
+    _add_passkey(house, page)
+    port = free_port()
+    mcp = f"http://127.0.0.1:{port}/mcp"
+    add_resource(
+        house.database, mcp, name="Invoices", scopes=["invoices:write"], now=int(time.time())
+    )
+
+    async def go_to(url):
+        opened.put(url)
+
+    async def come_back():
+        url = await anyio.to_thread.run_sync(lambda: returned.get(timeout=30))
+        query = parse_qs(urlsplit(url).query)
+        return AuthorizationCodeResult(
+            code=query["code"][0], state=query["state"][0], iss=query["iss"][0]
+        )
+
+    async def call():
+        auth = OAuthClientProvider(
+            server_url=mcp,
+            client_metadata=OAuthClientMetadata(
+                client_name="An IDE", redirect_uris=["http://127.0.0.1:49152/callback"]
+            ),
+            storage=_Storage(),
+            redirect_handler=go_to,
+            callback_handler=come_back,
+        )
+        async with (
+            httpx2.AsyncClient(auth=auth, timeout=60) as http,
+            Client(streamable_http_client(mcp, http_client=http)) as client,
+        ):
+            return (await client.call_tool("whoami", {})).content[0].text
+
+    guarded = make_app("mcp", _Issuer(house.base), f"http://127.0.0.1:{port}")
+    with serve_asgi(guarded, port), ThreadPoolExecutor(1) as pool:
+        running = pool.submit(anyio.run, call)
+        page.goto(opened.get(timeout=30))
+        page.get_by_role("link", name="This is my agent").click()
+        _enter_by_passkey(page)
+        page.get_by_text("Verified address").wait_for()
+        page.get_by_role("button", name="Go on").click()
+        with page.expect_request(lambda request: ":49152/callback?" in request.url) as seen:
+            page.get_by_role("button", name="Approve").click()
+        returned.put(seen.value.url)
+        assert running.result(30) == house.agent.agent_id

@@ -78,7 +78,9 @@ def remember(
         "link_hash": None if link is None else digest(link),
     }
     statement = _INSERTS[connection.dialect.name](known_website).values(row)
-    return bool(connection.execute(statement.on_conflict_do_nothing()).rowcount == 1)
+    counted = {"preserve_rowcount": True}  # which an INSERT does not keep by itself
+    found = connection.execute(statement.on_conflict_do_nothing(), execution_options=counted)
+    return bool(found.rowcount == 1)
 
 
 def note_approval(
