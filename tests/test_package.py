@@ -47,7 +47,18 @@ FACES = {
 }
 IMPORT = re.compile(r"^\s*(?:from|import)\s+(auth_agent[\w.]*)", re.MULTILINE)
 
-HEAVY = ("asyncio", "anyio", "httpx2", "starlette", "jwt", "authlib", "rich", "typer", "sqlalchemy")
+HEAVY = (
+    "asyncio",
+    "anyio",
+    "httpx2",
+    "starlette",
+    "jwt",
+    "authlib",
+    "rich",
+    "typer",
+    "sqlalchemy",
+    "http_sf",
+)
 
 
 def test_offers_what_it_promises():

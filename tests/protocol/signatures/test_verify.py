@@ -165,6 +165,15 @@ def test_two_lines_of_one_field_are_one_field():
     assert verify(sign(), extra=[other, ("Signature", "proxy=:AAAA:")]) == AGENT
 
 
+@pytest.mark.parametrize(
+    "bad", ['bad=("@method");tag="web-bot-auth";created="1"', 'bad=();tag="web-bot-auth"', "bad=1"]
+)
+def test_a_bad_signature_beside_a_good_one_voids_itself_alone(bad):
+    headers = sign()
+    headers["Signature-Input"] = f"{bad}, {headers['Signature-Input']}"
+    assert verify(headers) == AGENT
+
+
 def test_a_covered_member_of_another_label_is_the_agent():
     headers = sign()
     headers["Signature-Agent"] += ', other="https://evil.example"'

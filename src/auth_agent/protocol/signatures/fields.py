@@ -83,7 +83,8 @@ def read_signatures(
 ) -> tuple[Signed, ...]:
     """Returns the signatures of a message, those with this `tag` if one is given.
 
-    A label that is there twice, or in one of the two fields only, voids what it names (RFC 9421 4).
+    A label that is there twice voids the field. One that is in one of the two fields only, or whose
+    parameters are wrong, voids its own signature; raises `SignatureRefused` if no other is left.
     """
     check_size(signature_input, signature)
     given, value = signature_input or "", signature or ""
@@ -91,8 +92,17 @@ def read_signatures(
     values: dict[str, Any] = one_signature(value) or _dictionary(value, "Signature")
     if len(inputs) > MAX_SIGNATURES or len(values) > MAX_SIGNATURES:
         raise malformed(f"The request has more than {MAX_SIGNATURES} signatures.")
-    wanted = ((label, one) for label, one in inputs.items() if tag in (None, _tag_of(one)))
-    return tuple(_signed(label, one, values.get(label)) for label, one in wanted)
+    found: list[Signed] = []
+    problem: SignatureRefused | None = None
+    for label, one in inputs.items():
+        if tag in (None, _tag_of(one)):
+            try:
+                found.append(_signed(label, one, values.get(label)))
+            except SignatureRefused as refused:
+                problem = problem or refused
+    if problem is not None and not found:
+        raise problem
+    return tuple(found)
 
 
 def read_agents(field: str | None) -> Mapping[str, str]:
