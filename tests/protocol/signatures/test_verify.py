@@ -556,3 +556,29 @@ def test_only_ed25519_keys_sign():
 
 def test_nothing_secret_is_shown():
     assert "Ed25519PrivateKey" not in repr(KEY)
+
+
+def test_a_key_whose_private_half_is_public_verifies_nothing_even_if_it_is_given():
+    from auth_agent.protocol.signatures.keys import PUBLISHED_KEYS
+
+    for keyid in PUBLISHED_KEYS:
+        with pytest.raises(SignatureRefused) as caught:
+            verify(sign(), key=VerifyingKey(keyid, "ed25519", KEY.key.public_key()))
+        assert caught.value.code == "key_published"
+
+
+@pytest.mark.parametrize(("bits", "counts"), [(1_024, False), (2_048, True)])
+def test_a_short_rsa_key_counts_nowhere(bits, counts):
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    public = rsa.generate_private_key(65_537, bits).public_key()
+    jwk = jwt.get_algorithm_by_name("PS512").to_jwk(public, as_dict=True)
+    assert (read_key(jwk) is not None) is counts
+
+
+def test_a_key_is_known_by_the_thumbprint_that_is_computed_here():
+    """A set that spells its numbers otherwise (padding) names no other key."""
+    jwk = jwk_of(KEY)
+    assert read_key({**jwk, "kid": "anything"}).keyid == KEY.kid
+    assert read_key({**jwk, "x": jwk["x"] + "="}) in (None, read_key(jwk))
