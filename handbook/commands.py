@@ -38,7 +38,7 @@ def _section(words: str, command: Any) -> str:
     text = inspect.cleandoc(command.help or "")
     lines = [f"\n## auth-agent {words}\n", text, ""]
     if command.params:
-        lines += ["| | | |", "|---|---|---|"]
+        lines += ["| option or argument | what it is | |", "|---|---|---|"]
         lines += [_row(each) for each in command.params if not getattr(each, "hidden", False)]
     if command.epilog:
         lines += ["", one_line(command.epilog)]

@@ -18,7 +18,7 @@ pages) are not listed.
 def http_api() -> str:
     """Returns the page about the endpoints."""
     described = document("https://id.example")
-    lines = [HEAD, "| | | authenticated by |", "|---|---|---|"]
+    lines = [HEAD, "| operation | what it does | authenticated by |", "|---|---|---|"]
     operations = [
         (path, method.upper(), operation)
         for path, methods in described["paths"].items()

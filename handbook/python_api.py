@@ -67,7 +67,7 @@ def _name(name: str, value: Any) -> str:
     lines += [_prose(text or ""), ""]
     methods = list(_methods(value)) if is_class else []
     if methods:
-        lines += ["| | |", "|---|---|", *methods]
+        lines += ["| member | what it does |", "|---|---|", *methods]
     return "\n".join(lines).rstrip() + "\n"
 
 
