@@ -265,6 +265,35 @@ def test_the_url_of_a_key_set_is_an_agent_of_its_own(make_site, directories, clo
     assert directories.asked == [f"{name}?v=2"]
 
 
+@pytest.mark.parametrize(
+    ("link", "counts"),
+    [
+        ("https://id.acme.example/keys.json?v=1", True),
+        ("https://ID.acme.example:443/keys.json?v=1", True),
+        ("https://other.example/keys.json", False),
+        ("http://id.acme.example/keys.json?v=1", False),
+        ("https://id.acme.example:8443/keys.json", False),
+        ("https://x@id.acme.example/keys.json", False),
+        (7, False),
+    ],
+)
+def test_a_card_may_link_to_its_keys_on_its_own_origin(make_site, directories, clock, link, counts):
+    name = "https://id.acme.example/agents/agent_7"
+    site = make_site(protect="/api/*", signatures=name)
+    directories.publish(name, KEY)
+    keys = directories.answers.pop(name)
+    for address in ("https://id.acme.example/keys.json?v=1", str(link)):
+        directories.answers[address] = keys
+    card = json.dumps({"client_id": name, "jwks_uri": link}).encode()
+    directories.answers[name] = HttpResponse(200, {"content-type": "application/json"}, card)
+    found = Signer(site, clock, name).call()
+    if counts:
+        assert found.agent.id == name
+    else:
+        assert refusal(found, 503) == "directory_unusable"
+        assert directories.asked == [name]
+
+
 @pytest.mark.parametrize("listed", ["issuer", "https://auth.example/agents/*", "*"])
 def test_an_agent_of_the_issuer_is_the_agent_of_a_sign_in(
     make_site, directories, clock, server, listed

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from auth_agent.doctor.finding import Finding, note, ok, plain, warning
 from auth_agent.errors import AuthError
-from auth_agent.flow.effects import Flow, fetch
+from auth_agent.flow.effects import Flow
 from auth_agent.flow.exchange import is_trouble
 from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.protocol.signatures.agents import SignatureAgent, read_agent
-from auth_agent.protocol.signatures.directory import accept_of, parse_directory
+from auth_agent.protocol.signatures.directory import fetch_directory, parse_directory
 from auth_agent.website.config.settings import Settings
 
 MOST_FETCHED = 10
@@ -49,9 +49,7 @@ def _examine_directory(agent: SignatureAgent, settings: Settings) -> Flow[Findin
         "let this machine connect to it over https without a proxy."
     )
     try:
-        response = yield from fetch(
-            agent.address, accept_of(agent), loopback_allowed=not settings.secure
-        )
+        response = yield from fetch_directory(agent, loopback_allowed=not settings.secure)
         if is_trouble(response):
             return _unavailable(agent, f"answers {response.status}", remedy)
         keys = parse_directory(response, agent).keys

@@ -11,9 +11,11 @@ import msgspec
 
 from auth_agent.errors import ServerUnavailable
 from auth_agent.flow.documents import read_object
+from auth_agent.flow.effects import Flow, fetch
 from auth_agent.flow.exchange import HttpResponse
-from auth_agent.protocol.signatures.agents import SignatureAgent
+from auth_agent.protocol.signatures.agents import MAX_ADDRESS, SignatureAgent
 from auth_agent.protocol.signatures.keys import VerifyingKey, read_key
+from auth_agent.url import normal_origin, url_problem
 
 MEDIA_TYPE = "application/http-message-signatures-directory+json"
 MAX_KEYS = 100
@@ -41,6 +43,19 @@ def accept_of(agent: SignatureAgent) -> str:
     return f"{MEDIA_TYPE}, application/jwk-set+json, application/json"
 
 
+def fetch_directory(agent: SignatureAgent, *, loopback_allowed: bool) -> Flow[HttpResponse]:
+    """Returns the answer that holds the agent's keys; raises `FetchRefused`.
+
+    A card without keys of its own may link to them (`jwks_uri`) on its own origin.
+    """
+    accept = accept_of(agent)
+    response = yield from fetch(agent.address, accept, loopback_allowed=loopback_allowed)
+    link = _linked_keys(response, agent)
+    if link is not None:
+        response = yield from fetch(link, accept, loopback_allowed=loopback_allowed)
+    return response
+
+
 def parse_directory(response: HttpResponse, agent: SignatureAgent) -> KeyDirectory:
     """Returns the usable keys; raises `ServerUnavailable` if this is no key set at all.
 
@@ -50,11 +65,7 @@ def parse_directory(response: HttpResponse, agent: SignatureAgent) -> KeyDirecto
     fits = kind == MEDIA_TYPE if agent.is_directory else _JSON.fullmatch(kind)
     if response.status != 200 or not fits:
         raise _no_directory(f"answers {response.status}, or not with the media type of a key set")
-    try:
-        document = read_object(response.body.removeprefix(b"\xef\xbb\xbf"))
-    except ValueError:
-        document = None
-    listed = _listed(document)
+    listed = _listed(_document(response))
     if listed is None:
         raise _no_directory("holds no key set")
     found = (_key(entry, agent) for entry in listed[:MAX_KEYS])
@@ -83,6 +94,24 @@ def _until_expires(headers: Mapping[str, str]) -> int:
         return DEFAULT_SECONDS
     except (ValueError, TypeError, OverflowError):
         return MIN_SECONDS  # RFC 9111 5.3: an invalid date is in the past
+
+
+def _document(response: HttpResponse) -> dict[str, Any] | None:
+    try:
+        return read_object(response.body.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError:
+        return None
+
+
+def _linked_keys(response: HttpResponse, agent: SignatureAgent) -> str | None:
+    if response.status != 200 or agent.is_directory:
+        return None
+    document = _document(response)
+    link = (document or {}).get("jwks_uri")
+    if _listed(document) is not None or not isinstance(link, str) or len(link) > MAX_ADDRESS:
+        return None
+    is_own = url_problem(link, query=True) is None and normal_origin(link) == agent.origin
+    return link if is_own else None
 
 
 def _listed(document: Mapping[str, Any] | None) -> list[Any] | None:

@@ -7,15 +7,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from auth_agent.errors import AuthError, ServerUnavailable, SignatureRefused
-from auth_agent.flow.effects import Flow, fetch
+from auth_agent.flow.effects import Flow
 from auth_agent.flow.exchange import HttpResponse, is_trouble
 from auth_agent.flow.fetching.refusals import FetchRefused, NoPlace
 from auth_agent.flow.kept import Guard
 from auth_agent.protocol.signatures.agents import SignatureAgent
 from auth_agent.protocol.signatures.directory import (
     KeyDirectory,
-    accept_of,
     directory_seconds,
+    fetch_directory,
     parse_directory,
 )
 from auth_agent.protocol.signatures.keys import VerifyingKey
@@ -115,9 +115,10 @@ class _Directory:
         return found
 
     def _request(self) -> Flow[HttpResponse]:
-        address, accept = self._agent.address, accept_of(self._agent)
         try:
-            response = yield from fetch(address, accept, loopback_allowed=self._loopback_allowed)
+            response = yield from fetch_directory(
+                self._agent, loopback_allowed=self._loopback_allowed
+            )
         except NoPlace as refused:
             raise ServerUnavailable(
                 "Too many key directories are being fetched; try again in a few seconds.",
