@@ -1,5 +1,5 @@
 """OAuth clients that nobody here wrote, against a real server: Authlib, requests-oauthlib and
-npm's openid-client."""
+npm's openid-client, oauth4webapi and oidc-client-ts."""
 
 from __future__ import annotations
 
@@ -158,14 +158,77 @@ process.exit(0)
 """
 
 
-def test_openid_client(site: dict[str, Any], tmp_path: Path) -> None:
+OAUTH4WEBAPI = """
+import * as oauth from 'oauth4webapi'
+const [base, client_id, secret, redirect_uri] = process.argv.slice(2)
+const loose = { [oauth.allowInsecureRequests]: true }
+const issuer = new URL(base), client = { client_id }, auth = oauth.ClientSecretBasic(secret)
+const as = await oauth.processDiscoveryResponse(issuer,
+  await oauth.discoveryRequest(issuer, { ...loose, algorithm: 'oauth2' }))
+const verifier = oauth.generateRandomCodeVerifier()
+const nonce = oauth.generateRandomNonce(), state = oauth.generateRandomState()
+const url = new URL(as.authorization_endpoint)
+for (const [name, value] of Object.entries({
+  client_id, redirect_uri, response_type: 'code', scope: 'openid email', nonce, state,
+  code_challenge: await oauth.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256',
+})) url.searchParams.set(name, value)
+console.log(url.href)
+const back = await new Promise(done => process.stdin.once('data', data => done(String(data))))
+const parameters = oauth.validateAuthResponse(as, client, new URL(back.trim()), state)
+const tokens = await oauth.processAuthorizationCodeResponse(as, client,
+  await oauth.authorizationCodeGrantRequest(
+    as, client, auth, parameters, redirect_uri, verifier, loose),
+  { expectedNonce: nonce, requireIdToken: true })
+const sub = oauth.getValidatedIdTokenClaims(tokens).sub
+const user = await oauth.processUserInfoResponse(as, client, sub,
+  await oauth.userInfoRequest(as, client, tokens.access_token, loose))
+const fresh = await oauth.processRefreshTokenResponse(as, client,
+  await oauth.refreshTokenGrantRequest(as, client, auth, tokens.refresh_token, loose))
+const ask = async () => (await oauth.processIntrospectionResponse(as, client,
+  await oauth.introspectionRequest(as, client, auth, fresh.access_token, loose))).active
+const before = await ask()
+await oauth.processRevocationResponse(
+  await oauth.revocationRequest(as, client, auth, fresh.refresh_token, loose))
+console.log(JSON.stringify({ sub, email: user.email, before, after: await ask() }))
+process.exit(0)
+"""
+OIDC_CLIENT_TS = """
+import { OidcClient, WebStorageStateStore, InMemoryWebStorage } from 'oidc-client-ts'
+const [authority, client_id, client_secret, redirect_uri] = process.argv.slice(2)
+const client = new OidcClient({
+  authority, client_id, client_secret, redirect_uri, scope: 'openid email', loadUserInfo: true,
+  stateStore: new WebStorageStateStore({ store: new InMemoryWebStorage() }) })
+console.log((await client.createSigninRequest({})).url)
+const back = await new Promise(done => process.stdin.once('data', data => done(String(data))))
+const signedIn = await client.processSigninResponse(back.trim())
+const fresh = await client.useRefreshToken({ state: {
+  refresh_token: signedIn.refresh_token, id_token: signedIn.id_token, profile: signedIn.profile,
+  session_state: null, data: null } })
+const ask = async () => (await (await fetch(await client.metadataService.getIssuer() +
+  '/introspect', { method: 'POST', body: new URLSearchParams({ token: fresh.access_token }),
+  headers: { authorization: 'Basic ' + btoa(client_id + ':' + client_secret) } })).json()).active
+const before = await ask()
+await client.revokeToken(fresh.refresh_token, 'refresh_token')
+console.log(JSON.stringify({
+  sub: signedIn.profile.sub, email: signedIn.profile.email, before, after: await ask() }))
+process.exit(0)
+"""
+PROGRAMS = {
+    "openid-client@6": OPENID_CLIENT,
+    "oauth4webapi@3": OAUTH4WEBAPI,
+    "oidc-client-ts@3": OIDC_CLIENT_TS,
+}
+
+
+@pytest.mark.parametrize("package", PROGRAMS)
+def test_a_client_in_javascript(site: dict[str, Any], tmp_path: Path, package: str) -> None:
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
         pytest.skip("npm is not installed (Debian: apt-get install npm)")
-    install = [npm, "install", "--no-audit", "--no-fund", "--silent", "openid-client@6"]
+    install = [npm, "install", "--no-audit", "--no-fund", "--silent", package]
     if subprocess.run(install, cwd=tmp_path, check=False, timeout=120).returncode != 0:
-        pytest.skip("npm cannot install openid-client here")
-    (tmp_path / "client.mjs").write_text(OPENID_CLIENT)
+        pytest.skip(f"npm cannot install {package} here")
+    (tmp_path / "client.mjs").write_text(PROGRAMS[package])
     words = [node, "client.mjs", site["base"], *site["auth"], PLAIN_REDIRECT]
     with subprocess.Popen(
         words, cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
