@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from auth_agent import SettingsError
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
+from auth_agent.sdk.flow.pages import signed_headers
 from auth_agent.sdk.flow.signer import Signer
 from auth_agent.secret import Secret
 from auth_agent.server.registry.agents import enable_agent
@@ -77,6 +78,18 @@ def test_nothing_is_signed_for_plain_http_elsewhere(signing):
         assert signer.headers("GET", url) == ()
     for url in ("https://shop.example/", "http://localhost:1/", "http://[::1]/"):
         assert signer.headers("GET", url)
+
+
+def test_a_browsers_request_loses_the_signature_of_the_hop_before(signing):
+    signer = AgentSDK(**signing.options)._need_signer()
+    headers = {"Accept": "*/*", "Signature": "sig1=:AAAA:", "signature-input": "x"}
+    paused = {"method": "GET", "url": "http://shop.example/", "headers": headers}
+    assert signed_headers(paused, signer) == [{"name": "Accept", "value": "*/*"}]
+    assert signed_headers({**paused, "headers": {"Accept": "*/*"}}, signer) is None
+    names = [
+        one["name"] for one in signed_headers({**paused, "url": "https://shop.example/"}, signer)
+    ]
+    assert names == ["Accept", "Signature-Agent", "Signature-Input", "Signature"]
 
 
 def test_a_sign_in_and_its_session_are_signed(world, signing, sign_in):

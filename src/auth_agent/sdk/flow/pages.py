@@ -104,13 +104,15 @@ def decide(event: dict[str, Any], scope: Scope, signer: Signer) -> Asking:
 
 
 def signed_headers(request: dict[str, Any], signer: Signer) -> list[dict[str, str]] | None:
-    """Returns all headers of a paused request with its signature; None if it gets none."""
-    body = _body(request)
-    added = signer.headers(request["method"], request["url"], body or b"")
-    if not added:
-        return None
+    """Returns all headers of a paused request with its signature; None to leave them unchanged.
+
+    A request that must not be signed loses a signature that it has, e.g. of the hop before.
+    """
+    added = signer.headers(request["method"], request["url"], _body(request) or b"")
     replaced = {*FIELDS, *(name.lower() for name, _ in added)}
     kept = [pair for pair in request["headers"].items() if pair[0].lower() not in replaced]
+    if not added and len(kept) == len(request["headers"]):
+        return None
     return [{"name": name, "value": value} for name, value in (*kept, *added)]
 
 

@@ -30,8 +30,10 @@ NONCE_BYTES = 24
 MAX_ORIGINS = 1_000
 MAX_LEARNED = 4_096  # characters of an `Accept-Signature` that are looked at
 FIELDS = ("signature", "signature-input", "signature-agent")
-# Cloudflare's own verifier for tests, which takes the older form of `Signature-Agent` only.
-STRING_HOSTS = frozenset({"crawltest.com"})
+# Cloudflare's verifiers for tests, which take the older form of `Signature-Agent` only.
+STRING_HOSTS = frozenset(
+    {"crawltest.com", "http-message-signatures-example.research.cloudflare.com"}
+)
 _OLDER = re.compile(r"\"signature-agent\"(?!\s*;)")
 _NEWER = re.compile(r"\"signature-agent\"\s*;\s*key=")
 
@@ -102,8 +104,8 @@ class Signer:
         if bool(newer) == bool(older):
             return
         origin = normal_origin(url)
+        self._learned.pop(origin, None)  # the newest goes to the end, with other threads around
         self._learned[origin] = "dictionary" if newer else "string"
-        self._learned.move_to_end(origin)
         while len(self._learned) > MAX_ORIGINS:
             self._learned.popitem(last=False)
 
