@@ -102,12 +102,14 @@ def verify(method: str, url: str, headers: dict[str, str], body: bytes) -> Seen:
         (result,) = verifier.verify(
             _Message(method, url, headers),
             expect_tag="web-bot-auth",
-            require_components=("@method", "@authority", "@path", covers),
+            require_components=("@method", "@authority", covers),
             body=body,
         )
     except (peer.InvalidSignature, ValueError, KeyError) as error:
         return Seen(method, target, None, (), {}, headers, f"{type(error).__name__}: {error}")
     covered = tuple(str(one) for one in result.covered_components)
+    if not {'"@target-uri"'} & {*covered} and not {'"@path"', '"@query"'} <= {*covered}:
+        return Seen(method, target, None, covered, {}, headers, "the URL is not covered")
     return Seen(method, target, agent, covered, dict(result.parameters), headers)
 
 

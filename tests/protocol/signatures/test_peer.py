@@ -95,7 +95,8 @@ def test_what_we_sign_the_other_library_verifies(form, url):
     verifier = peer.HTTPMessageVerifier(
         signature_algorithm=peer.algorithms.ED25519, key_resolver=Keys(KEY.key)
     )
-    (result,) = verifier.verify(Request("GET", url, headers), expect_tag="web-bot-auth")
+    sent = url if url.count("/") > 2 else f"{url}/"  # as it is on the wire
+    (result,) = verifier.verify(Request("GET", sent, headers), expect_tag="web-bot-auth")
     assert result.parameters["keyid"] == KEY.kid
     assert "@authority" in str(result.covered_components)
 

@@ -60,7 +60,7 @@ def sign_request(
         added.append(("Content-Digest", content_digest(body)))
     given = [pair for pair in headers if pair[0].lower() not in _OURS]
     message = request_message(method, url, [*given, *added])
-    covered = [Component(name) for name in ("@method", "@authority", "@path", "@query")]
+    covered = [Component(name) for name in _COVERED[form]]
     covered.append(Component("signature-agent", {} if form == "string" else {"key": LABEL}))
     if body:
         covered.append(Component("content-digest"))
@@ -97,4 +97,10 @@ def content_digest(body: bytes) -> str:
     return write({"sha-256": (hashlib.sha256(body).digest(), {})})
 
 
+# Verifiers of the older form read an absent query as nothing, where RFC 9421 2.2.7 says "?": for
+# them the whole URL is one component.
+_COVERED: dict[AgentForm, tuple[str, ...]] = {
+    "dictionary": ("@method", "@authority", "@path", "@query"),
+    "string": ("@method", "@authority", "@target-uri"),
+}
 _OURS = ("signature", "signature-input", "signature-agent", "content-digest")
