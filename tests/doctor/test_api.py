@@ -52,6 +52,25 @@ def test_it_looks_at_the_metadata_and_not_at_a_sign_in(settings, server):
     assert not any(level == "failure" for _, level in found)
 
 
+@pytest.mark.parametrize(
+    ("algorithms", "level"),
+    [
+        (["ES256", "EdDSA"], "ok"),
+        (["Ed25519"], "ok"),
+        (["RS256"], "failure"),
+        ([], "failure"),
+        (None, "failure"),
+    ],
+)
+def test_a_server_that_binds_no_tokens_is_told_where_no_others_are_accepted(
+    settings, server, algorithms, level
+):
+    server.metadata["dpop_signing_alg_values_supported"] = algorithms
+    assert all(check != "server.dpop" for check, _ in find(settings, server))
+    found = find(Settings(issuer=server.issuer, dpop="require", **API), server)
+    assert ("server.dpop", level) in found
+
+
 def test_it_says_what_missing_credentials_mean_for_revocation(settings, server):
     assert (
         "revoked token works until it expires"

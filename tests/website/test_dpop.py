@@ -352,6 +352,23 @@ def test_a_verifier_that_sees_the_token_alone_refuses_it(api, token, server, hol
     assert drive(enter_with_token(api.relying_party, token), server) is None
 
 
+def test_a_bound_token_that_was_revoked_is_no_longer_active(api, server, holder, clock):
+    token = bound_token(server, holder)
+    call(api, token, holder.proof("GET", ORIGIN + PATH, clock(), token))
+    visit = ValueVisit("GET", PATH, {"authorization": f"DPoP {token}"})
+    party = api.relying_party
+    assert drive(party.is_still_active(visit), server) is True
+    server.active.clear()
+    clock.advance(61)
+    assert drive(party.is_still_active(visit), server) is False
+
+
+def test_credentials_of_other_schemes_are_shown_to_no_server(api, server):
+    visit = ValueVisit("GET", PATH, {"authorization": "Basic c2hvcDpzZWNyZXQ="})
+    assert drive(api.relying_party.is_still_active(visit), server) is True
+    assert server.count("/introspect") == 0
+
+
 def test_a_denied_agent_is_denied_here_too(make_site, server, holder, clock):
     site = make_site(protect="/api/*", deny_agents="agent_7")
     token = bound_token(server, holder)

@@ -21,6 +21,7 @@ from auth_agent.doctor.finding import (
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.effects import Flow
 from auth_agent.flow.exchange import HttpResponse
+from auth_agent.protocol.dpop.proof import ADVERTISED
 from auth_agent.protocol.jose.algorithms import ALGORITHMS
 from auth_agent.protocol.jose.jwks import KeySet, parse_jwks
 from auth_agent.protocol.metadata import Metadata, parse_metadata
@@ -55,7 +56,21 @@ def examine_server(site: Site, proxy: str | None) -> Flow[tuple[Metadata | None,
         found += yield from _examine_keys(settings, metadata)
     elif metadata.introspection_endpoint is None:
         found.append(_no_introspection())
+    if settings.dpop == "require":
+        found.append(_judge_proofs(metadata))
     return metadata, [answers, *found]
+
+
+def _judge_proofs(metadata: Metadata) -> Finding:
+    """Says whether the server binds tokens to keys, if the website accepts no others."""
+    if {*ADVERTISED, "Ed25519"}.isdisjoint(metadata.dpop_algorithms or ()):
+        return failure(
+            "server.dpop",
+            "AUTH_AGENT_DPOP=require, but the server does not offer to bind tokens to keys "
+            f"({' or '.join(ADVERTISED)}): no token of it is accepted.",
+            "Set AUTH_AGENT_DPOP=accept, or use a server that offers DPoP (RFC 9449).",
+        )
+    return ok("server.dpop", "It binds tokens to keys (DPoP), and no others are accepted.")
 
 
 def judge_clock(response: HttpResponse, asked_at: float, answered_at: float) -> Finding:

@@ -68,8 +68,8 @@ class Recogniser:
     def is_still_active(self, visit: Visit) -> Flow[bool]:
         """Returns False if the token of a visit is refused by now; its proof is not asked again."""
         authorization = visit.authorization
-        if authorization is None:  # a session or a signature, which ends by itself
-            return True
+        if authorization is None or not (is_bearer(authorization) or is_dpop(authorization)):
+            return True  # a session or a signature, which ends by itself
         try:
             yield from self.bearers.resolve(authorization.partition(" ")[2].strip())
         except TokenRefused:
