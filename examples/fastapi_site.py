@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from auth_agent import Agent
@@ -17,6 +17,7 @@ from auth_agent_starlette.fastapi import (
     CurrentAgent,
     OptionalAgent,
     agent_with,
+    approval_of,
     login_path,
     logout_path,
 )
@@ -45,6 +46,22 @@ async def orders(request: Request, agent: CurrentAgent) -> HTMLResponse:
 async def refunds(request: Request, agent: RefundsAgent) -> HTMLResponse:
     """Needs an agent that was granted a scope."""
     return _show(pages.refunds_page(_visitor(request, agent, "/refunds")))
+
+
+def refund_act(number: str) -> dict[str, str]:
+    """What the agent's owner is asked to approve."""
+    act = pages.refund_of(number)
+    if act is None:
+        raise HTTPException(404)
+    return act
+
+
+@app.post("/refunds/{number}")
+async def refund(
+    approval: Annotated[dict[str, Any], approval_of(refund_act, scopes=["refunds:write"])],
+) -> dict[str, str]:
+    """Needs the approval of the agent's owner, for this very refund, once."""
+    return {"refunded": approval["amount"]}
 
 
 @app.get("/me")

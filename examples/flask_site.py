@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, redirect, request
+from flask import Flask, Request, Response, abort, redirect, request
 
-from auth_agent_flask import AuthAgent, current_agent, login_path, logout_path, requires_agent
+from auth_agent_flask import (
+    AuthAgent,
+    current_agent,
+    current_approval,
+    login_path,
+    logout_path,
+    requires_agent,
+    requires_approval,
+)
 from examples import pages
 
 app = Flask(__name__, static_folder=None)
@@ -35,6 +43,18 @@ def orders() -> Response:
 def refunds() -> Response:
     """Needs an agent that was granted a scope."""
     return _show(pages.refunds_page(_visitor("/refunds")))
+
+
+def refund_act(asked: Request) -> dict[str, str]:
+    """What the agent's owner is asked to approve."""
+    return pages.refund_of((asked.view_args or {})["number"]) or abort(404)
+
+
+@app.post("/refunds/<number>")
+@requires_approval(refund_act, scopes=["refunds:write"])
+def refund(number: str) -> dict[str, str]:
+    """Needs the approval of the agent's owner, for this very refund, once."""
+    return {"refunded": current_approval["amount"], "order": number}
 
 
 @app.get("/me")

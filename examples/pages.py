@@ -137,16 +137,33 @@ def orders_page(visitor: Visitor) -> Page:
     )
 
 
+def refund_of(number: str) -> dict[str, str] | None:
+    """The act that an agent's owner has to approve; None for an order that cannot be refunded."""
+    refundable, item, _, price = _ORDERS[0]
+    if number != refundable:
+        return None
+    return {
+        "type": "refund",
+        "title": f"Refund {price} EUR for the {item} of order {number}",
+        "amount": price,
+        "currency": "EUR",
+        "order": number,
+    }
+
+
 def refunds_page(visitor: Visitor) -> Page:
     """For an agent that was granted `refunds:write`."""
     number, item, _, price = _ORDERS[0]
+    button = _button(f"/refunds/{number}", "Refund", f"Refund order {number}")
     return _page(
         "/refunds",
         visitor,
-        "<h1>Refunds</h1><p>This page needs the scope refunds:write, and the agent has it.</p>"
+        "<h1>Refunds</h1><p>This page needs the scope refunds:write, and the agent has it. "
+        "For a refund itself the shop asks the agent's owner.</p>"
         '<table class="card"><tr><th scope="col">Order</th><th scope="col">Item</th>'
-        '<th scope="col">May be refunded</th></tr>'
-        f"<tr><td>{number}</td><td>{item}</td><td>€ {price}</td></tr></table>",
+        '<th scope="col">May be refunded</th><th scope="col">Refund</th></tr>'
+        f"<tr><td>{number}</td><td>{item}</td><td>€ {price}</td>"
+        f"<td>{button}</td></tr></table>",
     )
 
 

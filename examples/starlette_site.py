@@ -7,12 +7,19 @@ which AUTH_AGENT_* it needs.
 from __future__ import annotations
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from auth_agent_starlette import AuthAgentMiddleware, login_path, logout_path, requires_agent
+from auth_agent_starlette import (
+    AuthAgentMiddleware,
+    login_path,
+    logout_path,
+    requires_agent,
+    requires_approval,
+)
 from examples import pages
 
 
@@ -31,6 +38,20 @@ async def orders(request: Request) -> HTMLResponse:
 async def refunds(request: Request) -> HTMLResponse:
     """Needs an agent that was granted a scope."""
     return _show(pages.refunds_page(_visitor(request, "/refunds")))
+
+
+def refund_act(request: Request) -> dict[str, str]:
+    """What the agent's owner is asked to approve."""
+    act = pages.refund_of(request.path_params["number"])
+    if act is None:
+        raise HTTPException(404)
+    return act
+
+
+@requires_approval(refund_act, scopes=["refunds:write"])
+async def refund(request: Request) -> JSONResponse:
+    """Needs the approval of the agent's owner, for this very refund, once."""
+    return JSONResponse({"refunded": request.state.approval["amount"]})
 
 
 @requires_agent
@@ -89,6 +110,7 @@ app = Starlette(
         Route("/", catalogue),
         Route("/orders", orders),
         Route("/refunds", refunds),
+        Route("/refunds/{number}", refund, methods=["POST"]),
         Route("/me", me),
         Route("/private/report", private_report),
         Route("/reports", reports),

@@ -2,8 +2,9 @@
 
 from django.test import RequestFactory, TestCase
 
-from auth_agent.testing import make_agent, sign_in
+from auth_agent.testing import approved, make_agent, sign_in
 from auth_agent_django.testing import with_agent
+from examples import pages
 from examples.django_site import views
 
 
@@ -24,6 +25,17 @@ class ShopTest(TestCase):
         self.assertEqual(self.client.get("/reports").status_code, 403)
         sign_in(self.client, make_agent(scopes=["reports:read"]))
         self.assertEqual(self.client.get("/reports").status_code, 200)
+
+    def test_a_refund_needs_the_owner(self):
+        scopes = ["refunds:write"]
+        sign_in(self.client, make_agent(scopes=scopes))
+        refused = self.client.post("/refunds/1041")
+        self.assertEqual(refused.status_code, 401)
+        self.assertEqual(refused.json()["error"], "insufficient_authorization")
+        sign_in(self.client, make_agent(scopes=scopes, claims=approved(pages.refund_of("1041"))))
+        self.assertEqual(self.client.post("/refunds/1041").json(), {"refunded": "12.00"})
+        self.assertEqual(self.client.post("/refunds/1041").status_code, 401)
+        self.assertEqual(self.client.post("/refunds/9").status_code, 404)
 
     async def test_an_async_client(self):
         await sign_in(self.async_client, make_agent(id="agent_1"))

@@ -7,6 +7,7 @@ urlpatterns = [
     path("", views.catalogue),
     path("orders", views.orders),
     path("refunds", views.Refunds.as_view()),
+    path("refunds/<number>", views.refund),
     path("me", views.me),
     path("private/report", views.private_report),
     path("reports", views.reports),

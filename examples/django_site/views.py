@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from django.contrib.auth import get_user_model
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from auth_agent import Requirement
-from auth_agent_django import RequiresAgentMixin, login_path, logout_path, requires_agent
+from auth_agent_django import (
+    RequiresAgentMixin,
+    login_path,
+    logout_path,
+    requires_agent,
+    requires_approval,
+)
 from auth_agent_django.accounts.models import AgentProfile
 from examples import pages
 from examples.django_site.models import Order
@@ -33,6 +39,22 @@ class Refunds(RequiresAgentMixin, View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return _show(pages.refunds_page(_visitor(request, "/refunds")))
+
+
+def refund_act(request: HttpRequest) -> dict[str, str]:
+    """What the agent's owner is asked to approve."""
+    act = pages.refund_of(request.resolver_match.kwargs["number"])
+    if act is None:
+        raise Http404
+    return act
+
+
+@csrf_exempt  # an agent sends no form of ours; the guard refuses other websites' pages
+@require_POST
+@requires_approval(refund_act, scopes=["refunds:write"])
+def refund(request: HttpRequest, number: str) -> JsonResponse:
+    """Needs the approval of the agent's owner, for this very refund, once."""
+    return JsonResponse({"refunded": request.approval["amount"]})
 
 
 @requires_agent

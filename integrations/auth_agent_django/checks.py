@@ -3,7 +3,7 @@
 E001 a setting is wrong     E002 a scenario lacks what it needs     E003 the backend lacks its app
 W001 no middleware          W002 a setting that contradicts the scenario
 W003 no settings, and a command that serves no request
-W004 approvals of acts, and sessions in cookies
+I001 approvals of acts, and sessions in cookies
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Error, Info, Warning
 from django.utils.module_loading import import_string
 
 from auth_agent.errors import SettingsError
@@ -57,11 +57,11 @@ def _settings() -> Iterator[CheckMessage]:
             yield Error(what, hint=remedy or _WHERE, id=WRONG_SETTING)
         return
     if are_declared() and configuration.settings.store_url is None:
-        yield Warning(
+        yield Info(
             "Each process remembers for itself which approvals of acts were used.",
             hint='With several workers set AUTH_AGENT["SESSION_STORE"] to redis://..., or an act '
             "could be done once in each.",
-            id="auth_agent.W004",
+            id="auth_agent.I001",
         )
     if configuration.accounts is None:
         return

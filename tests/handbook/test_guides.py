@@ -12,7 +12,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from auth_agent.testing import bearer_headers, make_agent, sign_in, test_environ, test_settings
+from auth_agent.testing import (
+    approved,
+    bearer_headers,
+    make_agent,
+    sign_in,
+    test_environ,
+    test_settings,
+)
 
 WEBSITES = Path(__file__).parents[2] / "docs" / "websites"
 READER = {
@@ -79,6 +86,17 @@ def test_fastapi(paste):
     assert client.get("/private/orders").json() == {"orders_of": "agent_1"}
     with client.websocket_connect("/chat", headers={"origin": test_settings().base_url}) as chat:
         assert chat.receive_text() == "Hello, agent_1"
+
+
+def test_approvals(paste):
+    client = starlette_client(paste("approvals", "approvals")["app"])
+    sign_in(client, make_agent())
+    refused = client.post("/orders/7/pay")
+    assert (refused.status_code, refused.json()["error"]) == (401, "insufficient_authorization")
+    (act,) = refused.json()["authorization_details"]
+    sign_in(client, make_agent(claims=approved(act)))
+    assert client.post("/orders/7/pay").json() == {"paid": "45.00"}
+    assert client.post("/orders/7/pay").status_code == 401
 
 
 def test_flask(paste):

@@ -21,13 +21,13 @@ def manage(*arguments, **environ):
 def test_the_shops_pass_their_own_tests():
     done = run_pytest(ROOT, "examples/tests")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "14 passed" in done.stdout
+    assert "17 passed" in done.stdout
 
 
 def test_the_django_shop_passes_its_own(tmp_path):
     done = manage("test", "examples.django_site", SHOP_DATABASE=str(tmp_path / "shop.db"))
     assert done.returncode == 0, done.stderr
-    assert "Ran 6 tests" in done.stderr
+    assert "Ran 7 tests" in done.stderr
     assert done.stderr.count("this test run uses auth_agent.testing.test_settings()") == 1
 
 

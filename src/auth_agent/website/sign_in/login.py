@@ -4,8 +4,8 @@ The codes of a refused callback: `query_too_large`, `duplicate_parameter`, `stat
 `state_expired`, `state_reused`, `login_cookie_missing`, `login_cookie_unreadable`, `other_host`,
 `state_unknown` (`missing_state`), `issuer_missing`, `issuer_mismatch`,
 `code_missing`, `access_denied`, `expired` and the errors of RFC 6749 4.1.2.1, `invalid_grant`,
-`agent_refused`, `session_ended`, `authentication_too_old` and the others of the ID token
-(`auth_agent.protocol.jose.id_token`).
+`agent_refused`, `session_ended`, `another_agent`, `owner_not_asked`, `act_not_approved`,
+`authentication_too_old` and the others of the ID token (`auth_agent.protocol.jose.id_token`).
 """
 
 from __future__ import annotations
