@@ -17,7 +17,7 @@ TOO_LATE = "start again"
 REMEDIES: dict[str, tuple[str, str]] = {
     # A sign-in
     "access_denied": (
-        "the sign-in was cancelled, or this agent may not come in",
+        "the sign-in was cancelled or denied by the agent's owner, or this agent may not come in",
         "start again; which agents may come in is the website's policy",
     ),
     "agent_ambiguous": (
@@ -42,6 +42,10 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "code_missing": ("the server's answer has no `code`", TOO_LATE),
     "duplicate_parameter": ("a parameter comes twice in the server's answer", TOO_LATE),
+    "expired": (
+        "the agent's owner was asked, and did not answer in time",
+        "start again; the owner answers at `/owner` of the server",
+    ),
     "invalid_grant": (
         "the code or refresh token has expired, was used or was revoked",
         "start again; if it happens always, compare the clocks of website and server",

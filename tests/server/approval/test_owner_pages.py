@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from auth_agent.secret import Secret
 from auth_agent.server.registry import agents
 from auth_agent.server.storage.tables import sign_in
 from tests.server.approval.owners import (
@@ -40,7 +41,7 @@ def box() -> Postbox:
 @pytest.fixture
 def own_world(build: Build, box: Postbox) -> World:
     """A server with a name, whose mail goes into the box; Ann is asked always."""
-    world = build(issuer=ISSUER, outbox=box)
+    world = build(issuer=ISSUER, outbox=box, smtp_url=Secret("smtps://mail.example"))
     setting(world, "always")
     return world
 
@@ -210,6 +211,12 @@ def test_a_first_sign_in_is_told_once_with_a_link_that_ends_it(
     assert person.send(link[1], "/owner/end", token="x" * 43).status_code == 410
     own_world.clock.forward(31 * 86_400)
     assert person.http.get(link[1]).status_code == 410
+
+
+def test_a_server_without_a_mail_server_gives_no_notice(build: Build, box: Postbox) -> None:
+    world = build(outbox=box)  # a developer's, whose mail is printed
+    world.tokens()
+    assert box.mails == []
 
 
 def test_no_notice_goes_to_an_address_that_nobody_confirmed(own_world: World, box: Postbox) -> None:

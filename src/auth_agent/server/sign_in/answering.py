@@ -69,7 +69,9 @@ def accept_in(
     context.limits.refuse_if_spent("agent_successes", by.agent_id)
     scope = granted_scope(row)
     setting = row.approval or context.settings.approval
-    can_mail = row.agent_email_verified and context.outbox.can_reach(row.agent_email)
+    # A developer's server prints its mail; that is no place for notices.
+    has_mail = bool(context.settings.smtp_url) and context.outbox.can_reach(row.agent_email)
+    can_mail = has_mail and row.agent_email_verified
     known, looks = None, looks_up_website(setting, can_mail=can_mail)
     if looks:
         origin = origin_of_website(row.redirect_uri)

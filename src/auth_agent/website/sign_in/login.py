@@ -140,7 +140,7 @@ def _read_code(callback: Callback) -> str:
         if code == "expired":
             raise SignInRefused(
                 "The agent's owner did not answer in time. Start again to sign in.",
-                code=code,
+                code="expired",
                 status_code=403,
             )
         raise SignInRefused(f"The Auth Agent server answered: {code}.", code=code)
