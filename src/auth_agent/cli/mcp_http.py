@@ -30,7 +30,7 @@ def guard(server: Any, url: str, *, issuer: str, agents: Sequence[str]) -> Prote
         raise SettingsError(["--http needs a path, e.g. http://127.0.0.1:8765/mcp"])
     origin = f"{parts.scheme}://{parts.netloc}"
     settings = Settings(issuer=issuer, base_url=origin, audience=url, sign_in=False)
-    requirement = Requirement(agents=list(agents))
+    requirement = Requirement(agents=tuple(agents))
     return protect(server, settings=settings, path=parts.path, requirement=requirement)
 
 
