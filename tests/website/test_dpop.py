@@ -6,15 +6,18 @@ import json
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from auth_agent import Requirement, ServerUnavailable
+from auth_agent import RelyingParty, Requirement, ServerUnavailable, Settings
 from auth_agent.errors import ProofRefused
 from auth_agent.protocol.dpop.proof import check_proof
+from auth_agent.testing import FakeServer
 from auth_agent.testing.provider import json_response
 from auth_agent.website.mcp.token import enter_with_token
 from auth_agent.website.policy.resource import WELL_KNOWN
 from auth_agent.website.recognition.dpop import BUCKET_SECONDS, UsedProofs
-from auth_agent.website.web.outcome import Pass
+from auth_agent.website.web.outcome import Pass, Reply
 from tests.proofs import EdHolder, Holder
 from tests.website.browser import ValueVisit, cause, drive
 
@@ -374,6 +377,22 @@ def test_a_denied_agent_is_denied_here_too(make_site, server, holder, clock):
     token = bound_token(server, holder)
     proof = holder.proof("GET", f"{ORIGIN}/", clock(), token)
     assert call(site, token, proof, path="/").agent is None
+
+
+@given(st.text(max_size=60), st.none() | st.text(max_size=200))
+def test_no_header_does_more_than_be_refused(authorization, proof):
+    server = FakeServer()
+    settings = Settings(
+        issuer=server.issuer, base_url=ORIGIN, sign_in=False, protect="/api/*", audience=ORIGIN
+    )
+    headers = {"authorization": f"DPoP {authorization}"}
+    if proof is not None:
+        headers["dpop"] = proof
+    outcome = RelyingParty(settings).enter(ValueVisit("GET", PATH, headers))
+    reply = outcome if isinstance(outcome, Reply) else drive(outcome, server)
+    assert reply.status in (400, 401)
+    for _, value in reply.headers:
+        assert value.isprintable()
 
 
 class TestUsedProofs:

@@ -35,7 +35,6 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 _MEMBERS = {"EC": ("kty", "crv", "x", "y"), "OKP": ("kty", "crv", "x")}
 _CURVES = ("P-256", "Ed25519")
-_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class Proof(Discreet, frozen=True):
@@ -94,11 +93,6 @@ def check_proof(
 def token_hash(access_token: str) -> str:
     """Returns `ath` of a token (RFC 9449 4.2)."""
     return encode(hashlib.sha256(access_token.encode("ascii", "replace")).digest())
-
-
-def is_thumbprint(value: object) -> bool:
-    """Returns True for the form of a SHA-256 thumbprint."""
-    return isinstance(value, str) and _THUMBPRINT.fullmatch(value) is not None
 
 
 def is_same_key(jkt: str, other: str) -> bool:

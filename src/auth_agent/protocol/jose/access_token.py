@@ -6,7 +6,6 @@ those of `auth_agent.protocol.dpop`. The caller has to look, whatever the scheme
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,8 +25,7 @@ from auth_agent.protocol.jose.jws import (
     read_header,
     verify_signature,
 )
-
-_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
+from auth_agent.protocol.jose.private_key import is_thumbprint
 
 
 class ExpectedAccess(msgspec.Struct, frozen=True):
@@ -91,11 +89,11 @@ def bound_key(claims: Mapping[str, Any]) -> str | None:
         return None
     confirmation = claims["cnf"]
     jkt = confirmation.get("jkt") if isinstance(confirmation, dict) else None
-    if not isinstance(jkt, str) or not _THUMBPRINT.fullmatch(jkt) or len(confirmation) != 1:
+    if not is_thumbprint(jkt) or len(confirmation) != 1:
         raise TokenRefused(
             "The token is bound in a way that is not known here.", code="token_bound"
         )
-    return jkt
+    return str(jkt)
 
 
 def _list(value: object) -> list[str]:

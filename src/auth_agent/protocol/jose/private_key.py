@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from auth_agent.protocol.jose.base64url import encode
 from auth_agent.protocol.jose.bounds import MIN_RSA_BITS
 from auth_agent.secret import Discreet, Secret
 
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
@@ -64,6 +66,11 @@ def public_jwk(key: Any, alg: str) -> dict[str, Any]:
     jwk: dict[str, Any] = jwt.get_algorithm_by_name(alg).to_jwk(key.public_key(), as_dict=True)
     jwk.pop("key_ops", None)
     return jwk
+
+
+def is_thumbprint(value: object) -> bool:
+    """Returns True for the form of a SHA-256 thumbprint."""
+    return isinstance(value, str) and _THUMBPRINT.fullmatch(value) is not None
 
 
 def thumbprint(jwk: dict[str, Any]) -> str:

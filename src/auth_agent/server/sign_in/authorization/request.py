@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from auth_agent.protocol.dpop.proof import is_thumbprint
+from auth_agent.protocol.jose.private_key import is_thumbprint
 from auth_agent.server.registry.client import Client
 from auth_agent.server.registry.resources import KnownResource
 from auth_agent.server.sign_in.authorization.wishes import Wishes, read_wishes
