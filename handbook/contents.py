@@ -12,6 +12,7 @@ from handbook.diagrams import svg
 from handbook.errors import error_codes
 from handbook.events import events
 from handbook.http_api import http_api
+from handbook.layers import layers
 from handbook.llms import llms
 from handbook.python_api import python_api
 from handbook.versions import versions
@@ -40,4 +41,5 @@ def generated() -> dict[str, str]:
     made = {f"docs/assets/{name}": text for name, text in assets().items()}
     written = {f"docs/reference/{name}.md": text for name, text in pages.items()}
     written["docs/errors.md"] = error_codes(ROOT)
+    written["docs/help/architecture.md"] = layers(ROOT)
     return {**drawn, **made, **written, "docs/llms.txt": llms(ROOT, written)}

@@ -19,10 +19,10 @@ NO_STORE = ("Cache-Control", "no-store")
 
 
 _STYLE = """
-:root{color-scheme:light dark;--ink:#1c2330;--soft:#5b6472;--paper:#fff;--back:#f3f5f9;
---line:#dfe3ea;--act:#2b50d8;--on-act:#fff}
-@media(prefers-color-scheme:dark){:root{--ink:#e8ebf1;--soft:#a5adba;--paper:#1a1f29;--back:#11151c;
---line:#2e3542;--act:#8fa8ff;--on-act:#10131a}}
+:root{color-scheme:light dark;--ink:#16191f;--soft:#596170;--paper:#fff;--back:#f4f5f7;
+--line:#e3e6eb;--act:#3454d1;--on-act:#fff}
+@media(prefers-color-scheme:dark){:root{--ink:#eef0f4;--soft:#a4acba;--paper:#191c23;--back:#101217;
+--line:#2b303a;--act:#93a8ff;--on-act:#10131c}}
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--back);
 color:var(--ink);font:1rem/1.6 system-ui,sans-serif}
