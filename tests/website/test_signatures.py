@@ -505,6 +505,19 @@ def test_a_full_memory_of_nonces_refuses_and_forgets_none(signer, clock, monkeyp
     assert signer.call("POST").agent is not None
 
 
+def test_what_is_remembered_of_a_signature_is_small(signer, monkeypatch):
+    """Neither a large covered header nor a large field stays in memory."""
+    headers = signer.headers(body=b"x" * 10_000)
+    assert signer.site.request("/api/orders", headers=headers).agent is not None
+    memory = signer.site.relying_party._recogniser._signed._signatures._known
+    (known,) = memory.values()
+    assert (known.covered, len(known.values)) == (("content-digest",), 32)
+    memory.clear()
+    monkeypatch.setattr(requests, "MAX_KEPT", 300)
+    assert signer.call(nonce=b"n" * 180).agent is not None
+    assert not memory
+
+
 def test_memory_is_bounded(make_site, directories, clock, monkeypatch):
     monkeypatch.setattr(cache, "MOST", 2)
     monkeypatch.setattr(requests, "MAX_REMEMBERED", 3)

@@ -38,6 +38,8 @@ from auth_agent.website.web.outcome import Recognised
 from auth_agent.website.web.visit import Visit
 
 MAX_REMEMBERED = 4_096
+MAX_KEPT = 2_048
+"""Characters of the three fields of a signature that is remembered; usual ones have 700."""
 
 _NOT_TAGGED = SignatureIgnored(
     f'No signature of this request has the tag "{TAG}".', code="tag_missing"
@@ -53,13 +55,15 @@ class _Fields(NamedTuple):
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """A signature that has verified; `covered` are the headers that were signed with it."""
+    """A signature that has verified; `covered` names the headers that were signed with it, and
+    `values` is the digest of what they held."""
 
     recognised: Recognised
     expires_at: float
     agent: SignatureAgent
     key: VerifyingKey
-    covered: tuple[tuple[str, str | None], ...]
+    covered: tuple[str, ...]
+    values: bytes
 
 
 class Signatures:
@@ -93,7 +97,7 @@ class Signatures:
     def _is_good(self, known: _Known, visit: Visit) -> bool:
         return (
             self._site.clock() < known.expires_at
-            and all(visit.header(name) == value for name, value in known.covered)
+            and (not known.covered or _digest_of(visit, known.covered) == known.values)
             and self._directories.still_has(known.agent, known.key)
         )
 
@@ -108,7 +112,7 @@ class Signatures:
             return Recognised(None, problem=refused)
         for signed in signatures:
             try:
-                return (yield from self._verify(visit, signed, agents, digest))
+                return (yield from self._verify(visit, fields, signed, agents, digest))
             except (SignatureRefused, ServerUnavailable) as error:
                 # What could not be decided weighs more than what is wrong.
                 if isinstance(problem, SignatureIgnored) or isinstance(error, ServerUnavailable):
@@ -116,7 +120,12 @@ class Signatures:
         return Recognised(None, problem=problem)
 
     def _verify(
-        self, visit: Visit, signed: Signed, agents: Mapping[str, str], digest: bytes
+        self,
+        visit: Visit,
+        fields: _Fields,
+        signed: Signed,
+        agents: Mapping[str, str],
+        digest: bytes,
     ) -> Flow[Recognised]:
         check_profile(signed, method=visit.method, now=self._site.clock())
         named = self._names.read(agent_member(signed, agents))
@@ -132,9 +141,11 @@ class Signatures:
         if visit.method not in SAFE_METHODS:
             yield from self._nonces.spend(named, signed.params["nonce"])
             return found
-        known = _Known(
-            found, signed.params["expires"], named.agent, key, _covered_headers(visit, signed)
-        )
+        if sum(len(field or "") for field in fields) > MAX_KEPT:
+            return found
+        covered = _covered_headers(signed)
+        values = _digest_of(visit, covered)
+        known = _Known(found, signed.params["expires"], named.agent, key, covered, values)
         with self._lock:
             self._known[digest] = known
             self._known.move_to_end(digest)
@@ -150,15 +161,24 @@ def is_signed(visit: Visit) -> bool:
 
 def _digest(visit: Visit, fields: _Fields) -> bytes:
     """The fields, the method and the target: together with the covered headers all that can be
-    signed. The length of each keeps two requests apart."""
-    parts = [visit.method, visit.target, *[field or "" for field in fields]]
+    signed."""
+    return _digest_all([visit.method, visit.target, *[field or "" for field in fields]])
+
+
+def _covered_headers(signed: Signed) -> tuple[str, ...]:
+    names = {one.name for one in signed.components if not one.name.startswith("@")}
+    return tuple(sorted(names - {"signature-agent"}))
+
+
+def _digest_of(visit: Visit, names: tuple[str, ...]) -> bytes:
+    values = [visit.header(name) for name in names]
+    return _digest_all(["" if value is None else f"={value}" for value in values])
+
+
+def _digest_all(parts: list[str]) -> bytes:
+    """The lengths keep two lists of texts apart."""
     text = " ".join([*[str(len(part)) for part in parts], *parts])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _covered_headers(visit: Visit, signed: Signed) -> tuple[tuple[str, str | None], ...]:
-    names = {one.name for one in signed.components if not one.name.startswith("@")}
-    return tuple((name, visit.header(name)) for name in sorted(names - {"signature-agent"}))
 
 
 def _agent_of(signed: Signed, named: Named, now: float) -> Agent:
