@@ -186,6 +186,12 @@ def refuse_agent(response: HttpResponse, who: str = "this agent") -> NoReturn:
             code="invalid_credentials",
             status_code=401,
         )
+    if error == "access_denied":
+        text = "The agent's owner did not approve the sign-in."
+        raise AuthError(text, code="access_denied", status_code=403)
+    if error == "approval_unavailable":
+        text = f"Nothing was approved: {excerpt(response)}"
+        raise AuthError(text, code="owner_unavailable", status_code=403)
     if response.status == 404:
         raise expired("The request has expired; start the sign-in again.")
     if error in ("origin_mismatch", "website_mismatch"):

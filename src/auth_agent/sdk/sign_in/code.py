@@ -93,4 +93,7 @@ def _ended(document: dict[str, Any]) -> AuthError:
     if document.get("error") == "access_denied":
         text = "The sign-in was cancelled, or the agent's owner did not approve it."
         return AuthError(text, code="access_denied", status_code=403)
+    if document.get("error") == "expired":
+        text = "The agent's owner did not answer in time; start the sign-in again."
+        return AuthError(text, code="owner_silent", status_code=403)
     return expired("The request has expired; start the sign-in again.")

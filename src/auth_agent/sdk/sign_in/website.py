@@ -7,7 +7,8 @@ The codes of a refused sign-in: `insecure_url`, `too_many_redirects`, `timeout`,
 `website_unavailable`, `website_not_allowed`, `not_a_sign_in`, `issuer_not_allowed`,
 `website_mismatch`, `scope_not_allowed`, `invalid_credentials`, `clock_wrong`, `model_missing`,
 `two_factor_required`, `invalid_code`, `rate_limited`, `request_expired`, `access_denied`,
-`sign_in_failed`; of a server that is away or strange: `server_unavailable`, `tls_failed`,
+`owner_silent`, `owner_unavailable`, `sign_in_failed`; of a server that is away or strange:
+`server_unavailable`, `tls_failed`,
 `dns_failed`, `proxy_failed`, `unexpected_page`, `server_misbehaved`, `metadata_missing`,
 `metadata_invalid`, `issuer_mismatch`, `request_unclear`, `answer_compressed`, `answer_too_large`.
 """
