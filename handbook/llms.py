@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+_INCLUDE = re.compile(r'^--8<-- "([^":]+)"$', re.MULTILINE)
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 HEAD = """# Auth Agent
 
 > Lets AI agents sign in to websites with an identity of their own: middleware for Python
@@ -43,14 +45,21 @@ def llms(root: Path, written: Mapping[str, str]) -> str:
             lines.append(f"\n## {section}\n")
             last = section
         text = written.get(f"docs/{page}") or (root / "docs" / page).read_text()
-        lines.append(f"- [{title}]({page}){_first_sentence(text)}")
+        text = _INCLUDE.sub(lambda found: (root / found[1]).read_text(), text)
+        lines.append(f"- [{title}]({_address(page)}){_first_sentence(text)}")
     return "\n".join(lines) + "\n"
 
 
+def _address(page: str) -> str:
+    """Returns where the built site has a page, relative to llms.txt."""
+    return f"{page.removesuffix('.md').removesuffix('index')}/".lstrip("/") or "./"
+
+
 def _first_sentence(text: str) -> str:
-    for paragraph in re.split(r"\n\s*\n", text):
+    for paragraph in re.split(r"\n\s*\n", _FENCE.sub("", text)):
         plain = " ".join(paragraph.split())
-        if plain and not plain.startswith(("#", "|", "-", "<", "`", "!", "=", ">")):
+        if plain and not plain.startswith(("#", "|", "-", "<", "!", "=", ">")):
             plain = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", plain).replace("*", "")
-            return f": {re.split(r'(?<=[.:]) ', plain)[0].rstrip('.:')}"
+            first, *_ = re.split(r"(?<=\.) ", plain)
+            return f": {first.rstrip('.:')}"
     return ""

@@ -68,6 +68,16 @@ def test_an_example_in_python_is_run_or_says_why_not(page):
             assert re.fullmatch(r"<!-- (run|test|site|file|not run): .+ -->", above), lines[at + 1]
 
 
+def test_the_list_for_models_has_every_page_with_a_sentence():
+    lines = [line for line in (DOCS / "llms.txt").read_text().splitlines() if line[:3] == "- ["]
+    assert len(lines) == len(PAGES)
+    addresses = [re.search(r"\]\(([^)]+)\)", line)[1] for line in lines]
+    assert addresses[0] == "./"
+    for address in addresses[1:]:
+        assert (DOCS / f"{address.rstrip('/')}.md").is_file()
+    assert [line for line in lines if "import " in line or "): " not in line] == []
+
+
 def test_a_diagram_shows_all_that_its_text_says():
     text = "title: T\na: Ann\nb: Bob\na -> b: hello <you>\nb --> a: bye\nnote b: thinks"
     drawn = svg(text)
