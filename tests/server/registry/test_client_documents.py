@@ -35,12 +35,14 @@ class _Web:
         self.document: Any = GOOD
         self.status = 200
         self.fetched: list[str] = []
+        self.headers: dict[str, str] = {}
 
     def get(self, url: str) -> Fetched:
         self.fetched.append(url)
         if self.document is None:
             raise FetchRefused("away")
-        return Fetched(self.status, "application/json", json.dumps(self.document).encode())
+        body = json.dumps(self.document).encode()
+        return Fetched(self.status, "application/json", body, self.headers)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -102,6 +104,33 @@ def test_a_document_that_is_not_acceptable_is_refused(
     answer = _ask(world)
     assert answer.status_code == 400
     assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "fresh_for"),
+    [
+        ({}, 3_600),
+        ({"cache-control": "public, max-age=600"}, 600),
+        ({"cache-control": "no-store"}, 300),
+        ({"cache-control": "max-age=0"}, 300),
+        ({"cache-control": "max-age=99999999"}, 86_400),
+    ],
+)
+def test_a_document_is_cached_as_its_headers_say(
+    web: tuple[World, _Web],
+    headers: dict[str, str],
+    fresh_for: int,
+) -> None:
+    """Within bounds: nobody makes this server ask at every visit, or never again."""
+    world, fetcher = web
+    fetcher.headers = headers
+    assert _ask(world).status_code == 200
+    known = world.context.documents._known
+    first = known[ID]
+    for seconds, count in ((fresh_for - 60, 1), (fresh_for, 2)):
+        known[ID] = first._replace(at=first.at - seconds)
+        assert _ask(world).status_code == 200
+        assert len(fetcher.fetched) == count, seconds
 
 
 def test_an_id_that_cannot_be_stored_is_refused(web: tuple[World, _Web]) -> None:

@@ -11,10 +11,11 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from auth_agent.flow.exchange import cache_seconds
 from auth_agent.flow.fetching.fetcher import AT_ONCE, Fetcher
 from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.server.registry.client import Client
@@ -29,7 +30,6 @@ from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.urls import agent_url, is_native_uri, origin_of, url_problem
 
-FRESH_FOR = 3_600.0  # seconds
 # A missing key causes at most one read per so many seconds.
 PATIENCE = 30.0
 LONGEST = 255
@@ -42,10 +42,12 @@ class _Read(NamedTuple):
 
     columns: dict[str, Any]
     at: float
+    fresh_for: float
+    """Seconds: the `max-age` of the answer, between five minutes and a day; an hour without one."""
 
 
 class ClientDocuments:
-    """Reads documents, and caches them for an hour."""
+    """Reads documents, and caches them as their HTTP headers say."""
 
     def __init__(
         self,
@@ -88,17 +90,17 @@ class ClientDocuments:
     def find(self, client_id: str, party: str) -> Client | None:
         """Returns the client; None for other ids, and for a client that an administrator removed.
 
-        Reads the document unless it was read within the hour. Raises a Refusal, which the visitor
+        Reads the document unless a fresh copy is there. Raises a Refusal, which the visitor
         sees, if the document cannot be read or is unacceptable.
         """
         if not self.is_document(client_id):
             return None
         stored = self._clients.find(client_id)
-        read = self._remembered(client_id, FRESH_FOR)
+        read = self._remembered(client_id)
         if read is None:
             or_wait()
             self._limits.take("unknown_requests", party)
-            read = self._read_once(client_id, FRESH_FOR)
+            read = self._read_once(client_id)
             stored = self._clients.find(client_id)
         if stored is not None:
             return stored
@@ -119,12 +121,16 @@ class ClientDocuments:
                 return client  # an unreachable document changes nothing
         return self._clients.find(client.id) or client
 
-    def _remembered(self, client_id: str, seconds: float) -> _Read | None:
+    def _remembered(self, client_id: str, seconds: float | None = None) -> _Read | None:
+        """Returns a copy that is at most so many seconds old, or fresh by its own headers."""
         with self._lock:
             read = self._known.get(client_id)
-        return read if read is not None and time.monotonic() - read.at < seconds else None
+        if read is None:
+            return None
+        longest = read.fresh_for if seconds is None else seconds
+        return read if time.monotonic() - read.at < longest else None
 
-    def _read_once(self, client_id: str, seconds: float) -> _Read:
+    def _read_once(self, client_id: str, seconds: float | None = None) -> _Read:
         """Reads a document, one read at a time, so that an older answer never replaces a newer one.
 
         Strangers can cause slow reads, so readers and waiters share few places; the fetcher's other
@@ -144,9 +150,10 @@ class ClientDocuments:
             self._places.release()
 
     def _read_now(self, client_id: str) -> _Read:
-        columns = self._columns(client_id)
+        body, fresh_for = self._fetched(client_id)
+        columns = self._columns(client_id, body)
         refresh_document(self._database, client_id, columns, int(self._clock()))
-        read = _Read(columns, time.monotonic())
+        read = _Read(columns, time.monotonic(), fresh_for)
         with self._lock:
             self._known[client_id] = read
             self._known.move_to_end(client_id)
@@ -154,10 +161,7 @@ class ClientDocuments:
                 self._known.popitem(last=False)
         return read
 
-    def _columns(self, client_id: str) -> dict[str, Any]:
-        if len(client_id) > LONGEST:
-            raise _refused("The client_id is too long")
-        body = self._fetched(client_id)
+    def _columns(self, client_id: str, body: dict[str, Any]) -> dict[str, Any]:
         if "client_secret" in body or body.get("token_endpoint_auth_method", "none") not in (
             "none",
             "private_key_jwt",
@@ -182,18 +186,30 @@ class ClientDocuments:
         except RegistrationError:
             raise _refused("The client's document is not acceptable") from None
 
-    def _fetched(self, client_id: str) -> dict[str, Any]:
+    def _fetched(self, client_id: str) -> tuple[dict[str, Any], float]:
+        """Returns the document, and for how many seconds it is fresh (RFC 9111 5.2.2.1)."""
+        if len(client_id) > LONGEST:
+            raise _refused("The client_id is too long")
+        fresh_for = 0
         try:
             answer = self._fetcher.get(client_id)
             kind = answer.content_type.partition(";")[0].strip().lower()
             is_json = kind == "application/json" or kind.endswith("+json")
             is_good = answer.status == 200 and is_json and len(answer.body) <= LARGEST
             body = json.loads(answer.body) if is_good else None
+            fresh_for = _freshness(answer.headers)
         except (FetchRefused, ValueError, RecursionError):
             body = None
         if not isinstance(body, dict) or body.get("client_id") != client_id:
             raise _refused("The client_id is no address of a document about this client")
-        return body
+        return body, fresh_for
+
+
+def _freshness(headers: Mapping[str, str]) -> int:
+    """Returns the seconds of `max-age`; what is not to be stored is kept as short as can be."""
+    control = headers.get("cache-control", "").lower()
+    unwanted = "no-store" in control or "no-cache" in control
+    return cache_seconds({"cache-control": "max-age=0"} if unwanted else headers)
 
 
 def document_host(client_id: str) -> str:
