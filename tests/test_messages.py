@@ -62,7 +62,7 @@ MISTAKES = {
     ),
     9: (
         "a misspelt variable of the server",
-        "server/test_settings:test_a_mistake_names_its_variable",
+        "test_environment:test_a_misspelt_setting_of_the_server_stops_it",
     ),
     10: (
         "a short secret",
@@ -106,7 +106,7 @@ MISTAKES = {
     ),
     20: (
         "a wrong agent id or secret",
-        "sdk/test_agent_client:test_wrong_credentials_have_a_name_each",
+        "sdk/test_sign_in:test_wrong_credentials",
     ),
     21: (
         "a path that the proxy does not pass on",
@@ -179,16 +179,61 @@ MISTAKES = {
 }
 
 
+# What the other tests see of the cause, and of the remedy.
+SEEN = {
+    2: ("extra", "pip install '"),
+    7: (" is missing", "auth-agent client add"),
+    8: ("PROTCT", "did you mean AUTH_AGENT_PROTECT"),
+    9: (" is not a setting: ", "did you mean AUTH_AGENT_SERVER_"),
+    10: ("32 characters", "hint"),
+    11: ("http://shop.example", "https"),
+    13: ("knows the client client_", "client rotate-secret ID"),
+    15: ("host", "AUTH_AGENT_BASE_URL"),
+    16: ("different secrets", "the same AUTH_AGENT_SECRET in every worker"),
+    17: ("Cookies are blocked", "Go back to Example shop"),
+    19: ("3,600 seconds ahead", "Set the clock"),
+    20: ("unknown agent ID", "auth-agent agent rotate-secret ID"),
+    21: ("answers 404", "middleware installed"),
+    22: (" is taken", "--port"),
+    26: ("nothing listens there", "Start Redis"),
+    27: ("0010", "auth-agent migrate"),
+    28: ("server_unavailable", "--issuer"),
+    29: ("model_missing", "--model"),
+    31: ("is open", "the view"),
+    32: ("insecure_url", "write "),
+    33: ("public key", "AUTH_AGENT_AGENT_PRIVATE_KEY"),
+    34: ("MIDDLEWARE lacks", "call auth_agent_django.testing.with_agent"),
+    35: ("https://evil.example", "`Origin: "),
+    36: ("elsewhere.db", "auth-agent migrate"),
+    37: ("not trusted", "SSL_CERT_FILE"),
+}
+
+
 @cache
-def _names_in(module):
+def _functions_in(module):
+    """Name: all text in the function and its decorators, docstrings and comments excepted."""
     tree = ast.parse((ROOT / "tests" / f"{module}.py").read_text())
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return {node.name: "\n".join(_texts(node)) for node in found}
+
+
+def _texts(function):
+    described = ast.get_docstring(function, clean=False)
+    for node in ast.walk(function):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if node.value != described:
+                yield node.value
+        elif isinstance(node, ast.arg):
+            yield node.arg
 
 
 @pytest.mark.parametrize("number", MISTAKES)
-def test_each_mistake_is_provoked_somewhere(number):
+def test_each_mistake_is_provoked_and_its_cause_and_remedy_are_seen(number):
     module, _, name = MISTAKES[number][1].partition(":")
-    assert name in _names_in(module)
+    seen = _functions_in(module)[name]
+    if module not in ("test_messages", "test_distribution") or number in SEEN:
+        for words in SEEN[number]:
+            assert words in seen
 
 
 def run(*words, without=(), cwd, **environ):

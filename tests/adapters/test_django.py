@@ -299,8 +299,9 @@ def test_a_test_may_give_a_request_an_agent():
 
 @pytest.mark.parametrize("act", [lambda r: r.agent, login_path, logout_path, guarded])
 def test_without_the_middleware_the_error_says_what_to_do(act):
-    with pytest.raises(SettingsError, match="MIDDLEWARE"):
+    with pytest.raises(SettingsError, match="MIDDLEWARE lacks") as caught:
         act(RequestFactory().get("/"))
+    assert "call auth_agent_django.testing.with_agent" in caught.value.description
 
 
 @override_settings(AUTH_AGENT={"ISSUER": "http://auth.example"})

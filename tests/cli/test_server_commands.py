@@ -363,6 +363,8 @@ def test_a_taken_port_is_found_before_anything_is_promised() -> None:
         port = other.getsockname()[1]
         result = _run("serve", "--port", str(port), code=1)
     assert f"port {port} is taken" in result.stderr
+    assert "stop that one or" in result.stderr
+    assert "--port" in result.stderr
     assert "listens" not in result.stderr
 
 

@@ -378,6 +378,7 @@ def test_a_wrong_clock_is_told_with_its_seconds(agent_key, seconds, word):
     error = error_at(then + seconds, private_key=agent_key.pem)
     assert error.code == "clock_wrong"
     assert word in error.description
+    assert "Set the clock" in error.description
     assert error_at(then + 10, private_key=agent_key.pem).code == "invalid_credentials"
     assert error_at(0.0).code == "invalid_credentials"  # with a secret the time does not matter
 

@@ -66,6 +66,8 @@ def test_wrong_credentials(world, sign_in, wrong):
     with pytest.raises(AuthError) as caught:
         sign_in(world.options(**wrong), f"{world.website}/me")
     assert (caught.value.code, caught.value.status_code) == ("invalid_credentials", 401)
+    assert "unknown agent ID, or its secret or key is wrong" in caught.value.description
+    assert "auth-agent agent rotate-secret ID" in caught.value.description
     assert "ags_" not in f"{caught.value!r} {caught.value}"
     assert ("GET", "/auth-agent/callback") not in world.shop.asked
 

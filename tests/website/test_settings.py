@@ -33,6 +33,9 @@ def test_an_empty_environment_names_them_all():
         Settings.from_env({})
     for variable in GOOD:
         assert sum(p.startswith(f"{variable} is missing") for p in caught.value.problems) == 1
+    told = "\n".join(caught.value.problems)
+    for remedy in ("auth-agent client add", "secrets.token_urlsafe", "e.g. https://"):
+        assert remedy in told
 
 
 @pytest.mark.parametrize(
