@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from auth_agent import RelyingParty, Requirement, ServerUnavailable, Settings
@@ -379,6 +380,7 @@ def test_a_denied_agent_is_denied_here_too(make_site, server, holder, clock):
     assert call(site, token, proof, path="/").agent is None
 
 
+@examples(deadline=None)  # a busy machine is no failure
 @given(st.text(max_size=60), st.none() | st.text(max_size=200))
 def test_no_header_does_more_than_be_refused(authorization, proof):
     server = FakeServer()
