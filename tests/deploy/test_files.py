@@ -18,6 +18,7 @@ from auth_agent.server.settings import VARIABLES
 from auth_agent.server.storage.audit import KINDS
 from auth_agent.server.web.counters import families
 from tests.services import free_port
+from tests.tls import make_certificate
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -121,13 +122,10 @@ def test_nginx_accepts_its_file(name: str, tmp_path: Path) -> None:
     nginx = shutil.which("nginx")
     if nginx is None:
         pytest.fail("nginx is missing") if os.environ.get("CI") else pytest.skip("nginx is missing")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=x",
-         "-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate, key = make_certificate(tmp_path)
     text = (DEPLOY / "nginx" / f"{name}.conf").read_text()
-    text = re.sub(r"/etc/letsencrypt/live/[\w.]+", str(tmp_path), text)
+    text = re.sub(r"/etc/letsencrypt/live/[\w.]+/fullchain.pem", str(certificate), text)
+    text = re.sub(r"/etc/letsencrypt/live/[\w.]+/privkey.pem", str(key), text)
     text = text.replace("/var/log/nginx", str(tmp_path))
     for port in ("80", "443"):
         text = re.sub(rf"(listen (?:\[::\]:)?){port}\b", rf"\g<1>{free_port()}", text)

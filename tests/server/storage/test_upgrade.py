@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_an_agent_of_before_signs_in_afterwards(
     go_back(url, revision)
     documented = re.search(r"<!-- test: migrate -->\n```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert documented
-    path = f"{Path('.venv/bin').absolute()}:{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     subprocess.run(
         ["sh", "-euc", documented[1]],
         env={**os.environ, "PATH": path, "DATABASE_URL": url},
