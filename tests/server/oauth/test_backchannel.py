@@ -242,6 +242,14 @@ def test_an_agent_without_a_confirmed_owner_cannot_ask(own: World) -> None:
     assert (answer.status_code, answer.json()["error"]) == (403, "access_denied")
 
 
+def test_no_owner_is_asked_in_vain_for_an_agent_that_cannot_take_the_token(own: World) -> None:
+    now = own.context.now()
+    assert agents.change_agent(own.database, own.agent.agent_id, now, dpop_bound=True)
+    assert error_of(ask(own)) == "invalid_dpop_proof"
+    with own.database.read() as connection:
+        assert questions.list_waiting(connection, ANN, now) == []
+
+
 def test_a_flood_of_questions_is_stopped(own: World) -> None:
     for _ in range(state.MOST_OPEN):
         asked(own)

@@ -43,6 +43,10 @@ def ask_owner(oauth: OAuthServer, call: Call) -> Answer:
     if proven.client.agent_id is None:
         text = "Only an agent can ask, and only its own owner"
         raise Refusal(400, "unauthorized_client", text)
+    if proven.client.dpop_bound and "dpop" not in call.headers:
+        # The token request would fail after the owner had been asked in vain.
+        text = "Tokens of this agent are bound to a key; send a proof of it here, too (DPoP)"
+        raise Refusal(400, "invalid_dpop_proof", text)
     with context.database.read() as connection:
         agent, limits = find_agent(connection, proven.client.agent_id)
     _check_hints(context, agent, parameters)
