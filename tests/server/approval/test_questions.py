@@ -256,6 +256,30 @@ def test_an_owner_is_asked_thirty_times_an_hour_at_most(asking: World) -> None:
     assert (answer.status_code, answer.json()["error"]) == (429, "too_many_attempts")
 
 
+def test_the_waiting_page_is_told_how_long_the_owner_has(build: Build) -> None:
+    world = build(approval_lifetime=900)
+    setting(world, "always")
+    browser, question = waiting(world)
+    asked = {"request_id": question.request_id, "page": "1"}
+    told = browser.get("/api/check-status", params=asked).json()
+    assert (told["waiting_for"], told["is_known"], told["expires_in"]) == ("owner", True, 900)
+
+
+def test_approvals_are_kept_as_long_as_the_audit_and_the_rest_is_forgotten(
+    asking: World,
+) -> None:
+    (_, approved), (_, denied) = waiting(asking), waiting(asking)
+    approve(asking, approved)
+    deny(asking, denied)
+    day, kept = 86_400, asking.context.settings
+    now = asking.context.now()
+    asking.context.sweeper.sweep(now + kept.refusal_retention - day)
+    assert of_request(asking, denied.request_id) is not None
+    asking.context.sweeper.sweep(now + kept.refusal_retention + day)
+    assert of_request(asking, denied.request_id) is None
+    assert of_request(asking, approved.request_id) is not None
+
+
 Move = Callable[[World, Any], object]
 
 

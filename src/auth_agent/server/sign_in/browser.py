@@ -50,7 +50,9 @@ def check_status(context: Context, call: Call) -> Answer:
         return _status_error(error, text)
     if status != "authenticated":
         # The waiting page asks whether its browser keeps cookies; the code could not reach it else.
-        asks = {"is_known": is_bound(context, call, row)} if parameters.get("page") else {}
+        left = max(0, row.expires_at - context.now())
+        asks = {"is_known": is_bound(context, call, row), "expires_in": left}
+        asks = asks if parameters.get("page") else {}
         waits = {"waiting_for": "owner"} if is_waiting_for_owner(row) else {}
         return json_answer({"status": status, **waits, **asks})
     anybody = row.upstream_compat or context.settings.upstream_compat

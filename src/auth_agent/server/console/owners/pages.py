@@ -15,6 +15,7 @@ from auth_agent.server.console.sessions import end_session
 from auth_agent.server.console.visit import PAGE_SIZE, not_found
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.browser_sessions import OWNER
+from auth_agent.server.registry.passkeys import find_recovery
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
 
@@ -34,6 +35,7 @@ def home(visit: OwnerVisit) -> Answer:
         unclaimed = data.unclaimed_agents(connection, visit.email)
         grants = data.list_grants(connection, visit.now, {"owner": visit.email}, 1)
         waiting = asked.list_waiting(connection, visit.email, visit.now)
+        recovery = find_recovery(connection, visit.email, visit.now)
     signed_in: dict[str, Counter[str]] = {row.id: Counter() for row in mine}
     for grant in grants[:PAGE_SIZE]:
         signed_in[grant.agent_id][grant.website] += 1
@@ -43,7 +45,7 @@ def home(visit: OwnerVisit) -> Answer:
         signed_in=signed_in,
         unclaimed=unclaimed,
         waiting=[questions.shown(row) for row in waiting],
-        has_passkey=bool(visit.passkeys()),
+        recovery=recovery,
     )
 
 
