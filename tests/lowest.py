@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ else:
     import tomli as tomllib
 
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 # No newer version than these has a wheel for that Python, and nobody builds the lower one there.
@@ -65,15 +65,22 @@ def main() -> int:
         return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def lowest(project: dict[str, Any]) -> Iterator[str]:
-    """A constraint for each lower bound of the package and of its extras."""
+def lowest(project: dict[str, Any]) -> list[str]:
+    """A constraint for each lower bound of the package and of its extras.
+
+    All extras are installed together, so the highest bound of a name is the one that counts.
+    """
+    found: dict[str, tuple[Version, str]] = {}
     extras = project["optional-dependencies"].values()
     written = {*project["dependencies"], *(line for extra in extras for line in extra)}
     for requirement in map(Requirement, sorted(written)):
         for bound in requirement.specifier:
             if bound.operator == ">=":
                 marker = f"; {requirement.marker}" if requirement.marker else ""
-                yield f"{requirement.name}=={bound.version}{marker}"
+                line = f"{requirement.name}=={bound.version}{marker}"
+                one = (Version(bound.version), line)
+                found[requirement.name] = max(found.get(requirement.name, one), one)
+    return [line for _, line in found.values()]
 
 
 def install(folder: Path) -> Path | None:
