@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 NEWER_PYTHONS = (3, 13)
 # What runs the tests is no promise, so it comes as the index gives it, within the constraints.
 TOOLS = ["pytest", "hypothesis", "flask[async]", "gunicorn", "httpx", "hypercorn", "waitress"]
-TOOLS += ["websockets", "playwright"]
+TOOLS += ["websockets", "playwright", "http-message-signatures"]
 OPTIONS = [
     *("-p", "no:cacheprovider"),
     *("-k", "not fastmcp"),  # which asks for newer ones by itself
