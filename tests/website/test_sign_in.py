@@ -217,7 +217,7 @@ class TestWhyThereIsNoSignIn:
         assert "login_cookie_missing" in caplog.text
         assert "Allow cookies for this website" in caplog.text
 
-    @pytest.mark.parametrize("host", ["127.0.0.1:8000", "shop", "app:8000"])
+    @pytest.mark.parametrize("host", ["127.0.0.1:8000", "web-7", "app:8000"])
     def test_the_name_between_a_proxy_and_the_website_is_shown_to_no_visitor(self, browser, host):
         reply = self.end_at(browser, host, f"/auth-agent/callback?state={'s' * 43}")
         assert cause(reply) == "login_cookie_missing"
