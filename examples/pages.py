@@ -32,7 +32,7 @@ nav a[aria-current]{color:var(--ink);font-weight:600;box-shadow:0 2px var(--act)
 .who li{display:grid;grid-template-columns:2.25rem 1fr auto;gap:.25rem .9rem;align-items:center;
 padding:.9rem 1.1rem}
 .who li+li{border-top:1px solid var(--line)}
-.who svg{width:2.25rem;height:2.25rem;padding:.45rem;border-radius:50%;background:var(--tint);
+.who>li>svg{width:2.25rem;height:2.25rem;padding:.45rem;border-radius:50%;background:var(--tint);
 color:var(--soft)}
 .who div{min-width:0;overflow-wrap:anywhere}
 .who b,.who small{display:block}
@@ -60,7 +60,7 @@ table{width:100%;border-spacing:0}
 th,td{padding:.75rem 1.1rem;text-align:left;border-top:1px solid var(--line)}
 tr:first-child th{border-top:0;color:var(--soft);font-size:.9rem;font-weight:600}
 td:last-child,th:last-child{text-align:right;white-space:nowrap}
-@media(max-width:30rem){.who li{grid-template-columns:2.25rem 1fr}.who svg{align-self:start}
+@media(max-width:30rem){.who li{grid-template-columns:2.25rem 1fr}.who>li>svg{align-self:start}
 .who form{grid-column:2}.who>li>a{grid-column:1/-1;margin-top:.35rem}th,td{padding:.7rem .8rem}}
 """
 _POLICY = (
