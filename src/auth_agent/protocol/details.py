@@ -93,6 +93,14 @@ def is_line(value: object, longest: int) -> bool:
     return all(unicodedata.category(letter) not in _HIDDEN for letter in value)
 
 
+def visible(text: str) -> str:
+    """Returns text with every hidden letter (controls, direction, zero width) as an escape."""
+    return "".join(
+        f"\\u{ord(letter):04x}" if unicodedata.category(letter) in _HIDDEN else letter
+        for letter in text
+    )
+
+
 def canonical(value: object) -> str:
     """Returns the one JSON text of a value: members sorted, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import update
 
 from auth_agent.secret import Secret
-from auth_agent.server.registry import agents
+from auth_agent.server.console.owners.questions import subject
+from auth_agent.server.registry import agents, clients
+from auth_agent.server.registry.resources import add_resource
 from auth_agent.server.storage.tables import sign_in
 from tests.server.approval.owners import (
     ISSUER,
@@ -27,6 +29,7 @@ from tests.server.approval.owners import (
 )
 from tests.server.approval.test_questions import of_request, outcomes, setting, status, waiting
 from tests.server.conftest import Build
+from tests.server.console.test_owners import ask, type_code
 from tests.server.people import Person
 from tests.server.world import REDIRECT, World
 
@@ -327,3 +330,29 @@ def test_an_act_is_approved_in_front_of_the_waiting_page(own_world: World, box: 
     code = own_world.poll(person.http, request_id)["code"]
     (granted,) = own_world.redeem(code).json()["authorization_details"]
     assert granted["amount"] == "45.00"
+
+
+def test_hidden_letters_of_an_act_are_shown(own_world: World, box: Postbox) -> None:
+    act = {**PAY[0], "payee": "\u202eknab", "\u2066to": "a\u200bb\n", "who": {"\u202dx": "\u202e"}}
+    _, question = asks_for_act(own_world, [act])
+    text = by_mail(own_world, box).get("/owner/question", id=question.id).text
+    assert not {"\u202e", "\u2066", "\u200b", "\u202d"} & {*text}
+    for shown in ("\\u202eknab", "\\u2066to", "a\\u200bb\\u000a", "\\u202dx"):
+        assert shown in text
+
+
+def test_the_owner_sees_what_the_token_of_a_program_opens(own_world: World, box: Postbox) -> None:
+    api, callback = "https://bank.example/mcp", "http://127.0.0.1:5000/callback"
+    now = own_world.context.now()
+    add_resource(own_world.database, api, now=now, scopes=["openid"])
+    editor = clients.add_client(own_world.database, "Editor", [callback], public=True, now=now)
+    changes = {"client_id": editor.client_id, "redirect_uri": callback, "resource": api}
+    ann, request_id = opened(own_world, **changes)
+    assert type_code(ann, ask(ann), box.code).status_code == 303
+    page = ann.get("/owner/request", id=request_id, agent=own_world.agent.agent_id).text
+    assert f'<strong class="origin">{api}</strong>' in page
+    _, question = waiting(own_world, **changes)
+    assert f"Access to: {api}\n" in box.mails[-1].text
+    page = ann.get("/owner/question", id=question.id).text
+    assert f'<strong class="origin">{api}</strong>' in page
+    assert json.loads(subject(question, "approve"))["audience"] == api

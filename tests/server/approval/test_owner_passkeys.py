@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from auth_agent.server.approval.recovery import tell_of_ready
 from auth_agent.server.console.owners.questions import subject
+from auth_agent.server.registry.passkeys import remove_owners_passkeys
 from auth_agent.server.storage.approval_tables import passkey
 from tests.server.approval.owners import (
     ANN,
@@ -290,6 +291,29 @@ def test_a_recovery_is_cancelled_by_its_owner(own_world: World, box: Postbox) ->
     own_world.clock.forward(DAY + 60)
     assert "data-passkey" not in by_mail(own_world, box).get("/owner/passkeys").text
     assert outcomes(own_world, "passkey") == ["added", "recovery asked for", "recovery cancelled"]
+
+
+def test_a_recovery_that_was_not_needed_is_none_for_the_next_reader_of_the_mail(
+    own_world: World, box: Postbox
+) -> None:
+    add_passkey(by_mail(own_world, box))
+    ann = by_mail(own_world, box)
+    ann.send("/owner/passkeys", "/owner/passkeys/recover")
+    removed = remove_owners_passkeys(
+        own_world.database, own_world.agent.agent_id, own_world.context.now()
+    )
+    assert removed == (ANN, 1)
+    add_passkey(by_mail(own_world, box), "New phone")  # an administrator has helped
+    own_world.clock.forward(DAY + 60)
+    assert "data-passkey" not in by_mail(own_world, box).get("/owner/passkeys").text
+
+
+def test_a_passkey_that_was_found_again_ends_the_recovery(own_world: World, box: Postbox) -> None:
+    device = add_passkey(by_mail(own_world, box))
+    by_mail(own_world, box).send("/owner/passkeys", "/owner/passkeys/recover")
+    add_passkey(with_passkey(own_world, device), "Second")
+    own_world.clock.forward(DAY + 60)
+    assert "data-passkey" not in by_mail(own_world, box).get("/owner/passkeys").text
 
 
 def test_a_recovery_is_open_for_a_week(own_world: World, box: Postbox) -> None:

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from auth_agent.server.approval import questions, state
-from auth_agent.server.registry import agents
+from auth_agent.server.registry import agents, clients
+from auth_agent.server.registry.resources import add_resource
 from auth_agent.server.sign_in.owner import approve_question, deny_question
 from auth_agent.server.storage.tables import audit
 from auth_agent.server.tokens import endings
@@ -374,6 +375,7 @@ def test_a_ciba_approval_is_taken_once_and_soon(asking: World) -> None:
         client_id=asking.shop.client_id,
         website="The Shop",
         origin="https://shop.example",
+        audience="https://shop.example",
         act='[{"type":"payment","title":"Pay"}]',
     )
     now = asking.context.now()
@@ -389,3 +391,41 @@ def test_a_ciba_approval_is_taken_once_and_soon(asking: World) -> None:
         assert not state.take(connection, question, now)
     assert status(asking, question) == "taken"
     assert outcomes(asking) == ["asked", "approved", "taken"]
+
+
+def test_a_website_that_asks_for_more_than_was_approved_is_asked_about_again(
+    own_world: World,
+) -> None:
+    for approval, always in (("first", False), ("always", True)):
+        setting(own_world, approval)
+        _, question = waiting(own_world, scope="openid" if approval == "first" else "openid email")
+        approve(own_world, question, always=always)
+        again = own_world.open(own_world.browser(), scope=question.scope)
+        assert own_world.answer(again).json()["status"] == "authenticated"
+        _, more = waiting(own_world, scope=f"{question.scope} profile")
+        deny(own_world, more)
+        again = own_world.open(own_world.browser(), scope=question.scope)
+        assert own_world.answer(again).json()["status"] == "authenticated"
+    _, more = waiting(own_world, scope="openid email profile")
+    approve(own_world, more, always=False)
+    again = own_world.open(own_world.browser(), scope="openid profile")
+    assert own_world.answer(again).json()["status"] == "authenticated"
+
+
+def test_a_program_is_approved_for_the_api_that_the_owner_saw(own_world: World) -> None:
+    now, callback = own_world.context.now(), "http://127.0.0.1:5000/callback"
+    apis = ["https://notes.example/mcp", "https://bank.example/mcp"]
+    for url in apis:
+        add_resource(own_world.database, url, now=now, scopes=["openid"])
+    program = clients.add_client(own_world.database, "Editor", [callback], public=True, now=now)
+    about = {"client_id": program.client_id, "redirect_uri": callback}
+    for approval in ("first", "always"):
+        setting(own_world, approval)
+        _, question = waiting(own_world, **about, resource=apis[0])
+        assert question.audience == apis[0]
+        approve(own_world, question, always=approval == "always")
+        again = own_world.open(own_world.browser(), **about, resource=apis[0])
+        assert own_world.answer(again).json()["status"] == "authenticated"
+        for other in (apis[1], apis):
+            _, more = waiting(own_world, **about, resource=other)
+            deny(own_world, more)

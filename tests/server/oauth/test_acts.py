@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jwt
 import pytest
 
+from auth_agent.protocol.details import GOOD_FOR, bare
 from auth_agent.server.approval import questions, state
 from auth_agent.server.sign_in.owner import approve_question
 from tests.server.conftest import Build
@@ -111,3 +113,21 @@ def test_an_approved_sign_in_without_an_act_says_so(own: World) -> None:
     assert "authorization_details" not in tokens
     claims = own.verified(tokens["id_token"], own.shop.client_id)
     assert claims["acr"] == "urn:auth-agent:owner"
+
+
+def test_a_refresh_token_outlives_the_acts(own: World) -> None:
+    code, _ = code_of(own)
+    tokens = own.redeem(code).json()
+    own.clock.forward(GOOD_FOR - 1)
+    tokens = own.refresh(tokens["refresh_token"]).json()
+    assert len(tokens["authorization_details"]) > 0
+    own.clock.forward(1)
+    asked = json.dumps([bare(act) for act in tokens["authorization_details"]])
+    answer = own.refresh(tokens["refresh_token"], authorization_details=asked)
+    assert answer.json()["error"] == "invalid_authorization_details"
+    tokens = own.refresh(tokens["refresh_token"]).json()
+    assert "authorization_details" not in tokens
+    claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    assert "authorization_details" not in claims
+    assert claims["acr"] == "urn:auth-agent:owner"
+    assert claims["auth_time"] == own.context.now() - GOOD_FOR

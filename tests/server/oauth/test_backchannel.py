@@ -320,3 +320,39 @@ def test_a_poll_is_no_refusal_and_a_wrong_one_is(own: World) -> None:
     poll(own, "bcr_unknown")
     with own.database.read() as connection:
         assert len(connection.execute(refused).all()) == 1
+
+
+def own_token(world: World, scope: str = "agent", resource: str = SHOP) -> Any:
+    """What an agent gets by itself, with its client credentials."""
+    form = {"grant_type": "client_credentials", "scope": scope, "resource": resource}
+    return world.browser().post("/token", data=form, auth=_basic(world.agent))
+
+
+@pytest.mark.parametrize(("approval", "always"), [("first", False), ("always", True)])
+def test_client_credentials_do_not_get_round_the_owner(
+    own: World, approval: str, always: bool
+) -> None:
+    agent_id, now = own.agent.agent_id, own.context.now()
+    assert own_token(own).status_code == 200
+    assert agents.change_agent(own.database, agent_id, now, approval=approval)
+    refused = own_token(own)
+    assert error_of(refused) == "unauthorized_client"
+    assert "/bc-authorize" in refused.json()["error_description"]
+    first = asked(own)  # an act says nothing about others
+    approve(own, first)
+    assert error_of(own_token(own)) == "unauthorized_client"
+    auth_req_id = asked(own, authorization_details=None)
+    with own.database.begin() as connection:
+        by = state.Answered(by=ANN, how="passkey")
+        question = question_of(own, auth_req_id)
+        approve_question(own.context, connection, question, by, always=always)
+    assert own_token(own).status_code == 200
+    assert error_of(own_token(own, resource=f"{SHOP}/other")) == "unauthorized_client"
+    assert error_of(own_token(own, scope="agent email")) == "unauthorized_client"
+
+
+def test_an_approval_of_once_is_none_for_client_credentials_under_always(own: World) -> None:
+    agent_id, now = own.agent.agent_id, own.context.now()
+    assert agents.change_agent(own.database, agent_id, now, approval="always")
+    approve(own, asked(own, authorization_details=None))
+    assert error_of(own_token(own)) == "unauthorized_client"

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from auth_agent.server.approval import state
-from auth_agent.server.approval.websites import origin_of_website, remember
+from auth_agent.server.approval.websites import remember, website_of
 from auth_agent.server.bounds import HOUR
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.mail import Mail
@@ -55,7 +55,7 @@ def tell_of_first(
 ) -> Mail | None:
     """Remembers an agent's first sign-in at a website; returns the mail that tells its owner."""
     now, link = context.now(), new_token("")
-    origin = origin_of_website(row.redirect_uri)
+    origin = website_of(row)
     is_first = remember(
         connection,
         agent_id,
@@ -71,7 +71,8 @@ def tell_of_first(
     website = return_origin(row.redirect_uri)
     text = (
         f"Your agent has signed in to {_line(website)} for the first time.\n\n"
-        f"{_facts(agent_id, row.agent_display_name, model, row.client_name, website)}\n"
+        f"{_facts(agent_id, row.agent_display_name, model, row.client_name, website)}"
+        f"{_opens(row.audience, website)}\n"
         "If that is right, there is nothing to do. If not, this link ends the sign-in:\n\n"
         f"{context.settings.issuer}/owner/end?token={link}\n\n"
         "Opening the link ends nothing yet: the page asks you first. To be asked before such a "
@@ -86,7 +87,8 @@ def _question_mail(context: Context, question: state.Question, seconds: int) -> 
     origin = _line(question.origin)
     text = (
         f"Your agent {what} {origin}, and waits for your answer.\n\n"
-        f"{_facts(question.agent_id, '', question.model, question.website, question.origin)}\n"
+        f"{_facts(question.agent_id, '', question.model, question.website, question.origin)}"
+        f"{_opens(question.audience, question.origin)}\n"
         "See what it asks, and approve or deny it:\n\n"
         f"{context.settings.issuer}/owner/question?id={question.id}\n\n"
         f"It waits for {minutes} minutes. Opening the link approves nothing. If you did not expect "
@@ -101,6 +103,11 @@ def _facts(agent_id: str, name: str, model: str, website: str, origin: str) -> s
         f"Agent: {agent}\nModel, as it says: {_line(model)}\n"
         f"Website, as it calls itself: {_line(website)}\nWhere the sign-in goes: {_line(origin)}\n"
     )
+
+
+def _opens(audience: str, origin: str) -> str:
+    urls = [url for url in audience.split() if url != origin]
+    return "".join(f"Access to: {_line(url)}\n" for url in urls)
 
 
 def _line(text: str) -> str:

@@ -82,6 +82,7 @@ class Question(Struct, frozen=True, kw_only=True):
     client_id: str
     website: str
     origin: str
+    audience: str
     act: str | None = None
     message: str | None = None
     address: str | None = None

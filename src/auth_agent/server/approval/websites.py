@@ -1,4 +1,7 @@
-"""The websites at which an agent has signed in: the client's id and where its answers go."""
+"""The websites at which an agent has signed in: the client's id and where its answers go.
+
+A program is no website: what it is approved for are the APIs that its tokens open.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from auth_agent.server.security.credentials import digest
 from auth_agent.server.storage.approval_tables import known_website
-from auth_agent.server.web.urls import is_loopback_uri, return_origin
+from auth_agent.server.web.urls import is_loopback_uri, is_native_uri, return_origin
 
 _C = known_website.c
 _LONGEST = 255  # characters; the column
@@ -29,18 +32,35 @@ _OF_AGENT = (
     .limit(200)
 )
 _BY_LINK = select(known_website).where(_C.link_hash == bindparam("hash"))
-_APPROVED = update(known_website).where(*_THIS).values(approved_at=bindparam("now"))
+_APPROVED = (
+    update(known_website)
+    .where(*_THIS)
+    .values(approved_at=bindparam("now"), scope=bindparam("approved_scope"))
+)
 _ALWAYS = update(known_website).where(*_THIS).values(always_at=bindparam("now"))
-_ASK_AGAIN = update(known_website).where(*_THIS).values(always_at=None, approved_at=None)
+_ASK_AGAIN = (
+    update(known_website).where(*_THIS).values(always_at=None, approved_at=None, scope=None)
+)
 
 
-def origin_of_website(redirect_uri: str) -> str:
-    """Returns the origin that a sign-in's answer goes to; a program's without its port."""
-    origin = return_origin(redirect_uri)
-    if is_loopback_uri(redirect_uri):
-        parts = urlsplit(redirect_uri)
+def website_of(sign_in: Any) -> str:
+    """Returns the origin that a sign-in's answer goes to; a program's without its port.
+
+    A program's token may open any API, so the APIs that it is for stand beside its origin.
+    """
+    own = origin = return_origin(sign_in.redirect_uri)
+    if is_loopback_uri(sign_in.redirect_uri):
+        parts = urlsplit(sign_in.redirect_uri)
         origin = f"{parts.scheme}://{parts.hostname}"
-    return origin if len(origin) <= _LONGEST else digest(origin)
+    if is_native_uri(sign_in.redirect_uri):
+        apis = sorted({*sign_in.audience.split()} - {own})
+        origin = " ".join([origin, *apis])
+    return api_of(origin)
+
+
+def api_of(audience: str) -> str:
+    """Returns the name of an API that an agent calls itself, or of a website, as it is stored."""
+    return audience if len(audience) <= _LONGEST else digest(audience)
 
 
 def find_known(connection: Connection, agent_id: str, client_id: str, origin: str) -> Any:
@@ -90,11 +110,14 @@ def note_approval(
     origin: str,
     *,
     now: int,
+    scope: str,
     always: bool,
 ) -> None:
-    """Notes that the owner approved a sign-in here, and whether all further ones, too."""
+    """Notes that the owner approved these scopes here, and whether all further sign-ins, too."""
     values = {**_this(agent_id, client_id, origin), "now": now}
-    connection.execute(_APPROVED, values)
+    before = connection.execute(_FIND, _this(agent_id, client_id, origin)).one().scope or ""
+    words = " ".join(sorted({*before.split(), *scope.split()}))
+    connection.execute(_APPROVED, {**values, "approved_scope": words})
     if always:
         connection.execute(_ALWAYS, values)
 

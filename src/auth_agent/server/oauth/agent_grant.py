@@ -13,6 +13,8 @@ from authlib.oauth2.rfc6749.errors import (
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 
 from auth_agent.secret import Secret
+from auth_agent.server.approval.need import ALWAYS, FIRST, is_approved
+from auth_agent.server.approval.websites import api_of, find_known
 from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.oauth.grants import Issuing
 from auth_agent.server.registry.agents import LONGEST_MODEL
@@ -52,9 +54,22 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
         known = {*self.context.settings.scopes, *(word for api in found for word in api.scopes)}
         self.scope = self._narrowed(known)
         self.model = parameters.get("model") or self.limits.model
+        self._need_approved(tuple(parameters.resources))
         is_line = self.model.isprintable() and len(self.model) <= LONGEST_MODEL
         if ("model" in parameters and not self.model.strip()) or not is_line:
             raise InvalidRequestError("model has to be the name of a model, on one line")
+
+    def _need_approved(self, resources: tuple[str, ...]) -> None:
+        """Refuses an API that the owner has to approve first; a backchannel request asks."""
+        setting = self.limits.approval or self.context.settings.approval
+        if setting not in (FIRST, ALWAYS):
+            return
+        of_agent = (self.agent.id, self.request.client.id)
+        with self.context.database.read() as connection:
+            known = [find_known(connection, *of_agent, api_of(url)) for url in resources]
+        if not all(is_approved(setting, each, self.scope) for each in known):
+            text = "This agent's owner has to approve this: POST it to /bc-authorize"
+            raise OAuth2Error(text, error="unauthorized_client")
 
     def _narrowed(self, known: set[str]) -> str:
         """Leaves out what this grant cannot give (RFC 6749 3.3); the answer says what is left.

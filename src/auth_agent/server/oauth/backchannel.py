@@ -63,6 +63,7 @@ def ask_owner(oauth: OAuthServer, call: Call) -> Answer:
         client_id=proven.client.id,
         website=_name(context, audience),
         origin=return_origin(audience),
+        audience=audience,
         act=acceptable_details(
             parameters.get("authorization_details"), context.settings.authorization_details_types
         ),

@@ -15,7 +15,7 @@ from authlib.oauth2.rfc6749.grants import (
     RefreshTokenGrant,
 )
 
-from auth_agent.protocol.details import BadDetails, at_audience, narrowed, read_details
+from auth_agent.protocol.details import GOOD_FOR, BadDetails, at_audience, narrowed, read_details
 from auth_agent.secret import Secret
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.client_authentication import METHODS
@@ -90,8 +90,12 @@ class Issuing(Proving):
         return asked or source.audience
 
     def _details(self, source: AuthorizationCode | Family) -> tuple[dict[str, Any], ...]:
-        """Narrows what was granted if the token request asks; never widens it (RFC 9396 6)."""
-        granted: list[dict[str, Any]] = json.loads(source.granted_details or "[]")
+        """Narrows what was granted if the token request asks; never widens it (RFC 9396 6).
+
+        An approval does not live as long as a refresh token: its acts go when their time is over.
+        """
+        acts: list[dict[str, Any]] = json.loads(source.granted_details or "[]")
+        granted = [act for act in acts if self.now < act["approved_at"] + GOOD_FOR]
         if asked := self.request.parameters.get("authorization_details"):
             try:
                 granted = narrowed(granted, read_details(asked))

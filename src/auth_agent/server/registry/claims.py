@@ -74,11 +74,15 @@ def claims_about(agent: AgentRecord, model: str, scope: Collection[str]) -> dict
 
 
 class AgentLimits(Struct, frozen=True):
-    """What limits an agent: its scopes, None for every scope of the server, and a second factor."""
+    """What limits an agent: its scopes, None for every scope of the server, and its owner.
+
+    `approval` is when the owner is asked; None as the server does.
+    """
 
     model: str
     scopes: frozenset[str] | None
     second_factor: bool
+    approval: str | None
 
 
 _FIND = select(
@@ -86,6 +90,7 @@ _FIND = select(
     tables.agent.c.model,
     tables.agent.c.scopes,
     tables.agent.c.second_factor,
+    tables.agent.c.approval,
     *AGENT_COLUMNS,
 ).where(tables.agent.c.id == bindparam("id"))
 
@@ -94,4 +99,5 @@ def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, Agen
     """Returns an existing agent and what it may ask for."""
     row = connection.execute(_FIND, {"id": agent_id}).one()
     scopes = None if row.scopes is None else frozenset(row.scopes.split())
-    return AgentRecord.from_row(row), AgentLimits(row.model, scopes, row.second_factor)
+    limits = AgentLimits(row.model, scopes, row.second_factor, row.approval)
+    return AgentRecord.from_row(row), limits

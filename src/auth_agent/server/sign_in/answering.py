@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from auth_agent.server.approval import asking, state
 from auth_agent.server.approval.need import NOTIFY, looks_up_website, needs_owner
-from auth_agent.server.approval.websites import find_known, origin_of_website
+from auth_agent.server.approval.websites import find_known, website_of
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.registry.document_rows import keep_approved
@@ -74,9 +74,8 @@ def accept_in(
     can_mail = has_mail and row.agent_email_verified
     known, looks = None, looks_up_website(setting, can_mail=can_mail)
     if looks:
-        origin = origin_of_website(row.redirect_uri)
-        known = find_known(connection, by.agent_id, row.client_id, origin)
-    if needs_owner(setting, row, known):
+        known = find_known(connection, by.agent_id, row.client_id, website_of(row))
+    if needs_owner(setting, row, known, scope):
         return _ask(context, connection, row, by, scope)
     if not approve_sign_in(context, connection, row, by, scope):
         # Another call was quicker. The answer depends on which agent made it.
@@ -151,6 +150,7 @@ def question_about(row: Any, by: Answering, scope: str) -> state.Question:
         client_id=row.client_id,
         website=row.client_name,
         origin=return_origin(row.redirect_uri),
+        audience=row.audience,
         act=row.act,
         address=by.address,
     )

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from auth_agent.server.approval import questions, state
-from auth_agent.server.approval.websites import note_approval, origin_of_website, remember
+from auth_agent.server.approval.websites import api_of, note_approval, remember, website_of
 from auth_agent.server.context import Context
 from auth_agent.server.sign_in.answering import Answering, approve_sign_in
 from auth_agent.server.sign_in.state import find_with_claimant
@@ -33,8 +33,13 @@ def approve_question(
     now = context.now()
     if not state.approve(connection, question, now, answered):
         raise _over(connection, question, now)
+    website = api_of(question.audience or question.origin)
     if question.kind == state.SIGN_IN:
-        _finish(context, connection, question, answered, always=always)
+        website = _finish(context, connection, question, answered)
+    this, now = (question.agent_id, question.client_id, website), context.now()
+    remember(connection, *this, name=question.website, now=now)
+    if question.act is None:
+        note_approval(connection, *this, now=now, scope=question.scope, always=always)
 
 
 def deny_question(context: Context, connection: Connection, question: Any, by: str) -> None:
@@ -54,19 +59,14 @@ def _finish(
     connection: Connection,
     question: Any,
     answered: state.Answered,
-    *,
-    always: bool,
-) -> None:
+) -> str:
+    """Approves the sign-in behind a question; returns its website."""
     row = find_with_claimant(connection, question.request_id, question.agent_id)
     how = methods(question.amr, answered.how)
     by = Answering(question.agent_id, question.model, how, question.address)
     if row is None or not approve_sign_in(context, connection, row, by, question.scope):
         raise Refusal(409, "not_waiting", "The sign-in behind this question is over")
-    now = context.now()
-    this = (question.agent_id, question.client_id, origin_of_website(row.redirect_uri))
-    remember(connection, *this, name=question.website, now=now)
-    if question.act is None:
-        note_approval(connection, *this, now=now, always=always)
+    return website_of(row)
 
 
 def _over(connection: Connection, question: Any, now: int) -> Refusal:

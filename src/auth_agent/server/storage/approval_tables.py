@@ -42,6 +42,7 @@ owner_question = Table(
     Column("client_id", String(255), nullable=False),
     Column("website", String(200), nullable=False),  # the name that the website gave itself
     Column("origin", Text, nullable=False),  # verified: where the answer goes
+    Column("audience", Text),  # what the token opens, as the owner saw it
     Column("message", String(60)),  # CIBA's binding_message
     Column("act", Text),  # authorization_details: a JSON array; none for a sign-in alone
     Column("address", String(64)),  # of the agent
@@ -90,6 +91,7 @@ known_website = Table(
     Column("first_at", BigInteger, nullable=False),
     Column("approved_at", BigInteger),  # the owner approved a sign-in here
     Column("always_at", BigInteger),  # the owner wants no more questions about sign-ins here
+    Column("scope", Text),  # all that the owner has approved here
     # A digest of the link that was mailed, which ends the sign-ins here.
     Column("link_hash", String(64), unique=True),
 )

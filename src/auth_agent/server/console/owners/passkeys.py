@@ -111,12 +111,14 @@ def cancel_recovery(visit: OwnerVisit) -> Answer:
 def _need_way(visit: OwnerVisit, connection: Connection) -> None:
     """Refuses to add a passkey after a mailed code where the owner has one already.
 
-    Uses up a recovery whose wait is over, if that is what allows another passkey.
+    Ends a recovery, whether it is what allows the new passkey or is not needed any more: left open,
+    the next reader of the mail could use it at once.
     """
     now = visit.now
     attempt(connection, now, [Limit(f"new passkeys of {visit.email}", 20, HOUR)])  # in turns
     is_first = not passkeys.has_passkey(connection, OWNER, visit.email)
     if visit.session.how == "passkey" or is_first:
+        passkeys.cancel_recovery(connection, visit.email, now)
         return
     if not passkeys.use_recovery(connection, visit.email, now):
         visit.need_strong()

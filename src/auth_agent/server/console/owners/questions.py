@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from auth_agent.protocol.details import canonical
+from auth_agent.protocol.details import canonical, visible
 from auth_agent.server.approval import questions, websites
-from auth_agent.server.approval.state import SIGN_IN, Answered
+from auth_agent.server.approval.state import Answered
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.owners.visit import OwnerVisit
 from auth_agent.server.console.passkeys import act_options, party_of, prove_act
@@ -37,6 +37,7 @@ def shown(question: Any) -> dict[str, Any]:
         "website": question.website,
         "agent_id": question.agent_id,
         "model": question.model,
+        "opens": [url for url in (question.audience or "").split() if url != question.origin],
         "learns": learns(question.scope),
         "message": question.message,
         "acts": [act_facts(act) for act in acts],
@@ -54,16 +55,16 @@ def act_facts(act: dict[str, Any]) -> dict[str, Any]:
     """Returns an act as its title and its other members, each as text."""
     others = {name: value for name, value in act.items() if name != "title"}
     facts = [
-        (name, value if isinstance(value, str) else canonical(value))
+        (visible(name), visible(value if isinstance(value, str) else canonical(value)))
         for name, value in others.items()
     ]
-    return {"title": str(act.get("title", "")), "facts": facts}
+    return {"title": visible(str(act.get("title", ""))), "facts": facts}
 
 
 def subject(question: Any, decision: str) -> str:
     """Returns what a passkey signs: the decision, and everything that was shown with it."""
-    names = ("request_id", "agent_id", "model", "client_id", "origin", "scope", "message")
-    told = {name: getattr(question, name) for name in names}
+    names = ("request_id", "agent_id", "model", "client_id", "origin", "audience", "scope")
+    told = {name: getattr(question, name) for name in (*names, "message")}
     act = json.loads(question.act) if question.act else None
     return canonical({**told, "act": act, "decision": decision})
 
@@ -89,7 +90,7 @@ def question_page(visit: OwnerVisit) -> Answer:
         status=status,
         options=options,
         needs_passkey=bool(known),
-        can_always=question.kind == SIGN_IN and question.act is None,
+        can_always=question.act is None,
         has_name=party_of(visit.context) is not None,
     )
 

@@ -49,6 +49,7 @@ def request_page(visit: OwnerVisit) -> Answer:
         request=row,
         host=host_of(row.redirect_uri),
         origin=return_origin(row.redirect_uri),
+        opens=[url for url in row.audience.split() if url != return_origin(row.redirect_uri)],
         learns=learns(row.scope),
         acts=_acts(row),
         code=questions.short_code(row.id),
