@@ -531,6 +531,77 @@ def test_memory_is_bounded(make_site, directories, clock, monkeypatch):
     assert len(signatures._directories._known) == 2
 
 
+def flood(site, clock, issuer, count=300):
+    """Sends signatures in the name of agents that do not exist."""
+    for number in range(count):
+        Signer(site, clock, f"{issuer}/agents/nobody_{number}", OTHER).call()
+
+
+def test_names_without_keys_take_no_place_of_an_agents_keys(make_site, directories, clock, server):
+    site = make_site(protect="/api/*", signatures="issuer")
+    honest = Signer(site, clock, f"{server.issuer}/agents/agent_7")
+    directories.publish(honest.agent, KEY)
+    headers = honest.headers()
+    assert site.request("/api/orders", headers=headers).agent.id == "agent_7"
+    flood(site, clock, server.issuer)
+    asked = len(directories.asked)
+    assert site.request("/api/orders", headers=headers).agent.id == "agent_7"
+    assert honest.call("POST").agent.id == "agent_7"
+    assert len(directories.asked) == asked
+    assert len(site.relying_party._recogniser._signed._signatures._directories._new) <= 256
+
+
+def test_a_directory_that_remembered_signatures_use_is_no_unused_one(
+    make_site, directories, clock, monkeypatch
+):
+    monkeypatch.setattr(cache, "MOST", 2)
+    site = make_site(protect="/api/*", signatures="*")
+    honest = Signer(site, clock)
+    headers = honest.headers()
+    for number in range(4):
+        clock.advance(1)
+        assert site.request("/api/orders", headers=headers).agent.id == AGENT
+        clock.advance(1)
+        agent = f"https://n{number}.example"
+        directories.publish(agent, KEY)
+        assert Signer(site, clock, agent).call().agent is not None
+    assert directories.asked.count(f"{AGENT}{WELL_KNOWN}") == 1
+
+
+def test_no_flood_of_new_names_keeps_a_removed_key_alive(make_site, directories, clock, server):
+    """The fetcher asks a host so often a minute: renewals come before strangers' names."""
+    site = make_site(protect="/api/*", signatures="issuer")
+    thief = Signer(site, clock, f"{server.issuer}/agents/agent_7")
+    directories.publish(thief.agent, KEY, **{"cache-control": "max-age=300"})
+    assert thief.call().agent.id == "agent_7"
+    directories.publish(thief.agent, **{"cache-control": "max-age=300"})
+    renewals = []
+
+    def spent(effect):
+        """All that strangers may cause in this minute has been used up."""
+        renewals.append(effect.renews)
+        if not effect.renews:
+            raise NoPlace("this host has been asked too often in the last minute")
+        return directories(effect)
+
+    server.directory = spent
+    flood(site, clock, server.issuer, 3)
+    Signer(site, clock, thief.agent, OTHER).call()  # an unknown key of a known agent
+    assert renewals == [False] * 4
+    clock.advance(301)
+    assert refusal(thief.call()) == "key_unknown"
+
+
+@pytest.mark.parametrize("value", ["agent_7?n=1", "%61gent_7", "agent%5F7?", "agent_7?v=a%20b"])
+def test_an_agent_of_the_issuer_has_one_address(make_site, directories, clock, server, value):
+    site = make_site(protect="/api/*", signatures="issuer")
+    directories.publish(f"{server.issuer}/agents/agent_7", KEY)
+    for spelling in ("agent_7", value):
+        agent = Signer(site, clock, f"{server.issuer}/agents/{spelling}").call().agent
+        assert agent.id == "agent_7"
+    assert directories.asked == [f"{server.issuer}/agents/agent_7"]
+
+
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 @pytest.mark.parametrize("origin", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil"}])
 def test_another_websites_page_cannot_act_through_a_browser_that_signs(signer, method, origin):

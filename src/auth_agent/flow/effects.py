@@ -29,12 +29,14 @@ class Fetch(msgspec.Struct, frozen=True):
     """Fetch a URL that a stranger chose; the result is an `HttpResponse`.
 
     Raises `fetching.refusals.FetchRefused` for an address that is not public, a time-out and the
-    like. Loopback addresses are for a website that is on loopback itself.
+    like. Loopback addresses are for a website that is on loopback itself. `renews` is for a
+    document that was fetched before and expires: other fetches leave places for it.
     """
 
     url: str
     accept: str
     loopback_allowed: bool = False
+    renews: bool = False
 
 
 class Join(msgspec.Struct, frozen=True):
@@ -102,8 +104,10 @@ def send(request: HttpRequest) -> Flow[HttpResponse]:
     return response
 
 
-def fetch(url: str, accept: str, *, loopback_allowed: bool = False) -> Flow[HttpResponse]:
-    response: HttpResponse = yield Fetch(url, accept, loopback_allowed)
+def fetch(
+    url: str, accept: str, *, loopback_allowed: bool = False, renews: bool = False
+) -> Flow[HttpResponse]:
+    response: HttpResponse = yield Fetch(url, accept, loopback_allowed, renews)
     return response
 
 

@@ -64,6 +64,12 @@ class Snapshot(Generic[T]):
             return None
         return copy.value
 
+    @property
+    def is_due(self) -> bool:
+        """Returns True if there is a value that expires soon, or has expired."""
+        copy = self._copy
+        return copy is not None and self._clock() >= copy.expires_at - EARLY_SECONDS
+
     def get(self, *, queues: bool = True) -> Flow[T]:
         """Returns the value; raises the fetch's error if there is none that may still be used.
 

@@ -59,6 +59,29 @@ def test_a_host_is_asked_so_often_a_minute(web, monkeypatch):
     assert shared.PER_MINUTE == 60
 
 
+def test_new_addresses_leave_a_part_of_each_minute_for_renewals(web):
+    fetcher = Fetcher(loopback_allowed=True, per_minute=3)
+    for number in range(2):
+        assert fetcher.get(f"{web}/ok?{number}").status == 200
+    with pytest.raises(NoPlace, match="too often"):
+        fetcher.get(f"{web}/ok?2")
+    assert fetcher.get(f"{web}/ok", renews=True).status == 200
+    with pytest.raises(NoPlace, match="too often"):
+        fetcher.get(f"{web}/ok", renews=True)
+    fetcher.close()
+
+
+@pytest.mark.parametrize("perform", [drive.run, in_tasks])
+def test_new_addresses_leave_places_for_renewals(web, perform):
+    perform(fetch(f"{web}/ok", "a/b", loopback_allowed=True))
+    new = shared._fetchers.get(True, pytest.fail)._new
+    for _ in range(fetching.AT_ONCE - fetching.SPARE_PLACES):
+        assert new.acquire(blocking=False)
+    with pytest.raises(NoPlace):
+        perform(fetch(f"{web}/ok", "a/b", loopback_allowed=True))
+    assert perform(fetch(f"{web}/ok", "a/b", loopback_allowed=True, renews=True)).status == 200
+
+
 def test_few_hosts_are_counted(monkeypatch):
     monkeypatch.setattr(rate, "MOST_HOSTS", 2)
     counted = Rate(1)

@@ -28,6 +28,8 @@ LARGEST = 65_536  # bytes
 DEADLINE = 10.0  # seconds, for everything together
 CONNECT_SECONDS = 5.0
 AT_ONCE, LOGOUTS_AT_ONCE = 8, 4
+# Kept for the renewal of documents that were fetched before: places, and a part of each minute.
+SPARE_PLACES, SPARE_PART = 2, 3
 
 
 class Fetched(NamedTuple):
@@ -42,9 +44,10 @@ class Fetched(NamedTuple):
 class Fetcher:
     """Fetches for all threads, at most eight at once; the ninth is refused.
 
-    Logouts have places of their own, so that strangers' fetches cannot delay them. `before` is
-    called first: it may refuse to wait in this thread. A host that did not answer in time is left
-    alone for some seconds.
+    Logouts have places of their own, so that strangers' fetches cannot delay them. Where hosts are
+    counted (`per_minute`), fetches of new addresses leave some for renewals, so that no flood of
+    them keeps a removed key alive. `before` is called first: it may refuse to wait in this thread.
+    A host that did not answer in time is left alone for some seconds.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Fetcher:
         self._tls = tls
         self._before = before
         self._rate = Rate(per_minute) if per_minute is not None else None
+        self._spare = (per_minute or 0) // SPARE_PART
+        self._new = threading.BoundedSemaphore(AT_ONCE - SPARE_PLACES)
         self._breaker = Breaker()
         self._client: httpx2.Client | None = None
         self._making = threading.Lock()
@@ -69,8 +74,18 @@ class Fetcher:
             "POST": threading.BoundedSemaphore(LOGOUTS_AT_ONCE),
         }
 
-    def get(self, url: str, accept: str = "application/json") -> Fetched:
-        return self._fetch("GET", url, None, accept)
+    def get(
+        self, url: str, accept: str = "application/json", *, renews: bool = False
+    ) -> Fetched:
+        """Fetches a document; `renews` tells that it was fetched before."""
+        if self._rate is None or renews:
+            return self._fetch("GET", url, None, accept)
+        if not self._new.acquire(blocking=False):
+            raise NoPlace("too many fetches of new addresses at once")
+        try:
+            return self._fetch("GET", url, None, accept, spare=self._spare)
+        finally:
+            self._new.release()
 
     def post_form(self, url: str, form: dict[str, str]) -> Fetched:
         return self._fetch("POST", url, form, "application/json")
@@ -88,12 +103,14 @@ class Fetcher:
         if self._client is not None:
             self._client.close()
 
-    def _fetch(self, method: str, url: str, form: dict[str, str] | None, accept: str) -> Fetched:
+    def _fetch(
+        self, method: str, url: str, form: dict[str, str] | None, accept: str, *, spare: int = 0
+    ) -> Fetched:
         self._before()
         if found := self.problem(url):
             raise FetchRefused(f"the address {found}")
         host = urlsplit(url).netloc.lower()
-        if self._rate is not None and not self._rate.take(host):
+        if self._rate is not None and not self._rate.take(host, spare=spare):
             raise NoPlace("this host has been asked too often in the last minute")
         places = self._places[method]
         if not places.acquire(blocking=False):

@@ -19,14 +19,15 @@ class Rate:
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._lock = Guard()
 
-    def take(self, host: str) -> bool:
-        """Returns whether this host may be asked once more."""
+    def take(self, host: str, *, spare: int = 0) -> bool:
+        """Returns whether this host may be asked once more, so that `spare` times are left."""
         now = time.monotonic()
         with self._lock:
             since, count = self._counts.pop(host, (now, 0))
             if now >= since + _MINUTE:
                 since, count = now, 0
-            self._counts[host] = (since, count + (count < self._per_minute))
+            allowed = count < self._per_minute - spare
+            self._counts[host] = (since, count + allowed)
             while len(self._counts) > MOST_HOSTS:
                 self._counts.popitem(last=False)
-            return count < self._per_minute
+            return allowed

@@ -19,7 +19,7 @@ _fetchers: PerProcess[Fetcher] = PerProcess()
 def fetch(effect: Fetch) -> HttpResponse:
     """Fetches, for threads; raises `FetchRefused` if the address gives no proper answer."""
     fetcher = _fetchers.get(effect.loopback_allowed, lambda: _new(effect.loopback_allowed))
-    found = fetcher.get(effect.url, effect.accept)
+    found = fetcher.get(effect.url, effect.accept, renews=effect.renews)
     return HttpResponse(found.status, found.headers, found.body)
 
 

@@ -43,16 +43,19 @@ def accept_of(agent: SignatureAgent) -> str:
     return f"{MEDIA_TYPE}, application/jwk-set+json, application/json"
 
 
-def fetch_directory(agent: SignatureAgent, *, loopback_allowed: bool) -> Flow[HttpResponse]:
+def fetch_directory(
+    agent: SignatureAgent, *, loopback_allowed: bool, renews: bool = False
+) -> Flow[HttpResponse]:
     """Returns the answer that holds the agent's keys; raises `FetchRefused`.
 
     A card without keys of its own may link to them (`jwks_uri`) on its own origin.
     """
     accept = accept_of(agent)
-    response = yield from fetch(agent.address, accept, loopback_allowed=loopback_allowed)
+    options = {"loopback_allowed": loopback_allowed, "renews": renews}
+    response = yield from fetch(agent.address, accept, **options)
     link = _linked_keys(response, agent)
     if link is not None:
-        response = yield from fetch(link, accept, loopback_allowed=loopback_allowed)
+        response = yield from fetch(link, accept, **options)
     return response
 
 

@@ -23,6 +23,7 @@ from auth_agent.protocol.snapshot import Fetched, Question, Snapshot
 from auth_agent.website.events import log_event
 
 MOST = 256  # directories in memory; the one unused for longest goes first
+MOST_NEW = 256  # and those that have not answered yet: they take no place of one that has
 UNKNOWN_SECONDS = 30  # an unknown key id fetches a fresh copy again at most once in so long
 SHARE = "key directories"  # strangers' directories take no place of the Auth Agent server
 FAILED_SECONDS = (5, 10, 20, 40, 60)
@@ -38,7 +39,8 @@ class Directories:
         self._clock = clock
         self._now = now
         self._loopback_allowed = loopback_allowed
-        self._known: OrderedDict[str, _Directory] = OrderedDict()
+        self._known: dict[str, _Directory] = {}
+        self._new: OrderedDict[str, _Directory] = OrderedDict()
         self._lock = Guard()
 
     def key(self, agent: SignatureAgent, keyid: str) -> Flow[VerifyingKey]:
@@ -46,6 +48,7 @@ class Directories:
         `ServerUnavailable` if the directory cannot be fetched."""
         directory = self._directory(agent)
         found = yield from directory.find(keyid)
+        self._keep(agent.address, directory)
         key = found.find(keyid, self._now())
         if key is None:
             raise SignatureRefused(
@@ -59,21 +62,33 @@ class Directories:
         """Returns True while a key that has verified is in a fresh copy; does no I/O."""
         directory = self._known.get(agent.address)
         fresh = directory.snapshot.fresh if directory is not None else None
-        if fresh is None:
+        if directory is None or fresh is None:
             return False
+        directory.used_at = self._clock()
         found = fresh.find(key.keyid, self._now())
         return found is key or found == key
 
     def _directory(self, agent: SignatureAgent) -> _Directory:
         with self._lock:
-            directory = self._known.get(agent.address)
+            address = agent.address
+            directory = self._known.get(address) or self._new.get(address)
             if directory is None:
                 directory = _Directory(agent, self._clock, self._loopback_allowed)
-                self._known[agent.address] = directory
-                if len(self._known) > MOST:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(agent.address)
+                self._new[address] = directory
+                if len(self._new) > MOST_NEW:
+                    self._new.popitem(last=False)
+            directory.used_at = self._clock()
             return directory
+
+    def _keep(self, address: str, directory: _Directory) -> None:
+        """Keeps a directory that has answered, whatever else is named in signatures."""
+        if self._known.get(address) is directory:
+            return
+        with self._lock:
+            self._new.pop(address, None)
+            self._known[address] = directory
+            if len(self._known) > MOST:
+                del self._known[min(self._known, key=lambda one: self._known[one].used_at)]
 
 
 class _Directory:
@@ -87,6 +102,7 @@ class _Directory:
         self._loopback_allowed = loopback_allowed
         self._failures = 0
         self._retry_at = float("-inf")
+        self.used_at = float("-inf")
         self.snapshot = Snapshot("keys of an agent", self._fetch, clock, share=SHARE)
         self._unknown_key = Question(clock, UNKNOWN_SECONDS, share=SHARE)
 
@@ -117,7 +133,9 @@ class _Directory:
     def _request(self) -> Flow[HttpResponse]:
         try:
             response = yield from fetch_directory(
-                self._agent, loopback_allowed=self._loopback_allowed
+                self._agent,
+                loopback_allowed=self._loopback_allowed,
+                renews=self.snapshot.is_due,
             )
         except NoPlace as refused:
             raise ServerUnavailable(

@@ -41,5 +41,6 @@ class Names:
                 code="agent_not_listed",
             )
         if own is not None:
-            return Named(agent, self._issuer, own)
+            # One address, so that no spelling of it, and no query, is another one to fetch.
+            return Named(agent._replace(address=agent.name), self._issuer, own)
         return Named(agent, agent.origin, agent.name)
