@@ -74,9 +74,7 @@ class Fetcher:
             "POST": threading.BoundedSemaphore(LOGOUTS_AT_ONCE),
         }
 
-    def get(
-        self, url: str, accept: str = "application/json", *, renews: bool = False
-    ) -> Fetched:
+    def get(self, url: str, accept: str = "application/json", *, renews: bool = False) -> Fetched:
         """Fetches a document; `renews` tells that it was fetched before."""
         if self._rate is None or renews:
             return self._fetch("GET", url, None, accept)
