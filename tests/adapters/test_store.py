@@ -742,10 +742,14 @@ class TestEvicted:
         assert (reply.status, cause(reply)) == (400, "session_ended")
 
 
-def test_a_revoked_token_is_refused_on_every_machine(make_site, provider, clock):
+API = {"sign_in": False, "secret": ""}
+
+
+@pytest.mark.parametrize("changes", [{}, API], ids=["website", "api"])
+def test_a_revoked_token_is_refused_on_every_machine(make_site, provider, clock, changes):
     token = provider.access_token()
     headers = {"authorization": f"Bearer {token}"}
-    one, two = make_site(), make_site()
+    one, two = make_site(**changes), make_site(**changes)
     assert one.request("/", headers=headers).agent is not None
     clock.advance(61)
     provider.active.discard(token)
@@ -804,7 +808,8 @@ def _indexes(client):
     return [key for kind in ("all", "agent", "email") for key in client.scan_iter(f"*:{kind}:*")]
 
 
-def test_a_signed_change_counts_once_on_all_machines(make_site, monkeypatch, clock):
+@pytest.mark.parametrize("changes", [{}, API], ids=["website", "api"])
+def test_a_signed_change_counts_once_on_all_machines(make_site, monkeypatch, clock, changes):
     """The nonce of a signature is spent in Redis, where the sessions are."""
     from auth_agent.flow.fetching import shared
     from auth_agent.protocol.signatures.sign import sign_request
@@ -814,7 +819,8 @@ def test_a_signed_change_counts_once_on_all_machines(make_site, monkeypatch, clo
     key, directories = new_key(), Directories()
     directories.publish("https://bot.example", key)
     monkeypatch.setattr(shared, "fetch", directories)
-    one, two = (make_site(signatures="*", protect="/api/*") for _ in range(2))
+    changes = {"signatures": "*", "protect": "/api/*", **changes}
+    one, two = (make_site(**changes) for _ in range(2))
     made = sign_request(
         "POST",
         "https://shop.example/api/x",
@@ -828,7 +834,7 @@ def test_a_signed_change_counts_once_on_all_machines(make_site, monkeypatch, clo
     again = two.request("/api/x", method="POST", headers=headers)
     assert json.loads(again.body)["cause"] == "nonce_used"
     monkeypatch.setattr(store.Store, "spend", _unreachable)
-    fresh = make_site(signatures="*", protect="/api/*")
+    fresh = make_site(**changes)
     reply = fresh.request("/api/x", method="POST", headers=headers)
     assert reply.status == 503
     assert fresh.request("/api/x", headers={**headers}).status == 401  # signed as a POST
@@ -849,7 +855,7 @@ def test_a_proof_counts_once_on_all_machines(make_site, monkeypatch, provider, c
     assert one.request("/api/x", headers=sent).agent.via == "dpop"
     assert json.loads(two.request("/api/x", headers=sent).body)["cause"] == "proof_used"
     assert two.request("/api/x", headers=headers()).agent.via == "dpop"
-    api = make_site(protect="/api/*", sign_in=False, secret="")
+    api = make_site(protect="/api/*", **API)
     assert json.loads(api.request("/api/x", headers=sent).body)["cause"] == "proof_used"
     assert api.request("/api/x", headers=headers()).agent.via == "dpop"
     monkeypatch.setattr(store.Store, "spend", _unreachable)

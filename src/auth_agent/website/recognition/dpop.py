@@ -27,12 +27,11 @@ BUCKET_SECONDS = 60
 class BoundTokens:
     """Recognises the agents that prove the key of their token."""
 
-    def __init__(self, site: Site, bearers: Bearers) -> None:
+    def __init__(self, site: Site, bearers: Bearers, store: Store | None = None) -> None:
         self._site = site
         self._bearers = bearers
         self._base_url = site.settings.base_url
-        url = site.settings.store_url
-        self._store = Store(url, site) if url is not None else None
+        self._store = store
         self._used = UsedProofs()
 
     def recognise(self, visit: Visit, authorization: str) -> Recognised | Flow[Recognised]:

@@ -41,15 +41,17 @@ class Recogniser:
     """
 
     def __init__(self, site: Site) -> None:
-        url = site.settings.store_url if site.settings.sign_in else None
+        url = site.settings.store_url
         self._base_url = site.settings.base_url
         self._cookie_names = cookie_names(site.settings)
         self.store = Store(url, site) if url is not None else None
         self.bearers = Bearers(site, self.store)
         self.sessions: Sessions = (
-            CookieSessions(site) if self.store is None else StoredSessions(self.store, site)
+            StoredSessions(self.store, site)
+            if self.store is not None and site.settings.sign_in
+            else CookieSessions(site)
         )
-        self.bound_tokens = BoundTokens(site, self.bearers)
+        self.bound_tokens = BoundTokens(site, self.bearers, self.store)
         self._ambient: Ambient = self.sessions if site.settings.sign_in else _NoSessions()
         self._signed: SignedSessions | None = None
         if site.settings.signatures:

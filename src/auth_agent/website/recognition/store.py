@@ -222,6 +222,9 @@ class Store:
             yield from self._under_all_secrets("sid", session.sid)
 
     def _under_all_secrets(self, kind: str, value: str) -> Iterator[str]:
+        """Names a key under every secret; by a digest, if this is an API without any."""
+        if not self._site.seal.generations:
+            yield f"{self._prefix}{kind}:{_digest(value)}"
         for generation in range(self._site.seal.generations):
             yield self._name(kind, value, generation)
 
