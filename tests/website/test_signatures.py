@@ -294,6 +294,40 @@ def test_a_card_may_link_to_its_keys_on_its_own_origin(make_site, directories, c
         assert directories.asked == [name]
 
 
+@pytest.mark.parametrize(
+    ("client_id", "counts"),
+    [
+        ("https://id.acme.example/agents/agent_7", True),
+        ("https://ID.acme.example:443/agents/%61gent_7", True),
+        ("https://id.acme.example/agents/agent_8", False),
+        ("https://www.id.acme.example/agents/agent_7", False),
+        ("agent_7", False),
+        (7, False),
+    ],
+)
+@pytest.mark.parametrize("form", ["keys", "jwks_uri"])
+def test_the_card_of_another_agent_lends_no_second_name(
+    make_site, directories, clock, client_id, counts, form
+):
+    """A server may answer for one agent at `/agents/x`, `/agents/x/` and other hosts."""
+    name = "https://id.acme.example/agents/agent_7"
+    site = make_site(protect="/api/*", signatures="*")
+    directories.publish(name, KEY)
+    keys = directories.answers[name]
+    directories.answers["https://id.acme.example/keys"] = keys
+    shown = json.loads(keys.body) if form == "keys" else {}
+    if form == "jwks_uri":
+        shown["jwks_uri"] = "https://id.acme.example/keys"
+    card = json.dumps({**shown, "client_id": client_id}).encode()
+    directories.answers[name] = HttpResponse(200, {"content-type": "application/json"}, card)
+    found = Signer(site, clock, name).call()
+    if counts:
+        assert found.agent.id == name
+    else:
+        assert refusal(found, 503) == "directory_unusable"
+        assert directories.asked == [name]
+
+
 @pytest.mark.parametrize("listed", ["issuer", "https://auth.example/agents/*", "*"])
 def test_an_agent_of_the_issuer_is_the_agent_of_a_sign_in(
     make_site, directories, clock, server, listed

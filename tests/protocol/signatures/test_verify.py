@@ -302,6 +302,8 @@ def test_an_agent_has_one_name(value, name, address):
         "https://a.example/x/../y",
         "https://a.example/x/%2e%2E/y",
         "https://a.example/.",
+        "https://a.example//x",
+        "https://a.example/x//y",
         "https://a.example/x%2Fy",
         "https://a.example/x%5cy",
         "https://a.example/x%zz",

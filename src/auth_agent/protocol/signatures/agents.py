@@ -109,7 +109,7 @@ def _normal_path(path: str) -> str | None:
     if _BROKEN.search(path):
         return None
     path = _unescaped(path)
-    if "%2F" in path or "%5C" in path or "%00" in path:
+    if "//" in path or "%2F" in path or "%5C" in path or "%00" in path:
         return None
     if any(segment in (".", "..") for segment in path.split("/")):
         return None

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from auth_agent.errors import ServerUnavailable
+from auth_agent.errors import ServerUnavailable, SignatureRefused
 from auth_agent.flow.documents import read_object
 from auth_agent.flow.effects import Flow, fetch
 from auth_agent.flow.exchange import HttpResponse
-from auth_agent.protocol.signatures.agents import MAX_ADDRESS, SignatureAgent
+from auth_agent.protocol.signatures.agents import MAX_ADDRESS, SignatureAgent, read_agent
 from auth_agent.protocol.signatures.keys import VerifyingKey, read_key
 from auth_agent.url import normal_origin, url_problem
 
@@ -68,7 +68,10 @@ def parse_directory(response: HttpResponse, agent: SignatureAgent) -> KeyDirecto
     fits = kind == MEDIA_TYPE if agent.is_directory else _JSON.fullmatch(kind)
     if response.status != 200 or not fits:
         raise _no_directory(f"answers {response.status}, or not with the media type of a key set")
-    listed = _listed(_document(response))
+    document = _document(response)
+    if document is not None and _is_of_another(document, agent):
+        raise _no_directory("is another agent's: its client_id is not the URL in Signature-Agent")
+    listed = _listed(document)
     if listed is None:
         raise _no_directory("holds no key set")
     found = (_key(entry, agent) for entry in listed[:MAX_KEYS])
@@ -113,8 +116,25 @@ def _linked_keys(response: HttpResponse, agent: SignatureAgent) -> str | None:
     link = (document or {}).get("jwks_uri")
     if _listed(document) is not None or not isinstance(link, str) or len(link) > MAX_ADDRESS:
         return None
+    if document is not None and _is_of_another(document, agent):
+        return None
     is_own = url_problem(link, query=True) is None and normal_origin(link) == agent.origin
     return link if is_own else None
+
+
+def _is_of_another(document: Mapping[str, Any], agent: SignatureAgent) -> bool:
+    """Returns True for a card that names another URL as its own (`client_id`).
+
+    A server may answer for one agent at many URLs; each would be an identity of its own, which no
+    rule of the website names.
+    """
+    client_id = document.get("client_id")
+    if agent.is_directory or client_id is None:
+        return False
+    try:
+        return read_agent(str(client_id), loopback_allowed=True).name != agent.name
+    except SignatureRefused:
+        return True
 
 
 def _listed(document: Mapping[str, Any] | None) -> list[Any] | None:
