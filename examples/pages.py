@@ -61,7 +61,7 @@ th,td{padding:.75rem 1.1rem;text-align:left;border-top:1px solid var(--line)}
 tr:first-child th{border-top:0;color:var(--soft);font-size:.9rem;font-weight:600}
 td:last-child,th:last-child{text-align:right;white-space:nowrap}
 @media(max-width:30rem){.who li{grid-template-columns:2.25rem 1fr}.who>li>svg{align-self:start}
-.who form{grid-column:2}.who>li>a{grid-column:1/-1;margin-top:.35rem}th,td{padding:.7rem .8rem}}
+.who form{grid-column:2}.who>li>a{grid-column:1/-1;margin-top:.35rem}th,td{padding:.7rem .55rem}}
 """
 _POLICY = (
     "default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; form-action 'self'; "

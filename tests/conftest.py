@@ -7,6 +7,7 @@ import pytest
 
 from auth_agent import RelyingParty, Settings
 from auth_agent.testing import FakeServer
+from auth_agent.website.policy import approval
 from tests.website.browser import Browser, Clock
 
 # As a checkout that was installed before the plugin had its entry point needs it.
@@ -14,6 +15,12 @@ pytest_plugins = ["auth_agent.testing.plugin"]
 
 ROOT = Path(__file__).parent
 SECRET = "a secret of the website that is long enough"
+
+
+@pytest.fixture(autouse=True)
+def _no_declared_acts(monkeypatch):
+    """Forgets the acts that the views of other tests declare in this process."""
+    monkeypatch.setattr(approval, "_declared", [])
 
 
 @pytest.fixture

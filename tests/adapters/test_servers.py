@@ -50,6 +50,7 @@ def test_an_agent_signs_in_acts_and_signs_out(auth_server, addresses):
         cookies = dict(visit.client.cookies)
         assert ask(site, "/me", cookies).json() == {
             "agent_id": auth_server.agent_id,
+            "issuer": auth_server.issuer,
             "model": MODEL,
             "email": "owner@example.com",
             "scopes": ["openid", "profile", "email", "refunds:write"],

@@ -9,6 +9,7 @@ from tests.sdk.test_agent_client import CALLBACK
 
 def test_a_website_is_signed_in_to_without_a_code_in_the_log(world, sign_in, caplog):
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "httpx2")  # its requests, whatever an earlier test has set
     sign_in(world.options(), f"{world.website}/me?mine=kept")
     logged = "\n".join(record.getMessage() for record in caplog.records)
     assert f"{world.website}/auth-agent/callback" in logged
@@ -18,6 +19,7 @@ def test_a_website_is_signed_in_to_without_a_code_in_the_log(world, sign_in, cap
 
 def test_tokens_are_got_without_one_in_the_log(world, make_sdk, caplog):
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "httpx2")  # its requests, whatever an earlier test has set
     sdk = make_sdk(**world.options())
     tokens = sdk.authorize(CALLBACK)
     renewed = sdk.refresh_access_token(tokens.refresh_token)

@@ -17,6 +17,7 @@ from auth_agent.server.storage.tables import audit, event
 from tests.server.api.test_agents import _bearer, _challenge, _confirm, _own_tokens
 from tests.server.conftest import Build
 from tests.server.console.test_owners import Postbox, ask, type_code
+from tests.server.oauth import test_backchannel as ciba
 from tests.server.people import Person, administrator, signed_in
 from tests.server.sign_in.test_second_factor import switch, verify
 from tests.server.world import World
@@ -77,6 +78,18 @@ def _second_factor(world: World, box: Postbox) -> IsGood:
     return lambda: bool(verify(world, request_id, code).status_code == 200)
 
 
+def _question(world: World, _box: Postbox) -> IsGood:
+    """A question to an owner, which a poll still finds waiting."""
+    asked = ciba.asked(world)
+
+    def is_good() -> bool:
+        said = ciba.error_of(ciba.poll(world, asked))
+        assert said in ("authorization_pending", "expired_token")
+        return said == "authorization_pending"
+
+    return is_good
+
+
 def _mailed_code(world: World, box: Postbox) -> IsGood:
     person = Person(world)
     page, code = ask(person), box.code
@@ -125,6 +138,7 @@ TABLE: dict[str, tuple[Start, dict[str, int]]] = {
     "family_lifetime": (_family, {}),
     "second_factor_lifetime": (_second_factor, {"request_lifetime": 3_600}),
     "mailed_code_lifetime": (_mailed_code, {}),
+    "approval_lifetime": (_question, {}),
     "session_idle": (_console, {"session_lifetime": 30 * DAY}),
     "session_lifetime": (_console, {}),
     "challenge_lifetime": (_verification, {"access_token_lifetime": DAY}),

@@ -37,7 +37,7 @@ def test_userinfo_wants_a_token(world: World) -> None:
         for method in ("GET", "POST"):
             answer = world.browser().request(method, "/userinfo", headers=headers)
             assert answer.status_code == 401
-            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.headers["www-authenticate"] == 'Bearer, DPoP algs="ES256 EdDSA"'
     headers = {"authorization": f"bearer {token}"}
     assert world.browser().post("/userinfo", headers=headers).status_code == 200
     assert world.browser().get(f"/userinfo?access_token={token}").status_code == 401

@@ -29,6 +29,7 @@ def _rotate(world: World, token: str, family_id: str, after: int = 0) -> bool:
             now,
             new_hash=digest(token + "new"),
             refresh_until=now + 60,
+            jkt=None,
             access_until=now + 60,
         )
 

@@ -105,6 +105,7 @@ def _calls(world: World) -> dict[tuple[str, str], list[dict[str, Any]]]:
             ("GET", f"/.well-known/{name}"): []
             for name in ("oauth-authorization-server", "openid-configuration", "jwks.json")
         },
+        ("GET", "/agents/{id}"): [],
         ("GET", "/health"): [],
         ("GET", "/api/health"): [],
     }
