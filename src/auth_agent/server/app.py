@@ -68,11 +68,15 @@ def create_app(
         return Response(answer.body, answer.status, headers, answer.content_type)
 
     resources = _resources(context)
+    # An address with a parameter, sent literally ("/agents/{id}"), is no static one.
+    static = {path: resource for path, resource in resources.items() if "{" not in path}
     app = Starlette(
         routes=[
-            Parametrised(path, resource) for path, resource in resources.items() if "{" in path
+            Parametrised(path, resource)
+            for path, resource in resources.items()
+            if path not in static
         ],
-        middleware=[Middleware(StaticRouter, resources=resources)],
+        middleware=[Middleware(StaticRouter, resources=static)],
         lifespan=lifespan,
         exception_handlers={HTTPException: refuse},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -118,9 +119,7 @@ def test_slow_doors_are_opened_in_threads_alone(doors: tuple[World, Doors]) -> N
     for (method, path), requests in calls.items():
         for request in requests or [{}]:
             watched.opened.clear()
-            answer = world.browser().request(
-                method, path.replace("{request_id}", "req_x"), **request
-            )
+            answer = world.browser().request(method, re.sub(r"{\w+}", "req_x", path), **request)
             assert answer.status_code < 500, (path, answer.text)
             assert bool(watched.opened) == bool(requests), path
     assert watched.on_the_loop == []
@@ -180,3 +179,8 @@ def test_the_loop_waits_a_moment_only_even_when_it_cannot_go_back(locked: World)
         at_once.happened()
         with pytest.raises(OperationalError), database.begin():
             pass
+
+
+@pytest.mark.parametrize("path", ["/agents/{id}", "/api/auth-requests/{request_id}"])
+def test_a_parameter_sent_literally_is_a_value_like_another(world: World, path: str) -> None:
+    assert world.browser().get(path).status_code == 404
