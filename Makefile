@@ -12,7 +12,7 @@ demo: $(DEMO)  ## A server, a website and an agent that signs in, narrated step 
 	@$(BIN)/auth-agent demo
 
 test: $(STAMP)  ## All tests
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile
 
 django: $(STAMP)  ## The Django adapter on the other Djangos that are promised
 	@$(BIN)/python -m tests.djangos

@@ -352,6 +352,6 @@ def test_the_waiting_page_learns_that_its_browser_keeps_no_cookies(world: World)
     query = {"request_id": request_id, "page": "1"}
     assert browser.get("/api/check-status", params=query).json()["is_known"] is True
     foreign = world.browser().get("/api/check-status", params=query).json()
-    assert foreign == {"status": "pending", "is_known": False}
+    assert foreign == {"status": "pending", "is_known": False, "expires_in": 600}
     plain = world.browser().get("/api/check-status", params={"request_id": request_id})
     assert plain.json() == {"status": "pending"}, "as published clients read it"
