@@ -82,7 +82,10 @@ def test_cancelling_leads_back_with_an_explanation(world, page):
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("heading", name="The sign-in did not work").wait_for()
     assert _origin(page.url) == world.site
-    text = "The sign-in was cancelled, or the agent's owner did not approve it."
+    text = (
+        "The sign-in was cancelled, or the agent's owner did not approve it. "
+        "Start again to sign in."
+    )
     assert page.get_by_text(text).is_visible()
     page.get_by_role("link", name="Start again").click()
     approve(world, page)

@@ -106,8 +106,10 @@ def test_every_name_of_the_original_has_ours_beside_it():
 
 def test_the_commands_and_their_options_exist():
     commands = re.findall(r"^auth-agent ([a-z-]+(?: (?:[a-z-]+ )?add)?)(.*)$", PAGE, re.MULTILINE)
-    known = {"serve", "agent add", "agent signing-key add", "client add", "login", "sign"}
-    known.add("ask-owner")
+    known = {
+        *("serve", "agent add", "agent signing-key add", "client add", "login", "sign"),
+        "ask-owner",
+    }
     assert {name for name, _ in commands} == known
     for name, rest in [*commands, ("mcp", "")]:
         told = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "200"}).stdout

@@ -69,7 +69,7 @@ def test_cookies_are_set_and_stored_nowhere(browser, request, name):
 
 
 def test_only_a_response_to_an_agent_is_left_alone(somebody, nobody):
-    assert (bool(somebody.adds), bool(nobody.adds)) == (False, True)
+    assert (somebody.adds, nobody.adds) == (False, True)
 
 
 def test_a_missing_middleware_is_told(somebody):

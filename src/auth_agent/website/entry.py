@@ -27,7 +27,7 @@ class Entry:
         self.relying_party = relying_party
         self.visit = visit
         self.read = visit.judged
-        self.adds: object = passed.agent is None or passed.cookies
+        self.adds = passed.agent is None or bool(passed.cookies)
         """Whether `finish` may add headers although the application has not read the agent."""
         self._passed = passed
         self._own: Agent | None = None
