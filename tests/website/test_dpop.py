@@ -411,19 +411,30 @@ class TestUsedProofs:
     def test_a_full_memory_forgets_nothing_and_refuses(self):
         used = UsedProofs(limit=2)
         for jti in ("a", "b"):
-            used.add(self.proof(jti), self.NOW)
+            used.add(self.proof(jti), self.NOW, "a")
         with pytest.raises(ServerUnavailable) as full:
-            used.add(self.proof("c"), self.NOW)
+            used.add(self.proof("c"), self.NOW, "a")
         assert full.value.code == "proofs_full"
         with pytest.raises(ProofRefused):
-            used.add(self.proof("a"), self.NOW)
+            used.add(self.proof("a"), self.NOW, "a")
 
     def test_there_is_room_again_once_proofs_have_expired(self):
         used = UsedProofs(limit=2)
         for jti in ("a", "b"):
-            used.add(self.proof(jti), self.NOW)
-        used.add(self.proof("c", self.NOW + 400), self.NOW + 300 + BUCKET_SECONDS)
-        assert sum(map(len, used._buckets.values())) == used._count == 1
+            used.add(self.proof(jti), self.NOW, "a")
+        used.add(self.proof("c", self.NOW + 400), self.NOW + 300 + BUCKET_SECONDS, "a")
+        assert sum(map(len, used._buckets.values())) == used._counts["a"] == 1
+
+    def test_one_agent_does_not_fill_the_memory_of_the_others(self):
+        used = UsedProofs(limit_of_one=2)
+        for jti in ("a", "b"):
+            used.add(self.proof(jti), self.NOW, "busy")
+        with pytest.raises(ServerUnavailable) as full:
+            used.add(self.proof("c"), self.NOW, "busy")
+        assert full.value.code == "proofs_full"
+        used.add(self.proof("d"), self.NOW, "other")
+        later = self.NOW + 300 + BUCKET_SECONDS
+        used.add(self.proof("e", self.NOW + 400), later, "busy")
 
     def test_the_same_proof_at_once_counts_once(self):
         used, proof, counted = UsedProofs(), self.proof("a"), []
@@ -432,7 +443,7 @@ class TestUsedProofs:
         def send():
             start.wait(5)
             try:
-                used.add(proof, self.NOW)
+                used.add(proof, self.NOW, "a")
             except ProofRefused:
                 return
             counted.append(1)

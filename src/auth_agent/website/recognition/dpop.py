@@ -7,6 +7,8 @@ uses anything up, in this process or, where sessions are kept in Redis, on all m
 
 from __future__ import annotations
 
+from collections import Counter
+
 from auth_agent.errors import AuthError, ProofRefused, ServerUnavailable, TokenRefused
 from auth_agent.flow.effects import Flow
 from auth_agent.flow.kept import Guard
@@ -21,6 +23,7 @@ from auth_agent.website.web.outcome import Recognised
 from auth_agent.website.web.visit import Visit
 
 MAX_PROOFS = 524_288
+MAX_OF_ONE = 131_072  # of one agent, so that none fills the memory for all others
 BUCKET_SECONDS = 60
 
 
@@ -67,39 +70,46 @@ class BoundTokens:
 
     def _judge(self, known: Known, proof: Proof) -> Recognised:
         _check_key(known, proof)
-        self._used.add(proof, self._site.clock())
+        agent = known.bound.agent
+        owner = f"{agent.issuer} {agent.id}" if agent is not None else ""
+        self._used.add(proof, self._site.clock(), owner)
         return known.bound
 
 
 class UsedProofs:
     """The proofs that counted, each until it has expired; when full, new ones are refused."""
 
-    def __init__(self, limit: int = MAX_PROOFS) -> None:
+    def __init__(self, limit: int = MAX_PROOFS, limit_of_one: int = MAX_OF_ONE) -> None:
         self._limit = limit
-        self._count = 0
-        # By the minute in which they expire, so that forgetting them costs next to nothing.
-        self._buckets: dict[int, set[bytes]] = {}
+        self._limit_of_one = limit_of_one
+        self._counts: Counter[str] = Counter()
+        # By the minute in which they expire: each mark, and whose proof it was.
+        self._buckets: dict[int, dict[bytes, str]] = {}
         self._lock = Guard()
 
-    def add(self, proof: Proof, now: float) -> None:
-        """Remembers a proof; raises `ProofRefused` if it counted before."""
+    def add(self, proof: Proof, now: float, owner: str) -> None:
+        """Remembers an agent's proof; raises `ProofRefused` if it counted before."""
         mark = proof.mark()
         bucket = int(proof.expires_at() // BUCKET_SECONDS)
         with self._lock:
             self._forget(now)
             if any(mark in marks for marks in self._buckets.values()):
                 raise _replayed()
-            if self._count >= self._limit:
+            if self._is_full(owner):
                 raise ServerUnavailable(
                     "Too many proofs came within five minutes; try again.", code="proofs_full"
                 )
-            self._buckets.setdefault(bucket, set()).add(mark)
-            self._count += 1
+            self._buckets.setdefault(bucket, {})[mark] = owner
+            self._counts[owner] += 1
+
+    def _is_full(self, owner: str) -> bool:
+        remembered = sum(map(len, self._buckets.values()))
+        return remembered >= self._limit or self._counts[owner] >= self._limit_of_one
 
     def _forget(self, now: float) -> None:
         current = int(now // BUCKET_SECONDS)
         for bucket in [one for one in self._buckets if one < current]:
-            self._count -= len(self._buckets.pop(bucket))
+            self._counts -= Counter(self._buckets.pop(bucket).values())  # zeros go, too
 
 
 def _check_key(known: Known, proof: Proof) -> None:
