@@ -6,7 +6,6 @@ import queue
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -24,7 +23,8 @@ from auth_agent.server.outbound.mail import Outbox
 from auth_agent.server.registry import administrators, agents, clients
 from auth_agent.server.registry.resources import add_resource
 from tests.adapters.network import free_port, serve_asgi
-from tests.browser.test_console import CONTRAST, PASSWORD, PICTURES, _deliver_to
+from tests.browser.looks import follow, look
+from tests.browser.test_console import PASSWORD, _deliver_to
 from tests.mcpserver.sites import make_app
 from tests.mcpserver.test_standard_clients import _Issuer, _Storage
 from tests.server.world import CHALLENGE, UPSTREAM_PATTERN
@@ -130,9 +130,9 @@ def _mail(house, words):
 
 def _enter_by_mail(house, page):
     page.locator("#email").fill(ANN)
-    page.get_by_role("button", name="Send me a code").click()
+    follow(page, page.get_by_role("button", name="Send me a code"))
     page.locator("#code").fill(re.search(r"\d{8}", _mail(house, "Your code is"))[0])
-    page.get_by_role("button", name="Sign in").click()
+    follow(page, page.get_by_role("button", name="Sign in"))
 
 
 def _add_passkey(house, page, name="Phone"):
@@ -225,62 +225,44 @@ def test_without_javascript_a_mailed_code_serves_until_there_is_a_passkey(house,
     agent.wait_for_url("https://shop.example/auth-agent/callback?code=**")
 
 
-LOOKS = [("light", 375), ("dark", 375), ("light", 1280), ("dark", 320)]
+LOOKS = (("light", 375), ("dark", 375), ("light", 1280), ("dark", 320))
 
 
-@pytest.mark.parametrize(("scheme", "width"), LOOKS)
-def test_every_page_of_an_approval_fits_and_can_be_read(house, visit, scheme, width):
-    page = visit(color_scheme=scheme, viewport={"width": width, "height": 800})
-    agent = visit(device=False, color_scheme=scheme, viewport={"width": width, "height": 800})
-    name = f"{scheme}-{width}"
+def test_every_page_of_an_approval_fits_and_can_be_read(house, visit):
+    page, agent = visit(), visit(device=False)
     agent.goto(_authorize(house, authorization_details=PAY.replace("7", "8" * 300)))
-    _look(agent, "waiting", name)
+    look(agent, "approval/waiting", LOOKS)
     _agent_answers(house, agent)
     agent.get_by_role("heading", name="Waiting for the owner").wait_for()
-    _look(agent, "waiting-for-owner", name)
+    look(agent, "approval/waiting-for-owner", LOOKS)
     question = re.search(r"http\S+/owner/question\S+", _mail(house, "waits for your answer"))[0]
     page.goto(question)
-    _look(page, "sign-in", name)
+    look(page, "approval/sign-in", LOOKS)
     _enter_by_mail(house, page)
-    page.get_by_role("button", name="Approve").wait_for()
-    _look(page, "question-by-mail", name)
-    for path in ("/owner/passkeys", "/owner/history"):
-        page.goto(house.base + path)
-        _look(page, path.replace("/", "-") + "-empty", name)
+    look(page, "approval/question-by-mail", LOOKS)
+    for name in ("passkeys", "history"):
+        page.goto(f"{house.base}/owner/{name}")
+        look(page, f"approval/{name}-empty", LOOKS)
     page.goto(f"{house.base}/owner/passkeys")
     page.get_by_label("Name").fill("A phone with a long name " + "x" * 50)
-    page.get_by_role("button", name="Add a passkey").click()
-    page.get_by_text("The passkey is added").wait_for()
+    follow(page, page.get_by_role("button", name="Add a passkey"))
     page.locator("summary", has_text="Rename").click()
-    _look(page, "passkeys", name)
+    look(page, "approval/passkeys", LOOKS)
     page.goto(f"{house.base}/owner")
-    _look(page, "inbox", name)
+    look(page, "approval/inbox", LOOKS)
     page.goto(question)
-    _look(page, "question", name)
-    page.get_by_role("button", name="Approve").click()
-    page.get_by_role("status").wait_for()
-    _look(page, "question-approved", name)
+    look(page, "approval/question", LOOKS)
+    follow(page, page.get_by_role("button", name="Approve"))
+    look(page, "approval/question-approved", LOOKS)
     page.goto(_authorize(house))
-    page.get_by_role("link", name="This is my agent").click()
-    _look(page, "my-agent", name)
-    page.get_by_role("button", name="Go on").click()
-    _look(page, "my-agent-approve", name)
+    follow(page, page.get_by_role("link", name="This is my agent"))
+    look(page, "approval/my-agent", LOOKS)
+    follow(page, page.get_by_role("button", name="Go on"))
+    look(page, "approval/my-agent-approve", LOOKS)
     page.goto(f"{house.base}/owner/history")
-    _look(page, "history", name)
+    look(page, "approval/history", LOOKS)
     page.goto(f"{house.base}/owner/agent?id={house.agent.agent_id}")
-    _look(page, "agent", name)
-
-
-def _look(page, what, name):
-    """Nothing hangs over the edge, everything has contrast and fields have labels."""
-    page.locator("h1").wait_for()
-    if PICTURES:
-        folder = Path(PICTURES) / "approval"
-        folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=folder / f"{what.strip('-')}-{name}.png", full_page=True)
-    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert wide <= 0, f"{what} is {wide} pixels too wide"
-    assert page.evaluate(CONTRAST) == [], what
+    look(page, "approval/agent", LOOKS)
 
 
 def test_an_administrator_signs_in_with_a_passkey(house, visit):

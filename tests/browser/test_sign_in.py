@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from tests.browser.looks import look
+
 REQUEST_ID = re.compile(r"window\.authRequest\s*=\s*\{[^}]*request_id:\s*'([^']+)'")
 
 
@@ -111,19 +113,13 @@ def test_a_browser_without_javascript_arrives_too(world, chromium):
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 375])
-def test_every_page_fits_and_can_be_used_by_keyboard(world, chromium, scheme, width):
-    context = chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
-    page = context.new_page()
+def test_every_page_fits_and_can_be_used_by_keyboard(world, page):
     for path in ("/", "/private/report", "/auth-agent/logout", "/auth-agent/callback?state=x"):
         page.goto(f"{world.site}{path}")
-        overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert overflow <= 0, path
+        look(page, path, (("light", 1280), ("light", 375), ("dark", 375), ("dark", 1280)))
         page.keyboard.press("Tab")
         focused = page.evaluate("document.activeElement.tagName")
         assert focused in ("A", "BUTTON"), path
-    context.close()
 
 
 def test_a_browser_that_keeps_no_cookies_is_told_so(world, page):
