@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: demo test django lowest check format bench docs reference release build clean
 
-demo: $(DEMO)  ## A server, a website and an agent that signs in, narrated step by step
+demo: $(DEMO)  ## A server, a website, an agent, its owner and an MCP server, narrated step by step
 	@$(BIN)/auth-agent demo
 
 test: $(STAMP)  ## All tests
@@ -58,7 +58,7 @@ $(BIN)/python:
 
 $(DEMO): pyproject.toml | $(BIN)/python
 	@echo "Installing what the demo needs into .venv; this takes about half a minute ..."
-	@$(PIP) install --quiet --editable ".[agent,server,starlette]"
+	@$(PIP) install --quiet --editable ".[agent,mcp,server,starlette]"
 	@touch $(DEMO)
 
 $(STAMP): pyproject.toml | $(BIN)/python

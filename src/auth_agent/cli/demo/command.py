@@ -1,4 +1,4 @@
-"""`auth-agent demo`: a server, a website and an agent that signs in."""
+"""`auth-agent demo`: a server, a website, an agent, its owner and an MCP server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def demo(
         bool, typer.Option("--once", help="End after the story instead of staying up.")
     ] = False,
 ) -> None:
-    """Show a server, a website and an agent that signs in, over real HTTP on this machine."""
+    """Show a server, a website, an agent, its owner and an MCP server, over real HTTP here."""
     from rich.console import Console  # noqa: PLC0415
 
     from auth_agent.cli.demo.run import DemoFailed, run  # noqa: PLC0415

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auth_agent.cli.demo.bystander import answer_browsers
-from auth_agent.cli.demo.stage import MODEL, DemoFailed, Stage, set_up
-from auth_agent.cli.demo.story import Narrator, narrate
+from auth_agent.cli.demo.narrator import DemoFailed, Narrator
+from auth_agent.cli.demo.stage import MODEL, Stage, set_up
+from auth_agent.cli.demo.story import narrate
 from auth_agent.errors import AuthError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def run(console: Console, *, once: bool) -> int:
     with _interruptible():
         try:
             with set_up() as stage:
-                _narrate(stage, console)
+                _narrate(stage, console, person=not once)
                 is_over = True
                 if once:
                     return 0
@@ -40,9 +41,9 @@ def run(console: Console, *, once: bool) -> int:
             return 0 if is_over and not once else INTERRUPTED
 
 
-def _narrate(stage: Stage, console: Console) -> None:
+def _narrate(stage: Stage, console: Console, *, person: bool) -> None:
     try:
-        narrate(stage, Narrator(console))
+        narrate(stage, Narrator(console), person=person)
     except AuthError as error:
         raise DemoFailed(f"{error.code}: {error.description}") from error
     console.print("\nAll of it worked.", style="bold green")
@@ -53,7 +54,8 @@ def _stay(stage: Stage, console: Console) -> None:
     agent = stage.agent
     lines = (
         ("\nLook around", "bold"),
-        (f"   {stage.website}   the website: press its button, and the agent answers", ""),
+        (f"   {stage.website}   the website: press its button, and the agent answers;", ""),
+        ("      then let the agent pay, and answer as its owner: mail appears here", ""),
         (f"   {stage.server}   the server", ""),
         (f"   {stage.server}/.well-known/openid-configuration   its metadata", ""),
         ("\nSign in yourself, from another terminal", "bold"),
@@ -67,6 +69,7 @@ def _stay(stage: Stage, console: Console) -> None:
     )
     for text, style in lines:
         console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    stage.postbox.on_mail = Narrator(console).mail
     with answer_browsers(stage, console):
         stage.ended()
 

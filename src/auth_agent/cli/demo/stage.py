@@ -11,55 +11,65 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx2
 import uvicorn
 from starlette.types import ASGIApp
 
+from auth_agent.cli.demo.mail import Postbox
+from auth_agent.cli.demo.narrator import DemoFailed
+from auth_agent.cli.demo.tools import SCOPES, Tools, has_mcp
 from auth_agent.cli.demo.watch import Watch
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
+from auth_agent.server.outbound.mail import Outbox
 from auth_agent.server.registry.agents import AgentCredentials, add_agent
 from auth_agent.server.registry.clients import add_client
+from auth_agent.server.registry.resources import add_resource
 
 START_SECONDS = 20.0
 OWNER = "ada@example.com"
 MODEL = "claude-sonnet-4"
 SHOP = "Corner Shop"
-
-
-class DemoFailed(Exception):
-    """The demo cannot go on; the message is for people."""
+AGENT_SCOPES = ("openid", "profile", "email", *SCOPES[:2])
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A running server, a running website, and an agent that is new to both."""
+    """A running server, a running website, and an agent that is new to both.
+
+    `tools` is None without the extra that an MCP server needs.
+    """
 
     server: str
     website: str
+    tools: Tools | None
     environment: Mapping[str, str]
     agent: AgentCredentials
     watch: Watch
+    postbox: Postbox
     ended: Callable[[], int]
 
 
 @contextmanager
 def set_up() -> Iterator[Stage]:
     """Starts everything, and stops it again even after an error."""
-    with tempfile.TemporaryDirectory(prefix="auth-agent-demo-") as folder:
-        server, website = (f"http://127.0.0.1:{_free_port()}" for _ in range(2))
+    with (
+        tempfile.TemporaryDirectory(prefix="auth-agent-demo-") as folder,
+        ExitStack() as running,
+        _without_proxies(),
+    ):
+        server, website, tools = (f"http://127.0.0.1:{_free_port()}" for _ in range(3))
+        postbox = Postbox()
         settings = ServerSettings(issuer=server, database=f"sqlite:///{folder}/auth-agent.db")
-        app = create_app(settings)
-        database = app.state.context.database
-        callback = f"{website}/auth-agent/callback"
-        client = add_client(database, SHOP, [callback], now=int(time.time()))
-        agent = add_agent(
-            database, OWNER, name="Ada's assistant", model=MODEL, now=int(time.time())
-        )
+        app = create_app(settings, outbox=Outbox(postbox.deliver))
+        database, now = app.state.context.database, int(time.time())
+        add_resource(database, f"{tools}/mcp", scopes=SCOPES, now=now)
+        client = add_client(database, SHOP, [f"{website}/auth-agent/callback"], now=now)
         environment = {
             "AUTH_AGENT_ISSUER": server,
             "AUTH_AGENT_CLIENT_ID": client.client_id,
@@ -68,14 +78,41 @@ def set_up() -> Iterator[Stage]:
             "AUTH_AGENT_BASE_URL": website,
             "AUTH_AGENT_PROTECT": "/members/*",
         }
+        shop = running.enter_context(_running("shop", website, environment, Path(folder)))
+        agent = add_agent(
+            database, OWNER, name="Ada's assistant", model=MODEL, scopes=AGENT_SCOPES, now=now
+        )
         watch = Watch(app)
-        with (
-            _website(website, environment, Path(folder, "website.log")) as process,
-            _server(server, watch),
-        ):
-            _await_start(f"{server}/health")
-            _await_start(f"{website}/shop.css", process, Path(folder, "website.log"))
-            yield Stage(server, website, environment, agent, watch, process.wait)
+        running.enter_context(_server(server, watch))
+        toolbox = Tools(server, tools, _server, running) if has_mcp() else None
+        _await_start(f"{server}/health")
+        _await_start(f"{website}/shop.css", shop)
+        yield Stage(
+            server,
+            website,
+            toolbox,
+            environment,
+            agent,
+            watch,
+            postbox,
+            shop.process.wait,
+        )
+
+
+@contextmanager
+def _without_proxies() -> Iterator[None]:
+    """Keeps the demo's requests on this machine; they are all to 127.0.0.1."""
+    names = ("NO_PROXY", "no_proxy")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "127.0.0.1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def new_client(base_url: str) -> httpx2.Client:
@@ -89,7 +126,7 @@ def _server(url: str, app: ASGIApp) -> Iterator[None]:
         app, host="127.0.0.1", port=_port(url), log_level="warning", access_log=False
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="auth-agent-server", daemon=True)
+    thread = threading.Thread(target=server.run, name=f"server at {url}", daemon=True)
     thread.start()
     try:
         yield
@@ -98,16 +135,21 @@ def _server(url: str, app: ASGIApp) -> Iterator[None]:
         thread.join(10)
 
 
+class _Run(NamedTuple):
+    """A website's process, and what it has said."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
 @contextmanager
-def _website(
-    url: str, environment: Mapping[str, str], log: Path
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs the website in its own process, which ends with its standard input."""
+def _running(name: str, url: str, environment: Mapping[str, str], folder: Path) -> Iterator[_Run]:
+    """Runs a website in its own process, which ends with its standard input."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AUTH_AGENT_")}
-    kept |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "auth_agent.cli.demo.site", str(_port(url))],
+            [sys.executable, "-m", f"auth_agent.cli.demo.sites.{name}", str(_port(url))],
             env={**kept, **environment},
             stdin=subprocess.PIPE,
             stdout=output,
@@ -115,7 +157,7 @@ def _website(
             start_new_session=True,  # Ctrl-C is for this process, which then ends the website
         )
     try:
-        yield process
+        yield _Run(process, log)
     finally:
         if process.stdin is not None:
             process.stdin.close()
@@ -126,9 +168,7 @@ def _website(
             process.wait()
 
 
-def _await_start(
-    url: str, process: subprocess.Popen[bytes] | None = None, log: Path | None = None
-) -> None:
+def _await_start(url: str, run: _Run | None = None) -> None:
     until = time.monotonic() + START_SECONDS
     with new_client(url) as client:
         while time.monotonic() < until:
@@ -137,10 +177,10 @@ def _await_start(
                     return
             except httpx2.TransportError:
                 pass
-            if process is not None and process.poll() is not None:
+            if run is not None and run.process.poll() is not None:
                 break
             time.sleep(0.02)
-    said = log.read_text(errors="replace").strip() if log is not None else ""
+    said = run.log.read_text(errors="replace").strip() if run is not None else ""
     raise DemoFailed(f"{url} did not start.\n{said}".strip())
 
 

@@ -1,16 +1,18 @@
-"""Narrates the demo as it runs; every statement is checked before it is printed."""
+"""The chapters of the demo, narrated as they happen."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from auth_agent.cli.demo.stage import MODEL, OWNER, SHOP, DemoFailed, Stage, new_client
+from auth_agent.cli.demo.approval import ask_the_owner
+from auth_agent.cli.demo.calls import call_tools
+from auth_agent.cli.demo.narrator import Narrator
+from auth_agent.cli.demo.stage import MODEL, OWNER, SHOP, Stage, new_client
 from auth_agent.cli.demo.watch import Exchange
-from auth_agent.sdk import AgentSDK, SignedIn, Step
+from auth_agent.sdk import AgentSDK, SignedIn
 
 if TYPE_CHECKING:
     import httpx2
-    from rich.console import Console
 
 _HIDDEN = ("AUTH_AGENT_SECRET", "AUTH_AGENT_CLIENT_SECRET")
 _MEANING = {
@@ -22,57 +24,27 @@ _MEANING = {
 }
 
 
-class Narrator:
-    """Prints the narration; raises `DemoFailed` at the first thing that goes wrong."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._chapter = 0
-
-    def chapter(self, title: str) -> None:
-        self._chapter += 1
-        self._print(f"\n{self._chapter}. {title}", style="bold")
-
-    def say(self, text: str) -> None:
-        self._print(f"   {text}", style="dim")
-
-    def exchange(self, method: str, url: str, status: int | None, meaning: str = "") -> None:
-        self._print(f"   {method:<4} {url}  {status or ''}", style="cyan")
-        if meaning:
-            self.say(f"     {meaning}")
-
-    def check(self, claim: str, *, holds: bool) -> None:
-        if not holds:
-            self._print(f"   ✗ {claim}", style="bold red")
-            raise DemoFailed(f"This did not happen: {claim}.")
-        self._print(f"   ✓ {claim}", style="green")
-
-    def value(self, name: str, value: str) -> None:
-        self._print(f"   {name:<26} {value}")
-
-    def step(self, step: Step) -> None:
-        if step.action == "signed_in":
-            self.check(step.text, holds=True)
-            return
-        method = "POST" if step.action == "agent_proved" else "GET"
-        self.exchange(method, step.url, step.status, step.text)
-
-    def _print(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def narrate(stage: Stage, narrator: Narrator) -> None:
-    """Narrates every step, once."""
+def narrate(stage: Stage, narrator: Narrator, *, person: bool) -> None:
+    """Narrates every step, once; with a `person` there, waits for their answer as the owner."""
     _introduce(stage, narrator)
     with new_client(stage.website) as stranger:
         _refuse_stranger(stage, stranger, narrator)
     stage.watch.take()
     with new_client(stage.website) as client:
-        site = _sign_in(stage, client, narrator)
+        sdk = AgentSDK(
+            agent_id=stage.agent.agent_id,
+            agent_secret=stage.agent.agent_secret,
+            server_url=stage.server,
+            model=MODEL,
+            http_client=client,
+        )
+        site = _sign_in(stage, sdk, narrator)
         _show_exchanges(stage, site, narrator)
         _look_who_is_here(stage, site, narrator)
         _come_again(stage, client, narrator)
+        ask_the_owner(stage, sdk, client, narrator, person=person)
         _sign_out(stage, client, narrator)
+        call_tools(stage, sdk, narrator)
 
 
 def _introduce(stage: Stage, narrator: Narrator) -> None:
@@ -100,15 +72,8 @@ def _refuse_stranger(stage: Stage, stranger: httpx2.Client, narrator: Narrator) 
     narrator.check(claim, holds=answer.status_code == 401)
 
 
-def _sign_in(stage: Stage, client: httpx2.Client, narrator: Narrator) -> SignedIn:
+def _sign_in(stage: Stage, sdk: AgentSDK, narrator: Narrator) -> SignedIn:
     narrator.chapter("The agent signs in to the website")
-    sdk = AgentSDK(
-        agent_id=stage.agent.agent_id,
-        agent_secret=stage.agent.agent_secret,
-        server_url=stage.server,
-        model=MODEL,
-        http_client=client,
-    )
     site = sdk.sign_in(f"{stage.website}/me", on_step=narrator.step)
     proofs = [step.url for step in site.steps if step.action == "agent_proved"]
     claim = "the secret was sent once, to the server itself; the website never saw it"

@@ -21,19 +21,26 @@ class Exchange(NamedTuple):
 
 
 class Watch:
-    """An ASGI middleware that records exchanges, and reports a browser that waits for an agent."""
+    """An ASGI middleware that records exchanges, and reports each, and each browser that waits."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._lock = threading.Lock()
         self._seen: list[Exchange] = []
         self.on_waiting: Callable[[str], None] | None = None
+        self.on_exchange: Callable[[Exchange], None] | None = None
 
     def take(self) -> list[Exchange]:
         """Returns the exchanges since the last call."""
         with self._lock:
             seen, self._seen = self._seen, []
             return seen
+
+    def _record(self, exchange: Exchange) -> None:
+        with self._lock:
+            self._seen.append(exchange)
+        if self.on_exchange is not None:
+            self.on_exchange(exchange)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,8 +55,7 @@ class Watch:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 # Recorded before the answer is sent, so that its receiver finds it here.
-                with self._lock:
-                    self._seen.append(Exchange(scope["method"], scope["path"], status))
+                self._record(Exchange(scope["method"], scope["path"], status))
             elif waits:
                 chunks.append(message.get("body", b""))
             await send(message)

@@ -1,6 +1,6 @@
 """The demo's website: a small shop, configured by its environment alone.
 
-python -m auth_agent.cli.demo.site PORT     # ends when its standard input ends
+python -m auth_agent.cli.demo.sites.shop PORT     # ends when its standard input ends
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from starlette.routing import Route
 
 from auth_agent.mark import ICON
 from auth_agent.website.web.button import CSS
-from auth_agent_starlette import AuthAgentMiddleware, login_button, logout_path, requires_agent
+from auth_agent_starlette import (
+    AuthAgentMiddleware,
+    login_button,
+    logout_path,
+    requires_agent,
+    requires_approval,
+)
 
 _HERE = Path(__file__).parent
 _HEADERS = {
@@ -43,6 +49,15 @@ GOODS = (
     {"name": "Wild honey", "unit": "per jar", "price": "9.00", "agents": "8.10", "art": "honey"},
 )
 
+ORDER = {
+    "type": "payment",
+    "title": "Pay 24.30 EUR to Corner Shop for order 1001",
+    "amount": "24.30",
+    "currency": "EUR",
+    "order": "1001",
+    "goods": "3 jars of wild honey",
+}
+
 
 def create_app() -> Starlette:
     """Returns the shop, configured by the `AUTH_AGENT_*` environment."""
@@ -51,6 +66,7 @@ def create_app() -> Starlette:
             Route("/", home),
             Route("/me", me),
             Route("/members/prices", prices),
+            Route("/orders/1001/pay", pay, methods=["POST"]),
             Route("/shop.css", stylesheet),
         ],
         middleware=[Middleware(AuthAgentMiddleware)],
@@ -65,6 +81,7 @@ async def home(request: Request) -> Response:
         icon=ICON,
         logout=logout_path(request),
         goods=GOODS,
+        order=ORDER,
     )
     return HTMLResponse(page, headers=_HEADERS)
 
@@ -86,6 +103,13 @@ async def me(request: Request) -> Response:
 async def prices(request: Request) -> Response:  # noqa: ARG001
     """Needs an agent, by AUTH_AGENT_PROTECT alone."""
     return JSONResponse({good["name"]: good["agents"] for good in GOODS})
+
+
+@requires_approval(ORDER)  # type: ignore[untyped-decorator]
+async def pay(request: Request) -> Response:
+    """Needs the approval of the agent's owner, for this very payment, once."""
+    approval = request.state.approval
+    return JSONResponse({"paid": approval["amount"], "order": approval["order"]})
 
 
 async def stylesheet(request: Request) -> Response:  # noqa: ARG001
