@@ -81,6 +81,13 @@ def normal_origin(url: str) -> str:
     return f"{parts.scheme}://{_written(host)}{port}"
 
 
+def handshake_url(url: str) -> str:
+    """Returns the URL of the HTTP request that opens a WebSocket; any other URL as it is."""
+    scheme, separator, rest = url.partition(":")
+    known = {"ws": "http", "wss": "https"}.get(scheme.lower())  # RFC 6455 4.1
+    return url if known is None else f"{known}{separator}{rest}"
+
+
 def _is_plain_host(host: str, parts: SplitResult) -> bool:
     """Returns True if browsers and resolvers read the host as written (WHATWG URL 3.5).
 

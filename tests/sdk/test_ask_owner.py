@@ -7,6 +7,7 @@ import json
 import queue
 import threading
 import time
+from collections import OrderedDict
 
 import anyio
 import msgspec
@@ -22,6 +23,7 @@ from auth_agent.cli.program import app
 from auth_agent.errors import SettingsError
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
+from auth_agent.sdk.calls import prover
 from auth_agent.sdk.tools.acts import demanded
 from auth_agent.sdk.tools.sites import Sites
 from auth_agent.server.approval import questions, state
@@ -149,6 +151,29 @@ def test_the_token_does_the_act_once(world, owner, shop, colour):
         assert again.json()["error"] == "insufficient_authorization"
 
 
+@pytest.fixture
+def bound(world, monkeypatch):
+    """The agent is registered as one that has to prove a key (`agent add --dpop`)."""
+    monkeypatch.setattr(prover, "_provers", OrderedDict())  # what it learns ends with the test
+    change_agent(world.database, world.agent_id, world.context.now(), dpop_bound=True)
+    yield
+    change_agent(world.database, world.agent_id, world.context.now(), dpop_bound=False)
+
+
+def test_a_bound_token_does_the_act_with_a_proof(world, owner, shop, bound):
+    import httpx2
+
+    owner()
+    with AgentSDK(**world.options()) as sdk:
+        tokens = sdk.ask_owner(ACT, resource=shop)
+    assert tokens.token_type == "DPoP"
+    url = f"{shop}/orders/7/pay"
+    stolen = {"authorization": f"DPoP {tokens.access_token}"}
+    assert httpx2.post(url, headers=stolen).status_code == 401
+    headers = sdk.token_headers(tokens.access_token, url, "post")
+    assert httpx2.post(url, headers=headers).json() == {"paid": "7"}
+
+
 @pytest.mark.parametrize("colour", ["thread", "task"])
 def test_the_owner_says_no(world, owner, colour):
     owner("deny")
@@ -253,7 +278,11 @@ def test_a_refusal_without_an_act_names_none(challenge):
     assert demanded(HttpResponse(401, {"www-authenticate": challenge}, b"")) == []
 
 
-def test_a_models_tool_asks_and_the_next_act_is_done(world, owner, shop):
+@pytest.mark.parametrize("demands", [False, True])
+def test_a_models_tool_asks_and_the_next_act_is_done(world, owner, shop, demands, request):
+    if demands:
+        request.getfixturevalue("bound")
+
     async def main():
         sites = Sites(AsyncAgentSDK(**world.options()))
         try:
@@ -306,6 +335,11 @@ class TestTheCommand:
         (tmp_path / "act.json").write_text(json.dumps(ACT))
         result = run(world.website, "--details", "act.json", "--json")
         assert json.loads(result.stdout)["authorization_details"][0]["order"] == "7"
+
+    def test_of_an_agent_that_has_to_prove_a_key_says_so(self, run, world, bound):
+        result = run(world.website, "--details", "-", text=json.dumps(ACT))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "bound to a key" in result.stderr
 
     def test_a_denial_is_exit_code_1(self, run, world, owner):
         owner("deny")

@@ -13,16 +13,21 @@ import httpx2
 import jwt
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from websockets.sync.client import connect
 
-from auth_agent import AuthError
+from auth_agent import AuthError, Settings
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK, TokenManager
 from auth_agent.sdk.calls import prover as module
 from auth_agent.sdk.calls.prover import Prover, prover_of
 from auth_agent.server.registry.agents import change_agent
+from auth_agent_starlette import AuthAgentMiddleware, requires_agent
+from tests.adapters.network import free_port
 from tests.proofs import hash_of
-from tests.sdk.conftest import run_async
+from tests.sdk.conftest import run_async, serving
+from tests.sdk.test_agent_client import approve
 
 CALLBACK = "http://localhost:3000/callback"
 
@@ -307,9 +312,21 @@ class TestRefresh:
             claims = jwt.decode(tokens.access_token, options={"verify_signature": False})
             seen.append(claims["cnf"]["jkt"])
         assert len(set(seen)) == 1
-        with pytest.raises(AuthError) as caught:
-            AgentSDK(**world.options()).refresh_access_token(tokens.refresh_token)
-        assert caught.value.code == "refresh_failed", "without the key it is worth nothing"
+        stolen, off = tokens.refresh_token, AgentSDK(**world.options(), dpop=False)
+        module._provers.clear()  # another process
+        for thief in (off, AgentSDK(**world.options())):
+            with pytest.raises(AuthError) as caught:
+                thief.refresh_access_token(stolen)
+            assert caught.value.code == "refresh_failed", "without the key it is worth nothing"
+
+    def test_the_key_of_a_bound_refresh_token_is_used_everywhere(
+        self, world: Any, sdk: Any
+    ) -> None:
+        tokens = self.tokens(world)
+        sdk.get(sdk.session(world.issuer, tokens=tokens), "/userinfo")
+        found = sdk.refresh_access_token(tokens.refresh_token)
+        assert found.token_type == "DPoP"
+        assert sdk.get_user_info(found.access_token).sub == world.agent_id
 
     def test_tokens_in_a_file_are_not_bound(self, world: Any, sdk: Any, tmp_path: Path) -> None:
         found = AgentSDK(**world.options()).authorize(CALLBACK)
@@ -355,6 +372,148 @@ def test_an_agent_that_has_to_prove_a_key_gets_in(world: Any, sdk: Any) -> None:
             sdk.get(sdk.session(world.website, dpop=False), "/me")
     finally:
         change_agent(world.database, world.agent_id, int(time.time()), dpop_bound=False)
+
+
+class TestEveryToken:
+    """The tokens that methods return, of an agent that has to prove a key or wants to."""
+
+    @pytest.fixture(params=["demanded", "wanted"])
+    def bound(self, request: Any, world: Any, make_sdk: Any) -> Iterator[Any]:
+        if request.param == "wanted":
+            yield make_sdk(**world.options(), dpop=True)
+            return
+        change_agent(world.database, world.agent_id, int(time.time()), dpop_bound=True)
+        yield make_sdk(**world.options())
+        change_agent(world.database, world.agent_id, int(time.time()), dpop_bound=False)
+
+    def test_is_bound_and_used_with_a_proof(self, world: Any, bound: Any) -> None:
+        tokens = bound.authorize(CALLBACK)
+        assert tokens.token_type == "DPoP"
+        assert bound.get_user_info(tokens.access_token).sub == world.agent_id
+        renewed = bound.refresh_access_token(tokens.refresh_token)
+        keys = [
+            jwt.decode(one, options={"verify_signature": False})["cnf"]["jkt"]
+            for one in (tokens.access_token, renewed.access_token)
+        ]
+        assert keys == [prover_of(world.issuer, world.agent_id).jkt] * 2
+        profile = bound.update_agent_profile(renewed.access_token, model_name="claude-sonnet-4")
+        assert profile.agent_id == world.agent_id
+        challenge = bound.request_challenge(renewed.access_token)
+        assert bound.confirm_verification(renewed.access_token, challenge).verified
+        assert bound.introspect_token(renewed.access_token).active
+        bound.revoke_token(renewed.access_token)
+        with pytest.raises(AuthError) as caught:
+            bound.get_user_info(renewed.access_token)
+        assert caught.value.code == "token_expired"
+
+    def test_the_demand_is_learned_once(self, world: Any, bound: Any) -> None:
+        bound.authorize(CALLBACK)
+        asked = world.server.asked.count(("POST", "/token"))
+        bound.authorize(CALLBACK)
+        assert world.server.asked.count(("POST", "/token")) == asked + 1
+        metadata = ("GET", "/.well-known/oauth-authorization-server")
+        assert world.server.asked.count(metadata) == 1
+
+    def test_with_the_servers_nonces(
+        self, world: Any, bound: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(world.context.proofs, "_keys", [b"k" * 32])
+        tokens = bound.authorize(CALLBACK)
+        module._provers[world.issuer, world.agent_id]._nonces.clear()
+        assert bound.get_user_info(tokens.access_token).sub == world.agent_id
+
+    def test_a_code_is_bound_to_the_key_that_was_wanted(self, world: Any, make_sdk: Any) -> None:
+        sdk = make_sdk(**world.options(), dpop=True)
+        begun = sdk.get_authorization_url(CALLBACK)
+        assert f"dpop_jkt={prover_of(world.issuer, world.agent_id).jkt}" in begun.url
+        code, state = approve(world, begun.url)
+        module._provers.clear()  # another process has another key
+        for thief in (make_sdk(**world.options(), dpop=True), make_sdk(**world.options())):
+            with pytest.raises(AuthError) as caught:
+                thief.exchange_code(code, state, CALLBACK, code_verifier=begun.code_verifier)
+            assert caught.value.code == "token_exchange_failed"
+        tokens = sdk.exchange_code(code, state, CALLBACK)
+        assert tokens.token_type == "DPoP"
+
+    def test_headers_for_another_client(self, world: Any, make_sdk: Any) -> None:
+        sdk = make_sdk(**world.options(), dpop=True)
+        token = sdk.get_own_token(world.website).access_token
+        headers = sdk.token_headers(token, f"{world.website}/me")
+        assert headers["Authorization"] == f"DPoP {token}"
+        assert httpx2.get(f"{world.website}/me", headers=headers).status_code == 200
+        assert httpx2.get(f"{world.website}/me", headers=headers).status_code == 401, "once"
+        assert sdk.token_headers("another", world.website) == {"Authorization": "Bearer another"}
+
+    def test_none_is_with_dpop_off(self, world: Any, make_sdk: Any) -> None:
+        change_agent(world.database, world.agent_id, int(time.time()), dpop_bound=True)
+        try:
+            with pytest.raises(AuthError) as caught:
+                make_sdk(**world.options(), dpop=False).authorize(CALLBACK)
+        finally:
+            change_agent(world.database, world.agent_id, int(time.time()), dpop_bound=False)
+        assert caught.value.code == "token_exchange_failed"
+
+    def test_the_memory_of_tokens_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_HELD", 3)
+        prover = Prover()
+        for number in range(9):
+            prover.hold(f"token {number}", None)
+        assert len(prover._held) == 3
+        assert prover.holds("token 8")
+        assert not prover.holds("token 1")
+        assert not prover.holds(None)
+
+
+class TestSockets:
+    """A WebSocket that a client of the SDK opens carries what its requests carry."""
+
+    def greet(self, sdk: Any, client: Any, url: str) -> str:
+        if isinstance(client, httpx2.Client):
+            with client, client.websocket(url) as socket:
+                return str(socket.receive_text())
+
+        async def main() -> str:
+            async with client, client.websocket(url) as socket:
+                return str(await socket.receive_text())
+
+        return str(run_async(main))
+
+    @pytest.fixture
+    def site(self, world: Any) -> Iterator[str]:
+        @requires_agent
+        async def chat(websocket: Any) -> None:
+            await websocket.accept()
+            agent = websocket.state.agent
+            await websocket.send_text(f"{agent.id} {agent.via}")
+            await websocket.close()
+
+        origin = f"http://127.0.0.1:{free_port()}"
+        settings = Settings(**{**world.settings, "base_url": origin}, signatures=["issuer"])
+        middleware = [Middleware(AuthAgentMiddleware, settings=settings)]
+        routes = [WebSocketRoute("/chat", chat)]
+        with serving(Starlette(routes=routes, middleware=middleware), origin):
+            yield origin
+
+    @pytest.mark.parametrize("written", ["/chat", "ws"])
+    def test_carries_the_token_and_the_signature(
+        self, world: Any, make_sdk: Any, site: str, written: str, signing: Any
+    ) -> None:
+        url = "/chat" if written == "/chat" else f"{site}/chat".replace("http:", "ws:")
+        sdk = make_sdk(**signing.options)
+        assert self.greet(sdk, sdk.session(site), url) == f"{signing.agent_id} dpop"
+        assert self.greet(sdk, sdk.http(site), url) == f"{signing.agent_id} signature"
+
+    def test_of_another_library_takes_the_headers(
+        self, world: Any, site: str, signing: Any
+    ) -> None:
+        url, sdk = f"{site}/chat".replace("http:", "ws:"), AgentSDK(**signing.options, dpop=True)
+        token = sdk.get_own_token(site).access_token
+        for headers, via in (
+            (sdk.signature_headers(url), "signature"),
+            (sdk.token_headers(token, url), "dpop"),
+        ):
+            with connect(url, additional_headers=headers) as socket:
+                assert socket.recv() == f"{signing.agent_id} {via}"
 
 
 class TestMcp:

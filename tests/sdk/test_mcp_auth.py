@@ -15,12 +15,18 @@ import pytest
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.mcpserver import Context, MCPServer
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.routing import Route
 
 from auth_agent import AuthError, Settings
 from auth_agent.asgi import AuthAgentMiddleware
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
 from auth_agent.sdk.sign_in.protected_resource import covers, read_challenge
 from auth_agent.server.registry.agents import add_agent
+from auth_agent_starlette import AuthAgentMiddleware as StarletteMiddleware
+from auth_agent_starlette import requires_agent
 from tests.adapters.network import free_port
 from tests.sdk.conftest import run_async, serving
 
@@ -332,3 +338,54 @@ def test_the_official_client_gets_in_with_a_key_alone(world: Any, agent_key: Any
 
     with _mcp_server(world) as url:
         assert run_async(main, url) == agent.agent_id
+
+
+class TestSigned:
+    """An agent with a signing key signs what it sends to an MCP server."""
+
+    @pytest.fixture
+    def site(self, world: Any) -> Any:
+        base = f"http://127.0.0.1:{free_port()}"
+
+        async def who(request: Any) -> Any:
+            agent = request.state.agent
+            return JSONResponse({"id": agent.id, "via": agent.via})
+
+        async def moved(request: Any) -> Any:
+            return RedirectResponse("/mcp", 307)
+
+        async def scoped(request: Any) -> Any:
+            return JSONResponse({"via": request.state.agent.via})
+
+        routes = [
+            Route("/mcp", requires_agent(who), methods=["POST"]),
+            Route("/mcp/scoped", requires_agent(scopes=["agent"])(scoped), methods=["POST"]),
+            Route("/mcp/moved", moved, methods=["POST"]),
+        ]
+        settings = Settings(
+            **{**world.settings, "base_url": base},
+            signatures=["issuer"],
+            audience=f"{base}/mcp",
+        )
+        middleware = [Middleware(StarletteMiddleware, settings=settings)]
+        with serving(Starlette(routes=routes, middleware=middleware), base):
+            yield base
+
+    def test_is_known_by_its_signature_and_gets_a_token_where_scopes_are_needed(
+        self, caller: Any, world: Any, site: str, signing: Any
+    ) -> None:
+        one = caller(options=signing.options)
+        known, moved = one.post(f"{site}/mcp", f"{site}/mcp/moved", follow=True)
+        assert known.json() == {"id": signing.agent_id, "via": "signature"}
+        assert moved.json() == known.json()
+        assert _tokens(world) == 0
+        (scoped,) = one.post(f"{site}/mcp/scoped")
+        assert scoped.json() == {"via": "dpop"}
+        again = one.post(f"{site}/mcp")[0]
+        assert again.json()["via"] == "dpop", "a token counts before a signature"
+
+    def test_what_is_sent_verifies_elsewhere(self, caller: Any, witness: Any, signing: Any) -> None:
+        caller(options=signing.options).post(f"{witness.origin}/mcp")
+        (seen,) = witness.seen
+        assert (seen.agent, seen.problem) == (signing.name, "")
+        assert '"content-digest"' in seen.covered

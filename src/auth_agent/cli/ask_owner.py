@@ -67,6 +67,7 @@ def ask_owner(
             private_key=key,
             server_url=issuer,
             model=model,
+            dpop=False,  # a token that is bound to a key of this process would be of no use to curl
             **find_bounds(os.environ),
         )
         told.print(f"Asking the owner of {agent_id}; waiting up to {timeout} seconds.")

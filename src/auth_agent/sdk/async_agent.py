@@ -171,13 +171,13 @@ class AsyncAgentSDK(SDK["httpx2.AsyncClient"]):
         Each MCP server that asks gets a token for itself, if it names `server_url` as the server
         that issues its tokens, with the scopes that it asks for and `scope`; it may ask for
         `allowed_scopes` at most, if they are given. Tokens are bound to a key of this process if
-        both servers offer it, and `dpop` is true. Requests raise `AuthError` if there is no token.
+        both servers offer it, and `dpop` is true. With a signing key each request is signed, too.
+        Requests raise `AuthError` if there is no token.
         """
         from auth_agent.sdk.calls.mcp_auth import AsyncMcpAuth, wanted_of  # noqa: PLC0415
 
-        return AsyncMcpAuth(
-            self._options, wanted_of(scope, allowed_scopes, dpop=dpop), self._perform
-        )
+        wanted = wanted_of(scope, allowed_scopes, dpop=dpop)
+        return AsyncMcpAuth(self._options, wanted, self._perform, self._signer)
 
     async def _perform(self, flow: Flow[T]) -> T:
         return await self._run(self._with_client(flow))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 from auth_agent.errors import SettingsError
 from auth_agent.sdk.calls.methods import Calls
@@ -20,9 +20,7 @@ from auth_agent.sdk.results import TokenResponse
 from auth_agent.sdk.sign_in.consent import SignInOptions
 from auth_agent.sdk.sign_in.website import sign_in
 from auth_agent.secret import Secret
-
-if TYPE_CHECKING:
-    pass
+from auth_agent.url import handshake_url
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -45,6 +43,9 @@ class SDK(Generic[C]):
     agent's document, which is its server's (`{server_url}/agents/{agent_id}`) if none is given.
     `signature_form="string"` sends the older form of `Signature-Agent` everywhere;
     `signature_string_hosts` are the websites that need it.
+    With `dpop=True` the tokens that its methods return are bound to a key of this process if the
+    server offers it (RFC 9449), so that they are worth nothing elsewhere; without it only if the
+    server demands it of this agent (`agent add --dpop`), and with `dpop=False` never.
     `timeout` bounds each request, `deadline` a call with its repetitions, both in seconds.
     `tokens` stores the agent's tokens; the callbacks are called with them, too.
     A given `http_client` stays open, and its cookies are used and filled. Otherwise each call opens
@@ -63,6 +64,7 @@ class SDK(Generic[C]):
         signature_agent: str | None = None,
         signature_form: SignatureForm = "dictionary",
         signature_string_hosts: Iterable[str] = (),
+        dpop: bool | None = None,
         model: str | None = None,
         allowed_issuers: Iterable[str] = (),
         allowed_websites: Iterable[str] = (),
@@ -99,7 +101,10 @@ class SDK(Generic[C]):
         self._kept: C | None = None
         self._listeners = Listeners(on_tokens_received, on_tokens_refreshed, on_tokens_revoked)
         self.tokens = TokenManager() if tokens is None else tokens
-        self._calls = Calls(self._options, self._listeners, self.tokens)
+        prover = None if dpop is False else prover_of(server_url, agent_id)
+        self._calls = Calls(
+            self._options, self._listeners, self.tokens, prover, if_offered=dpop is True
+        )
 
     def __repr__(self) -> str:
         options = self._options
@@ -122,16 +127,38 @@ class SDK(Generic[C]):
             )
         return self._signer
 
+    def signature_headers(self, url: str, method: str = "GET", body: bytes = b"") -> dict[str, str]:
+        """Returns the headers that sign one request of another HTTP or WebSocket client.
+
+        They are valid for a minute, once; none are given for plain http to another machine. Raises
+        `SettingsError` if the agent has no signing key.
+        """
+        return dict(self._need_signer().headers(method.upper(), url, body))
+
+    def token_headers(self, access_token: str, url: str, method: str = "GET") -> dict[str, str]:
+        """Returns the headers that send an access token of this SDK in one request.
+
+        A token that is bound to a key goes with a proof for this one request (RFC 9449), any other
+        as a bearer token. The caller sees to it that `url` is where the token is meant for.
+        """
+        prover = self._calls.prover
+        if prover is None or not prover.holds(access_token):
+            return {"Authorization": f"Bearer {access_token}"}
+        proof = prover.proof_now(method.upper(), handshake_url(url), access_token)
+        return {"Authorization": f"DPoP {access_token}", "DPoP": proof}
+
     def _session_calls(self, tokens: TokenManager | None, *, dpop: bool) -> Calls:
         """Returns calls that keep a session's own tokens apart, and that share given ones.
 
-        Tokens in a file outlive this process, so they are not bound to a key that does not.
+        Tokens in a file outlive this process, so they are bound to a key that does not only if the
+        server demands it.
         """
         options = self._options
         prover = prover_of(options.server_url, options.agent_id) if dpop else None
         if tokens is None:
             return Calls(options, Listeners(), TokenManager(), prover)
-        return Calls(options, self._listeners, tokens, None if tokens.outlives_process else prover)
+        in_memory = not tokens.outlives_process
+        return Calls(options, self._listeners, tokens, prover, if_offered=in_memory)
 
     def _with_client(self, flow: Flow[T]) -> Flow[T]:
         """Performs the flow with the client that is there, else with one of its own."""

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from auth_agent.protocol.details import GOOD_FOR
+from auth_agent.protocol.dpop.making import make_proof, new_proof_key
 from auth_agent.server.approval import questions, state
 from auth_agent.server.oauth.backchannel import INTERVAL
 from auth_agent.server.registry import agents
@@ -33,7 +34,7 @@ def own(build: Build) -> World:
     return build()
 
 
-def ask(world: World, who: Any = None, /, **changes: Any) -> Any:
+def ask(world: World, who: Any = None, /, proof: str | None = None, **changes: Any) -> Any:
     good = {
         "scope": "openid agent",
         "resource": SHOP,
@@ -41,7 +42,9 @@ def ask(world: World, who: Any = None, /, **changes: Any) -> Any:
         "authorization_details": json.dumps([ACT]),
     }
     form = {name: value for name, value in {**good, **changes}.items() if value is not None}
-    return world.browser().post("/bc-authorize", data=form, auth=_basic(who or world.agent))
+    headers = {} if proof is None else {"dpop": proof}
+    auth = _basic(who or world.agent)
+    return world.browser().post("/bc-authorize", data=form, auth=auth, headers=headers)
 
 
 def asked(world: World, who: Any = None, /, **changes: Any) -> str:
@@ -245,9 +248,32 @@ def test_an_agent_without_a_confirmed_owner_cannot_ask(own: World) -> None:
 def test_no_owner_is_asked_in_vain_for_an_agent_that_cannot_take_the_token(own: World) -> None:
     now = own.context.now()
     assert agents.change_agent(own.database, own.agent.agent_id, now, dpop_bound=True)
-    assert error_of(ask(own)) == "invalid_dpop_proof"
+    key, at = new_proof_key(), f"{ISSUER}/bc-authorize"
+
+    def proof(url: str = at, method: str = "POST", jti: str = "one", **more: Any) -> str:
+        return make_proof(key, method=method, url=url, now=now, jti=jti, **more)
+
+    bad = [None, "x", proof(f"{ISSUER}/token"), proof(method="GET"), proof()[:-2] + "AA"]
+    for one in [*bad, f"{proof()}, {proof(jti='two')}"]:
+        assert error_of(ask(own, proof=one)) == "invalid_dpop_proof", one
     with own.database.read() as connection:
         assert questions.list_waiting(connection, ANN, now) == []
+    auth_req_id = asked(own, proof=proof())
+    assert error_of(ask(own, proof=proof())) == "invalid_dpop_proof", "it counts once"
+    approve(own, auth_req_id)
+    assert error_of(poll(own, auth_req_id)) == "invalid_dpop_proof"
+
+
+def test_a_question_is_repeated_with_the_nonce(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own.context.proofs, "_keys", [b"k" * 32])
+    key, now, at = new_proof_key(), own.context.now(), f"{ISSUER}/bc-authorize"
+    first = ask(own, proof=make_proof(key, method="POST", url=at, now=now, jti="1"))
+    assert error_of(first) == "use_dpop_nonce"
+    nonce = first.headers["dpop-nonce"]
+    proof = make_proof(key, method="POST", url=at, now=now, jti="2", nonce=nonce)
+    second = ask(own, proof=proof)
+    assert (second.status_code, second.headers["dpop-nonce"]) == (200, nonce)
+    assert second.headers["cache-control"] == "no-store"
 
 
 def test_a_flood_of_questions_is_stopped(own: World) -> None:

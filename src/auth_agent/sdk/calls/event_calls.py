@@ -66,5 +66,15 @@ class EventCalls(TokenCalls):
     def _protected(
         self, request: HttpRequest, what: str, *, again: bool = True
     ) -> Flow[dict[str, Any]]:
-        response = yield from (self._again(request) if again else self._once(request))
+        send, token, prover = self._again if again else self._once, _token_of(request), self.prover
+        if token is not None and prover is not None and prover.holds(token):
+            response = yield from prover.present(request, token, send)
+        else:
+            response = yield from send(request)
         return read_protected(response, what, failure="request_failed")
+
+
+def _token_of(request: HttpRequest) -> str | None:
+    """Returns the access token that a request carries."""
+    carried = dict(request.headers).get("Authorization", "")
+    return carried.removeprefix("Bearer ") or None

@@ -2,7 +2,8 @@
 
 A server names in its refusal the URL of its metadata (RFC 9728) and the scopes of the call. The
 agent gets a token for exactly this server from its own Auth Agent server (client credentials), and
-sends the call again. No browser, no registration, no redirect.
+sends the call again. No browser, no registration, no redirect. An agent with a signing key signs
+each request, too (RFC 9421), so that a server which knows it by its signature needs no token.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from auth_agent.flow.kept import Guard
 from auth_agent.sdk.calls.mcp_server import McpServer, challenge_of, was_redirected
 from auth_agent.sdk.exchange.journey import Journey
 from auth_agent.sdk.flow.effects import Flow, now
+from auth_agent.sdk.flow.signer import Signer
 from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.sign_in.protected_resource import (
     Challenge,
@@ -56,9 +58,10 @@ class McpAuth(httpx2.Auth):
     Requests raise `AuthError` if no token can be obtained.
     """
 
-    def __init__(self, options: Options, wanted: Wanted) -> None:
+    def __init__(self, options: Options, wanted: Wanted, signer: Signer | None) -> None:
         options.check_credential()
         self._options = options
+        self._signer = signer
         self._wanted = wanted
         self._servers: OrderedDict[str, McpServer] = OrderedDict()
         self._lock = Guard()
@@ -73,9 +76,10 @@ class McpAuth(httpx2.Auth):
         while True:
             if server is not None:
                 server.attach(request)
-            response = yield request
+            response = yield from self._send(request)
             wants_nonce = server is not None and server.note(response)
-            if "redirect" in once and was_redirected(request, response):
+            signed = self._signer is not None
+            if "redirect" in once and was_redirected(request, response, signed=signed):
                 once.remove("redirect")
                 request.url = response.request.url  # a proof is for one URL
                 continue
@@ -90,6 +94,16 @@ class McpAuth(httpx2.Auth):
             server = yield self._better(url, challenge, response.status_code, sent)
             if server is None or server.token == sent:
                 return
+
+    def _send(self, request: httpx2.Request) -> Generator[httpx2.Request, Any, httpx2.Response]:
+        """Sends the request, signed if the agent has a signing key."""
+        if self._signer is not None:
+            self._signer.sign(request)
+        response: httpx2.Response = yield request
+        if self._signer is not None:
+            asked = response.headers.get("accept-signature")
+            self._signer.learn(str(response.request.url), asked)
+        return response
 
     def _better(self, url: str, challenge: Challenge, status: int, sent: str) -> Flow[Any]:
         """Gets a token that may answer the refusal; None if there is no better one."""
@@ -145,8 +159,10 @@ class McpAuth(httpx2.Auth):
 class SyncMcpAuth(McpAuth):
     """The auth of an `AgentSDK`, for `httpx2.Client` and, in a thread, `httpx2.AsyncClient`."""
 
-    def __init__(self, options: Options, wanted: Wanted, run: Run) -> None:
-        super().__init__(options, wanted)
+    def __init__(
+        self, options: Options, wanted: Wanted, run: Run, signer: Signer | None = None
+    ) -> None:
+        super().__init__(options, wanted, signer)
         self._run = run
         self._turn = Guard()
 
@@ -186,8 +202,10 @@ class SyncMcpAuth(McpAuth):
 class AsyncMcpAuth(McpAuth):
     """The auth of an `AsyncAgentSDK`, for `httpx2.AsyncClient`."""
 
-    def __init__(self, options: Options, wanted: Wanted, run: AsyncRun) -> None:
-        super().__init__(options, wanted)
+    def __init__(
+        self, options: Options, wanted: Wanted, run: AsyncRun, signer: Signer | None = None
+    ) -> None:
+        super().__init__(options, wanted, signer)
         self._run = run
         self._turn = anyio.Lock()
 

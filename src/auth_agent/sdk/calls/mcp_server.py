@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx2
 
-from auth_agent.sdk.calls.prover import prover_of
+from auth_agent.sdk.calls.prover import prover_of, wants_nonce
 from auth_agent.sdk.calls.token_calls import Listeners, TokenCalls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.identity.options import Options
@@ -18,9 +18,10 @@ class McpServer:
     def __init__(self, resource: Resource, options: Options, *, dpop: bool) -> None:
         self.resource = resource
         self.asked: frozenset[str] = frozenset()
-        binds = dpop and resource.dpop
-        self.prover = prover_of(options.server_url, options.agent_id) if binds else None
-        self.calls = TokenCalls(options, Listeners(), TokenManager(), self.prover)
+        self.prover = prover_of(options.server_url, options.agent_id) if dpop else None
+        self.calls = TokenCalls(
+            options, Listeners(), TokenManager(), self.prover, if_offered=resource.dpop
+        )
 
     @property
     def token(self) -> str | None:
@@ -43,16 +44,20 @@ class McpServer:
             return False
         url, before = str(response.request.url), self.prover.nonce_for(self.resource.url)
         self.prover.note(url, response.headers)
-        wants = "use_dpop_nonce" in response.headers.get("www-authenticate", "")
+        wants = wants_nonce(response.status_code, response.headers)
         return wants and self.prover.nonce_for(self.resource.url) != before
 
 
-def was_redirected(request: httpx2.Request, response: httpx2.Response) -> bool:
-    """Returns True if the proof was refused because a redirect has led to another URL of ours."""
+def was_redirected(request: httpx2.Request, response: httpx2.Response, *, signed: bool) -> bool:
+    """Returns True if a proof or signature may have been refused because of a redirect.
+
+    Each is for one URL, and the client copies it to the next one.
+    """
     answered = response.request
+    challenge = response.headers.get("www-authenticate", "")
     return (
         response.status_code == 401
-        and "invalid_dpop_proof" in response.headers.get("www-authenticate", "")
+        and (signed or "invalid_dpop_proof" in challenge)
         and answered.url != request.url
         and answered.method == request.method
         and normal_origin(str(answered.url)) == normal_origin(str(request.url))

@@ -83,7 +83,9 @@ class Calls(OwnerCalls):
         `code_challenge` it uses PKCE of its own. Raises `agent_auth_failed`.
         """
         options = self._options
-        verifier = None if code_challenge is not None else (yield from draw())
+        verifier, jkt = None if code_challenge is not None else (yield from draw()), None
+        if verifier is not None and client_id in (None, options.agent_id):
+            jkt = yield from self._jkt()  # this SDK will redeem the code
         if verifier is not None:
             code_challenge, code_challenge_method = challenge_of(verifier), "S256"
             state = oauth.state_of(verifier) if state is None else state
@@ -98,6 +100,7 @@ class Calls(OwnerCalls):
             "scope": scope,
             "code_challenge": code_challenge,
             "code_challenge_method": code_challenge_method,
+            "dpop_jkt": jkt,
         }
         given = {name: value for name, value in content.items() if value is not None}
         response = yield from self._once(agent_api.agent_auth_request(options, given))

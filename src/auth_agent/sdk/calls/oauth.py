@@ -33,9 +33,15 @@ def state_of(verifier: str) -> str:
 
 
 def authorization_url(
-    options: Options, *, redirect_uri: str, scope: str, state: str | None, verifier: str
+    options: Options,
+    *,
+    redirect_uri: str,
+    scope: str,
+    state: str | None,
+    verifier: str,
+    jkt: str | None = None,
 ) -> AuthorizationUrl:
-    """Returns the authorization URL (4.1.1), with PKCE."""
+    """Returns the authorization URL (4.1.1), with PKCE, and the key that its code is bound to."""
     state = state_of(verifier) if state is None else state
     query = {
         "response_type": "code",
@@ -46,6 +52,8 @@ def authorization_url(
         "code_challenge": challenge_of(verifier),
         "code_challenge_method": "S256",
     }
+    if jkt is not None:
+        query["dpop_jkt"] = jkt  # RFC 9449 10
     url = f"{at(options, '/authorize')}?{urlencode(query)}"
     return AuthorizationUrl(url=url, code_verifier=verifier, state=state)
 

@@ -47,7 +47,8 @@ class OwnerCalls(EventCalls):
         `details` is an act or several (RFC 9396: `type`, `title`, ...), as a website's refusal
         lists them in `authorization_details`; without one the owner approves a sign-in. `message`
         is a short text that the owner sees. Waits up to `timeout` seconds (30 to 3600). The token
-        is given to the caller alone. Raises `owner_denied`, `owner_silent`, `owner_unavailable`.
+        is given to the caller alone; `token_headers` makes a request's headers of it, also if it is
+        bound to a key. Raises `owner_denied`, `owner_silent`, `owner_unavailable`.
         """
         self._options.check_credential()
         fields = _question(self._options, details, resource, scope, message)
@@ -55,21 +56,24 @@ class OwnerCalls(EventCalls):
         ends_at = (yield from now()) + seconds
         fields["requested_expiry"] = str(seconds)
         endpoint = at(self._options, "/bc-authorize")
-        request = yield from client_form(self._options, endpoint, fields)
-        auth_req_id, interval = _parse_asked((yield from self._once(request)))
+        ask = lambda: client_form(self._options, endpoint, fields)  # noqa: E731
+        asked, _ = yield from self._proved(ask)
+        auth_req_id, interval = _parse_asked(asked)
+        poll = lambda: _poll_request(self._options, auth_req_id)  # noqa: E731
         while True:
             left = ends_at - (yield from now())
             yield from wait(max(0.0, min(interval, left)))
             try:
-                request = yield from _poll_request(self._options, auth_req_id)
-                response = yield from self._once(request)
+                response, is_bound = yield from self._proved(poll)
             except ServerUnavailable:  # a poll that failed is repeated while there is time
                 if left <= interval:
                     raise
                 continue
             error = error_code(response) if response.status == 400 else ""
             if error not in ("authorization_pending", "slow_down"):
-                return _parse_answer(response, error)
+                tokens = _parse_answer(response, error, is_bound=is_bound)
+                self._hold(tokens)
+                return tokens
             if left <= interval:
                 raise _silent()
             interval = min(interval + SLOWER * (error == "slow_down"), MAX_INTERVAL)
@@ -125,12 +129,12 @@ def _parse_asked(response: HttpResponse) -> tuple[str, float]:
     return auth_req_id, float(min(interval, MAX_INTERVAL)) if is_number else float(SLOWER)
 
 
-def _parse_answer(response: HttpResponse, error: str) -> TokenResponse:
+def _parse_answer(response: HttpResponse, error: str, *, is_bound: bool) -> TokenResponse:
     if error == "access_denied":
         raise AuthError("The owner did not approve this.", code="owner_denied", status_code=403)
     if error == "expired_token":
         raise _silent()
-    return oauth.parse_tokens(response, failure="ask_failed")
+    return oauth.parse_tokens(response, failure="ask_failed", is_bound=is_bound)
 
 
 def _silent() -> AuthError:

@@ -6,6 +6,7 @@ the nonce that its server gave last, if it gave one.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import time
@@ -26,11 +27,13 @@ from auth_agent.url import normal_origin
 
 MAX_KEYS = 1_000
 MAX_ORIGINS = 1_000
+MAX_HELD = 4_096
 OFFER_SECONDS = 3_600
 JTI_BYTES = 16
 _NONCE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,512}")  # RFC 9449 8.1
 
 Build = Callable[[], Flow[HttpRequest]]
+Send = Callable[[Build], Flow[HttpResponse]]
 SendOnce = Callable[[HttpRequest], Flow[HttpResponse]]
 
 
@@ -41,10 +44,31 @@ class Prover:
         self._key: ProofKey | None = None
         self._nonces: OrderedDict[str, str] = OrderedDict()
         self._offer: tuple[bool, float] | None = None
+        self._held: OrderedDict[bytes, None] = OrderedDict()
         self._lock = Guard()
+        self.is_demanded = False
+        """Whether the server has refused this agent a token without a proof."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+    @property
+    def jkt(self) -> str:
+        """Returns the thumbprint of the key (RFC 7638)."""
+        return self._made_key().jkt
+
+    def hold(self, *tokens: str | None) -> None:
+        """Remembers tokens that are bound to this key, as digests."""
+        with self._lock:
+            for token in filter(None, tokens):
+                self._held[_digest(token)] = None
+            while len(self._held) > MAX_HELD:
+                self._held.popitem(last=False)
+
+    def holds(self, token: str | None) -> bool:
+        """Returns True if the token is known to be bound to this key."""
+        with self._lock:
+            return token is not None and _digest(token) in self._held
 
     def proof(
         self, method: str, url: str, *, at: float, jti: str, access_token: str | None = None
@@ -112,6 +136,25 @@ class Prover:
             response = yield from self._send(build, once)
         return response
 
+    def present(self, request: HttpRequest, token: str, send: Send) -> Flow[HttpResponse]:
+        """Sends a request with a bound token; once more if the server wants another nonce."""
+        url = request.url
+
+        def build() -> Flow[HttpRequest]:
+            at, jti = (yield from today()), (yield from draw(JTI_BYTES))
+            proof = self.proof(request.method, url, at=at, jti=jti, access_token=token)
+            others = [one for one in request.headers if one[0].lower() != "authorization"]
+            headers = (*others, ("Authorization", f"DPoP {token}"), ("DPoP", proof))
+            return msgspec.structs.replace(request, headers=headers)
+
+        before = self.nonce_for(url)
+        response = yield from send(build)
+        self.note(url, response.headers)
+        if wants_nonce(response.status, response.headers) and self.nonce_for(url) != before:
+            response = yield from send(build)
+            self.note(url, response.headers)
+        return response
+
     def _send(self, build: Build, once: SendOnce) -> Flow[HttpResponse]:
         request = yield from build()
         proof = self.proof(
@@ -127,6 +170,15 @@ class Prover:
             if self._key is None:
                 self._key = new_proof_key()
             return self._key
+
+
+def wants_nonce(status: int, headers: Mapping[str, str]) -> bool:
+    """Returns True if RFC 9449 9 demands a nonce, or another one."""
+    return status == 401 and "use_dpop_nonce" in headers.get("www-authenticate", "")
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
 _provers: OrderedDict[tuple[str, str], Prover] = OrderedDict()

@@ -18,12 +18,12 @@ import httpx2
 from auth_agent.errors import AuthError, SettingsError
 from auth_agent.flow import clients
 from auth_agent.flow.kept import Guard
-from auth_agent.sdk.calls.prover import Prover, prover_of
+from auth_agent.sdk.calls.prover import Prover, prover_of, wants_nonce
 from auth_agent.sdk.calls.token_calls import TokenCalls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow.effects import Flow
 from auth_agent.sdk.flow.signer import Signer, sign_async_client, sign_client
-from auth_agent.url import normal_origin, url_problem
+from auth_agent.url import handshake_url, normal_origin, url_problem
 
 _TOKEN = "auth_agent_token"
 FINAL = ("refresh_failed", "token_exchange_failed")
@@ -69,7 +69,8 @@ class TokenAuth(httpx2.Auth):
         token = request.extensions.get(_TOKEN)
         if token is None:
             return
-        url, authorization = str(request.url), request.headers.get("authorization", "")
+        url = handshake_url(str(request.url))
+        authorization = request.headers.get("authorization", "")
         if normal_origin(url) != self._origin:
             request.headers.pop("dpop", None)
             if authorization.partition(" ")[2] == token:
@@ -80,10 +81,10 @@ class TokenAuth(httpx2.Auth):
     def notice(self, response: httpx2.Response) -> None:
         """Remembers the nonce of an answer, also of a redirect or a refusal."""
         if self.tokens.is_bound:
-            self._prover().note(str(response.request.url), response.headers)
+            self._prover().note(handshake_url(str(response.request.url)), response.headers)
 
     def _attach(self, request: httpx2.Request) -> Generator[httpx2.Request | _Renew, Any, None]:
-        if normal_origin(str(request.url)) != self._origin:
+        if normal_origin(handshake_url(str(request.url))) != self._origin:
             yield request
             return
         token = self.tokens.get_access_token() or (yield _Renew(self.tokens.access_token))
@@ -229,9 +230,7 @@ def _is_final(error: AuthError) -> bool:
 
 
 def _wants_nonce(response: httpx2.Response) -> bool:
-    """Returns True if RFC 9449 9 demands a nonce, or another one."""
-    challenge = response.headers.get("www-authenticate", "")
-    return response.status_code == 401 and "use_dpop_nonce" in challenge
+    return wants_nonce(response.status_code, response.headers)
 
 
 def _is_refused(response: httpx2.Response) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
-from auth_agent.flow.kept import Guard
 from auth_agent.sdk.calls import oauth
 from auth_agent.sdk.calls.oauth import DEFAULT_SCOPE
+from auth_agent.sdk.calls.pending import Pending
 from auth_agent.sdk.calls.prover import Build, Prover
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.exchange.answers import error_code
@@ -24,7 +23,6 @@ from auth_agent.sdk.sign_in.consent import SignInOptions, answer, await_code
 from auth_agent.sdk.sign_in.website import Gateway, open_request
 from auth_agent.url import normal_origin
 
-MAX_PENDING = 1_000
 TOO_LATE = "The server took too long; try again, or allow more time with `timeout` and `deadline`."
 
 
@@ -45,13 +43,16 @@ class TokenCalls:
         listeners: Listeners,
         tokens: TokenManager,
         prover: Prover | None = None,
+        *,
+        if_offered: bool = True,
     ) -> None:
         self._options = options
         self.prover = prover
-        """Binds the tokens that are refreshed, and the agent's own, if the server offers it."""
+        """Binds tokens to its key: if the server offers it, else only if the server demands it."""
+        self._if_offered = if_offered
         self._listeners = listeners
         self.tokens = tokens
-        self._begun = _Pending()
+        self._begun = Pending()
 
     @property
     def options(self) -> Options:
@@ -62,12 +63,18 @@ class TokenCalls:
     ) -> Flow[AuthorizationUrl]:
         """Returns the URL that begins a sign-in of the agent as a client, with PKCE (S256).
 
-        Keep `code_verifier` and `state` for the callback: they may outlive this process. A `state`
-        of your own has to be unguessable.
+        Keep `code_verifier` and `state` for the callback: they may outlive this process, unless the
+        SDK binds its tokens to a key of this process (`dpop=True`). A `state` of your own has to be
+        unguessable.
         """
         verifier = yield from draw()
         found = oauth.authorization_url(
-            self._options, redirect_uri=redirect_uri, scope=scope, state=state, verifier=verifier
+            self._options,
+            redirect_uri=redirect_uri,
+            scope=scope,
+            state=state,
+            verifier=verifier,
+            jkt=(yield from self._jkt()),
         )
         self._begun.add(found.state, verifier)
         return found
@@ -88,10 +95,12 @@ class TokenCalls:
         Raises `state_mismatch`, `pkce_missing`, `token_exchange_failed`.
         """
         verifier = self._begun.take(state, code_verifier, expected_state)
-        request = yield from oauth.code_request(self._options, code, redirect_uri, verifier)
+        build = lambda: oauth.code_request(self._options, code, redirect_uri, verifier)  # noqa: E731
         try:
-            response = yield from self._once(request)
-            tokens = oauth.parse_tokens(response, failure="token_exchange_failed")
+            response, is_bound = yield from self._proved(build)
+            tokens = oauth.parse_tokens(
+                response, failure="token_exchange_failed", is_bound=is_bound
+            )
         except AuthError as error:
             if isinstance(error, ServerUnavailable) or error.code in ("rate_limited", "timeout"):
                 self._begun.add(state, verifier)  # the code may still be good
@@ -131,10 +140,12 @@ class TokenCalls:
                 status_code=401,
             )
         build = lambda: oauth.refresh_request(self._options, refresh_token)  # noqa: E731
-        response, is_bound = yield from self._proved(build)
+        is_held = self.prover is not None and self.prover.holds(refresh_token)
+        response, is_bound = yield from self._proved(build, has_to=is_held)
         tokens = oauth.parse_tokens(
             response, failure="refresh_failed", refresh_token=refresh_token, is_bound=is_bound
         )
+        self._hold(tokens)
         yield from invoke(self.tokens.set_tokens, tokens)
         yield from self._tell(self._listeners.refreshed, tokens)
         return tokens
@@ -160,16 +171,41 @@ class TokenCalls:
         response = yield from self._again(lambda: oauth.introspect_request(self._options, token))
         return oauth.parse_introspection(response)
 
-    def _proved(self, build: Build) -> Flow[tuple[HttpResponse, bool]]:
-        """Sends a token request, with a proof if the server offers DPoP; says whether it did."""
+    def _proved(self, build: Build, *, has_to: bool = False) -> Flow[tuple[HttpResponse, bool]]:
+        """Sends a token request, with a proof where the class says so; says whether it did.
+
+        An agent that is registered with `--dpop` is refused without one, before its code or token
+        is used (RFC 9449 5.2), and sends it then.
+        """
         prover = self.prover
-        if prover is not None:
-            journey = yield from self._journey()
-            if (yield from prover.is_offered(self._options.server_url, journey)):
+        if prover is not None and (self._if_offered or has_to or prover.is_demanded):
+            offered = yield from self._is_offered(prover)
+            if offered:
                 return (yield from prover.exchange(build, self._once)), True
-        return (yield from self._once((yield from build()))), False
+        response = yield from self._once(build)
+        is_refused = response.status == 400 and error_code(response) == "invalid_dpop_proof"
+        if prover is not None and is_refused and (yield from self._is_offered(prover)):
+            prover.is_demanded = True
+            return (yield from prover.exchange(build, self._once)), True
+        return response, False
+
+    def _is_offered(self, prover: Prover) -> Flow[bool]:
+        journey = yield from self._journey()
+        return (yield from prover.is_offered(self._options.server_url, journey))
+
+    def _jkt(self) -> Flow[str | None]:
+        """Returns the key that a code is bound to (RFC 9449 10), if the caller wants that."""
+        prover = self.prover
+        if prover is None or not self._if_offered:
+            return None
+        return prover.jkt if (yield from self._is_offered(prover)) else None
+
+    def _hold(self, tokens: TokenResponse) -> None:
+        if self.prover is not None and tokens.token_type.lower() == "dpop":
+            self.prover.hold(tokens.access_token, tokens.refresh_token)
 
     def _received(self, tokens: TokenResponse) -> Flow[TokenResponse]:
+        self._hold(tokens)
         yield from invoke(self.tokens.set_tokens, tokens)
         yield from self._tell(self._listeners.received, tokens)
         return tokens
@@ -191,9 +227,10 @@ class TokenCalls:
         response = yield from send_with_retries((yield from self._journey()), request)
         return (yield from self._explained(readable(response)))
 
-    def _once(self, request: HttpRequest) -> Flow[HttpResponse]:
+    def _once(self, request: HttpRequest | Build) -> Flow[HttpResponse]:
         journey = yield from self._journey()
-        response = yield from journey.send(request)
+        built = request if isinstance(request, HttpRequest) else (yield from request())
+        response = yield from journey.send(built)
         return (yield from self._explained(readable(response)))
 
     def _explained(self, response: HttpResponse) -> Flow[HttpResponse]:
@@ -207,43 +244,3 @@ class TokenCalls:
         options = self._options
         ends_at = (yield from now()) + options.deadline
         return Journey(ends_at=ends_at, timeout=options.timeout, too_late=TOO_LATE)
-
-
-class _Pending:
-    """The sign-ins that began here, by state; the oldest are forgotten first."""
-
-    def __init__(self) -> None:
-        self._verifiers: OrderedDict[str, str] = OrderedDict()
-        self._lock = Guard()
-
-    def add(self, state: str, verifier: str) -> None:
-        with self._lock:
-            self._verifiers[state] = verifier
-            while len(self._verifiers) > MAX_PENDING:
-                self._verifiers.popitem(last=False)
-
-    def take(self, state: str, given: str | None, expected: str | None) -> str:
-        """Returns the verifier of a state; each state is single-use."""
-        with self._lock:
-            known = self._verifiers.pop(state, None)
-            others = bool(self._verifiers)
-        if given is None and known is None:
-            raise _unknown_state(others)
-        verifier = given if given is not None else known
-        assert verifier is not None  # noqa: S101  # one of the two is there
-        if expected is not None or known != verifier:
-            oauth.check_state(state, verifier, expected)
-        return verifier
-
-
-def _unknown_state(others: bool) -> AuthError:
-    if others:
-        return AuthError(
-            "No sign-in with this state began here: it was used, or is forged.",
-            code="state_mismatch",
-        )
-    return AuthError(
-        "No sign-in began here: call get_authorization_url first, or give the code_verifier that "
-        "it returned.",
-        code="pkce_missing",
-    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from auth_agent.extras import needed_for
-from auth_agent.url import is_loopback, normal_origin
+from auth_agent.url import handshake_url, is_loopback, normal_origin
 
 if TYPE_CHECKING:
     import httpx2
@@ -66,6 +66,7 @@ class Signer:
 
     def headers(self, method: str, url: str, body: bytes = b"") -> Headers:
         """Returns the headers to add to a request; none if it must not be signed."""
+        url = handshake_url(url)
         if not may_be_signed(url):
             return ()
         from auth_agent.protocol.signatures.sign import sign_request  # noqa: PLC0415
@@ -103,7 +104,7 @@ class Signer:
         newer, older = _NEWER.search(accept_signature), _OLDER.search(accept_signature)
         if bool(newer) == bool(older):
             return
-        origin = normal_origin(url)
+        origin = normal_origin(handshake_url(url))
         self._learned.pop(origin, None)  # the newest goes to the end, with other threads around
         self._learned[origin] = "dictionary" if newer else "string"
         while len(self._learned) > MAX_ORIGINS:

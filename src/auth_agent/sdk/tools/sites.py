@@ -19,7 +19,7 @@ from auth_agent.sdk.text import one_line
 from auth_agent.sdk.tools.acts import Acts, nothing_to_ask, owner_needed
 from auth_agent.sdk.tools.deadline import waits, within
 from auth_agent.sdk.tools.pages import MAX_URL, Page, read_page
-from auth_agent.sdk.tools.visit import Visited, build_request, visit, with_token
+from auth_agent.sdk.tools.visit import Visited, build_request, visit
 from auth_agent.secret import Secret
 from auth_agent.url import is_loopback, normal_origin
 
@@ -92,9 +92,10 @@ class Sites:
             if site is None or session is None:
                 raise _not_signed_in(website)
             self._sites.move_to_end(website)
-            if request.method != "GET" and site.approval is not None:
-                request, site.approval = with_token(request, site.approval), None
-            found = await self._visit(session, website, request, FETCH_SECONDS)
+            token = None
+            if request.method != "GET":
+                token, site.approval = site.approval, None
+            found = await self._visit(session, website, request, FETCH_SECONDS, token)
             site.demanded = found.acts
             if found.acts:
                 raise owner_needed(website, found.acts)
@@ -157,10 +158,21 @@ class Sites:
         return site
 
     async def _visit(
-        self, session: AsyncSignedIn, website: str, request: HttpRequest, within: float
+        self,
+        session: AsyncSignedIn,
+        website: str,
+        request: HttpRequest,
+        within: float,
+        token: Secret | None = None,
     ) -> Visited:
+        """Sends a request, with the token of an act that the owner has approved."""
+
+        def credentials(url: str, method: str) -> dict[str, str]:
+            return {} if token is None else self._sdk.token_headers(token.reveal(), url, method)
+
         try:
-            return await drive.arun(visit(request, website, within=within), session.client)
+            flow = visit(request, website, within=within, credentials=credentials)
+            return await drive.arun(flow, session.client)
         except RuntimeError:
             if session.client.is_closed:  # another call found the session over meanwhile
                 return Visited(request.url, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -15,13 +15,15 @@ from auth_agent.sdk.flow.effects import Flow, now
 from auth_agent.sdk.sign_in.website import OWN_CAUSES
 from auth_agent.sdk.text import one_line
 from auth_agent.sdk.tools.acts import Acts, demanded
-from auth_agent.secret import Secret
 from auth_agent.url import normal_origin
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 REQUEST_SECONDS = 10.0
 MAX_FORM = 65_536
 TOO_LATE = "The website took too long to answer; try again later."
+
+
+Credentials = Callable[[str, str], Mapping[str, str]]
 
 
 class Visited(NamedTuple):
@@ -52,20 +54,19 @@ def build_request(url: str, method: str, form: Mapping[str, str] | None) -> Http
     return HttpRequest(method, url, headers, encoded.encode())
 
 
-def with_token(request: HttpRequest, token: Secret) -> HttpRequest:
-    """Returns the request with the token of an act that the owner has approved."""
-    header = ("Authorization", f"Bearer {token.reveal()}")
-    return msgspec.structs.replace(request, headers=(*request.headers, header))
+def visit(
+    request: HttpRequest, website: str, *, within: float, credentials: Credentials
+) -> Flow[Visited]:
+    """Sends the request and follows redirects on the same website; raises `AuthError`.
 
-
-def visit(request: HttpRequest, website: str, *, within: float) -> Flow[Visited]:
-    """Sends the request and follows redirects on the same website; raises `AuthError`."""
+    `credentials` gives more headers for a URL and a method, as long as the method is kept.
+    """
     ends_at = (yield from now()) + within
     journey = Journey(ends_at=ends_at, timeout=REQUEST_SECONDS, too_late=TOO_LATE)
     while True:
         url = request.url
         try:
-            response = yield from journey.open(request)
+            response = yield from journey.open(_with_headers(request, credentials))
         except ServerUnavailable as error:
             code = error.code if error.code in OWN_CAUSES else "website_unavailable"
             raise ServerUnavailable(
@@ -80,12 +81,22 @@ def visit(request: HttpRequest, website: str, *, within: float) -> Flow[Visited]
         if normal_origin(target) != website:
             return Visited(url, None)
         keeps_body = response.status in (307, 308)  # RFC 9110 15.4.8, 15.4.9
+        credentials = credentials if keeps_body else _no_credentials
         request = HttpRequest(
             request.method if keeps_body else "GET",
             target,
             request.headers if keeps_body else (PAGE,),
             request.body if keeps_body else b"",
         )
+
+
+def _with_headers(request: HttpRequest, credentials: Credentials) -> HttpRequest:
+    more = credentials(request.url, request.method).items()
+    return msgspec.structs.replace(request, headers=(*request.headers, *more))
+
+
+def _no_credentials(_url: str, _method: str) -> Mapping[str, str]:
+    return {}
 
 
 def _invalid(description: str) -> AuthError:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from auth_agent.protocol.details import is_line
+from auth_agent.protocol.dpop.proof import Proof
 from auth_agent.server.approval import asking, state
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.client_authentication import METHODS, prove_client
@@ -20,10 +21,11 @@ from auth_agent.server.registry.agents import LONGEST_MODEL
 from auth_agent.server.registry.claims import AgentLimits, AgentRecord, find_agent
 from auth_agent.server.registry.resources import find_resources
 from auth_agent.server.security.credentials import digest, new_token
+from auth_agent.server.security.dpop import BadProof
 from auth_agent.server.sign_in.authorization.wishes import acceptable_details
 from auth_agent.server.storage.approval_tables import backchannel_request
 from auth_agent.server.tokens.signed import read_id_token
-from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
+from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import Parameters, from_body
 from auth_agent.server.web.urls import host_of, return_origin, url_problem
 
@@ -43,10 +45,7 @@ def ask_owner(oauth: OAuthServer, call: Call) -> Answer:
     if proven.client.agent_id is None:
         text = "Only an agent can ask, and only its own owner"
         raise Refusal(400, "unauthorized_client", text)
-    if proven.client.dpop_bound and "dpop" not in call.headers:
-        # The token request would fail after the owner had been asked in vain.
-        text = "Tokens of this agent are bound to a key; send a proof of it here, too (DPoP)"
-        raise Refusal(400, "invalid_dpop_proof", text)
+    proof = _proof(context, call, needed=proven.client.dpop_bound)
     with context.database.read() as connection:
         agent, limits = find_agent(connection, proven.client.agent_id)
     _check_hints(context, agent, parameters)
@@ -71,11 +70,39 @@ def ask_owner(oauth: OAuthServer, call: Call) -> Answer:
         address=call.address,
     )
     seconds = _seconds(context, parameters)
-    _ask(context, question, audience, now, now + seconds)
-    return json_answer({"auth_req_id": auth_req_id, "expires_in": seconds, "interval": INTERVAL})
+    _ask(context, question, audience, proof, now=now, until=now + seconds)
+    answer = {"auth_req_id": auth_req_id, "expires_in": seconds, "interval": INTERVAL}
+    return json_answer(answer, headers=(*NO_STORE, *context.proofs.nonce_header()))
 
 
-def _ask(context: Context, question: state.Question, audience: str, now: int, until: int) -> None:
+def _proof(context: Context, call: Call, *, needed: bool) -> Proof | None:
+    """Returns the proof, if there is one; an agent whose tokens are bound to a key needs one.
+
+    Without it the token request would fail after the owner had been asked in vain.
+    """
+    text = call.headers.get("dpop")
+    if text is None and needed:
+        text = "Tokens of this agent are bound to a key; send a proof of it here, too (DPoP)"
+        raise Refusal(400, "invalid_dpop_proof", text)
+    try:
+        return None if text is None else context.proofs.check(text, call.method, call.path)
+    except BadProof as bad:
+        raise _refused(context, bad) from None
+
+
+def _refused(context: Context, bad: BadProof) -> Refusal:
+    return Refusal(400, bad.error, bad.description, context.proofs.nonce_header())
+
+
+def _ask(
+    context: Context,
+    question: state.Question,
+    audience: str,
+    proof: Proof | None,
+    *,
+    now: int,
+    until: int,
+) -> None:
     row = {
         "id": question.request_id,
         "audience": audience,
@@ -84,7 +111,11 @@ def _ask(context: Context, question: state.Question, audience: str, now: int, un
     }
     with context.database.begin() as connection:
         try:
+            if proof is not None:
+                context.proofs.use(connection, proof)
             asking.hold_owner(context, connection, question)
+        except BadProof as bad:
+            raise _refused(context, bad) from None
         except Refusal as refusal:  # CIBA Core section 13 knows this code
             raise Refusal(403, "access_denied", refusal.description) from None
         connection.execute(insert(backchannel_request), row)
