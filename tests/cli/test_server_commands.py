@@ -271,10 +271,16 @@ def test_what_a_website_was_added_with_can_be_changed() -> None:
         ("--dpop", "dpop_bound", True),
         ("--no-strict-audience", "strict_audience", False),
         ("--strict-audience", "strict_audience", True),
+        ("--logout-session", "backchannel_logout_session_required", True),
+        ("--no-logout-session", "backchannel_logout_session_required", False),
     ):
         wanted[name] = value
         row = _json(*change, option)
         assert {name: row[name] for name in wanted} == wanted, option
+    bye = ["https://shop.example/bye"]
+    after = (*change, "--post-logout-redirect-uri")
+    assert _json(*after, *bye)["post_logout_redirect_uris"] == bye
+    assert _json(*after, "")["post_logout_redirect_uris"] == []
     assert _json(*change, "--id-token-alg", "EdDSA")["id_token_alg"] == "EdDSA"
     assert _json(*change, "--id-token-alg", "")["id_token_alg"] is None
     assert "HS256" in _run(*change, "--id-token-alg", "HS256", code=1).output

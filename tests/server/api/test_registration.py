@@ -99,6 +99,10 @@ def test_a_wrong_mode_stops_the_start(value: str) -> None:
             {"id_token_signed_response_alg": "none"},
             {"id_token_signed_response_alg": "RS256"},
         ),
+        (
+            {"backchannel_logout_session_required": True},
+            {"backchannel_logout_session_required": True},
+        ),
     ],
 )
 def test_what_cannot_be_had_is_replaced_and_told(
@@ -135,6 +139,7 @@ def test_what_cannot_be_had_is_replaced_and_told(
         ({"response_types": ["token"]}, "invalid_client_metadata"),
         ({"scope": 5}, "invalid_client_metadata"),
         ({"id_token_signed_response_alg": 5}, "invalid_client_metadata"),
+        ({"backchannel_logout_session_required": 1}, "invalid_client_metadata"),
         ({"post_logout_redirect_uris": "x"}, "invalid_client_metadata"),
         ({"post_logout_redirect_uris": ["/x"]}, "invalid_redirect_uri"),
         ({"token_endpoint_auth_method": "tls_client_auth"}, "invalid_client_metadata"),

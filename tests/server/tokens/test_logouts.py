@@ -109,6 +109,21 @@ def test_ending_one_family_names_its_session(told: tuple[World, _Websites]) -> N
     assert world.introspect(second["access_token"])["active"] is True
 
 
+def test_a_website_can_require_the_session_in_each_logout(told: tuple[World, _Websites]) -> None:
+    """Back-Channel Logout 1.0, section 2.2: mod_auth_openidc ends no session by `sub` alone."""
+    world, websites = told
+    clients.change_client(
+        world.database,
+        world.shop.client_id,
+        world.context.now(),
+        backchannel_logout_session_required=True,
+    )
+    sids = {_claims_of(world.tokens()["id_token"])["sid"] for _ in range(2)}
+    endings.disable_agent(world.database, world.agent.agent_id, world.context.now())
+    assert _deliver_due(world.context) == 2
+    assert {_claims(world, token)["sid"] for _, token in websites.posted} == sids
+
+
 def _claims_of(token: str) -> dict[str, Any]:
     found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     return found

@@ -25,6 +25,8 @@ from auth_agent.cli.server.options import (
     JwksOption,
     JwksUriOption,
     LogoutOption,
+    LogoutSessionOption,
+    PostLogoutOption,
     ResourceOption,
     ScopeOption,
     StrictAudienceOption,
@@ -49,6 +51,7 @@ def add(
     scope: ScopeOption = None,
     resource: ResourceOption = None,
     backchannel_logout_uri: LogoutOption = None,
+    logout_session: LogoutSessionOption = None,
     jwks: JwksOption = None,
     jwks_uri: JwksUriOption = None,
     public: Annotated[
@@ -62,12 +65,7 @@ def add(
             help="An app on a device, e.g. an MCP client: public, and may ask for any known API.",
         ),
     ] = False,
-    post_logout_redirect_uri: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--post-logout-redirect-uri", help="Where a browser may go after signing out here."
-        ),
-    ] = None,
+    post_logout_redirect_uri: PostLogoutOption = None,
     id_token_alg: IdTokenAlgOption = None,
     strict_audience: StrictAudienceOption = None,
     dpop: DpopOption = None,
@@ -110,6 +108,7 @@ def add(
             post_logout_redirect_uris=post_logout_redirect_uri or (),
             id_token_alg=id_token_alg,
             strict_audience=bool(strict_audience),
+            backchannel_logout_session_required=bool(logout_session),
             dpop_bound=bool(dpop),
             upstream_compat=upstream_compat,
             jwks=jwks.read_text() if jwks else None,
@@ -161,6 +160,8 @@ def change(
     scope: ScopeOption = None,
     resource: ResourceOption = None,
     backchannel_logout_uri: LogoutOption = None,
+    logout_session: LogoutSessionOption = None,
+    post_logout_redirect_uri: PostLogoutOption = None,
     jwks: JwksOption = None,
     jwks_uri: JwksUriOption = None,
     id_token_alg: IdTokenAlgOption = None,
@@ -171,7 +172,8 @@ def change(
 ) -> None:
     """Change a website; what is not named stays as it is.
 
-    An empty value removes the logout URI, or the algorithm of its ID tokens.
+    An empty value removes the logout URI, the addresses after signing out, or the algorithm of its
+    ID tokens.
     """
     from auth_agent.server.registry import clients  # noqa: PLC0415
 
@@ -183,6 +185,8 @@ def change(
         "scopes": words(scope) or None,
         "resources": resource,
         "backchannel_logout_uri": backchannel_logout_uri,
+        "backchannel_logout_session_required": logout_session,
+        "post_logout_redirect_uris": _without_empty(post_logout_redirect_uri),
         "jwks": jwks.read_text() if jwks else None,
         "jwks_uri": jwks_uri,
         "id_token_alg": id_token_alg,
@@ -202,6 +206,10 @@ def change(
         print_json(found)
     else:
         typer.echo(f"{client_id} is changed: {', '.join(sorted(changes))}.")
+
+
+def _without_empty(uris: list[str] | None) -> list[str] | None:
+    return None if uris is None else [uri for uri in uris if uri]
 
 
 @app.command("remove", epilog=EXIT_CODES)

@@ -20,6 +20,19 @@ LogoutOption = Annotated[
         "--backchannel-logout-uri", help="Told when an administrator ends an agent's session."
     ),
 ]
+LogoutSessionOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--logout-session/--no-logout-session",
+        help="Its logouts name each session (sid); mod_auth_openidc needs that.",
+    ),
+]
+PostLogoutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--post-logout-redirect-uri", help="Where a browser may go after signing out here."
+    ),
+]
 JwksOption = Annotated[
     Path | None,
     typer.Option(

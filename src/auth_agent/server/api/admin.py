@@ -112,11 +112,12 @@ def _body(call: Call, known: set[str]) -> dict[str, Any]:
 _CLIENT_FIELDS = {
     *("name", "redirect_uris", "scopes", "resources", "backchannel_logout_uri"),
     *("post_logout_redirect_uris", "id_token_alg", "strict_audience", "dpop_bound"),
+    "backchannel_logout_session_required",
 }
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("redirect_uris", "scopes", "resources", "permissions"), list),
     **dict.fromkeys(("require_origin", "email_verified", "strict_audience"), bool),
-    "dpop_bound": bool,
+    **dict.fromkeys(("dpop_bound", "backchannel_logout_session_required"), bool),
     "post_logout_redirect_uris": list,
 }
 

@@ -104,6 +104,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "client_secret_expires_at?": _NUMBER,
         "post_logout_redirect_uris?": _WORDS,
         "dpop_bound_access_tokens?": _FLAG,
+        "backchannel_logout_session_required?": _FLAG,
     },
     "Agent": {
         **dict.fromkeys(("agent_id", "email", "name"), _TEXT),
@@ -122,6 +123,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "post_logout_redirect_uris": _WORDS,
         **dict.fromkeys(("public", "has_keys", "strict_audience"), _FLAG),
         **dict.fromkeys(("dpop_bound", "upstream_compat"), _FLAG),
+        "backchannel_logout_session_required": _FLAG,
         **dict.fromkeys(("jwks_uri", "backchannel_logout_uri", "id_token_alg", "origin"), _MAYBE),
         "created_at": _NUMBER,
     },

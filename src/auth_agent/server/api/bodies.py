@@ -57,6 +57,9 @@ METADATA = {
     **{f"{name}?": TEXT for name in ("client_name", "scope", "jwks_uri")},
     **{f"{name}?": WORDS for name in ("grant_types", "response_types")},
     **{f"{name}?": TEXT for name in ("token_endpoint_auth_method", "backchannel_logout_uri")},
+    "post_logout_redirect_uris?": WORDS,
+    "id_token_signed_response_alg?": TEXT,
+    **dict.fromkeys(("dpop_bound_access_tokens?", "backchannel_logout_session_required?"), FLAG),
     "jwks?": ANY,
 }
 AUTHENTICATE = {

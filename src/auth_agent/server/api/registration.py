@@ -95,6 +95,8 @@ def register_client(context: Context, call: Call) -> Answer:
     }
     if columns["dpop_bound"]:
         told["dpop_bound_access_tokens"] = True
+    if columns["backchannel_logout_session_required"]:
+        told["backchannel_logout_session_required"] = True
     if uris := columns["post_logout_redirect_uris"]:
         told["post_logout_redirect_uris"] = uris
     if made.client_secret:

@@ -41,6 +41,7 @@ def client_metadata(body: dict[str, Any], known_scopes: Collection[str]) -> dict
         "jwks": None if jwks is None else json.dumps(jwks),
         "jwks_uri": jwks_uri,
         "backchannel_logout_uri": body.get("backchannel_logout_uri"),
+        "backchannel_logout_session_required": _flag(body, "backchannel_logout_session_required"),
         "post_logout_redirect_uris": _strings(body, "post_logout_redirect_uris"),
         "id_token_alg": _id_token_alg(body),
         "dpop_bound": _flag(body, "dpop_bound_access_tokens"),

@@ -63,6 +63,7 @@ def add_client(
     post_logout_redirect_uris: Sequence[str] = (),
     id_token_alg: str | None = None,
     strict_audience: bool = False,
+    backchannel_logout_session_required: bool = False,
     dpop_bound: bool = False,
     origin: str = "added",
 ) -> ClientCredentials:
@@ -83,6 +84,7 @@ def add_client(
         post_logout_redirect_uris=post_logout_redirect_uris,
         id_token_alg=id_token_alg,
         strict_audience=strict_audience,
+        backchannel_logout_session_required=backchannel_logout_session_required,
         dpop_bound=dpop_bound,
         origin=origin,
     )
@@ -129,6 +131,7 @@ def list_clients(database: Database) -> list[dict[str, Any]]:
             "post_logout_redirect_uris": row.post_logout_redirect_uris.split(),
             "id_token_alg": row.id_token_alg,
             "strict_audience": row.strict_audience,
+            "backchannel_logout_session_required": row.backchannel_logout_session_required,
             "dpop_bound": row.dpop_bound,
             "origin": row.origin,
             "upstream_compat": row.upstream_compat,

@@ -51,6 +51,7 @@ def client_columns(
     post_logout_redirect_uris: Sequence[str] = (),
     id_token_alg: str | None = None,
     strict_audience: bool = False,
+    backchannel_logout_session_required: bool = False,
     dpop_bound: bool = False,
     origin: str,
 ) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def client_columns(
             "post_logout_redirect_uris": post_logout_redirect_uris,
             "id_token_alg": id_token_alg,
             "strict_audience": strict_audience,
+            "backchannel_logout_session_required": backchannel_logout_session_required,
             "dpop_bound": dpop_bound,
         }
     )
@@ -202,5 +204,6 @@ _WEBSITE: dict[str, Callable[[Any], Any]] = {
     "post_logout_redirect_uris": lambda uris: _return_uris("post-logout redirect URI", uris),
     "id_token_alg": _algorithm,
     "strict_audience": bool,
+    "backchannel_logout_session_required": bool,
     "dpop_bound": bool,
 }

@@ -49,6 +49,14 @@ client = Table(
     Column("jwks", Text),
     Column("jwks_uri", Text),
     Column("backchannel_logout_uri", Text),
+    # Each of its logout tokens has to name a session (Back-Channel Logout 1.0, section 2.2).
+    Column(
+        "backchannel_logout_session_required",
+        Boolean,
+        nullable=False,
+        default=False,
+        server_default=false(),
+    ),
     # The algorithm of its ID tokens; none for the server's own.
     Column("id_token_alg", String(16)),
     # Where a browser may go after the agent has signed out here, separated by spaces.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, literal, select, update
+from sqlalchemy import Connection, bindparam, case, insert, literal, select, update
 
 from auth_agent.server.approval.state import withdraw_of_agent
 from auth_agent.server.storage import tables
@@ -80,10 +80,12 @@ _LIVE = (
 _WHEN: tuple[Any, ...] = (bindparam("now"), literal(0), bindparam("now"))
 
 
-# One message per website covers all the agent's sessions there.
+# One message per website covers all the agent's sessions there, unless each has to be named.
 _QUEUE_AGENT = insert(logout_delivery).from_select(
     _COLUMNS,
-    _LIVE.add_columns(literal(""), *_WHEN)
+    _LIVE.add_columns(
+        case((client.c.backchannel_logout_session_required, token_family.c.id), else_=""), *_WHEN
+    )
     .where(token_family.c.agent_id == bindparam("agent"))
     .distinct(),
 )
