@@ -56,6 +56,7 @@ class BackgroundWorker:
         self._deliveries.start_due()
         self._expire()
         recovery.tell_of_ready(self._context)
+        recovery.tell_of_notices(self._context)
         self._context.record_unrecorded()
 
     def _expire(self) -> None:

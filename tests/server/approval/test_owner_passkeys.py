@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from auth_agent.server.approval.recovery import tell_of_ready
+from auth_agent.server.approval.recovery import tell_of_notices, tell_of_ready
 from auth_agent.server.console.owners.questions import subject
 from auth_agent.server.registry.passkeys import remove_owners_passkeys
 from auth_agent.server.storage.approval_tables import passkey
@@ -306,6 +306,24 @@ def test_a_recovery_that_was_not_needed_is_none_for_the_next_reader_of_the_mail(
     add_passkey(by_mail(own_world, box), "New phone")  # an administrator has helped
     own_world.clock.forward(DAY + 60)
     assert "data-passkey" not in by_mail(own_world, box).get("/owner/passkeys").text
+
+
+def test_an_owner_is_told_once_that_an_administrator_removed_the_passkeys(
+    own_world: World, box: Postbox
+) -> None:
+    device, now = add_passkey(by_mail(own_world, box)), own_world.context.now()
+    assert remove_owners_passkeys(own_world.database, own_world.agent.agent_id, now) == (ANN, 1)
+    for _ in range(2):
+        tell_of_notices(own_world.context)
+    assert [mail.to for mail in box.mails if mail.subject == "Your passkeys are removed"] == [ANN]
+    assert sign_in(Owner(own_world), device).status_code == 403
+    # Old notices, and those that no mail can carry, are dropped.
+    remove_owners_passkeys(own_world.database, own_world.agent.agent_id, now)
+    box.can_reach = lambda _address: False  # type: ignore[method-assign]
+    tell_of_notices(own_world.context)
+    assert own_world.context.sweeper.sweep(now + DAY + 1) > 0
+    tell_of_notices(own_world.context)
+    assert [mail.subject for mail in box.mails].count("Your passkeys are removed") == 1
 
 
 def test_a_passkey_that_was_found_again_ends_the_recovery(own_world: World, box: Postbox) -> None:

@@ -20,6 +20,7 @@ from tests.server.people import Person, administrator, signed_in
 from tests.server.world import World
 
 OPEN = {"/owner/sign-in", "/owner/code", "/owner/link", "/owner/sign-in/passkey", "/owner/end"}
+OPEN |= {"/owner/invitation"}
 OWNED = [each for each in OWNERS if each.path not in OPEN]
 ANN = "ann@owner.example"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from auth_agent.server.approval.recovery import passkey_mail
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.registry import agents, passkeys
@@ -143,12 +142,6 @@ def remove_owners_passkeys(visit: ConsoleVisit) -> Answer:
     """POST: for an owner who has lost them; a mailed code adds a new one."""
     row = _agent(visit, visit.form.get("id", ""))
     passkeys.remove_owners_passkeys(visit.context.database, row.id, visit.now)
-    if visit.context.outbox.can_reach(row.email):
-        text = "An administrator has removed your passkeys. Add a new one"
-        issuer = visit.context.settings.issuer
-        visit.context.outbox.post(
-            passkey_mail(issuer, row.email, "Your passkeys are removed", text)
-        )
     return visit.go("/agent", id=row.id, done="owner-passkeys")
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, delete
 from auth_agent.server.storage.people_tables import browser_session
 
 ADMINISTRATOR, OWNER = "administrator", "owner"
-
+INVITATION = "invitation"  # how an owner came who may add the first passkey, and no more
 
 _END_ALL = delete(browser_session).where(
     browser_session.c.kind == bindparam("of_kind"), browser_session.c.holder == bindparam("of")

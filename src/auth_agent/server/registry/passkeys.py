@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from auth_agent.protocol.jose.base64url import encode
 from auth_agent.server.bounds import DAY
 from auth_agent.server.registry.browser_sessions import OWNER, end_sessions
+from auth_agent.server.registry.notices import PASSKEYS_REMOVED, leave_notice
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.security.passkeys import Registered
 from auth_agent.server.storage.approval_tables import passkey, passkey_recovery
@@ -131,6 +132,7 @@ def remove_passkey(connection: Connection, kind: str, holder: str, this: str, no
 def remove_owners_passkeys(database: Database, agent_id: str, now: int) -> tuple[str, int] | None:
     """Removes every passkey of an agent's owner and signs the owner out, for an administrator.
 
+    Leaves a notice, from which a server mails the owner.
     Returns the owner's address and the number of passkeys; None if there is no such agent.
     """
     with database.begin() as connection:
@@ -141,6 +143,7 @@ def remove_owners_passkeys(database: Database, agent_id: str, now: int) -> tuple
         removed = int(connection.execute(delete(passkey).where(*_OF), values).rowcount)
         end_sessions(connection, OWNER, owner)
         record(connection, at=now, kind=KIND, outcome="all removed", agent_id=agent_id)
+        leave_notice(connection, str(owner), PASSKEYS_REMOVED, now)
     return str(owner), removed
 
 

@@ -42,6 +42,7 @@ KINDS: Mapping[str, str] = {
     "setup link": "A link that makes an administrator.",
     "console sign-in": "An administrator signed in, or tried to.",
     "passkey": "A person added or removed a passkey.",
+    "owner invitation": "A link with which an owner adds the first passkey was made or used.",
     "owner sign-in": "An owner signed in, or tried to.",
     "audit": "The audit was exported.",
     "refusals": "How many refusals of the last minute are not in the audit.",

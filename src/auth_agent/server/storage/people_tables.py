@@ -12,6 +12,8 @@ __all__ = [
     "failed_attempt",
     "mailed_proof",
     "metadata",
+    "owner_invitation",
+    "owner_notice",
     "second_step",
     "setup_link",
 ]
@@ -36,6 +38,31 @@ setup_link = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("used_at", BigInteger),
+)
+
+# Single-use links that an administrator hands to an owner, to add the first passkey.
+owner_invitation = Table(
+    "owner_invitation",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("owner", String(254), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Index(None, "owner"),
+    Index(None, "expires_at"),
+)
+
+# What an owner has to be mailed about, written by a command that cannot mail itself.
+owner_notice = Table(
+    "owner_notice",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(254), nullable=False),
+    Column("about", String(32), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("told_at", BigInteger),
+    Index(None, "created_at"),
 )
 
 # Signed-in browsers; `holder` is an administrator's id or an owner's address.

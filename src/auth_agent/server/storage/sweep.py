@@ -21,6 +21,8 @@ from auth_agent.server.storage.people_tables import (
     browser_session,
     failed_attempt,
     mailed_proof,
+    owner_invitation,
+    owner_notice,
     second_step,
     setup_link,
 )
@@ -88,6 +90,8 @@ _PEOPLE = (
         )
     ),
     delete(backchannel_request).where(backchannel_request.c.expires_at < bindparam("day_ago")),
+    delete(owner_invitation).where(owner_invitation.c.expires_at < bindparam("day_ago")),
+    delete(owner_notice).where(owner_notice.c.created_at < bindparam("day_ago")),
     delete(passkey_recovery).where(passkey_recovery.c.expires_at < bindparam("day_ago")),
 )
 # Self-registered clients are deleted a day after their last use.

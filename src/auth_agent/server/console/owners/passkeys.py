@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from auth_agent.server.approval.invitations import void_invitations
 from auth_agent.server.approval.recovery import passkey_mail
 from auth_agent.server.bounds import HOUR
 from auth_agent.server.console import passkeys as ceremony
@@ -23,6 +24,8 @@ from auth_agent.server.web.call import Answer, Refusal
 def passkeys_page(visit: OwnerVisit) -> Answer:
     """GET /owner/passkeys."""
     known, options, handle = visit.passkeys(), "", ""
+    if visit.is_invited:
+        visit.need_strong()  # the passkey of somebody who was quicker is not shown
     with visit.context.database.read() as connection:
         recovery = passkeys.find_recovery(connection, visit.email, visit.now)
     is_ready = recovery is not None and recovery.ready_at <= visit.now
@@ -39,6 +42,7 @@ def passkeys_page(visit: OwnerVisit) -> Answer:
         recovery=recovery,
         is_ready=is_ready,
         is_strong=visit.is_strong,
+        is_invited=visit.is_invited,
         is_fresh=is_fresh,
         has_name=has_name,
         can_mail=visit.context.outbox.can_reach(visit.email),
@@ -52,6 +56,7 @@ def add(visit: OwnerVisit) -> Answer:
     with context.database.begin() as connection:
         _need_way(visit, connection)
         ceremony.add(context, connection, visit.session, visit.form)
+        void_invitations(connection, visit.email, visit.now)
         cookie = start_session(context, connection, visit.call, OWNER, visit.email, how="passkey")
     _tell(visit, "A passkey was added", "A passkey was added to your agents' page")
     return visit.go("/passkeys", done="passkey-added").with_headers(cookie)
@@ -120,7 +125,7 @@ def _need_way(visit: OwnerVisit, connection: Connection) -> None:
     if visit.session.how == "passkey" or is_first:
         passkeys.cancel_recovery(connection, visit.email, now)
         return
-    if not passkeys.use_recovery(connection, visit.email, now):
+    if visit.is_invited or not passkeys.use_recovery(connection, visit.email, now):
         visit.need_strong()
 
 

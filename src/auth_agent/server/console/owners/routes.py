@@ -6,6 +6,7 @@ import functools
 
 from auth_agent.server.console.owners import (
     entrance,
+    invitation,
     notices,
     pages,
     passkeys,
@@ -27,6 +28,8 @@ _OPEN: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/owner/link", entrance.link_page),
     ("POST", "/owner/link", entrance.use_link),
     ("POST", "/owner/sign-in/passkey", entrance.use_passkey),
+    ("GET", "/owner/invitation", invitation.invitation_page),
+    ("POST", "/owner/invitation", invitation.accept),
     ("GET", "/owner/end", notices.end_page),
     ("POST", "/owner/end", notices.end),
 )
@@ -58,7 +61,13 @@ _OWNED: tuple[tuple[str, str, OwnerPage], ...] = (
     ("POST", "/owner/sign-out", pages.sign_out),
 )
 
+# All that an invited owner may open before the first passkey is added.
+_INVITED = {"/owner/passkeys", "/owner/passkeys/add", "/owner/sign-out"}
+
 OWNERS: tuple[Route[Context], ...] = (
     *(Route(method, path, handler, says_no=page) for method, path, handler in _OPEN),
-    *(Route(method, path, owned(handler), says_no=_owner_page) for method, path, handler in _OWNED),
+    *(
+        Route(method, path, owned(handler, invited=path in _INVITED), says_no=_owner_page)
+        for method, path, handler in _OWNED
+    ),
 )

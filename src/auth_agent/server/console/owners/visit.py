@@ -14,7 +14,7 @@ from auth_agent.server.console.sessions import BrowserSession, find_session
 from auth_agent.server.console.visit import PersonVisit, not_found
 from auth_agent.server.context import Context, Handler
 from auth_agent.server.registry import passkeys
-from auth_agent.server.registry.browser_sessions import OWNER
+from auth_agent.server.registry.browser_sessions import INVITATION, OWNER
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect
 from auth_agent.server.web.parameters import Parameters
@@ -46,8 +46,13 @@ class OwnerVisit(PersonVisit):
             return passkeys.list_passkeys(connection, OWNER, self.email)
 
     @property
+    def is_invited(self) -> bool:
+        """Returns True for an owner who came by an administrator's link, to add a passkey."""
+        return self.session.how == INVITATION
+
+    @property
     def is_strong(self) -> bool:
-        """Returns False for an owner who has a passkey and came by a mailed code."""
+        """Returns False for an owner who has a passkey and came without one."""
         return self.session.how == "passkey" or not self.passkeys()
 
     def need_strong(self) -> None:
@@ -68,14 +73,22 @@ class OwnerVisit(PersonVisit):
 OwnerPage = Callable[[OwnerVisit], Answer]
 
 
-def owned(handler: OwnerPage) -> Handler:
-    """Requires an owner's session and, for a POST, our own form."""
+def owned(handler: OwnerPage, *, invited: bool = False) -> Handler:
+    """Requires an owner's session and, for a POST, our own form.
+
+    An invited owner, who has five minutes for the first passkey, gets `invited` pages only.
+    """
 
     @functools.wraps(handler)
     def answer(context: Context, call: Call) -> Answer:
         session = find_session(context, call, OWNER)
-        if session is None:
+        is_invited = session is not None and session.how == INVITATION
+        if session is None or (is_invited and not is_fresh(context, session)):
             return redirect(sign_in_path(context, _wanted(call)))
+        if is_invited and not invited:
+            if call.method == "GET":
+                return redirect(f"{context.settings.path}/owner/passkeys")
+            raise Refusal(403, "passkey_needed", "This needs your passkey: add it first")
         visit = OwnerVisit(context, call, session)
         with acting(f"owner {visit.email}", call.address):
             return handler(visit)
