@@ -32,7 +32,7 @@ class World(NamedTuple):
 
 @pytest.fixture(scope="module")
 def chromium():
-    """Closed after each module: while it is open, an event loop runs in the main thread."""
+    """Closes Chromium after each module: while it is open, the main thread runs an event loop."""
     if CHROMIUM is None:
         reason = "chromium is not installed: apt-get install chromium"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)

@@ -26,7 +26,7 @@ from tests.sdk.conftest import run_async
 
 @contextmanager
 def run_chromium(folder: Path, started=lambda process: None):
-    """A browser with remote debugging; yields its DevTools address."""
+    """Starts a browser with remote debugging; yields its DevTools address."""
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
              "--disable-background-networking", "--disable-component-update",
              "--remote-debugging-port=0", f"--user-data-dir={folder}"]  # fmt: skip
@@ -41,7 +41,7 @@ def run_chromium(folder: Path, started=lambda process: None):
 
 
 def _listening_port(process, path):
-    """Chromium writes this file once it listens."""
+    """Reads the file that Chromium writes as soon as it listens."""
     until = time.monotonic() + 30
     while not path.exists() or not path.read_text():
         assert process.poll() is None
@@ -66,7 +66,7 @@ def open_tab(cdp_url, url):
 
 
 def signed_in_at(cdp_url, site):
-    """Whether the browser's own cookies open a page that needs an agent."""
+    """Returns True if the browser's own cookies open a page that needs an agent."""
     open_tab(cdp_url, f"{site}/private/report")
     until = time.monotonic() + 20
     while time.monotonic() < until:
@@ -77,7 +77,7 @@ def signed_in_at(cdp_url, site):
 
 
 def in_thread(act):
-    """The synchronous Playwright of other tests holds this thread's event loop."""
+    """Runs in a thread, because other tests' synchronous Playwright holds this one's event loop."""
 
     async def main():
         return await anyio.to_thread.run_sync(act)

@@ -67,7 +67,7 @@ def office(tmp_path_factory):
 
 
 def _sign_in(base, client, agent_id, secret):
-    """A whole sign-in, so that there is history and a grant."""
+    """Completes a sign-in, so that there is history and a grant."""
     with httpx2.Client(base_url=base) as browser:
         redirect = "https://shop.example/auth-agent/callback"
         page = browser.get(
@@ -110,7 +110,7 @@ def visit(chromium):
 
 
 def _complaint(text):
-    """Chromium tells of every page that says no; such pages are visited on purpose."""
+    """Ignores Chromium's reports of refused pages, which are visited on purpose."""
     return [] if text.startswith("Failed to load resource: the server responded with") else [text]
 
 
@@ -119,7 +119,7 @@ def _foreign(url):
 
 
 def _enter(page, office):
-    """By keyboard alone: the name has the focus already."""
+    """Signs in by keyboard alone: the name has the focus already."""
     page.goto(f"{office.base}/console")
     assert page.url.endswith("/console/sign-in")
     page.locator("#name:focus").wait_for()
@@ -195,7 +195,7 @@ def test_the_console_without_javascript(office, visit):
 
 
 def test_a_form_that_is_refused_says_so_to_everybody(office, visit):
-    """In the title, in the text and at the field, which has the focus and what was typed."""
+    """Shows the error in the title, in the text and at the field, which keeps focus and value."""
     page = visit()
     page.goto(f"{office.base}/owner/sign-in")
     page.locator("#email:focus").wait_for()

@@ -109,7 +109,7 @@ def _authorize(house, **more):
 
 
 def _agent_answers(house, page):
-    """The agent's own program, beside the browser."""
+    """Runs the agent's own program, beside the browser."""
     request_id = UPSTREAM_PATTERN.search(page.content())[1]
     secret = house.agent.agent_secret.reveal()
     body = {"request_id": request_id, "agent_id": house.agent.agent_id, "agent_secret": secret}
@@ -281,7 +281,7 @@ def test_an_administrator_signs_in_with_a_passkey(house, visit):
 
 
 def test_an_mcp_client_that_only_opens_a_browser_gets_in(house, visit):
-    """The official client knows nothing of agents: its person says which one it is."""
+    """Uses the official client, which has no notion of agents: its user says which one it is."""
     page, opened, returned = visit(), queue.Queue(), queue.Queue()
     _add_passkey(house, page)
     port = free_port()

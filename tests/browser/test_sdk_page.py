@@ -33,7 +33,7 @@ IMITATION = """<!doctype html><title>Authenticating AI agent</title>
 
 @pytest.fixture
 def page(chromium):
-    """A page that notes all that it sends."""
+    """Opens a page that records every request it sends."""
     context = chromium.new_context()
     page = context.new_page()
     page.sent = []
@@ -117,7 +117,7 @@ def test_a_page_that_imitates_the_waiting_page_gets_nothing(world, page):
 
 
 def test_a_tab_that_is_swapped_while_it_is_read(world, page):
-    """An opener sends the tab to its own request and back: that one must not be approved."""
+    """Approves nothing if an opener sends the tab to its own request and back."""
     with httpx2.Client(trust_env=False) as attacker:
         theirs = attacker.get(f"{world.site}/auth-agent/login").headers["location"]
         page.goto(f"{world.site}/private/report")

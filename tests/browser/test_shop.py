@@ -60,7 +60,7 @@ def test_a_person_sees_who_is_signed_in_and_what_that_opens(shop, page):
 
 
 def test_the_shop_fits_can_be_read_and_used_by_keyboard(world, page):
-    """On a telephone too, and in both schemes; the sites share these pages."""
+    """Covers a telephone and both colour schemes; the example sites share these pages."""
     page.goto(f"{world.site}/orders")
     approve(world, page)
     page.wait_for_url(f"{world.site}/orders")

@@ -15,7 +15,7 @@ REQUEST_ID = re.compile(r"window\.authRequest\s*=\s*\{[^}]*request_id:\s*'([^']+
 
 @pytest.fixture
 def page(chromium):
-    """A page that notes every complaint of the browser and every origin that it talks to."""
+    """Opens a page that records the browser's complaints and every origin that it contacts."""
     context = chromium.new_context()
     page = context.new_page()
     page.complaints, page.origins = [], set()
@@ -32,7 +32,7 @@ def _origin(url):
 
 
 def approve(world, page):
-    """The agent answers from beside: it reads the page as a published agent SDK would."""
+    """Answers as an agent beside the browser: reads the page as a published agent SDK would."""
     request_id = re.search(
         r"window\.authRequest\s*=\s*\{[^}]*request_id:\s*'([^']+)'", page.content()
     )
@@ -131,7 +131,7 @@ def test_a_browser_that_keeps_no_cookies_is_told_so(world, page):
 
 
 def test_whoever_opened_the_waiting_page_cannot_send_its_tab_elsewhere(world, page):
-    """A website may open the sign-in in a tab; it still ends there, in that tab's own session."""
+    """Lets a website open the sign-in in a tab, and ends it in that tab's own session."""
     page.goto(f"{world.site}/")
     with page.context.expect_page() as opened:
         page.evaluate("() => { window.opened = window.open('/auth-agent/login') }")

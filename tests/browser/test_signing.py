@@ -42,7 +42,7 @@ def signing(issuer, tmp_path):
 
 @pytest.fixture
 def sites():
-    """Two websites: a page with everything on it, and another origin that it uses."""
+    """Starts two websites: a page with everything on it, and another origin that it uses."""
     with ExitStack() as running:
         made = []
         for _ in range(2):
@@ -69,7 +69,7 @@ def sites():
 
 
 def unsigned(*sites):
-    """What came without a good signature, icons aside."""
+    """Returns the requests that came without a valid signature, except for icons."""
     return [
         (one.method, one.path, one.problem)
         for site in sites

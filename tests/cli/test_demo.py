@@ -31,7 +31,7 @@ NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
 
 
 def environment(folder):
-    """What a user's shell may hold must not disturb the demo."""
+    """Sets variables that a user's shell may hold; none may disturb the demo."""
     return {
         **os.environ,
         "TMPDIR": str(folder),

@@ -57,7 +57,7 @@ def test_a_file_that_others_can_read_is_ignored(write, mode):
 
 
 def test_a_file_without_a_credential_names_no_server_for_mine(write):
-    """Else a folder from elsewhere could send what lies in the keyring to its own issuer."""
+    """Keeps a downloaded folder from sending the keyring's secret to an issuer of its choice."""
     environ = {}
     without = {name: value for name, value in WHOLE.items() if not name.endswith("SECRET")}
     assert "ignored" in add_identity(environ, write(lines(without)))

@@ -23,7 +23,7 @@ GOOD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 @pytest.fixture
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A server on a real socket, less patient than usual."""
+    """Starts a server on a real socket, with shorter time-outs than usual."""
     monkeypatch.setattr(http_bounds, "HEAD_SECONDS", 0.5)
     monkeypatch.setattr(shell, "BODY_SECONDS", 0.5)
     port = free_port()
@@ -55,7 +55,7 @@ def _connected(port: int) -> socket.socket:
 
 
 def _all(connection: socket.socket) -> bytes:
-    """What comes until the server closes; it must do so by itself."""
+    """Reads until the server closes the connection, which it must do by itself."""
     found = b""
     try:
         while part := connection.recv(65_536):

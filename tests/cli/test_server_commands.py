@@ -117,7 +117,7 @@ def test_keys_are_not_rotated_without_their_secret(
 
 
 def test_a_rotation_from_a_shell_keeps_the_old_key_for_the_longest_token() -> None:
-    """The servers may have longer lifetimes than the shell knows of."""
+    """Allows for servers with longer lifetimes than the shell's environment has."""
     first = _json("keys", "rotate")["kid"]
     _json("keys", "rotate")
     old = next(key for key in _json("keys", "list") if key["kid"] == first)

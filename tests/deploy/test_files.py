@@ -94,7 +94,7 @@ def test_kubernetes_asks_the_right_addresses_and_gives_no_rights() -> None:
 
 
 def test_secret_settings_reach_the_process_of_a_pod(tmp_path: Path) -> None:
-    """The very script of the container, with `env` in the place of the server."""
+    """Runs the container's own script, with `env` in place of the server."""
     (server,) = kubernetes()["Deployment"]["spec"]["template"]["spec"]["containers"]
     *shell, script, name = server["command"]
     value = "postgresql://a:b@c/d?e=f $HOME 'quoted'"

@@ -82,18 +82,18 @@ class Shop:
         return result
 
     def ask(self, *words, code, **changes):
-        """What is found, by check."""
+        """Returns the findings by the name of their check."""
         return json.loads(self.run("--json", *words, code=code, **changes).stdout)
 
     def problem(self, *words, **changes):
-        """The one thing that is wrong."""
+        """Returns the only problem."""
         found = self.ask(*words, code=1, **changes)
         (wrong,) = (finding for finding in found if finding["level"] in ("failure", "warning"))
         assert wrong["level"] == "failure"
         return wrong
 
     def concern(self, *words, **changes):
-        """The one thing to look at, which does not keep agents out."""
+        """Returns the only warning, which does not keep agents out."""
         found = self.ask(*words, code=0, **changes)
         (doubtful,) = (finding for finding in found if finding["level"] in ("failure", "warning"))
         return doubtful
@@ -106,7 +106,7 @@ def shop(auth_server):
 
 @pytest.fixture
 def open_shop(shop, serve):
-    """The same, and its website runs."""
+    """Does the same, with a website that runs."""
     serve(shop.site(), shop.port)
     return shop
 
@@ -346,7 +346,7 @@ def provider():
 
 @pytest.fixture
 def guest(provider):
-    """A website of the server that misbehaves."""
+    """Registers a website at the server that misbehaves."""
     return Shop(
         {
             "AUTH_AGENT_ISSUER": provider.issuer,
@@ -497,7 +497,7 @@ class TestClient:
         tells(problem, "client.redirect_uri", f"but not the redirect URI {uri}", "Register it")
 
     def test_a_scope_that_is_not_registered(self, open_shop):
-        """The server grants less without an error, so that the first agent would find out."""
+        """Warns: the server grants less without an error, so only the first agent would notice."""
         asked = f"{open_shop.environ['AUTH_AGENT_SCOPE']} reports:read"
         found = open_shop.concern(AUTH_AGENT_SCOPE=asked)
         tells(found, "client.scope_narrowed", "leaves reports:read out", "client add")
@@ -553,7 +553,7 @@ def secure_shop(auth_server, serve, tmp_path, monkeypatch):
 
 
 def changing(name, change):
-    """A proxy that passes everything on but one header; `change` makes None of it to drop it."""
+    """Starts a proxy that changes one header; `change` returns None to drop it."""
 
     def proxy(site):
         async def passed(scope, receive, send):
@@ -725,7 +725,7 @@ class TestSessions:
         tells(problem, "sessions.unavailable", "it wants a password", "user and password")
 
     def test_a_store_that_takes_nothing(self, open_shop, store):
-        """It answers PING all the same."""
+        """Finds a store that refuses writes although it answers PING."""
         with redis.Redis.from_url(store) as admin:
             admin.config_set("min-replicas-to-write", 1)
             try:
@@ -743,7 +743,7 @@ CANARIES = {
 
 
 def repeat_all(provider):
-    """A server that repeats what it is told, credentials included."""
+    """Starts a server that repeats everything it receives, credentials included."""
 
     def answer(handler):
         said = " ".join([*handler.headers.values(), handler.path])

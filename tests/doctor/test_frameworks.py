@@ -29,7 +29,7 @@ def auth_server(tmp_path_factory):
 
 @pytest.fixture
 def registered(auth_server):
-    """The settings of a website that does not run yet, under the names of its environment."""
+    """Returns the settings of a website that is not running yet, as environment variables."""
     return auth_server.register(f"http://127.0.0.1:{free_port()}")
 
 

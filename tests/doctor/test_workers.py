@@ -43,7 +43,7 @@ def worker(environ):
 
 @contextmanager
 def round_robin(port, workers):
-    """A proxy that gives each connection to the next worker."""
+    """Starts a proxy that gives each connection to the next worker."""
     turns = itertools.cycle(workers)
     with socket.create_server(("127.0.0.1", port)) as listening:
 
@@ -63,7 +63,7 @@ def round_robin(port, workers):
 
 
 def pass_on(visitor, upstream):
-    """One connection after the other, which is all that the doctor opens."""
+    """Handles one connection at a time: the doctor opens no more."""
     with visitor, upstream:
         asks = threading.Thread(target=pump, args=(visitor, upstream), daemon=True)
         asks.start()

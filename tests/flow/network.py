@@ -36,7 +36,7 @@ class Listener:
 
 @contextmanager
 def listening(serve=lambda connection: None):
-    """Without `serve` it takes connections and never answers."""
+    """Accepts connections; without `serve` it never answers them."""
     listener = Listener(serve)
     try:
         yield listener

@@ -59,7 +59,7 @@ def test_a_late_leader_does_not_end_the_run_of_the_next():
 
 
 def in_a_child(check) -> int:
-    """The exit code of a forked child that runs `check`."""
+    """Returns the exit code of a forked child that runs `check`."""
     child = os.fork()
     if child == 0:
         try:

@@ -200,7 +200,7 @@ class Guide(SimpleTestCase):
 
 
 def test_django_and_its_rest_framework(tmp_path):
-    """A fresh project, with the blocks of both guides at the end of its files."""
+    """Starts a new project and adds the blocks of both guides to its files."""
 
     def manage(*words):
         done = subprocess.run(

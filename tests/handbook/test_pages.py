@@ -19,7 +19,7 @@ FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def text_of(page: Path) -> str:
-    """A page with what it includes, and without its examples."""
+    """Returns a page with its includes and without its examples."""
     whole = INCLUDE.sub(lambda found: (ROOT / found[1]).read_text(), page.read_text())
     return FENCE.sub("", whole)
 
@@ -60,7 +60,7 @@ def test_every_page_begins_with_its_only_title(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_an_example_in_python_is_run_or_says_why_not(page):
-    """The comment above names the example for the test that runs it, or the reason."""
+    """Reads the comment above the example: the test that runs it, or the reason why none does."""
     lines = page.read_text().splitlines()
     for at, line in enumerate(lines):
         if line.strip() == "```python":

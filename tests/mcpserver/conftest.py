@@ -15,7 +15,7 @@ MODES = {"stateful": {}, "stateless": {"stateless_http": True}, "json": {"json_r
 
 @pytest.fixture(scope="session")
 def issuer():
-    """The fake server over HTTP, for all guarded servers of these tests."""
+    """Starts the fake server over HTTP, once for all guarded servers of these tests."""
     port = free_port()
     provider = FakeServer(f"http://127.0.0.1:{port}")
     with serve_provider(provider, port):
@@ -53,7 +53,7 @@ def serve(issuer):
 
 @pytest.fixture(scope="session")
 def worlds(serve):
-    """Every package in every mode, started when it is first asked for."""
+    """Starts every package in every mode when it is first asked for."""
     started = {}
 
     def world(kind, mode="stateful"):

@@ -23,7 +23,7 @@ ran: list[tuple[str, str]] = []
 
 
 def fill(server):
-    """The tools, resources and prompts of the server; both packages take the same functions."""
+    """Adds the server's tools, resources and prompts; both packages take the same functions."""
 
     @server.tool()
     async def whoami() -> str:
@@ -152,7 +152,7 @@ class Agent(httpx2.Client):
         return self.post("/mcp", content=raw, headers=given)
 
     def modern(self, method, params=None, headers=None, **more):
-        """A request of the revision without sessions."""
+        """Sends a request of the revision without sessions."""
         params = {**(params or {}), "_meta": META}
         names = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
         routing = {"mcp-protocol-version": MODERN, "mcp-method": method}
@@ -163,7 +163,7 @@ class Agent(httpx2.Client):
         return self.post("/mcp", json=body, headers=given)
 
     def open_session(self):
-        """The handshake of the revisions with sessions; returns the headers that follow it."""
+        """Performs the handshake of revisions with sessions; returns the headers to send next."""
         params = {
             "protocolVersion": HANDSHAKE,
             "capabilities": {},
@@ -190,7 +190,7 @@ def named(headers):
 
 
 def result_of(answer):
-    """The JSON-RPC message of an answer, JSON or the first event of a stream."""
+    """Returns the JSON-RPC message of an answer: JSON, or the first event of a stream."""
     if answer.headers["content-type"].startswith("text/event-stream"):
         lines = [line for line in answer.text.splitlines() if line.startswith("data: {")]
         return json.loads(lines[-1].removeprefix("data: "))

@@ -26,7 +26,7 @@ _FAILED = re.compile(r"\[([\w-]+)\s*\]\S* \S*FAILURE")
 
 @pytest.fixture(scope="module")
 def suite():
-    """The command that runs the suite, on a Node.js that is new enough for it."""
+    """Returns the command that runs the suite, on a recent enough Node.js."""
     if shutil.which("npm") is None:
         pytest.skip("npm is missing, which installs the conformance suite")
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ REQUEST_ID = re.compile(r"request_id:\s*'([^']+)'")
 
 
 def approve(server, url):
-    """The agent approves; the browser goes back to the suite."""
+    """Approves as the agent, then sends the browser back to the suite."""
     with httpx2.Client() as browser:
         found = REQUEST_ID.search(browser.get(url).text)
         body = {

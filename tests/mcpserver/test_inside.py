@@ -32,7 +32,7 @@ def _nothing_ran():
 
 
 def is_refused(answer, *words):
-    """A tool error inside a 200: a 403 is no longer possible there."""
+    """Returns True for a tool error inside a 200: it is too late for a 403."""
     assert answer.status_code == 200
     result = result_of(answer)["result"]
     assert result["isError"] is True

@@ -100,7 +100,7 @@ class TestStreams:
 
     @pytest.mark.parametrize("kind", ["mcp", "fastmcp"])
     def test_a_stream_ends_once_its_token_is_revoked(self, serve, issuer, kind):
-        """The server is asked as often as for requests, and nobody has to send one."""
+        """Asks the server as often as for requests, although no request comes in."""
         settings = {
             "client_id": issuer.client_id,
             "client_secret": issuer.client_secret,

@@ -108,7 +108,7 @@ async def _call(world: World, auth: httpx2.Auth, tool: str = "whoami", **argumen
 
 
 async def _approve(world: World, url: str) -> str:
-    """The agent answers in the browser that the client opens; where the browser goes then."""
+    """Answers as the agent in the client's browser; returns where the browser ends up."""
     async with httpx2.AsyncClient(timeout=20) as browser:
         page = await browser.get(url)
         assert page.status_code == 200, page.text
@@ -149,7 +149,7 @@ def test_a_tool_that_needs_more_is_asked_for_with_more(world: World) -> None:
 
 
 def test_the_official_extension_takes_an_agents_key(world: World) -> None:
-    """io.modelcontextprotocol/oauth-client-credentials, with an assertion of five minutes."""
+    """Uses io.modelcontextprotocol/oauth-client-credentials with a five-minute assertion."""
     signed = SignedJWTParameters(
         issuer=world.signer,
         subject=world.signer,

@@ -102,7 +102,7 @@ def test_the_rules_of_the_website_hold(issuer):
 
 
 def test_a_bound_token_is_refused_because_no_proof_can_be_seen(world):
-    """The packages give their verifiers the token alone."""
+    """Refuses because the packages give their verifiers the token alone, without its proof."""
     holder = Holder()
     agent = world.agent()
     token = world.provider.access_token(aud=f"{world.base_url}/mcp", cnf={"jkt": holder.jkt})

@@ -68,7 +68,7 @@ def half(digest):
 
 
 def encode(claims, key, alg, kid):
-    """PyJWT's own encoder knows no Ed25519 (RFC 9864), only EdDSA."""
+    """Encodes by hand: PyJWT's own encoder offers EdDSA only, not Ed25519 (RFC 9864)."""
     jws = jwt.PyJWS()
     if alg not in jws.get_algorithms():
         jws.register_algorithm(alg, jwt.get_algorithm_by_name(library_name(alg)))
@@ -123,7 +123,7 @@ def test_a_key_fits_its_own_algorithms_only(alg):
     ("alg", "other"), [("ES256", "P-384"), ("RS256", "P-256"), ("EdDSA", "RSA")]
 )
 def test_a_signature_is_not_even_tried_with_a_key_that_does_not_fit(alg, other):
-    """Whoever chose the key."""
+    """Raises `key_mismatch` whichever side chose the key."""
     (key,) = published(public_jwk(other)).keys
     with pytest.raises(TokenRefused) as caught:
         verify_signature("a.b.c", key, alg)
@@ -171,7 +171,7 @@ def test_a_usable_key_is_kept(change):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_private_key_that_is_published_is_skipped(kind):
-    """Whoever reads it can sign with it."""
+    """Skips a key that anyone who has read it can sign with."""
     name = {"RSA": "RS256", "Ed25519": "EdDSA", "Ed448": "EdDSA"}.get(kind, "ES256")
     private = jwt.get_algorithm_by_name(name).to_jwk(private_key(kind), as_dict=True)
     private.pop("key_ops", None)
@@ -190,7 +190,7 @@ def test_a_weak_rsa_key_is_skipped(bits):
 
 
 def test_of_two_keys_with_one_name_none_is_chosen():
-    """Which of them would be right?"""
+    """Refuses to guess which of the two keys is right."""
     other = ec.generate_private_key(ec.SECP256R1()).public_key()
     twin = jwt.get_algorithm_by_name("ES256").to_jwk(other, as_dict=True)
     keys = published(public_jwk("P-256"), {**twin, "kid": "P-256"})

@@ -126,7 +126,7 @@ def test_no_credential_of_ours_fits(make_site, server):
 
 
 def test_thumbprints_are_those_of_rfc_7638():
-    """Section 3.1, the example."""
+    """Takes the example of section 3.1."""
     jwk = {
         "kty": "RSA",
         "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSo"

@@ -251,7 +251,7 @@ def test_what_is_not_one_jwt_is_refused(text, code):
 
 
 def test_a_signature_in_another_spelling_is_refused():
-    """The last of 86 characters holds four bits that say nothing."""
+    """Changes the four unused bits of the last of 86 characters."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     sibling = SIGNATURE[:-1] + letters[letters.index(SIGNATURE[-1]) ^ 1]
     assert refusal(f"{HEAD}.{BODY}.{sibling}") == "proof_signature"
@@ -343,7 +343,7 @@ def test_no_text_does_more_than_be_refused(text):
                     | st.dictionaries(st.sampled_from(["kty", "crv", "x", "y", "d"]), st.text())),
 )  # fmt: skip
 def test_a_bent_part_is_refused_or_makes_no_difference(claims, header):
-    """With a good signature over whatever it holds: only the checks can refuse it."""
+    """Signs whatever the proof holds, so that only the checks can refuse it."""
     try:
         proof = check(good(header=header, **claims))
     except ProofRefused:

@@ -152,7 +152,7 @@ def test_another_key_under_a_known_name_is_refused(browser, server):
 
 
 def test_an_hmac_with_the_public_key_is_refused(browser, server):
-    """Algorithm confusion: the public key as a shared secret (RFC 8725 2.1)."""
+    """Tries algorithm confusion: the public key as a shared secret (RFC 8725 2.1)."""
     import hashlib
     import hmac
 

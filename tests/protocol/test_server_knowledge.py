@@ -31,7 +31,7 @@ class TestMetadata:
         assert browser.sign_in().status == 303
 
     def test_of_an_issuer_with_a_path(self, make_site, server):
-        """RFC 8414 3.1 puts the path behind the well-known part."""
+        """Puts the path behind the well-known part (RFC 8414 3.1)."""
         server.issuer = "https://auth.example/tenant"
         server.answers[f"{WELL_KNOWN}/tenant"] = server._metadata(None)
         site = make_site()
@@ -134,7 +134,7 @@ class TestMetadata:
     @pytest.mark.parametrize("status", [429, 500, 503])
     @pytest.mark.parametrize("second", [404, 429, 502])
     def test_a_server_in_trouble_is_503(self, browser, server, status, second):
-        """What the second place says of itself does not make the first one's trouble a mistake."""
+        """Reports the first URL's outage as an outage, whatever the second URL answers."""
         server.answers[WELL_KNOWN] = HttpResponse(status, {}, b"")
         server.answers[OPENID] = HttpResponse(second, {}, b"")
         assert browser.request("/auth-agent/login").status == 503
@@ -311,7 +311,7 @@ class TestKeys:
 
 
 def _new_key():
-    """Fake servers share a key at first."""
+    """Gives the server a key of its own: fake servers share one at first."""
     other = FakeServer()
     other.rotate()
     return other.key

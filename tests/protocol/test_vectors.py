@@ -115,7 +115,7 @@ def test_rfc_7515_a_2():
 
 
 def test_rfc_7515_a_4():
-    """The signature is good, and what is signed is refused because it is no set of claims."""
+    """Accepts the signature, and refuses the payload, which is no set of claims."""
     assert jwt.PyJWS(["ES512"]).decode(ES512_TOKEN, key_of(ES512_KEY).public, ["ES512"])
     with pytest.raises(TokenRefused) as caught:
         verify_signature(ES512_TOKEN, key_of(ES512_KEY), "ES512")
@@ -139,7 +139,7 @@ def test_rfc_7515_a_3_with_a_changed_payload():
 
 
 def test_rfc_8037_a_4():
-    """The signature is good, and what is signed is refused because it is no set of claims."""
+    """Accepts the signature, and refuses the payload, which is no set of claims."""
     key = key_of(ED25519_KEY)
     assert jwt.PyJWS(["EdDSA"]).decode(ED25519_TOKEN, key.public, ["EdDSA"])
     with pytest.raises(TokenRefused) as caught:
@@ -158,7 +158,7 @@ def test_rfc_8037_a_3():
 
 
 def test_rfc_9068_3():
-    """The example of a JWT access token, signed with a key of ours: the RFC prints no signature."""
+    """Signs the example of a JWT access token with our own key: the RFC prints no signature."""
     private = rsa.generate_private_key(65537, 2048)
     header = {"typ": "at+JWT", "alg": "RS256", "kid": "RjEwOwOA"}
     claims = {

@@ -65,7 +65,7 @@ BEFORE = {"django": DJANGO, "drf": DJANGO, "pytest": CLIENT}
 
 
 def without_settings():
-    """The environment of a machine on which nothing is configured."""
+    """Clears the environment of every setting."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("AUTH_AGENT_", "DJANGO_"))}
     return {**kept, "PYTHONPATH": str(ROOT), "NO_PROXY": "*"}
 

@@ -64,7 +64,7 @@ def test_half_of_the_settings_are_a_mistake_in_a_test_run_too(tmp_path):
 
 @pytest.mark.parametrize("argv", ["['manage.py', 'test']", "['manage.py', 'makemigrations']"])
 def test_a_site_that_serves_does_not_start_without(argv):
-    """Whatever the command line says: a handler is what serves."""
+    """Decides by the handler and not by the command line: a handler means that the site serves."""
     program = f"""
 import sys
 sys.argv = {argv}

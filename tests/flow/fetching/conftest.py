@@ -16,7 +16,7 @@ from auth_agent.flow.fetching.fetcher import Fetcher
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
-    """A small website on a loopback address."""
+    """Serves a small website on a loopback address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -39,7 +39,7 @@ def web() -> Iterator[str]:
             self.wfile.write(content)
 
         def drip(self, beginning: bytes) -> None:
-            """Never silent for long, and never at an end."""
+            """Sends a little at a time: never silent for long, and never finished."""
             self.close_connection = True
             with contextlib.suppress(OSError):
                 self.wfile.write(beginning)
@@ -54,7 +54,7 @@ def web() -> Iterator[str]:
             self.wfile.write(content)
 
         def log_message(self, *args: Any) -> None:
-            """Nobody reads it."""
+            """Discards the server's log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

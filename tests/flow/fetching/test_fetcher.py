@@ -48,7 +48,7 @@ def test_a_name_that_points_inwards_is_not_followed(web: str) -> None:
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(web: str) -> None:
-    """A name server that answers differently the second time changes nothing."""
+    """Ignores a name server that answers differently the second time."""
     asked = []
 
     def resolve(host: str, _port: int) -> list[str]:

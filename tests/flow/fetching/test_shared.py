@@ -99,7 +99,7 @@ def test_a_host_that_hangs_is_left_alone_for_a_while(web, fetcher, monkeypatch):
 
 
 def test_tasks_share_the_places_of_threads(web, monkeypatch):
-    """The ninth fetch is refused, whoever asks."""
+    """Refuses the ninth fetch, in a task as in a thread."""
     drive.run(fetch(f"{web}/ok", "a/b", loopback_allowed=True))
     shared_one = shared._fetchers.get(True, pytest.fail)
     places = threading.BoundedSemaphore(1)

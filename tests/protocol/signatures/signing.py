@@ -37,7 +37,7 @@ def jwk_of(key: PrivateKey) -> dict[str, str]:
 
 
 def published(name: str) -> VerifyingKey:
-    """A test key of RFC 9421, which no directory can bring in: its private half is public."""
+    """Returns a test key of RFC 9421, whose private half is public: no directory can publish it."""
     jwk = {k: v for k, v in VECTORS["keys"][name]["jwk"].items() if k != "d"}
     named, alg = (("EdDSA", ED25519), ("PS512", RSA_PSS))[jwk["kty"] == "RSA"]
     return VerifyingKey("of the vectors", alg, jwt.PyJWK(jwk, algorithm=named).key)

@@ -580,7 +580,7 @@ def test_a_short_rsa_key_counts_nowhere(bits, counts):
 
 
 def test_a_key_is_known_by_the_thumbprint_that_is_computed_here():
-    """A set that spells its numbers otherwise (padding) names no other key."""
+    """Ignores how a key set spells its numbers (padding): that does not rename a key."""
     jwk = jwk_of(KEY)
     assert read_key({**jwk, "kid": "anything"}).keyid == KEY.kid
     assert read_key({**jwk, "x": jwk["x"] + "="}) in (None, read_key(jwk))
