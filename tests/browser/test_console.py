@@ -11,7 +11,7 @@ import pytest
 
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
-from auth_agent.server.outbound.mail import Outbox
+from auth_agent.server.outbound.outbox import Outbox
 from auth_agent.server.registry import administrators as console_accounts
 from auth_agent.server.registry.agents import add_agent
 from auth_agent.server.registry.clients import add_client

@@ -19,7 +19,7 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
-from auth_agent.server.outbound.mail import Outbox
+from auth_agent.server.outbound.outbox import Outbox
 from auth_agent.server.registry import administrators, agents, clients
 from auth_agent.server.registry.resources import add_resource
 from tests.adapters.network import free_port, serve_asgi

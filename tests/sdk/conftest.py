@@ -27,7 +27,8 @@ from auth_agent.flow import drive
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK, Step
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
-from auth_agent.server.outbound.mail import Mail, Outbox
+from auth_agent.server.outbound.mail import Mail
+from auth_agent.server.outbound.outbox import Outbox
 from auth_agent.server.registry.agents import add_agent
 from auth_agent.server.registry.clients import add_client
 from auth_agent_starlette import AuthAgentMiddleware, requires_agent

@@ -87,6 +87,14 @@ def print_credentials(values: Mapping[str, str | None], *, as_json: bool) -> Non
     print_values(shown, note)
 
 
+def print_change(name: str, changes: Iterable[str], found: Any, *, as_json: bool) -> None:
+    """Prints what a change has left, as JSON, or the names of what was changed."""
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(f"{name} is changed: {', '.join(sorted(changes))}.")
+
+
 def fail(message: str) -> typer.Exit:
     """Prints the error on stderr; raise the returned exception."""
     Lines(stderr=True).print(message, style="red")

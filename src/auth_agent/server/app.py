@@ -24,7 +24,7 @@ from auth_agent.server.console.routes import CONSOLE
 from auth_agent.server.context import Clock, Context, build_context
 from auth_agent.server.oauth import routes as oauth
 from auth_agent.server.oauth.assembly import build_oauth
-from auth_agent.server.outbound.mail import Outbox
+from auth_agent.server.outbound.outbox import Outbox
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.sign_in import routes as sign_in
 from auth_agent.server.web.hosts import Hosts

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from auth_agent.errors import SettingsError
 from auth_agent.flow.fetching.fetcher import Fetcher
-from auth_agent.server.outbound.mail import Outbox, build_outbox
+from auth_agent.server.outbound.outbox import Outbox, build_outbox
 from auth_agent.server.registry.client_cache import Clients, Origins
 from auth_agent.server.registry.client_documents import ClientDocuments
 from auth_agent.server.security.assertions import Assertions

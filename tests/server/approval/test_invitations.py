@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from auth_agent.server.approval.invitations import InvitationError, invite
-from auth_agent.server.outbound.mail import Outbox
+from auth_agent.server.outbound.outbox import Outbox
 from auth_agent.server.registry.passkeys import remove_owners_passkeys
 from tests.server.approval.owners import (
     ANN,

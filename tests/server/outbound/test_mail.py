@@ -26,7 +26,9 @@ from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
 from auth_agent.server.outbound import mail as mailing
-from auth_agent.server.outbound.mail import Mail, MailServer, Outbox, build_outbox
+from auth_agent.server.outbound import outbox as outboxes
+from auth_agent.server.outbound.mail import Mail, MailServer
+from auth_agent.server.outbound.outbox import Outbox, build_outbox
 from auth_agent.server.security.mailed_codes import MailedCodes, clean_code, new_code
 
 LETTER = Mail("ann@owner.example", "123456 is your code", "Your code is 123456\n")
@@ -266,7 +268,7 @@ def test_a_refused_mail_is_tried_again_and_logged_without_its_text(
 
 
 def test_a_slow_server_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mailing, "LAST_MAILS", 0.1)
+    monkeypatch.setattr(outboxes, "LAST_MAILS", 0.1)
     gate, done = threading.Event(), []
     outbox = Outbox(lambda mail: (gate.wait(5), done.append(mail)))  # type: ignore[arg-type]
     started = time.monotonic()
@@ -281,7 +283,7 @@ def test_a_slow_server_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_full_queue_drops_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(mailing, "MOST_WAITING", 2)
+    monkeypatch.setattr(outboxes, "MOST_WAITING", 2)
     gate = threading.Event()
     outbox = Outbox(lambda _: gate.wait(5))  # type: ignore[arg-type]
     for _ in range(9):

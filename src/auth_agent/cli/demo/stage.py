@@ -26,7 +26,7 @@ from auth_agent.cli.demo.tools import SCOPES, Tools, has_mcp
 from auth_agent.cli.demo.watch import Watch
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
-from auth_agent.server.outbound.mail import Outbox
+from auth_agent.server.outbound.outbox import Outbox
 from auth_agent.server.registry.agents import AgentCredentials, add_agent
 from auth_agent.server.registry.clients import add_client
 from auth_agent.server.registry.resources import add_resource

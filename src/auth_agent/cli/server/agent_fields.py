@@ -50,3 +50,23 @@ NewSigningKeyOption = Annotated[
         help="Make a key to sign requests with, and write it to this file (0600).",
     ),
 ]
+NewKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--new-key",
+        help="Make a key (Ed25519) and write it to this file, for its owner alone (0600).",
+    ),
+]
+EnvOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--env", help="Write the agent's variables to this file; `auth-agent login` reads .env."
+    ),
+]
+RequireOriginOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--require-origin/--no-require-origin",
+        help="Whether it has to name the website that it expects.",
+    ),
+]

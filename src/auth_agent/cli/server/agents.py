@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from auth_agent.cli.output import (
     EXIT_CODES,
     fail,
+    print_change,
     print_credentials,
     print_json,
     print_table,
@@ -22,14 +23,17 @@ from auth_agent.cli.server.agent_fields import (
     AgentArgument,
     ApprovalOption,
     DisplayNameOption,
+    EnvOption,
+    NewKeyOption,
     NewSigningKeyOption,
     PermissionOption,
     PublicKeyOption,
+    RequireOriginOption,
     ScopeOption,
     SigningKeyOption,
 )
 from auth_agent.cli.server.files import EnvironmentFile, new_key_pair, write_private
-from auth_agent.cli.server.options import DpopOption, words
+from auth_agent.cli.server.options import DpopOption, changes_of, words
 from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
 app = typer.Typer(no_args_is_help=True, help="AI agents and their owners.", epilog=EXIT_CODES)
@@ -46,21 +50,10 @@ def add(
     scope: ScopeOption = None,
     permission: PermissionOption = None,
     public_key: PublicKeyOption = None,
-    new_key: Annotated[
-        Path | None,
-        typer.Option(
-            "--new-key",
-            help="Make a key (Ed25519) and write it to this file, for its owner alone (0600).",
-        ),
-    ] = None,
+    new_key: NewKeyOption = None,
     signing_key: SigningKeyOption = None,
     new_signing_key: NewSigningKeyOption = None,
-    env: Annotated[
-        Path | None,
-        typer.Option(
-            "--env", help="Write the agent's variables to this file; `auth-agent login` reads .env."
-        ),
-    ] = None,
+    env: EnvOption = None,
     require_origin: Annotated[
         bool, typer.Option("--require-origin", help="It has to name the website that it expects.")
     ] = False,
@@ -79,11 +72,7 @@ def add(
 
     file = EnvironmentFile(env) if env else None
     with refusals_are_told():
-        if new_key and public_key:
-            raise ValueError("leave out --new-key or --public-key: an agent has one of them")
-        key = new_key_pair(new_key) if new_key else None
-        if new_key and new_signing_key and new_key.absolute() == new_signing_key.absolute():
-            raise ValueError("name two files: an agent signs its requests with another key")
+        key = _made_key(new_key, public_key, new_signing_key)
         signer = signing_keys.read_pair(signing_key, new_signing_key)
         if file:
             file.check("AUTH_AGENT_AGENT_ID", "AUTH_AGENT_AGENT_ISSUER", "AUTH_AGENT_AGENT_SECRET")
@@ -118,12 +107,32 @@ def add(
             file.add(variables)
     print_credentials({"agent_id": made.agent_id, "agent_secret": secret}, as_json=as_json)
     if not as_json:
-        if new_key:
-            typer.echo(f"The private key is in {new_key}.")
-        if new_signing_key:
-            typer.echo(f"The signing key is in {new_signing_key}.")
-        if env:
-            typer.echo(f"The agent's variables are in {env}.")
+        _print_files(new_key, new_signing_key, env)
+
+
+def _made_key(
+    path: Path | None, public_key: Path | None, new_signing_key: Path | None
+) -> tuple[str, str] | None:
+    """Returns a new private key for the file `path`, and its public half.
+
+    Raises ValueError if another option speaks against it.
+    """
+    if path is None:
+        return None
+    if public_key:
+        raise ValueError("leave out --new-key or --public-key: an agent has one of them")
+    if new_signing_key and path.absolute() == new_signing_key.absolute():
+        raise ValueError("name two files: an agent signs its requests with another key")
+    return new_key_pair(path)
+
+
+def _print_files(key: Path | None, signing_key: Path | None, env: Path | None) -> None:
+    if key:
+        typer.echo(f"The private key is in {key}.")
+    if signing_key:
+        typer.echo(f"The signing key is in {signing_key}.")
+    if env:
+        typer.echo(f"The agent's variables are in {env}.")
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -165,13 +174,7 @@ def change(
     any_scope: Annotated[bool, typer.Option("--any-scope", help="It may give any scope.")] = False,
     permission: PermissionOption = None,
     public_key: PublicKeyOption = None,
-    require_origin: Annotated[
-        bool | None,
-        typer.Option(
-            "--require-origin/--no-require-origin",
-            help="Whether it has to name the website that it expects.",
-        ),
-    ] = None,
+    require_origin: RequireOriginOption = None,
     dpop: DpopOption = None,
     approval: ApprovalOption = None,
     database: DatabaseOption = DEFAULT_DATABASE,
@@ -182,7 +185,7 @@ def change(
 
     if scope and any_scope:
         raise typer.BadParameter("leave out --scope or --any-scope")
-    given: dict[str, Any] = {
+    given = {
         "email": email,
         "name": name,
         "display_name": display_name,
@@ -194,19 +197,13 @@ def change(
         "dpop_bound": dpop,
         "approval": "" if approval == "default" else approval,
     }
-    changes = {name: value for name, value in given.items() if value is not None}
-    if any_scope:
-        changes["scopes"] = None
-    if not changes:
-        raise typer.BadParameter("name what to change, e.g. --display-name")
+    cleared = ("scopes",) if any_scope else ()
+    changes = changes_of(given, cleared=cleared, example="--display-name")
     with opened(database) as db:
         if not agents.change_agent(db, agent_id, int(time.time()), **changes):
             raise fail(f"There is no agent {agent_id}")
         found = next(row for row in agents.list_agents(db) if row["agent_id"] == agent_id)
-    if as_json:
-        print_json(found)
-    else:
-        typer.echo(f"{agent_id} is changed: {', '.join(sorted(changes))}.")
+    print_change(agent_id, changes, found, as_json=as_json)
 
 
 @app.command("enable", epilog=EXIT_CODES)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from auth_agent.cli.output import (
     EXIT_CODES,
     fail,
+    print_change,
     print_credentials,
     print_json,
     print_table,
@@ -30,6 +31,7 @@ from auth_agent.cli.server.options import (
     ResourceOption,
     ScopeOption,
     StrictAudienceOption,
+    changes_of,
     words,
 )
 from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
@@ -179,7 +181,7 @@ def change(
 
     if jwks and jwks_uri:
         raise typer.BadParameter("leave out --jwks or --jwks-uri")
-    given: dict[str, Any] = {
+    given = {
         "name": name,
         "redirect_uris": redirect_uri,
         "scopes": words(scope) or None,
@@ -193,19 +195,13 @@ def change(
         "strict_audience": strict_audience,
         "dpop_bound": dpop,
     }
-    changes = {name: value for name, value in given.items() if value is not None}
-    if id_token_alg == "":
-        changes["id_token_alg"] = None
-    if not changes:
-        raise typer.BadParameter("name what to change, e.g. --redirect-uri")
+    cleared = ("id_token_alg",) if id_token_alg == "" else ()
+    changes = changes_of(given, cleared=cleared, example="--redirect-uri")
     with opened(database) as db:
         if not clients.change_client(db, client_id, int(time.time()), **changes):
             raise fail(f"There is no website {client_id}")
         found = next(row for row in clients.list_clients(db) if row["client_id"] == client_id)
-    if as_json:
-        print_json(found)
-    else:
-        typer.echo(f"{client_id} is changed: {', '.join(sorted(changes))}.")
+    print_change(client_id, changes, found, as_json=as_json)
 
 
 def _without_empty(uris: list[str] | None) -> list[str] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -67,3 +68,17 @@ JwksUriOption = Annotated[
 def words(options: list[str] | None) -> list[str]:
     """Splits words, so that both `--scope a --scope b` and `--scope "a b"` work."""
     return [word for option in options or () for word in option.split()]
+
+
+def changes_of(
+    given: Mapping[str, Any], *, cleared: Iterable[str] = (), example: str
+) -> dict[str, Any]:
+    """Returns the options that were given, and None for what is cleared.
+
+    Raises `BadParameter` if that is nothing.
+    """
+    changes = {name: value for name, value in given.items() if value is not None}
+    changes |= dict.fromkeys(cleared)
+    if not changes:
+        raise typer.BadParameter(f"name what to change, e.g. {example}")
+    return changes

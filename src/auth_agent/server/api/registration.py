@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from auth_agent.secret import Secret
@@ -82,15 +83,24 @@ def register_client(context: Context, call: Call) -> Answer:
     except RegistrationError as error:
         code = "invalid_redirect_uri" if "redirect" in str(error) else "invalid_client_metadata"
         raise Refusal(400, code, _ascii(error)) from None
-    told = {
+    told = _described(made, columns, context.now()) | {
+        "token_endpoint_auth_method": auth_method_of(body)
+    }
+    return json_answer(told, 201, (*NO_STORE, *headers))
+
+
+def _described(
+    made: clients.ClientCredentials, columns: Mapping[str, Any], now: int
+) -> dict[str, Any]:
+    """Returns the client's registered metadata (RFC 7591 section 3.2.1), with its secret."""
+    told: dict[str, Any] = {
         "client_id": made.client_id,
-        "client_id_issued_at": context.now(),
+        "client_id_issued_at": now,
         "client_name": columns["name"],
         "redirect_uris": columns["redirect_uris"],
         "scope": " ".join(columns["scopes"]),
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
-        "token_endpoint_auth_method": auth_method_of(body),
         "id_token_signed_response_alg": columns["id_token_alg"],
     }
     if columns["dpop_bound"]:
@@ -101,7 +111,7 @@ def register_client(context: Context, call: Call) -> Answer:
         told["post_logout_redirect_uris"] = uris
     if made.client_secret:
         told |= {"client_secret": made.client_secret.reveal(), "client_secret_expires_at": 0}
-    return json_answer(told, 201, (*NO_STORE, *headers))
+    return told
 
 
 def _need_token(context: Context, call: Call) -> None:

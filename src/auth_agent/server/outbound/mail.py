@@ -1,14 +1,9 @@
-"""Outgoing mail: a queue, so that response times do not reveal whether a mail was sent."""
+"""One mail, delivered over SMTP: verified certificates, and nothing secret unencrypted."""
 
 from __future__ import annotations
 
-import logging
-import queue
 import smtplib
 import ssl
-import sys
-import threading
-import time
 from collections.abc import Callable
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -23,12 +18,7 @@ from auth_agent.server.outbound.addresses import needs_smtputf8
 from auth_agent.server.settings import ServerSettings
 from auth_agent.url import addresses_of, is_loopback
 
-log = logging.getLogger("auth_agent.server.mail")
-
 TIMEOUT = 10.0  # seconds, for each step of the exchange with the mail server
-MOST_WAITING = 1_000
-RETRY_AFTER = (2.0, 10.0)  # seconds
-LAST_MAILS = 5.0  # seconds that the process waits for them at its end
 
 
 class Mail(Struct, frozen=True):
@@ -77,91 +67,6 @@ class MailServer(Struct, frozen=True):
 
 class NoSmtpUtf8(smtplib.SMTPNotSupportedError):
     """The mail server takes no address with non-ASCII characters before the @."""
-
-
-class Outbox:
-    """Queues mail and delivers it from its own thread, with three attempts."""
-
-    def __init__(
-        self,
-        deliver: Callable[[Mail], bool] | None,
-        retry_after: tuple[float, ...] = RETRY_AFTER,
-    ) -> None:
-        self._deliver = deliver
-        self._retry_after = retry_after
-        self._waiting: queue.Queue[Mail | None] = queue.Queue(MOST_WAITING)
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-        # The last known SMTPUTF8 ability of the mail server; None before it was asked.
-        self._international: bool | None = None
-
-    @property
-    def can_send(self) -> bool:
-        return self._deliver is not None
-
-    def can_reach(self, address: str) -> bool:
-        """Returns False if mail cannot reach the address: no mail server, or no SMTPUTF8."""
-        return self.can_send and not (self._international is False and needs_smtputf8(address))
-
-    def ask_ability(self) -> None:
-        """Finds out, for the next time, whether the mail server offers SMTPUTF8."""
-        self.post(GREETING)
-
-    def post(self, mail: Mail) -> None:
-        """Returns at once; undeliverable mail is logged without its text."""
-        if self._deliver is None:
-            log.error("mail to an owner was dropped: AUTH_AGENT_SERVER_SMTP_URL is not set")
-            return
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
-                self._thread.start()
-        try:
-            self._waiting.put_nowait(mail)
-        except queue.Full:
-            log.error(  # noqa: TRY400
-                "mail was dropped: %d others are waiting", MOST_WAITING
-            )
-
-    def close(self) -> None:
-        """Delivers the waiting mail, for a few seconds."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-        if thread is not None:
-            try:
-                self._waiting.put_nowait(None)
-            except queue.Full:
-                log.error("the server ends with %d mails unsent", MOST_WAITING)  # noqa: TRY400
-            thread.join(LAST_MAILS)
-
-    def _run(self) -> None:
-        while (mail := self._waiting.get()) is not None:
-            self._try(mail)
-
-    def _try(self, mail: Mail) -> None:
-        assert self._deliver is not None  # noqa: S101  (no thread without it)
-        for pause in (*self._retry_after, None):
-            try:
-                self._international = self._deliver(mail)
-            except NoSmtpUtf8 as error:
-                self._international = False
-                log.error("mail was not delivered: %s", error)  # noqa: TRY400
-                return
-            except (OSError, smtplib.SMTPException) as error:
-                if pause is None or _is_final(error):
-                    log.error("mail was not delivered: %s", _cause(error))  # noqa: TRY400
-                    return
-                time.sleep(pause)
-            else:
-                return
-
-
-def build_outbox(settings: ServerSettings) -> Outbox:
-    """Uses SMTP; without a mail server, prints mail on a loopback issuer and else sends none."""
-    if settings.smtp_url:
-        server = MailServer.from_settings(settings)
-        return Outbox(lambda mail: send(server, mail))
-    return Outbox(_print if settings.is_loopback else None)
 
 
 def sender_of(settings: ServerSettings) -> str:
@@ -249,24 +154,14 @@ def _message(server: MailServer, mail: Mail) -> EmailMessage:
     return message
 
 
-def _print(mail: Mail) -> bool:
-    """Prints the mail to the terminal, for development; accepts every address."""
-    if mail is GREETING:
-        return True
-    lines = [f"To: {mail.to}", f"Subject: {mail.subject}", "", *mail.text.splitlines()]
-    sys.stderr.write("\n" + "".join(f"  mail │ {line}\n" for line in lines) + "\n")
-    sys.stderr.flush()
-    return True
-
-
-def _is_final(error: Exception) -> bool:
+def is_final(error: Exception) -> bool:
     """Returns True if a retry is useless: a mail server repeats its 5xx."""
     if isinstance(error, smtplib.SMTPResponseException):
         return error.smtp_code >= 500
     return isinstance(error, smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError)
 
 
-def _cause(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
     """Returns the error's kind and number; the mail server's text may quote the mail."""
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{type(error).__name__} {error.smtp_code}"

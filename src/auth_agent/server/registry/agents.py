@@ -10,6 +10,7 @@ from sqlalchemy import Update, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from auth_agent.secret import Secret
+from auth_agent.server.registry.client import agent_as_client
 from auth_agent.server.registry.request_keys import (
     check_no_request_key,
     checked_request_key,
@@ -18,7 +19,7 @@ from auth_agent.server.registry.request_keys import (
 )
 from auth_agent.server.registry.rules import IdTaken, agent_columns, checked_id, checked_keys
 from auth_agent.server.security.credentials import hash_secret, made_hash, new_token
-from auth_agent.server.settings import DEFAULT_SCOPES
+from auth_agent.server.security.public_keys import Jwk
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
@@ -82,19 +83,25 @@ def add_agent(
         "updated_at": now,
     }
     signs_with = None if signing_key is None else checked_request_key(signing_key)
+    _insert(database, row, signs_with, now)
+    return AgentCredentials(agent_id, secret)
+
+
+def _insert(database: Database, row: dict[str, Any], signs_with: Jwk | None, now: int) -> None:
+    """Stores a new agent with its audit line; raises IdTaken if its id is taken."""
+    agent_id = row["id"]
     try:
         with database.begin() as connection:
             if row["jwks"] is not None:
                 check_no_request_key(connection, row["jwks"])
             connection.execute(insert(tables.agent), row)
             # Agents and clients share one namespace: no client can have the agent's id from now on.
-            connection.execute(insert(tables.client), _as_client(agent_id, now))
+            connection.execute(insert(tables.client), agent_as_client(agent_id, now))
             record(connection, at=now, kind="agent", outcome="added", agent_id=agent_id)
             if signs_with is not None:
                 store_request_key(connection, agent_id, signs_with, now)
     except IntegrityError:
         raise IdTaken("this id is taken; choose another one") from None
-    return AgentCredentials(agent_id, secret)
 
 
 def _stored(secret: Secret, *, chosen: bool) -> str | None:
@@ -234,19 +241,3 @@ def _update(
             return False
         record(connection, at=now, kind="agent", outcome=outcome, agent_id=agent_id)
     return True
-
-
-def _as_client(agent_id: str, now: int) -> dict[str, Any]:
-    """Returns the agent as an older-generation client under its own id."""
-    return {
-        "id": agent_id,
-        "name": agent_id,
-        "auth_method": "agent",
-        "redirect_uris": "",
-        "scopes": " ".join(DEFAULT_SCOPES),
-        "resources": "",
-        "upstream_compat": False,
-        "created_at": now,
-        "origin": "agent",
-        "agent_id": agent_id,
-    }

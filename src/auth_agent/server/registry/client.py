@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from auth_agent.server.settings import DEFAULT_SCOPES
 from auth_agent.server.storage import tables
 from auth_agent.server.web.urls import (
     is_loopback_uri,
@@ -168,3 +169,19 @@ def find_client(connection: Connection, client_id: str) -> Client | None:
     """Returns the client with this id unless it was removed."""
     row = connection.execute(_FIND, {"id": client_id}).one_or_none()
     return None if row is None else Client(row)
+
+
+def agent_as_client(agent_id: str, now: int) -> dict[str, Any]:
+    """Returns the agent as an older-generation client under its own id."""
+    return {
+        "id": agent_id,
+        "name": agent_id,
+        "auth_method": "agent",
+        "redirect_uris": "",
+        "scopes": " ".join(DEFAULT_SCOPES),
+        "resources": "",
+        "upstream_compat": False,
+        "created_at": now,
+        "origin": "agent",
+        "agent_id": agent_id,
+    }

@@ -21,6 +21,8 @@ from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.replies import NO_STORE, json_reply, link, page, redirect
 from auth_agent.website.web.visit import Cookie, Visit
 
+_READS = ("GET", "HEAD")
+
 
 def challenge(
     visit: Visit,
@@ -41,7 +43,7 @@ def challenge(
         return Reply(204, (NO_STORE,))
     if not settings.sign_in:
         return _demand_token(visit, settings, refusal, scopes)
-    is_read = visit.method in ("GET", "HEAD")
+    is_read = visit.method in _READS
     came_from = visit.target if is_read else own_referer(visit, settings.base_url)
     if refusal is not None:
         max_age, approved = refusal.max_age, refusal.acr_values is not None
@@ -53,8 +55,16 @@ def challenge(
         ("WWW-Authenticate", challenge_of(visit, settings, refusal, scopes)),
         ("Link", f'<{settings.base_url}{login}>; rel="login"'),
     )
+    return _ask_to_sign_in(visit, settings, login, refusal, headers)
+
+
+def _ask_to_sign_in(
+    visit: Visit, settings: Settings, login: str, refusal: Refusal | None, headers: Headers
+) -> Reply:
+    """Returns the 401 of a website: a page with the button, or JSON with `login_url`."""
     description = refusal.description if refusal else "This needs a signed-in agent."
     if wants_page(visit):
+        is_read = visit.method in _READS
         lost = "" if is_read else " What you sent was not taken; send it again after signing in."
         return page(
             401,
@@ -180,7 +190,7 @@ def _reject_signature(
 
     No error stands in the challenge: that would be one of a token (RFC 6750 3.1).
     """
-    is_read = visit.method in ("GET", "HEAD")
+    is_read = visit.method in _READS
     may_sign_in = settings.sign_in and is_read and is_navigation(visit)
     if may_sign_in and isinstance(problem, SignatureIgnored):
         return challenge(visit, settings, scopes=scopes)
