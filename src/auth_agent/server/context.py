@@ -99,6 +99,10 @@ class Context:
             record(connection, at=self.now(), kind=kind, outcome=outcome, **whom)
             self._record_unrecorded(connection)
 
+    def record_undelivered(self) -> None:
+        """Records that a mail did not leave, without its recipient."""
+        self.record_refusal(kind="mail", outcome="not delivered")
+
     def record_unrecorded(self) -> None:
         """Records how many refusals were left out of the audit, once a minute has room for it."""
         if self.unrecorded.count and not self.limits.is_spent("refusal_records"):
@@ -162,6 +166,7 @@ def build_context(
             ),
             proxies=Proxies(settings.trusted_proxies),
         )
+        context.outbox.tell_of_failures(context.record_undelivered)
         keyring.current().signer(clock())
     except BaseException:
         database.close()

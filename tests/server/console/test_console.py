@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 from auth_agent import Settings
 from auth_agent.cli.server.files import new_key_pair
 from auth_agent.secret import Secret
-from auth_agent.server.console import queries as console_data
+from auth_agent.server.console import log
 from auth_agent.server.console.routes import CONSOLE
 from auth_agent.server.registry import administrators as console_accounts
 from auth_agent.server.registry import agents
@@ -623,7 +623,7 @@ def test_keys_are_listed_and_replaced(office: Person) -> None:
 
 
 def test_lists_have_pages(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("visit", "queries"):
+    for module in ("visit", "queries", "log"):
         monkeypatch.setattr(f"auth_agent.server.console.{module}.PAGE_SIZE", 2)
     first = ada.get("/console/agents").text
     assert first.count("<tr>") == 3
@@ -653,7 +653,7 @@ def test_the_audit_is_filtered_and_exported(ada: Person) -> None:
     assert {each["actor"] for each in exports} == {"administrator ada"}
 
 
-@pytest.mark.parametrize("bad", ["=1+1", "+1", "-1", "@x", "\tx"])
+@pytest.mark.parametrize("bad", ["=1+1", "+1", "-1", "@x", "\tx", " =1", "\uff1d1"])
 def test_a_cell_never_becomes_a_formula(office: Person, bad: str) -> None:
     world = office.world
     world.answer(world.open(world.browser()), agent_id=bad)
@@ -663,9 +663,9 @@ def test_a_cell_never_becomes_a_formula(office: Person, bad: str) -> None:
 
 
 def test_an_export_is_streamed_and_bounded(office: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console_data, "BATCH", 2)
-    monkeypatch.setattr(console_data, "MOST_EXPORTED", 5)
-    batches = console_data.audit_batches(office.world.database, {})
+    monkeypatch.setattr(log, "BATCH", 2)
+    monkeypatch.setattr(log, "MOST_EXPORTED", 5)
+    batches = log.audit_batches(office.world.database, {})
     assert [len(batch) for batch in batches] == [2, 2, 1]
     answer = office.get("/console/audit/export.json")
     assert "content-length" not in answer.headers

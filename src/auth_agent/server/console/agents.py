@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from auth_agent.server.console import log
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.registry import agents, passkeys
@@ -102,7 +103,7 @@ def agent_page_of(visit: ConsoleVisit, agent_id: str, problem: str = "") -> Answ
     row = _agent(visit, agent_id)
     with visit.context.database.read() as connection:
         grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
-        history = data.list_history(connection, {"agent": row.id}, 1)
+        history = log.list_history(connection, {"agent": row.id}, 1)
         signing_keys = list_request_keys(connection, row.id)
         owner_passkeys = passkeys.list_passkeys(connection, OWNER, row.email)
     return visit.page(

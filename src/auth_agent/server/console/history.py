@@ -1,55 +1,51 @@
-"""The console's pages about the past and the present: sign-ins, grants, keys, audit."""
+"""The console's pages about the past and the present: sign-ins, grants, audit."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator
-from typing import Any
-
+from auth_agent.server.console import log
 from auth_agent.server.console import queries as data
-from auth_agent.server.console.visit import ConsoleVisit, filters_of, not_found, pages_of
-from auth_agent.server.security.keyring import list_keys, rotate_key
-from auth_agent.server.storage.audit import record
+from auth_agent.server.console.exports import Columns, column, export, moment
+from auth_agent.server.console.visit import ConsoleVisit, filters_of, pages_of
 from auth_agent.server.tokens import endings
-from auth_agent.server.web.call import NO_STORE, Answer
+from auth_agent.server.web.call import Answer
 
-AUDIT_FILTERS = ("kind", "outcome", "agent", "website", "actor", "address", "from", "to")
-AUDIT_COLUMNS = (
-    *("id", "at", "kind", "outcome", "actor"),
-    *("agent_id", "client_id", "request_id", "address"),
+SIGN_IN_FILTERS = ("agent", "website", "outcome", "address", "from", "to")
+AUDIT_FILTERS = (
+    *("kind", "outcome", "agent", "website", "actor", "address", "request", "from", "to"),
 )
-# A spreadsheet reads a cell that begins with one of these as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-def overview(visit: ConsoleVisit) -> Answer:
-    """GET /console."""
-    with visit.context.database.read() as connection:
-        numbers = data.counts(connection, visit.now)
-        recent = data.list_audit(connection, {}, 1)[:8]
-    settings = visit.context.settings
-    warnings = []
-    if not settings.is_https:
-        warnings.append("This server speaks http: for development on this machine only.")
-    if not visit.context.outbox.can_send:
-        warnings.append("No mail is sent: set AUTH_AGENT_SERVER_SMTP_URL to let owners sign in.")
-    return visit.page("console_overview.html", numbers=numbers, recent=recent, warnings=warnings)
+_SIGN_INS: Columns = {
+    "time": moment("at"),
+    "outcome": column("outcome"),
+    **{name: column(name) for name in ("agent_id", "agent_name", "owner")},
+    **{name: column(name) for name in ("client_id", "website", "request_id", "address")},
+}
+_AUDIT: Columns = {
+    **{name: column(name) for name in ("id", "at")},
+    "time": moment("at"),
+    **{name: column(name) for name in ("kind", "outcome", "actor")},
+    **{name: column(name) for name in ("agent_id", "client_id", "request_id", "address")},
+}
 
 
 def sign_ins_page(visit: ConsoleVisit) -> Answer:
     """GET /console/sign-ins: the agents' answers, and to which website."""
-    filters = filters_of(visit.query, "agent", "website", "outcome", "address", "from", "to")
+    filters = filters_of(visit.query, *SIGN_IN_FILTERS)
     with visit.context.database.read() as connection:
-        rows = data.list_history(connection, filters, visit.page_number())
+        rows = log.list_history(connection, filters, visit.page_number())
     found = pages_of(visit, "/console/sign-ins", rows, filters)
     return visit.page("console_sign_ins.html", **found)
 
 
+def export_sign_ins(visit: ConsoleVisit) -> Answer:
+    """GET /console/sign-ins/export.{csv,json}: the filtered sign-ins, with names."""
+    filters = filters_of(visit.query, *SIGN_IN_FILTERS)
+    batches = log.sign_in_batches(visit.context.database, filters)
+    return export(visit, "sign-ins", _SIGN_INS, batches)
+
+
 def grants_page(visit: ConsoleVisit) -> Answer:
     """GET /console/grants: sign-ins that are still valid."""
-    filters = filters_of(visit.query, "agent", "website")
+    filters = filters_of(visit.query, "agent", "website", "model")
     with visit.context.database.read() as connection:
         rows = data.list_grants(connection, visit.now, filters, visit.page_number())
     return visit.page("console_grants.html", **pages_of(visit, "/console/grants", rows, filters))
@@ -64,70 +60,17 @@ def end_grant(visit: ConsoleVisit) -> Answer:
     return visit.go("/grants", done="ended")
 
 
-def keys_page(visit: ConsoleVisit) -> Answer:
-    """GET /console/keys."""
-    visit.context.keyring.current()
-    keys = list_keys(visit.context.database, visit.now)
-    return visit.page("console_keys.html", keys=keys, now=visit.now)
-
-
-def rotate_keys(visit: ConsoleVisit) -> Answer:
-    """POST /console/keys/rotate."""
-    rotate_key(visit.context.database, visit.context.keyring, visit.now)
-    return visit.go("/keys", done="rotated")
-
-
 def audit_page(visit: ConsoleVisit) -> Answer:
     """GET /console/audit."""
     filters = filters_of(visit.query, *AUDIT_FILTERS)
     with visit.context.database.read() as connection:
-        rows = data.list_audit(connection, filters, visit.page_number())
-        kinds, outcomes = data.audit_words(connection)
+        rows = log.list_audit(connection, filters, visit.page_number())
+        kinds, outcomes = log.audit_words(connection)
     found = pages_of(visit, "/console/audit", rows, filters)
     return visit.page("console_audit.html", kinds=kinds, outcomes=outcomes, **found)
 
 
 def export_audit(visit: ConsoleVisit) -> Answer:
-    """GET /console/audit/export.{csv,json}: the filtered log, at most a hundred thousand rows."""
-    suffix = visit.call.path_params["suffix"]
-    if suffix not in ("csv", "json"):
-        raise not_found("page")
+    """GET /console/audit/export.{csv,json}: the filtered log."""
     filters = filters_of(visit.query, *AUDIT_FILTERS)
-    with visit.context.database.begin() as connection:
-        record(connection, at=visit.now, kind="audit", outcome=f"exported {suffix}")
-    batches = data.audit_batches(visit.context.database, filters)
-    chunks, content_type = (
-        (_csv(batches), "text/csv; charset=utf-8")
-        if suffix == "csv"
-        else (_json(batches), "application/json")
-    )
-    disposition = ("content-disposition", f'attachment; filename="auth-agent-audit.{suffix}"')
-    return Answer(200, b"", (*NO_STORE, disposition), content_type, chunks)
-
-
-def _csv(batches: Iterator[list[Any]]) -> Iterator[bytes]:
-    yield _lines([AUDIT_COLUMNS])
-    for rows in batches:
-        yield _lines([[_cell(getattr(row, name)) for name in AUDIT_COLUMNS] for row in rows])
-
-
-def _json(batches: Iterator[list[Any]]) -> Iterator[bytes]:
-    """Returns one array, with one object per line."""
-    joint = "[\n"
-    for rows in batches:
-        objects = ({name: getattr(row, name) for name in AUDIT_COLUMNS} for row in rows)
-        yield (joint + ",\n".join(json.dumps(each) for each in objects)).encode()
-        joint = ",\n"
-    yield b"[]\n" if joint == "[\n" else b"\n]\n"
-
-
-def _lines(rows: list[Any]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> str:
-    """Keeps a value from becoming a formula; names in the log come from outside."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return export(visit, "audit", _AUDIT, log.audit_batches(visit.context.database, filters))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from auth_agent.server.console import (
     agents,
     entrance,
+    history,
+    keys,
     own_passkeys,
     resources,
     signing_keys,
     websites,
 )
-from auth_agent.server.console import history as records
+from auth_agent.server.console.overview.page import overview
 from auth_agent.server.console.visit import Guarded, console_page, guarded
 from auth_agent.server.context import Context
 from auth_agent.server.web.pages.refusals import page
@@ -24,7 +26,7 @@ _OPEN: tuple[Route[Context], ...] = (
     Route("POST", "/console/setup", entrance.setup, says_no=entrance.setup_refused),
 )
 _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
-    ("GET", "/console", records.overview),
+    ("GET", "/console", overview),
     ("POST", "/console/sign-out", entrance.sign_out),
     ("GET", "/console/account", entrance.account_page),
     ("POST", "/console/account", entrance.change_password),
@@ -55,13 +57,14 @@ _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
     ("GET", "/console/resources", resources.resources_page),
     ("POST", "/console/resources", resources.add_known_resource),
     ("POST", "/console/resources/remove", resources.remove_known_resource),
-    ("GET", "/console/sign-ins", records.sign_ins_page),
-    ("GET", "/console/grants", records.grants_page),
-    ("POST", "/console/grants/end", records.end_grant),
-    ("GET", "/console/keys", records.keys_page),
-    ("POST", "/console/keys/rotate", records.rotate_keys),
-    ("GET", "/console/audit", records.audit_page),
-    ("GET", "/console/audit/export.{suffix}", records.export_audit),
+    ("GET", "/console/sign-ins", history.sign_ins_page),
+    ("GET", "/console/sign-ins/export.{suffix}", history.export_sign_ins),
+    ("GET", "/console/grants", history.grants_page),
+    ("POST", "/console/grants/end", history.end_grant),
+    ("GET", "/console/keys", keys.keys_page),
+    ("POST", "/console/keys/rotate", keys.rotate_keys),
+    ("GET", "/console/audit", history.audit_page),
+    ("GET", "/console/audit/export.{suffix}", history.export_audit),
 )
 
 CONSOLE: tuple[Route[Context], ...] = (

@@ -41,6 +41,7 @@ class Outbox:
         self._retry_after = retry_after
         self._waiting: queue.Queue[Mail | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
+        self._on_failure: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         # The last known SMTPUTF8 ability of the mail server; None before it was asked.
         self._international: bool | None = None
@@ -52,6 +53,10 @@ class Outbox:
     def can_reach(self, address: str) -> bool:
         """Returns False if mail cannot reach the address: no mail server, or no SMTPUTF8."""
         return self.can_send and not (self._international is False and needs_smtputf8(address))
+
+    def tell_of_failures(self, on_failure: Callable[[], None]) -> None:
+        """Calls this on the mail's own thread for each mail that it gives up."""
+        self._on_failure = on_failure
 
     def ask_ability(self) -> None:
         """Finds out, for the next time, whether the mail server offers SMTPUTF8."""
@@ -96,14 +101,25 @@ class Outbox:
             except NoSmtpUtf8 as error:
                 self._international = False
                 log.error("mail was not delivered: %s", error)  # noqa: TRY400
+                self._give_up(mail)
                 return
             except (OSError, smtplib.SMTPException) as error:
                 if pause is None or is_final(error):
                     log.error("mail was not delivered: %s", cause_of(error))  # noqa: TRY400
+                    self._give_up(mail)
                     return
                 time.sleep(pause)
             else:
                 return
+
+
+    def _give_up(self, mail: Mail) -> None:
+        if mail is GREETING:
+            return
+        try:
+            self._on_failure()
+        except Exception:  # the thread goes on with the next mail
+            log.exception("a mail that was not delivered could not be recorded")
 
 
 def build_outbox(settings: ServerSettings) -> Outbox:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from auth_agent.secret import Secret
 from auth_agent.server.bounds import DAY
@@ -13,6 +15,7 @@ from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import admin_token
 
 LIFETIME = 90 * DAY
+_SHOWN = 100
 
 
 _GOOD = select(admin_token.c.id, admin_token.c.name).where(
@@ -62,3 +65,13 @@ def revoke_admin(database: Database, admin_id: str, now: int) -> bool:
             return False
         record(connection, at=now, kind="administrator", outcome="revoked", agent_id=admin_id)
     return True
+
+
+def list_admin_tokens(connection: Connection, now: int) -> list[dict[str, Any]]:
+    """Returns the valid tokens, the next to expire first; a digest cannot be turned back."""
+    columns = (admin_token.c.id, admin_token.c.name, admin_token.c.created_at)
+    statement = select(*columns, admin_token.c.expires_at).where(
+        admin_token.c.revoked_at.is_(None), admin_token.c.expires_at > now
+    )
+    rows = connection.execute(statement.order_by(admin_token.c.expires_at).limit(_SHOWN))
+    return [dict(row) for row in rows.mappings()]

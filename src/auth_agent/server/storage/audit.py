@@ -44,7 +44,8 @@ KINDS: Mapping[str, str] = {
     "passkey": "A person added or removed a passkey.",
     "owner invitation": "A link with which an owner adds the first passkey was made or used.",
     "owner sign-in": "An owner signed in, or tried to.",
-    "audit": "The audit was exported.",
+    "mail": "A mail to an owner could not be delivered.",
+    "audit": "The audit log or the sign-ins were exported.",
     "refusals": "How many refusals of the last minute are not in the audit.",
 }
 REFUSALS = ("refused", "invalid_credentials")

@@ -19,7 +19,7 @@ from sqlalchemy.pool import QueuePool
 from auth_agent.server.storage.quick_connection import QuickConnection
 from auth_agent.server.storage.schema import current_revision, upgrade
 
-HEAD = "0021"
+HEAD = "0022"
 _MIGRATING = 0x61757468  # any number that no other program locks
 # 16 MiB: a checkpoint waits for the disk, and copies a page that was written often only once.
 _CHECKPOINT_PAGES = 4_000

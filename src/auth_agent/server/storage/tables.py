@@ -104,6 +104,8 @@ agent = Table(
     Column("second_factor", Boolean, nullable=False, default=False, server_default=false()),
     # When its owner is asked: off, notify, first or always; none for the server's default.
     Column("approval", String(8)),
+    Index(None, "email"),
+    Index(None, "created_at"),
 )
 
 # Public keys (Ed25519) with which agents sign their HTTP requests; other keys than `agent.jwks`.
@@ -206,6 +208,15 @@ token_family = Table(
     Index(None, "agent_id"),
     Index(None, "client_id"),
     Index(None, "refresh_expires_at"),
+    Index(None, "created_at"),
+)
+
+_VALID = text("revoked_at IS NULL")
+Index(
+    "ix_token_family_valid",
+    *(token_family.c[name] for name in ("model", "expires_at", "refresh_expires_at")),
+    sqlite_where=_VALID,
+    postgresql_where=_VALID,
 )
 
 # Refresh tokens that were rotated; using one again means that it was copied.
@@ -248,8 +259,12 @@ audit = Table(
     Column("request_id", String(64)),
     Column("address", String(64)),
     Column("actor", String(254)),  # the administrator or owner who acted
-    Index(None, "at"),
-    Index(None, "agent_id"),
+    Index(None, "at", "id"),
+    # The console lists the newest first, and counts by kind and outcome without reading the rows.
+    Index(None, "agent_id", "at", "id"),
+    Index(None, "client_id", "at", "id"),
+    Index(None, "kind", "at", "id"),
+    Index("ix_audit_counted", "kind", "outcome", "at", "id", "client_id", "agent_id"),
 )
 
 # Bearer tokens of administrators; only a digest is stored.

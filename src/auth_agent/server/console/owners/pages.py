@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from auth_agent.server.approval import questions as asked
 from auth_agent.server.approval.need import STRICTNESS
 from auth_agent.server.approval.websites import list_known
+from auth_agent.server.console import log
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.owners import questions
 from auth_agent.server.console.owners.visit import OwnerVisit
@@ -73,7 +74,7 @@ def agent_page(visit: OwnerVisit) -> Answer:
     row = visit.agent(visit.query.get("id", ""))
     with visit.context.database.read() as connection:
         grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
-        history = data.list_history(connection, {"agent": row.id}, 1)
+        history = log.list_history(connection, {"agent": row.id}, 1)
         known = list_known(connection, row.id)
     return visit.page(
         "console_owner_agent.html",

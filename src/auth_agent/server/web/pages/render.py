@@ -78,7 +78,7 @@ class Pages:
 
 def _moment(seconds: int) -> str:
     """Returns a time in UTC in a form for readers of any country."""
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
 
 
 def _policy(nonce: str, form_targets: str) -> Headers:

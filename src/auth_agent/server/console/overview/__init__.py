@@ -1,0 +1,1 @@
+"""What administrators see first: numbers over time, and what needs attention."""
