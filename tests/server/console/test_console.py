@@ -467,9 +467,9 @@ def test_an_agent_from_adding_to_disabling(office: Person) -> None:
     office.send(where, "/console/agent/enable", id=agent_id)
     outcomes = rows_of(
         world,
-        select(audit.c.outcome, audit.c.actor).where(
-            audit.c.agent_id == agent_id, audit.c.kind == "agent"
-        ),
+        select(audit.c.outcome, audit.c.actor)
+        .where(audit.c.agent_id == agent_id, audit.c.kind == "agent")
+        .order_by(audit.c.id),
     )
     assert [row.outcome for row in outcomes] == ["added", "secret rotated", "disabled", "enabled"]
     assert {row.actor for row in outcomes} == {"administrator ada"}
