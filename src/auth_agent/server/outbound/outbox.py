@@ -112,7 +112,6 @@ class Outbox:
             else:
                 return
 
-
     def _give_up(self, mail: Mail) -> None:
         if mail is GREETING:
             return
