@@ -16,7 +16,7 @@ from tests.adapters.stacks import STACKS
 
 @pytest.fixture
 def provider():
-    """The misbehaving server, over real HTTP."""
+    """Starts the misbehaving server over real HTTP."""
     port = free_port()
     provider = FakeServer(f"http://127.0.0.1:{port}")
     with serve_provider(provider, port):
@@ -25,7 +25,7 @@ def provider():
 
 
 def settings_of(provider, base_url, **changes):
-    """A website of this provider."""
+    """Returns the settings of a website of this provider."""
     return Settings(
         **{
             "issuer": provider.issuer,
@@ -57,7 +57,7 @@ def serve(provider):
 
 @pytest.fixture(params=STACKS)
 def site(request, serve, provider):
-    """An agent's HTTP client in front of the site, one stack after the other."""
+    """Yields an agent's HTTP client in front of the site, one stack after the other."""
     with Visitor(serve(request.param), provider, request.param) as visitor:
         yield visitor
 
@@ -96,6 +96,6 @@ def _tables():
 
 @pytest.fixture
 def database(_tables):
-    """Django's tables, empty again after the test."""
+    """Creates Django's tables, and empties them after the test."""
     yield
     empty_database()

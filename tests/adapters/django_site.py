@@ -85,7 +85,7 @@ _kept = sqlite3.connect(DATABASE, uri=True)  # the database is there as long as 
 
 
 def close_databases(**_):
-    """Django leaves one in memory open, to be complained of when its thread has ended."""
+    """Closes the connection that Django leaves open, a warning once its thread has ended."""
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None:
             connection.connection.close()
@@ -153,7 +153,7 @@ urlpatterns = [
 
 
 def configured(settings, **own):
-    """The website's settings while its handler is built."""
+    """Applies the website's settings while its handler is built."""
     values = {name.upper(): getattr(settings, name) for name in settings.__struct_fields__}
     return override_settings(AUTH_AGENT={**values, **own})
 
@@ -164,7 +164,7 @@ def build_wsgi(settings, **own):
 
 
 def build_asgi(settings, **own):
-    """Django refuses the lifespan of a server, which the tests use to close what they opened."""
+    """Answers the lifespan, which Django refuses and the tests use to close their resources."""
     with configured(settings, **own):
         handler = ASGIHandler()
 

@@ -50,7 +50,7 @@ class Shopper:
 
 @contextmanager
 def open_shopper(colour, provider, *, urls=None, middleware=None, **auth_agent):
-    """A website of its own, with these `AUTH_AGENT` settings, URLs and middleware."""
+    """Opens a website with its own `AUTH_AGENT` settings, URLs and middleware."""
     settings = {
         "ISSUER": provider.issuer,
         "CLIENT_ID": provider.client_id,

@@ -86,7 +86,7 @@ def serve_wsgi(app, port):
 
 @contextmanager
 def serve_provider(provider: FakeServer, port):
-    """The fake server over HTTP; what `answers` holds may also be a function of the handler."""
+    """Serves the fake server over HTTP; a value of `answers` may be a function of the handler."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

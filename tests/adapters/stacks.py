@@ -39,7 +39,7 @@ class Stack(NamedTuple):
 
 
 def cached(wish):
-    """The headers of a public answer; `wish` is one more that tells caches to store it."""
+    """Returns the headers of a public answer; `wish` is one more that tells caches to store it."""
     return {"Cache-Control": PUBLIC_CACHE, **({wish: "max-age=600"} if wish else {})}
 
 
@@ -191,7 +191,7 @@ def build_wsgi(settings):
 
 
 def answer(request, path, agent_of, body):
-    """The site without a framework."""
+    """Answers as a site without a framework."""
     entry = request["auth_agent.entry"]
     needs = {"/me": Requirement(), "/reports": Requirement(scopes=["reports:read"])}
     if path in needs:

@@ -179,7 +179,7 @@ def _open(running, provider, build, serve, **changes):
 
 
 def token_of(provider, audience, number):
-    """The header of a token with an approval, as the agent gets it by asking its owner."""
+    """Returns the header of a token with an approval, as the agent gets it from its owner."""
     token = provider.access_token(aud=audience, **approved(payment(number)))
     return {"authorization": f"Bearer {token}"}
 
@@ -331,7 +331,7 @@ def redis():
 
 class TestRedis:
     def test_two_websites_processes_use_an_approval_once(self, provider, redis):
-        """Two processes, one Redis: many requests at once, one of them is served."""
+        """Sends many requests at once to two processes on one Redis; one of them is served."""
         port = free_port()
         base_url = f"http://127.0.0.1:{port}"
         environ = {

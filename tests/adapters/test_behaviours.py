@@ -27,7 +27,7 @@ JSON = {"accept": "application/json"}
 
 @pytest.fixture(scope="module", params=STACKS)
 def running(request):
-    """One stack after the other, each started once: its base URL and its provider."""
+    """Starts each stack once; yields its base URL and its provider."""
     stack, port, site_port = STACKS[request.param], free_port(), free_port()
     provider, base_url = FakeServer(f"http://127.0.0.1:{port}"), f"http://127.0.0.1:{site_port}"
     with serve_provider(provider, port):
@@ -39,7 +39,7 @@ def running(request):
 
 @pytest.fixture
 def site(running):
-    """An agent's HTTP client in front of the site; nothing is left of the row before."""
+    """Yields an agent's HTTP client in front of the site, without state of the row before."""
     running[1].reset()
     with Visitor(*running) as visitor:
         yield visitor
@@ -252,7 +252,7 @@ def test_a_public_page_shows_an_agent_the_door(site):
 
 
 def test_a_form_arrives_whole(site):
-    """The body is the application's: the middleware neither reads nor keeps it."""
+    """Leaves the body to the application: the middleware neither reads nor keeps it."""
     body = b"x" * 300_000
     assert site.post("/echo", content=body).content == body
 
@@ -306,7 +306,7 @@ def test_fifty_agents_at_once_are_never_mixed_up(site):
 @pytest.mark.parametrize("before", [[], [("cookie", "theme=dark; a=1")], [("cookie", "x=a, b")]])
 @pytest.mark.parametrize("after", [[], [("cookie", "b=2; c=3")]])
 def test_cookies_in_several_headers(site, before, after):
-    """HTTP/2 splits the cookies (RFC 9113 8.2.3), and WSGI servers join them by commas."""
+    """Splits cookies as HTTP/2 does (RFC 9113 8.2.3); WSGI servers join them by commas."""
     site.sign_in()
     (cookie,) = [f"{cookie.name}={cookie.value}" for cookie in site.cookies.jar]
     site.cookies.clear()
@@ -337,7 +337,7 @@ def test_nothing_tells_a_shared_cache_to_store_what_an_agent_sees(site, name):
 
 @pytest.mark.parametrize("name", ["asgi", "starlette", "fastapi", "django-asgi"])
 def test_cookies_and_tokens_in_several_headers(serve, provider, name):
-    """HTTP/2 splits the cookies (RFC 9113 8.2.3); of two tokens none counts."""
+    """Splits cookies as HTTP/2 does (RFC 9113 8.2.3); of two tokens neither counts."""
     base_url = serve(name)
     with Visitor(base_url, provider, name) as site:
         site.sign_in()

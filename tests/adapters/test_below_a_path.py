@@ -65,7 +65,7 @@ def test_an_agent_signs_in_and_out_below_a_path(site):
 
 
 def _fastapi(settings):
-    """Behind a proxy that strips the path: only `root_path` says where the application is."""
+    """Builds the application behind a proxy that strips the path, told by `root_path` alone."""
     app = STACKS["fastapi"].build(settings)
     app.root_path = PLACE
     return app
@@ -123,7 +123,7 @@ STRIPPED = {
 
 @pytest.fixture(params=STRIPPED)
 def stripped(request, provider):
-    """The proxy strips the path and says so; what it does, the test's client does."""
+    """Does what a proxy does that strips the path and announces it."""
     build, name = STRIPPED[request.param]
     port = free_port()
     base_url = f"http://127.0.0.1:{port}"
@@ -163,7 +163,7 @@ def test_a_rule_holds_with_and_without_the_root(stripped, pattern):
 
 @pytest.mark.parametrize("name", ["wsgi", "flask", "django-wsgi"])
 def test_a_script_name_from_outside_moves_no_rule(provider, name):
-    """gunicorn takes it from a request header, `ProxyFix` from X-Forwarded-Prefix."""
+    """Sends what gunicorn reads from a request header, and `ProxyFix` from X-Forwarded-Prefix."""
     stack, port = STACKS[name], free_port()
     base_url = f"http://127.0.0.1:{port}"
     app = mount_wsgi(stack.build(settings_of(provider, base_url)))

@@ -62,13 +62,13 @@ def test_nothing_secret_gets_out(stack, serve, provider, caplog):
 
 
 def line(record):
-    """What a handler writes of a record: the message, our facts, and a traceback."""
+    """Returns what a handler writes of a record: the message, our facts and a traceback."""
     facts = record.__dict__.get("auth_agent", "")
     return f"{logging.Formatter().format(record)} {facts}"
 
 
 def walk(agent, provider, token):
-    """Every way that a request of an agent can take."""
+    """Takes every way through the website that an agent's request can take."""
     agent.seen_cookies = set()
     agent.get("/")
     agent.get("/me")

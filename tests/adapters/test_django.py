@@ -43,7 +43,7 @@ def who(request):
 
 @non_atomic_requests
 async def where(request):
-    """Which thread an async view runs in, and the one that its event loop has."""
+    """Returns the thread of an async view, and that of its event loop."""
     running = asyncio.get_running_loop()
     ident = await running.run_in_executor(None, threading.get_ident)
     assert ident != threading.get_ident()
@@ -145,7 +145,7 @@ def test_and_every_async_one_by_its_requirement(django, shape):
 
 @pytest.mark.parametrize("view", [View, TemplateView, APIView])
 def test_a_mixin_that_would_guard_nothing_is_refused(view):
-    """Behind a view it never runs, and the page would be open."""
+    """Refuses a mixin behind the view: it would never run, and the page would be open."""
     with pytest.raises(TypeError, match="Open is open: put RequiresAgentMixin before"):
         type("Open", (view, RequiresAgentMixin), {})
     for good in [(RequiresAgentMixin, view), (LoginRequiredMixin, RequiresAgentMixin, view)]:
@@ -179,7 +179,7 @@ def test_a_decorated_view_keeps_its_name_and_its_marks(django):
 
 
 def test_no_thread_is_between_the_server_and_an_async_view(django, caplog):
-    """Django itself says at DEBUG where it has to put a thread between two colours."""
+    """Reads Django's DEBUG log, which says where a thread bridges sync and async."""
     caplog.set_level(logging.DEBUG, "django.request")
     shop = django(urls=URLS, middleware=[OURS])
     shop.sign_in()
@@ -240,7 +240,7 @@ def test_an_error_page_of_a_view_that_read_the_agent_is_private(django):
 
 @pytest.mark.parametrize("place", [0, len(MIDDLEWARE) - 1])
 def test_our_routes_are_answered_wherever_the_middleware_stands(django, place):
-    """Behind CommonMiddleware, a catch-all with a slash at its end tempts APPEND_SLASH."""
+    """Covers CommonMiddleware in front: APPEND_SLASH would redirect to a catch-all with a slash."""
     others = [name for name in MIDDLEWARE if name != OURS]
     shop = django(urls=URLS, middleware=[*others[:place], OURS, *others[place:]])
     assert shop.sign_in("/mixed")["Location"] == "/mixed"
@@ -250,7 +250,7 @@ def test_our_routes_are_answered_wherever_the_middleware_stands(django, place):
 
 
 def test_what_one_agent_was_shown_is_cached_for_nobody(django):
-    """`cache_page` decides before the middleware can mark the response as private."""
+    """Covers `cache_page`, which decides before the middleware can mark the response private."""
     shop = django(urls=URLS)
     for name in ("cached", "cached-guarded"):
         for number in (1, 2):
@@ -274,7 +274,7 @@ def test_views_keep_their_transaction(django, database):
 
 
 def test_a_cookie_header_in_parts_is_read_as_one(provider):
-    """HTTP/2 splits it, and Django joins the parts with a comma (RFC 9113 8.2.3)."""
+    """Splits it as HTTP/2 does; Django joins the parts with a comma (RFC 9113 8.2.3)."""
     browser = Browser(RelyingParty(settings_of(provider, BASE_URL)), provider)
     browser.sign_in()
     request = asgi_request([(b"cookie", b"a=1"), (b"cookie", cookie_of(browser).encode())])

@@ -31,7 +31,7 @@ OWNER = "owner@example.com"
 
 
 def trust(user, email):
-    """The website has verified everybody's address but Eve's."""
+    """Returns True if the website has verified the address: everyone's but Eve's."""
     return user.username != "eve"
 
 
@@ -237,7 +237,7 @@ def test_an_identity_that_does_not_fit_is_refused_not_cut(django):
 
 @pytest.fixture
 def office():
-    """An administrator's browser, and three agents."""
+    """Opens an administrator's browser and registers three agents."""
     for number in range(3):
         AgentProfile.objects.create(
             issuer="https://auth.example",
@@ -364,7 +364,7 @@ def test_staff_is_linked_only_if_the_site_says_so(django, owner, rank):
 
 
 def test_a_session_of_other_accounts_is_nobody(django, owner):
-    """Profile 1 is not user 1."""
+    """Keeps profile 1 from being taken for user 1."""
     User.objects.filter(pk=owner.pk).update(is_superuser=True, email="root@example.com")
     shop = django(urls=URLS, ACCOUNTS="contextual", EMAIL_IS_VERIFIED=trust)
     profile = sign_in_as(shop)

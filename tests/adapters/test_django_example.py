@@ -30,7 +30,7 @@ def tables(auth_server, tmp_path_factory):
 
 @pytest.fixture
 def shop(auth_server, tables, tmp_path):
-    """The environment of a shop with one customer, who has the e-mail address of the agent."""
+    """Sets the environment of a shop whose one customer has the agent's e-mail address."""
 
     def prepare(*seed, **environ):
         environ["SHOP_DATABASE"] = str(shutil.copy(tables, tmp_path))

@@ -89,7 +89,7 @@ def test_with_one_it_opens(django):
 
 
 def test_what_one_agent_was_shown_is_cached_for_nobody(django):
-    """The framework wraps the request, and `cache_page` looks at what is inside."""
+    """Covers the request that the framework wraps: `cache_page` looks at the inner one."""
     shop = django(urls=URLS)
     for name in ("/cached", "/cached-function"):
         for number in (1, 2):
@@ -112,7 +112,7 @@ def test_a_missing_scope_is_forbidden(django):
 
 
 def test_a_signed_in_person_is_not_taken_for_the_agent(django, database):
-    """Else a person's session would come in without the check for cross-site forgery."""
+    """Keeps a person's session from passing without the check for cross-site forgery."""
     shop = django(urls=URLS)
     shop.client.force_login(User.objects.create_superuser("admin"))
     shop.sign_in()
@@ -133,7 +133,7 @@ def test_a_wrong_bearer_token_is_said_to_be_wrong(django):
     [("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403)],
 )
 def test_another_website_cannot_post_with_the_agents_cookie(django, site, status):
-    """The framework takes its views out of Django's CSRF protection."""
+    """Holds although the framework exempts its views from Django's CSRF protection."""
     shop = django(urls=URLS)
     shop.sign_in()
     assert shop.post("/", HTTP_SEC_FETCH_SITE=site).status_code == status
@@ -174,7 +174,7 @@ def test_a_preflight_permits_nothing(django):
 
 
 def test_a_refusal_keeps_the_time_after_which_to_try_again():
-    """The framework copies `wait` into Retry-After."""
+    """Relies on the framework, which copies `wait` into Retry-After."""
     from auth_agent.website.web.outcome import Reply
     from auth_agent_django.rest_framework import AgentRefused
 

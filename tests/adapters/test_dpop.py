@@ -174,7 +174,7 @@ def test_the_same_proof_at_once_counts_once(site):
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_servers_lose_no_second_proof(server):
-    """Each server joins repeated headers in its own way; two proofs are always told from one."""
+    """Tells two proofs from one on every server; each joins repeated headers in its own way."""
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
     is_wsgi = server.startswith(("gunicorn", "waitress"))

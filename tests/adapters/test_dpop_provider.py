@@ -87,7 +87,7 @@ def prove(key, method, url, token=None):
 
 
 def token_of(issuer, key, kind):
-    """A token that the server has bound to the key, because it believed our proof."""
+    """Returns a token that the server has bound to the key, because it accepted our proof."""
     headers = {} if key is None else {"dpop": prove(key, "POST", f"{issuer}/token")}
     form = {"grant_type": "client_credentials", "resource": ORIGIN, "scope": kind}
     auth = httpx2.BasicAuth("shop", SECRET.replace(" ", "+"))

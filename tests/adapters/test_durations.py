@@ -63,7 +63,7 @@ def a_session_in_use(site, server):
 
 
 def a_token(opaque):
-    """A revoked one is believed until the server is asked."""
+    """Returns a revoked token, which is accepted until the server is asked."""
 
     def start(site, server):
         token = token_with(server, {"exp": int(server.clock()) + 10 * DAY}, opaque)

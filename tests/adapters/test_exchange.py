@@ -260,7 +260,7 @@ def test_those_who_wait_hear_of_a_failure(provider):
 
 
 def slow_exchange(provider):
-    """A flow that several join; events for when the server was asked, and may answer."""
+    """Returns a flow that several callers join, and events: the server was asked, it may answer."""
     asked, go_on = threading.Event(), threading.Event()
 
     def slow(handler):
@@ -277,7 +277,7 @@ def slow_exchange(provider):
 
 
 def test_what_was_asked_for_arrives_although_the_one_who_asked_is_cancelled(provider):
-    """A visitor who hangs up spoils it neither for the others nor for himself."""
+    """Cancels one visitor's request; the others, and the visitor's next one, are answered."""
     flow, asked, go_on = slow_exchange(provider)
 
     async def main():
@@ -308,7 +308,7 @@ def test_what_was_asked_for_arrives_although_the_one_who_asked_is_cancelled(prov
 
 
 def test_a_task_that_is_killed_takes_nothing_with_it(provider):
-    """Django cancels the task itself, not a scope of it."""
+    """Cancels the task itself, as Django does, and not one of its scopes."""
     flow, asked, go_on = slow_exchange(provider)
 
     async def main():
@@ -342,7 +342,7 @@ def test_a_site_starts_although_its_server_is_down(serve, provider):
 
 @pytest.mark.parametrize("colour", ["threads", "tasks"])
 def test_five_hundred_cold_verifications_cost_two_fetches(provider, colour, monkeypatch):
-    """The metadata and the keys, once each, whoever comes first."""
+    """Fetches the metadata and the keys once each, whichever request comes first."""
     monkeypatch.setattr(drive, "PLACE_SECONDS", 30)  # however busy this machine is
     party = RelyingParty(settings_of(provider, "http://127.0.0.1:1"))
     tokens = [provider.access_token(aud="http://127.0.0.1:1") for _ in range(500)]
@@ -381,7 +381,7 @@ class TokenVisit(Visit):
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_that_is_forked_while_its_parent_fetches_asks_itself(provider):
-    """The thread that fetches stays behind in the parent, and with it whatever it has locked."""
+    """Forks while a thread fetches: the thread and its locks stay behind in the parent."""
     asked, go = threading.Event(), threading.Event()
     path = "/.well-known/oauth-authorization-server"
 
@@ -410,7 +410,7 @@ def test_a_child_that_is_forked_while_its_parent_fetches_asks_itself(provider):
 
 @pytest.mark.parametrize("is_warm", [False, True])
 def test_a_thread_that_does_not_start_once_spoils_no_later_request(provider, is_warm, monkeypatch):
-    """Renewal in the background: "can't start new thread" at a process limit."""
+    """Fails to renew in the background: "can't start new thread" at a process limit."""
     clock = Clock(1_800_000_000.0)
     provider.clock = clock
     party = RelyingParty(settings_of(provider, "https://shop.example"), clock=clock)

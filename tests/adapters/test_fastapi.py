@@ -164,7 +164,7 @@ def test_an_application_in_another_is_guarded_too(app, visit):
 
 
 def test_a_refusal_passes_the_sites_other_middleware_as_an_answer(app, visit):
-    """Not as an exception: CORS headers are added, transactions see no failure."""
+    """Sends an answer, not an exception: CORS headers are added, transactions see no failure."""
     statuses = []
 
     async def watch(request, call_next):
@@ -222,7 +222,7 @@ async def _indirect(agent=Depends(CurrentAgent)):  # noqa: B008
     "source", [Depends(Agent), Depends(CurrentAgent), Depends(OptionalAgent), Depends(_indirect)]
 )
 def test_an_agent_is_never_made_of_the_query(app, visit, source):
-    """FastAPI fills the fields of a class that is a dependency from what the visitor sends."""
+    """Refuses a class as a dependency: FastAPI would fill its fields from the visitor's query."""
 
     @app.get("/me")
     async def me(agent=source):

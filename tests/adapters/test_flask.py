@@ -28,7 +28,7 @@ PAGE = {"Accept": "text/html"}
 
 @pytest.fixture
 def config(provider):
-    """`app.config` of a site at the address that Flask's test client visits."""
+    """Returns `app.config` of a site at the URL that Flask's test client visits."""
     return {
         "AUTH_AGENT_ISSUER": provider.issuer,
         "AUTH_AGENT_CLIENT_ID": provider.client_id,
@@ -41,7 +41,7 @@ def config(provider):
 
 @pytest.fixture
 def make_app(config):
-    """A factory, as Flask's documentation shows it."""
+    """Builds the application in a factory, as Flask's documentation shows it."""
 
     def create_app(auth_agent=None, **changes):
         app = Flask(__name__, static_folder="templates", static_url_path="/static")
@@ -58,7 +58,7 @@ def make_app(config):
 
 
 def sign_in(app, provider, **agent):
-    """A `FlaskClient` whose agent has signed in."""
+    """Returns a `FlaskClient` whose agent has signed in."""
     client = app.test_client()
     begun = client.get("/auth-agent/login?next=/")
     callback = urlsplit(provider.approve(begun.location, agent=agent))
@@ -88,7 +88,7 @@ def test_one_extension_serves_several_applications(make_app, provider):
 
 
 def test_an_application_in_another_takes_its_own_agent(make_app, provider):
-    """Both see the path as the visitor typed it, so the inner one needs a prefix below its own."""
+    """Gives the inner one a prefix below its own path: both see the path that the visitor typed."""
     shop = make_app()
     forum = make_app(AUTH_AGENT_PREFIX="/forum/auth-agent", AUTH_AGENT_PROTECT=["/forum/*"])
     both = Client(DispatcherMiddleware(shop, {"/forum": forum}))
@@ -250,7 +250,7 @@ def test_every_shape_of_view_is_guarded(make_app, provider):
 
 @pytest.mark.parametrize("guard", [requires_agent, requires_agent(scopes=["a"]), no_agents])
 def test_a_guard_above_the_route_is_told_before_anybody_is_let_in(make_app, guard):
-    """Flask has registered the bare view by then: it would be open."""
+    """Refuses to start: Flask has already registered the bare view, which would be open."""
     app, blueprint = make_app(), Blueprint("shop", __name__)
     guard(app.get("/secret")(lambda: "secret"))
     guard(blueprint.get("/other")(lambda: "other"))

@@ -38,7 +38,7 @@ def hang(provider):
 
 @pytest.fixture
 def waitress(provider):
-    """The Flask shop in waitress with its four threads."""
+    """Starts the Flask shop in waitress with its four threads."""
     port = free_port()
     site = f"http://127.0.0.1:{port}"
     environ = {

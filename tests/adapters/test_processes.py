@@ -30,7 +30,7 @@ app = Starlette(routes=[Route("/me", me)], middleware=[Middleware(AuthAgentMiddl
 
 @pytest.fixture
 def two_workers(tmp_path, provider):
-    """A website of two worker processes, configured by its environment alone."""
+    """Starts a website of two worker processes, configured by its environment alone."""
     (tmp_path / "site_of_two.py").write_text(SITE)
     running = []
 

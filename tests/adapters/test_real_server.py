@@ -38,7 +38,7 @@ def auth_server(tmp_path):
 
 @pytest.fixture
 def open_site(auth_server):
-    """A Starlette site of this server; returns its URL."""
+    """Starts a Starlette site of this server; returns its URL."""
     with ExitStack() as running:
 
         def start(client, **settings):
@@ -87,7 +87,7 @@ def test_a_website_that_signs_instead_of_sending_a_secret(auth_server, open_site
 
 
 def test_a_disabled_agent_is_out_of_its_websites_at_once(auth_server, open_site):
-    """The server says so by back-channel logout; nobody waits for anything to expire."""
+    """Relies on back-channel logout: nothing has to expire first."""
     with redis_server() as store:
         site = open_site(
             lambda site: {"backchannel_logout_uri": f"{site}/auth-agent/backchannel-logout"},

@@ -56,7 +56,7 @@ class Site:
         self.visitors = []
 
     def sign_in(self, sub, email, verified=True):
-        """The callback's answer, and what the account page says then."""
+        """Returns the callback's answer, and then the account page's."""
         visitor = Visitor(self.base_url, self.provider, "")
         self.visitors.append(visitor)
         agent = {"sub": sub, "name": sub.title(), "email": email, "email_verified": verified}
@@ -104,7 +104,7 @@ def test_an_unverified_email_never_finds_an_account(open_site):
 
 
 def test_an_agent_is_known_by_issuer_and_id_not_by_its_email(open_site):
-    """The link stays when the owner's address changes; a newcomer with the old id is the same."""
+    """Keeps the link if the owner's address changes, and gives none to a newcomer with it."""
     site = open_site("full_account")
     site.account("robot", "ann@example.com")
     site.change(lambda db: setattr(db.get_one(accounts.Account, 1), "email", "ann@new.example"))

@@ -32,7 +32,7 @@ def auth_server(tmp_path_factory):
 
 @pytest.fixture(params=ROWS, ids=lambda row: f"{row[1]}-{row[0].partition(' ')[0]}")
 def addresses(request, auth_server):
-    """Where the two workers of a site are reached, at its own address first."""
+    """Returns the URLs of a site's two workers, the site's own first."""
     server, stack = request.param
     ports = [free_port() for _ in range(2 if server == "waitress" else 1)]  # it has no workers
     addresses = [f"http://127.0.0.1:{port}" for port in ports]
@@ -71,7 +71,7 @@ def test_an_agent_signs_in_acts_and_signs_out(auth_server, addresses):
 
 
 def sign_in(auth_server, site):
-    """An HTTP client with the cookies that the website gave to the agent."""
+    """Returns an HTTP client with the cookies that the website gave to the agent."""
     sdk = AgentSDK(
         agent_id=auth_server.agent_id,
         agent_secret=auth_server.agent_secret,

@@ -106,7 +106,7 @@ def site(running, directory):
 
 
 def signed(site, method="GET", target="/me", **options):
-    """The headers of a request that is signed now."""
+    """Returns the headers of a request that is signed now."""
     given = {"key": KEY, "agent": site.directory.agent, "now": time.time()}
     options = {**given, "nonce": os.urandom(16), **options}
     return dict(sign_request(method, f"{site.origin}{target}", **options))

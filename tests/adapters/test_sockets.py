@@ -115,7 +115,7 @@ def site(request, provider):
 
 
 def open_socket(site, path, *, extra=(), **options):
-    """A browser's handshake: with the site's cookies, and the origin of the page."""
+    """Opens a handshake as a browser does: with the site's cookies and the page's origin."""
     cookies = "; ".join(f"{name}={value}" for name, value in site.cookies.items())
     headers = {**dict(extra), **({"Cookie": cookies} if cookies else {})}
     url = site.origin.replace("http:", "ws:") + path
@@ -155,7 +155,7 @@ def test_a_page_of_another_origin_brings_no_agent(site):
 
 
 def test_a_token_needs_no_origin(site):
-    """No page can send one, so that it is nobody's but the agent's own."""
+    """Accepts it from anywhere: no page can send a token, only the agent itself."""
     token = site.provider.access_token(aud=site.origin)
     headers = {"Authorization": f"Bearer {token}"}
     for path in ("/open", "/chat", "/private/chat"):

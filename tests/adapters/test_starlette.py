@@ -107,7 +107,7 @@ def test_an_endpoint_that_cannot_be_guarded_is_told_at_once():
 
 @pytest.mark.parametrize("place", ["app", "router", "mounted"])
 def test_a_guard_above_the_route_is_told_before_anybody_is_let_in(provider, place):
-    """FastAPI has registered the bare endpoint by then: it would be open."""
+    """Refuses to start: FastAPI has already registered the bare endpoint, which would be open."""
     app, inner, router = FastAPI(), FastAPI(), APIRouter()
 
     @requires_agent
@@ -180,7 +180,7 @@ def test_it_stands_among_other_middleware(provider):
 
 
 def test_a_script_of_another_origin_may_read_where_the_door_is(provider):
-    """CORS stands outside, as Starlette's documentation has it for every refusal."""
+    """Puts CORS outside, as Starlette's documentation says for every refusal."""
     origin = "https://app.example"
     app = Starlette(routes=[Route("/me", asynchronous)], middleware=[
         Middleware(CORSMiddleware, allow_origins=[origin], allow_credentials=True),
@@ -205,7 +205,7 @@ def test_the_site_is_told_when_the_middleware_is_missing():
     [("hypercorn", "examples.starlette_site:app"), ("uvicorn", "examples.fastapi_site:app")],
 )
 def test_a_site_with_wrong_settings_does_not_start(server, target):
-    """Starlette makes its middleware late, when an exception no longer stops a server."""
+    """Fails at startup: Starlette builds middleware when an exception no longer stops a server."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("AUTH_AGENT_")}
     words = (word.format(port=free_port(), target=target) for word in SERVERS[server])
     done = subprocess.run(

@@ -125,7 +125,7 @@ def test_a_guessed_id_is_nobody(site, value):
 
 
 def test_a_record_cannot_be_moved_to_another_id(site, redis_client):
-    """Whoever writes to Redis cannot hand one session's record to another id."""
+    """Binds a record to its id, even against someone who can write to Redis."""
     site.sign_in()
     other = site.twin()
     other.sign_in()
@@ -275,7 +275,7 @@ def test_a_hundred_requests_cost_one_token_call(url, redis_client, provider, clo
 
 @pytest.mark.parametrize("shares", [True, False])
 def test_a_callback_at_two_machines_sends_its_code_once(make_site, provider, shares):
-    """Only a shared store makes them know of each other; without one the server ends it."""
+    """Needs the shared store; without one the server ends the sign-in."""
     one = make_site(**({} if shares else {"session_store": "cookie"}))
     two = make_site(**({} if shares else {"session_store": "cookie"}))
     callback = relative(provider.approve(one.begin()))
@@ -321,7 +321,7 @@ class TestTwoAtOnce:
 
     @pytest.fixture
     def two(self, one, parties, provider):
-        """The same browser at another machine, whose clock is ahead."""
+        """Sends the same browser to another machine, whose clock is ahead."""
         other = Browser(parties[1], provider, run_in_thread)
         other.cookies = one.cookies
         return other
@@ -373,7 +373,7 @@ class TestTwoAtOnce:
 
 
 def test_new_tokens_outlive_a_gap_of_the_store(url, redis_client, provider, clock, monkeypatch):
-    """The store goes away between the answer of the token endpoint and the write."""
+    """Stops the store between the token endpoint's answer and the write."""
     provider.clock = clock
     site = Browser(RelyingParty(settings_with(provider, url), clock=clock), provider, run_in_thread)
     site.sign_in()
@@ -432,7 +432,7 @@ def test_a_rush_of_requests_waits_for_a_connection(url, redis_client, provider, 
 
 
 def end_sessions(site, whose):
-    """Those of one agent or owner, or of all."""
+    """Ends the sessions of one agent or owner, or all of them."""
     party = site.relying_party
     return party.end_sessions(**whose) if whose else party.end_all_sessions()
 
@@ -762,7 +762,7 @@ def test_a_revoked_token_is_refused_on_every_machine(make_site, provider, clock,
 class TestOutage:
     @pytest.fixture
     def down(self, make_site, site):
-        """A signed-in browser at a website whose store is away."""
+        """Yields a signed-in browser at a website whose store is down."""
         site.sign_in()
         down = make_site(session_store="redis://127.0.0.1:1/0", protect="/private/*")
         down.cookies = dict(site.cookies)
@@ -810,7 +810,7 @@ def _indexes(client):
 
 @pytest.mark.parametrize("changes", [{}, API], ids=["website", "api"])
 def test_a_signed_change_counts_once_on_all_machines(make_site, monkeypatch, clock, changes):
-    """The nonce of a signature is spent in Redis, where the sessions are."""
+    """Spends the signature's nonce in Redis, where the sessions are."""
     from auth_agent.flow.fetching import shared
     from auth_agent.protocol.signatures.sign import sign_request
     from tests.protocol.signatures.signing import new_key

@@ -27,7 +27,7 @@ BASE_URL = "https://shop.example"
 
 @pytest.fixture(params=["threads", "tasks"])
 def run(request):
-    """Every flow in this thread, or in one event loop that keeps its connections."""
+    """Performs every flow in this thread, or in one event loop that keeps its connections."""
     if request.param == "threads":
         yield lambda flow, server, *body: drive.run(flow, *body)
         drive.close()
@@ -52,7 +52,7 @@ def visit(run, provider):
 
 @pytest.fixture
 def hanging():
-    """A Redis that accepts and never answers."""
+    """Starts a Redis that accepts connections and never answers."""
     with listening() as server:
         yield f"redis://127.0.0.1:{server.port}/0"
 
@@ -85,7 +85,7 @@ def _pump(source, sink):
 
 @pytest.fixture
 def nodes(tmp_path):
-    """A master, its replica, and the forwarder in front of the master."""
+    """Starts a master, its replica, and a forwarder in front of the master."""
     options = ("--repl-diskless-sync-delay", "0", "--dir", str(tmp_path))
     with redis_server(*options) as first, redis_server(*options) as second:
         master, replica = redis.Redis.from_url(first), redis.Redis.from_url(second)
@@ -103,7 +103,7 @@ def _port(client):
 
 
 def _fail_over(master, replica, forwarder):
-    """Open connections stay with the old master, which is a replica from now on."""
+    """Leaves open connections at the old master, which is a replica from now on."""
     assert master.wait(1, 10_000) == 1
     replica.replicaof("NO", "ONE")
     master.replicaof("127.0.0.1", _port(replica))
@@ -214,7 +214,7 @@ def test_a_hook_that_refuses_leaves_no_session(run, provider, tmp_path):
 
 
 def dripping(target, seconds):
-    """A Redis whose every answer comes byte by byte, each of them in time."""
+    """Starts a Redis that answers byte by byte, each of them in time."""
 
     def serve(connection):
         other = socket.create_connection(("127.0.0.1", target))
@@ -230,7 +230,7 @@ def dripping(target, seconds):
 
 
 def late(target, seconds):
-    """A Redis whose every answer comes whole, and late."""
+    """Starts a Redis that answers in one piece, and late."""
 
     def serve(connection):
         other = socket.create_connection(("127.0.0.1", target))
@@ -248,7 +248,7 @@ def late(target, seconds):
 def test_a_redis_that_answers_slowly_costs_a_visit_no_more_than_one_that_hangs(
     run, provider, monkeypatch, slow, part
 ):
-    """Each read is within its time-out; all that one visit asks has one budget."""
+    """Keeps each read within its time-out; one budget covers all the commands of a visit."""
     monkeypatch.setattr(redis_exchange, "SECONDS", 1.0)
     with redis_server() as url, redis.Redis.from_url(url) as client:
         with listening(slow(_port(client), part)) as between:
@@ -277,7 +277,7 @@ def with_body(run):
 
 
 def test_a_store_that_goes_away_between_the_hook_and_the_end_is_told_of(run, provider, tmp_path):
-    """The hook has heard of the sign-in by then, so the website hears of its refusal, too."""
+    """Reports the refusal, because the hook has already been called for the sign-in."""
     told, refused = [], []
     with redis_server("--dir", str(tmp_path)) as url, redis.Redis.from_url(url) as client:
 

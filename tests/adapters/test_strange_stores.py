@@ -104,7 +104,7 @@ def make(server, clock, url):
 
 
 def walk(site, server, clock):
-    """Sign-in, a page, a refresh, a token, a back-channel logout, a sign-out; each may fail."""
+    """Performs sign-in, page, refresh, token, back-channel logout and sign-out; each may fail."""
     begun = site.request("/auth-agent/login?next=/me")
     check(begun)
     if begun.status == 303:
