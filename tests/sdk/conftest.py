@@ -37,7 +37,7 @@ from tests.sdk.witness import Signing, Witness
 
 
 def run_async(main: Any, *arguments: Any) -> Any:
-    """In a thread of its own: a browser's Playwright may hold the event loop of this one."""
+    """Runs in its own thread: a browser's Playwright may hold this thread's event loop."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(anyio.run, main, *arguments).result()
 
@@ -204,7 +204,7 @@ def serving(app, url):
 
 @pytest.fixture(scope="session")
 def _stages() -> Iterator[list[tuple[str, Tap]]]:
-    """Two servers that wait for an application."""
+    """Starts two servers that wait for an application."""
     with ExitStack() as running:
         stages = []
         for _ in range(2):
@@ -266,7 +266,7 @@ def _sign_in_async(options, url, **wanted):
 
 @pytest.fixture(params=[_sign_in, _sign_in_async], ids=["sync", "async"])
 def sign_in(request):
-    """`sign_in(options, url)` in one colour, then a second request with the client."""
+    """Runs `sign_in(options, url)` in one colour, then a second request with the client."""
     return request.param
 
 
@@ -282,7 +282,7 @@ class Sync:
         return getattr(self.sdk, name)
 
     def get(self, session, *urls, **more):
-        """Each URL with a session of its own colour; the answers."""
+        """Requests each URL with its own session in this colour; returns the answers."""
         with session:
             return [session.get(url, **more) for url in urls]
 
@@ -311,5 +311,5 @@ class Async(Sync):
 
 @pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
 def make_sdk(request):
-    """`make_sdk(**options)`: an SDK in one colour, of which every method returns its result."""
+    """Returns `make_sdk(**options)`: an SDK in one colour whose methods return their results."""
     return request.param

@@ -20,7 +20,7 @@ SITE = "shop.example"
 
 @pytest.fixture
 def signed_in(world, make_sdk):
-    """An agent of its own for each test, in one colour, with its access token."""
+    """Registers an agent for each test, in one colour; yields it with its access token."""
     agent = add_agent(
         world.database, "ada@example.com", name="Ada", model="gpt-4", now=int(time.time())
     )
@@ -75,7 +75,7 @@ def test_a_challenge_is_confirmed_once(signed_in):
 
 
 def open_context(world, agent_id):
-    """What a website does that wants to know whether an agent is there."""
+    """Does what a website does to find out whether an agent is there."""
     content = {
         "agent_id": agent_id,
         "client_id": world.client_id,
@@ -145,7 +145,7 @@ def test_a_request_that_the_agent_opens_itself(world, make_sdk):
 
 
 def test_forbidden(world, signed_in):
-    """A website's token is not one for the agent's own endpoints."""
+    """Refuses a website's token at the agent's own endpoints."""
     sdk, _, _ = signed_in
     token = sdk.get_own_token(world.website).access_token
     for method in ("get_agent_profile", "request_challenge", "get_verify_status"):
@@ -178,7 +178,7 @@ def test_a_server_that_stumbles_is_asked_again_where_that_is_safe(world, signed_
 
 
 def test_every_method_of_the_original_was_called_here():
-    """In this file, or in test_agent_client: both over real HTTP, both in both colours."""
+    """Counts calls in this file and in test_agent_client: real HTTP, both colours."""
     from pathlib import Path
 
     here = Path(__file__).parent

@@ -27,7 +27,7 @@ CALLBACK = "http://localhost:3000/callback"
 
 
 def approve(world, url, **changes):
-    """What a browser and the agent beside it do; the callback's parameters."""
+    """Acts as a browser and the agent beside it; returns the callback's parameters."""
     with httpx2.Client() as browser:
         page = browser.get(url)
         request_id = page.text.partition("request_id: '")[2].partition("'")[0]

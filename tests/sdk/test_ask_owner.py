@@ -84,7 +84,7 @@ def owner(world):
 
 @pytest.fixture
 def shop(world):
-    """A website with one act that needs approval; yields its address."""
+    """Starts a website with one act that needs approval; yields its URL."""
     site = f"http://127.0.0.1:{free_port()}"
 
     def act(request):
@@ -153,7 +153,7 @@ def test_the_token_does_the_act_once(world, owner, shop, colour):
 
 @pytest.fixture
 def bound(world, monkeypatch):
-    """The agent is registered as one that has to prove a key (`agent add --dpop`)."""
+    """Registers the agent as one that has to prove a key (`agent add --dpop`)."""
     monkeypatch.setattr(prover, "_provers", OrderedDict())  # what it learns ends with the test
     change_agent(world.database, world.agent_id, world.context.now(), dpop_bound=True)
     yield
@@ -256,7 +256,7 @@ async def code_of(call):
 
 
 def test_a_page_that_needs_an_approval_is_reached_by_a_sign_in(world, owner, shop):
-    """The website pushes its request, so that its URL names neither website nor act."""
+    """Pushes the website's request, so that its URL names neither website nor act."""
     owner()
     steps = []
     with AgentSDK(**world.options()).sign_in(f"{shop}/deeds/9", on_step=steps.append) as site:

@@ -31,7 +31,7 @@ def agent(world, agent_key, tmp_path, monkeypatch):
 
 
 def here(world, example, agent_id):
-    """An example with the addresses of this test."""
+    """Returns an example with the URLs of this test."""
     return (
         EXAMPLES[example]
         .replace("https://shop.example", world.website)

@@ -47,7 +47,7 @@ APPROVED = {
 
 
 def web(**changes):
-    """A website and a server where all goes well, but for what is changed."""
+    """Simulates a website and a server where everything works, except for what is changed."""
     answers = {
         f"{SHOP}/me": [to(AUTHORIZE), html("Welcome")],
         METADATA: metadata(),
@@ -348,7 +348,7 @@ def test_an_approval_by_key_is_good_for_one_request_at_one_website(agent_key):
 
 
 def test_what_kept_failing_is_told_even_when_the_wait_took_too_long():
-    """A busy machine sleeps longer than it was asked to."""
+    """Allows for a busy machine, which sleeps longer than it was asked to."""
     url = "https://auth.example/userinfo"
 
     class Sluggish(Internet):

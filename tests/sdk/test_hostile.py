@@ -23,7 +23,7 @@ WAITING = """<!doctype html><meta name="request-id" content="req_imitated">
 
 
 def site(**answers):
-    """A website with one answer for each path; `home` is /."""
+    """Starts a website with one answer for each path; `home` is /."""
 
     def route(name, answer):
         async def endpoint(request):
@@ -86,7 +86,7 @@ def test_an_offer_of_a_door_elsewhere(world, sign_in, serve):
 
 
 def test_a_relayed_request_of_another_website_stays_unanswered(world, sign_in, serve):
-    """The attacker starts a sign-in at the shop and lets the agent approve it."""
+    """Starts a sign-in at the shop as the attacker, who wants the agent to approve it."""
     with httpx2.Client() as attacker:
         location = attacker.get(f"{world.website}/auth-agent/login").headers["location"]
     url, _ = serve(site(home=RedirectResponse(location)))

@@ -18,7 +18,7 @@ OWNER = "ada@example.com"
 
 @pytest.fixture
 def options(world):
-    """An agent whose owner is asked always."""
+    """Returns the options of an agent whose owner is asked always."""
     now = int(time.time())
     agent = add_agent(world.database, OWNER, approval="always", now=now)
     yield world.options(agent_id=agent.agent_id, agent_secret=agent.agent_secret.reveal())

@@ -44,7 +44,7 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The package and the HTTP client that it needs, without the browser that it does not."""
+    """Installs the package and its HTTP client, without the browser, which it does not need."""
     target = tmp_path_factory.mktemp("published")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
            "--target", str(target)]  # fmt: skip
@@ -59,7 +59,7 @@ def installed(tmp_path_factory):
 
 @contextmanager
 def serving(database, *flags):
-    """Our server by its own command line, on a loopback address that the package lets pass."""
+    """Starts our server by its own command line, on a loopback URL that the package accepts."""
     port = free_port()
     issuer = f"http://127.0.0.2:{port}"
     words = ["serve", "--host", "127.0.0.2", "--port", str(port), "--database", database, *flags]
@@ -72,7 +72,7 @@ def serving(database, *flags):
 
 
 def added(*words):
-    """What a command of ours prints."""
+    """Returns the output of one of our commands."""
     made = subprocess.run(
         [sys.executable, "-c", MAIN, *words, "--json"], check=True, capture_output=True, env=clean()
     )

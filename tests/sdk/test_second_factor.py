@@ -18,7 +18,7 @@ from tests.sdk.conftest import run_async
 
 @pytest.fixture
 def mails(world):
-    """The owner's letter box: mail is delivered into it by the server's own outbox."""
+    """Returns the owner's mailbox; the server's own outbox delivers into it."""
     with contextlib.suppress(queue.Empty):
         while True:
             world.mails.get_nowait()

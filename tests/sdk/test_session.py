@@ -58,7 +58,7 @@ def test_a_refused_token_is_renewed_once(world, make_sdk):
 
 
 def user_info_session(world, sdk, tokens):
-    """The server's own userinfo is an API that takes the agent's refreshable tokens."""
+    """Opens the server's own userinfo, an API that takes the agent's refreshable tokens."""
     return sdk.session(world.issuer, tokens=tokens)
 
 

@@ -77,7 +77,7 @@ def site(world, clock):
 
 @pytest.fixture
 def ask(signing, site, clock):
-    """`ask(method, **options)`: the status and the identity that the website sees."""
+    """Returns `ask(method, **options)`: the status and the identity that the website sees."""
 
     def one(method="GET", **options):
         sdk = AgentSDK(**{**signing.options, **options})
@@ -172,7 +172,7 @@ def test_removing_the_only_key_locks_it_out(world, signing, site, ask, clock):
 
 
 def test_a_key_signs_for_its_own_agent_alone(world, signing, site, ask, tmp_path):
-    """The rival's name with this agent's key, and the reverse."""
+    """Tries the rival's name with this agent's key, and the reverse."""
     (tmp_path / "rival").mkdir()
     rival = Signing(world, tmp_path / "rival")
     assert ask(signing_key=rival.path, signature_agent=rival.name)[1] != ask()[1]

@@ -132,7 +132,7 @@ def test_a_session_with_a_token_is_signed_too(world, signing, make_sdk):
 
 
 def test_a_website_that_knows_the_agent_by_its_signature_still_signs_it_in(world, signing, sign_in):
-    """It offers no login to an agent that it takes for signed in."""
+    """Signs in although the website offers no login to an agent that it takes for signed in."""
     shop = world.shop.app
 
     async def admitting(scope, receive, send):

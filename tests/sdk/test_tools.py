@@ -168,7 +168,7 @@ def test_what_a_website_writes_is_marked_and_bounded(world):
 
 
 def test_a_session_belongs_to_the_website_that_was_signed_in_to(world):
-    """An authorization request is an address of the issuer."""
+    """Starts from an authorization request, which is a URL of the issuer."""
     import httpx2
 
     async def act(sites):

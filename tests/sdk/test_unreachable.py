@@ -41,7 +41,7 @@ def refused(request):
 
 @contextmanager
 def listening(answer):
-    """Each connection is handed to `answer`, until the test is over."""
+    """Hands each connection to `answer` until the test is over."""
     with socket.create_server(("", 0)) as listener:
         listener.settimeout(0.1)
         done = threading.Event()
@@ -70,7 +70,7 @@ def listening(answer):
 
 @pytest.fixture(scope="module")
 def own_authority(tmp_path_factory):
-    """A certificate for 127.0.0.1 that nobody has signed but its own key."""
+    """Makes a self-signed certificate for 127.0.0.1."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*make_certificate(tmp_path_factory.mktemp("tls")))
     return context
@@ -95,7 +95,7 @@ def test_a_certificate_that_nobody_trusts(refused, own_authority):
      (1, "127.0.0.2", "Use the name that the certificate is for")],
 )  # fmt: skip
 def test_each_trouble_of_a_certificate_has_its_remedy(tmp_path, days, host, remedy):
-    """In a process of its own, since a process reads SSL_CERT_FILE once."""
+    """Uses a process for each case, because a process reads SSL_CERT_FILE once."""
     paths = make_certificate(tmp_path, days=days)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*paths)

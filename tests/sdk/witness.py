@@ -80,7 +80,7 @@ class Witness:
         await send({"type": "http.response.body", "body": content})
 
     def at(self, path: str) -> Seen:
-        """The last request of a path."""
+        """Returns the last request of a path."""
         return [one for one in self.seen if one.path.partition("?")[0] == path][-1]
 
 
