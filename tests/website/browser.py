@@ -30,7 +30,7 @@ class Clock:
 
 
 def entry(browser, passed: Pass) -> Entry:
-    """What a middleware leaves for the application."""
+    """Returns what a middleware leaves for the application."""
     return Entry(browser.relying_party, ValueVisit("GET", "/", {}), passed)
 
 
@@ -87,7 +87,7 @@ class Browser:
         self.cookies: dict[str, str] = {}
 
     def twin(self) -> Browser:
-        """Another browser on the same website."""
+        """Opens another browser on the same website."""
         return Browser(self.relying_party, self.server, self.run)
 
     def request(self, target, *, method="GET", headers=None) -> Pass | Reply:
@@ -121,7 +121,7 @@ class Browser:
 
     @property
     def agent(self):
-        """The agent that the website sees on its public page."""
+        """Returns the agent that the website sees on its public page."""
         outcome = self.request("/")
         assert isinstance(outcome, Pass)
         return outcome.agent
@@ -137,7 +137,7 @@ def relative(url) -> str:
 
 
 def cause(reply) -> str:
-    """The code that a refusal page or document names."""
+    """Returns the code that a refusal page or document names."""
     import json
     import re
 

@@ -30,7 +30,7 @@ def in_transaction(hook, agent):
 
 @pytest.fixture
 def visit(clock, server):
-    """A browser before a website with this hook; all of them share their settings."""
+    """Opens a browser at a website with this hook; all of them share their settings."""
     settings = test_settings(base_url="https://shop.example")
 
     def visit(cookies=None, **hooks):

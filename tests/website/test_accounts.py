@@ -55,5 +55,5 @@ def test_no_address_never_does(email):
 
 @pytest.mark.parametrize("truthy", ["false", "no", 1, "0"])
 def test_only_true_is_verified(truthy):
-    """A database column that holds text must not verify an address by accident."""
+    """Keeps a database column that holds text from verifying an address by accident."""
     assert not may_link(agent("ann@example.com"), "ann@example.com", truthy)

@@ -35,7 +35,7 @@ OWN = {"sec-fetch-site": "same-origin"}
 
 
 def use(browser, agent, act=ACT, method="POST", headers=None):
-    """What a guarded view gets: the approval, or the reply to send instead."""
+    """Returns what a guarded view gets: the approval, or the reply to send instead."""
     visit = ValueVisit(method, "/orders/7/pay", {**OWN, **(headers or JSON)})
     return drive(browser.relying_party.use_approval(visit, agent, act), browser.server)
 
@@ -248,7 +248,7 @@ class TestTheWayToTheOwner:
         return browser
 
     def ask(self, shop, act=ACT, path="/orders/7/pay"):
-        """An agent's browser is refused; the URL that it is led to."""
+        """Refuses an agent's browser; returns the URL to which it is redirected."""
         visit = ValueVisit("GET", path, PAGE)
         reply = drive(shop.relying_party.use_approval(visit, shop.agent, act), shop.server)
         return relative(location(reply))
@@ -422,7 +422,7 @@ def test_what_nobody_asks_for_costs_no_claims(clock):
 
 
 def test_an_approval_is_the_agents_own_and_this_websites_own(browser, server, clock):
-    """It comes in a token whose audience is the website, and in no other one."""
+    """Accepts it only in a token whose audience is the website."""
     claims = approved(ACT, at=int(clock.now))
     token = server.access_token(aud="https://other.example", **claims)
     outcome = browser.request("/", headers={"authorization": f"Bearer {token}"})

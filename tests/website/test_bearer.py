@@ -250,7 +250,7 @@ class TestMemory:
         assert_invalid(call(site, token), "token_expired")
 
     def test_ends_with_the_key_that_is_found_to_be_withdrawn(self, make_site, server, clock):
-        """Whoever's token made us look."""
+        """Ends all tokens of the key, whichever token made the website look."""
         site = make_site(protect="/api/*", bearer_recheck=0)
         token = server.access_token()
         assert isinstance(call(site, token), Pass)
@@ -313,7 +313,7 @@ class TestRevocation:
         assert_invalid(call(api, token), "token_inactive")
 
     def test_is_for_good(self, api, server, clock):
-        """Whoever keeps trying, whatever happens to the server, to our memory or to its keys."""
+        """Holds however often it is tried, and whatever happens to the server, memory or keys."""
         token = server.access_token()
         call(api, token)
         server.active.clear()
@@ -335,7 +335,7 @@ class TestRevocation:
             clock.advance(60)
 
     def test_counts_where_the_token_was_never_seen_before(self, api, server, clock):
-        """Another worker, or this one before a restart, may have seen it hours ago."""
+        """Asks at first sight: another worker, or this one before a restart, may have seen it."""
         token = server.access_token()
         server.active.clear()
         clock.advance(60)
@@ -501,7 +501,7 @@ class TestRevoked:
         server.answers["/introspect"] = json_response(500, {})
 
     def other_signature(self, token):
-        """ECDSA: (r, n - s) is as good as (r, s)."""
+        """Returns the other valid ECDSA signature: (r, n - s) for (r, s)."""
         order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
         content, _, signature = token.rpartition(".")
         raw = decode(signature)

@@ -40,7 +40,7 @@ def holder():
 
 @pytest.fixture(params=["signed", "opaque"])
 def token(request, server, holder):
-    """A token that is bound to the holder's key, of each kind."""
+    """Returns a token that is bound to the holder's key, of each kind."""
     return bound_token(server, holder, opaque=request.param == "opaque")
 
 
@@ -95,7 +95,7 @@ def test_the_scheme_has_no_case(api, token, holder, clock, scheme):
 
 @pytest.mark.parametrize("with_proof", [False, True])
 def test_a_bound_token_is_worth_nothing_as_bearer(api, token, holder, clock, with_proof):
-    """Whether it is known already, and whatever stands beside it (RFC 9449 7.2)."""
+    """Refuses it whether known or new, with or without a proof beside it (RFC 9449 7.2)."""
     for _ in range(2):
         proof = holder.proof("GET", ORIGIN + PATH, clock(), token) if with_proof else None
         reply = call(api, token, proof, scheme="Bearer")
@@ -340,7 +340,7 @@ def test_the_metadata_say_what_is_accepted(make_site, mode):
 
 
 def test_a_handshake_is_a_get_of_the_website(api, token, holder, clock, server):
-    """RFC 9449 names no ws scheme; the handshake is an HTTP request."""
+    """Uses the http scheme: RFC 9449 has no ws scheme; the handshake is an HTTP request."""
     for scheme, good in (("https", True), ("wss", False)):
         proof = holder.proof("GET", f"{scheme}://shop.example/live", clock(), token)
         visit = ValueVisit("GET", "/live", {"authorization": f"DPoP {token}", "dpop": proof})

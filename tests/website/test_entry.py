@@ -47,7 +47,7 @@ def test_who_looks_makes_the_response_private(somebody, nobody, look):
 
 
 def test_the_agent_itself_tells_nobody_that_it_was_read(somebody):
-    """For adapters that look on behalf of somebody else."""
+    """Lets adapters look on behalf of other code, without marking the response."""
     assert somebody.agent.id == "agent_7"
     assert not somebody.read
 

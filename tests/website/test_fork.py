@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def within(seconds, act):
-    """Whether it ends in time; a lock that never opens would hold it for ever."""
+    """Returns True if it ends in time; a lock that never opens would hold it for ever."""
     done = []
     thread = threading.Thread(target=lambda: done.append(act()), daemon=True)
     thread.start()

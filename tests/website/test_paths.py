@@ -46,7 +46,7 @@ PIECES = st.sampled_from(
 @example("/x\0/../private/secret.txt", ["dots"])
 @example("/private;/../x", ["rest"])
 def test_what_some_reader_finds_below_a_pattern_is_protected(path, leniencies):
-    """Any subset of the leniencies, in any order."""
+    """Combines the leniencies of readers: any subset, in any order."""
     for order in permutations(leniencies[:3]):
         read = path
         for name in order:

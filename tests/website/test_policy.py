@@ -115,7 +115,7 @@ def test_how_old_a_sign_in_may_be_is_told_to_the_server(browser, is_known, clock
 def test_a_server_that_does_not_ask_again_ends_on_a_page_and_in_no_round(
     browser, clock, server, age
 ):
-    """Single sign-on that ignores `max_age`, or a clock that is behind."""
+    """Covers single sign-on that ignores `max_age`, and a clock that is behind."""
     browser.sign_in()
     clock.advance(61)
     server.claims["auth_time"] = int(clock()) - age

@@ -55,7 +55,7 @@ class TestReportOnly:
             assert site.end(site.begin(), state="x" * 43).status == 400
 
     def test_lets_no_other_website_act(self, site):
-        """A request that another website sent is no matter of policy."""
+        """Refuses a request that another website sent, whatever the policy says."""
         site.sign_in()
         visit = ValueVisit("POST", "/orders", {**JSON, "sec-fetch-site": "cross-site"})
         assert site.relying_party.require_own_request(visit, site.agent).status == 403

@@ -23,7 +23,7 @@ HIDDEN = "k3ep-me-to-yourself"
 
 @pytest.fixture
 def holders(browser):
-    """One of everything that holds a secret."""
+    """Returns one of everything that holds a secret."""
     browser.sign_in()
     party = browser.relying_party
     session = Session(

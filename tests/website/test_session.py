@@ -93,7 +93,7 @@ class TestLifetime:
         assert (browser.agent is not None) is stays
 
     def test_does_not_begin_in_the_future(self, browser, clock):
-        """More than a minute, by which clocks may differ."""
+        """Allows the one minute by which clocks may differ, and no more."""
         browser.sign_in()
         clock.advance(-60)
         assert browser.agent is not None
@@ -146,7 +146,7 @@ class TestRenewal:
     def test_a_server_that_never_called_such_a_token_active_ends_nothing(
         self, browser, server, clock
     ):
-        """RFC 7662 2.2 lets a server answer `false` for refresh tokens."""
+        """Allows for servers that answer `false` for refresh tokens (RFC 7662 2.2)."""
         server.answers["/introspect"] = json_response(200, {"active": False})
         browser.sign_in()
         for _ in range(4):
@@ -219,7 +219,7 @@ class TestSecrets:
         assert new.agent.id == "agent_7", "signed by the first of the list"
 
     def test_what_is_encrypted_moves_to_the_newest_too(self, make_site, server, clock):
-        """Or nobody could be asked about the agent once the old secret has gone."""
+        """Keeps the agent verifiable at the server once the old secret has gone."""
         old = make_site(secret=OLD)
         old.sign_in()
         both = make_site(secret=[NEW, OLD])
@@ -233,7 +233,7 @@ class TestSecrets:
         assert new.agent is None
 
     def test_nobody_stays_whom_the_server_cannot_be_asked_about(self, make_site, clock):
-        """A refresh token of a secret that has gone, in a session that is still ours."""
+        """Ends a valid session whose refresh token is sealed with a secret that has gone."""
         site = make_site(secret=NEW)
         site.sign_in()
         signer = Seal([Secret(NEW)], "https://auth.example", "client_shop", "https://shop.example")
@@ -309,7 +309,7 @@ class TestForgery:
 
     @pytest.mark.parametrize("space", ["\x85", "\xa0", "\x0b", "\x0c", "\x1c", "\x1f", "\u3000"])
     def test_a_name_with_other_whitespace_is_another_name(self, browser, space):
-        """Such a cookie has no `__Host-` prefix: a neighbouring host could have set it."""
+        """Ignores it: without a `__Host-` prefix a neighbouring host could have set the cookie."""
         browser.sign_in()
         browser.cookies = {f"{space}{NAME}": browser.cookies[NAME]}
         assert browser.agent is None
@@ -392,7 +392,7 @@ class TestResponseHeaders:
         "name", ["CDN-Cache-Control", "Surrogate-Control", "cloudflare-cdn-cache-control"]
     )
     def test_no_network_keeps_what_is_for_one_agent(self, name):
-        """Such a header would outweigh Cache-Control there."""
+        """Removes such a header, because it would outweigh Cache-Control there."""
         cookie = Cookie("a", "b", 60, secure=True)
         before = [(name, "public, max-age=600"), ("Cache-Control", "max-age=60")]
         assert name not in dict(private_headers(before))
@@ -442,7 +442,7 @@ class TestLateAnswers:
 
     @pytest.fixture
     def late(self, browser, clock):
-        """The cookies of an answer that refreshes the session; the browser has not seen it yet."""
+        """Returns the cookies of a refreshing answer that the browser has not received yet."""
         browser.sign_in()
         slow = browser.twin()
         slow.cookies = dict(browser.cookies)

@@ -51,7 +51,7 @@ class TestRedirect:
         assert query(site.begin())["resource"] == "https://api.shop.example"
 
     def test_and_with_the_code(self, browser, make_site, server):
-        """RFC 8707 2.2: for each access token."""
+        """Names the resource for each access token (RFC 8707 2.2)."""
         site = make_site(audience="https://api.shop.example")
         for visitor, asked in ((browser, []), (site, ["https://api.shop.example"])):
             visitor.sign_in()
@@ -121,7 +121,7 @@ class TestCallback:
         assert browser.agent is None
 
     def test_what_is_not_ours_to_know_is_ignored(self, browser):
-        """RFC 6749 4.1.2: unrecognized parameters, however often they come."""
+        """Ignores unrecognized parameters, however often they come (RFC 6749 4.1.2)."""
         assert browser.end(browser.begin(), session_state=["a", "b"]).status == 303
 
     def test_a_missing_issuer_is_fine_where_none_is_promised(self, browser, server):
@@ -142,7 +142,7 @@ class TestCallback:
         assert cause(reply) == "login_cookie_missing"
 
     def test_a_state_works_at_its_own_issuer_only(self, browser, make_site, server):
-        """The keys are derived for the issuer: a cookie of another one's sign-in opens nothing."""
+        """Derives the keys for the issuer: a cookie of another issuer's sign-in opens nothing."""
         url = browser.begin()
         server.issuer = "https://other.example"
         other = make_site()
@@ -289,7 +289,7 @@ class TestWhyThereIsNoSignIn:
 
 
 def test_a_transaction_of_another_release_is_none_of_ours(browser):
-    """What is sealed with our secret need not have the shape that we know."""
+    """Ignores what is sealed with our secret but has another shape."""
     settings = browser.relying_party.settings
     seal = Seal(settings.secret, settings.issuer, settings.client_id, settings.base_url)
     url = browser.begin()
@@ -315,7 +315,7 @@ class TestManyTabs:
         assert location(browser.end(url)) == "/page/999"
 
     def test_long_pages_are_bounded_together(self, browser):
-        """The addresses are shortened before a sign-in goes; all of them end."""
+        """Shortens the pages' addresses before it drops a sign-in; all of them end."""
         pages = [f"/{number}/{'a' * 200}?q={'b' * 600}" for number in range(20)]
         urls = [browser.begin(quote(page)) for page in pages]
         header = "; ".join(f"{n}={v}" for n, v in browser.cookies.items())
@@ -333,7 +333,7 @@ class TestManyTabs:
         assert [one.partition("?")[0] for one in returned] == [f"/p{n}" for n in range(count)]
 
     def test_what_another_worker_may_read_stays_while_there_is_room(self, make_site):
-        """During a change of secrets."""
+        """Covers a change of secrets."""
         old, new = make_site(secret="o" * 40), make_site(secret=["n" * 40, "o" * 40])
         old.cookies = new.cookies
         url = new.begin("/one")
@@ -542,7 +542,7 @@ class TestUserinfo:
         assert (site.agent.model, site.agent.email) == ("claude-opus-4", "owner@example.com")
 
     def test_cannot_borrow_the_word_verified(self, browser, server):
-        """An unverified address there and `email_verified` in the ID token do not add up."""
+        """Refuses to combine an unverified address there with `email_verified` in the ID token."""
         server.claims["email"] = ABSENT
         server.userinfo.update(email="victim@example.com", email_verified=ABSENT)
         browser.sign_in()

@@ -101,7 +101,7 @@ def test_reading_may_repeat_a_signature_and_costs_no_second_check(signer, monkey
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_relay_to_another_host_proves_nothing(signer, method):
-    """What was signed for evil.example, and is sent on with every header of it."""
+    """Relays a request that was signed for evil.example, with every header of it."""
     headers = signer.headers(method, origin="https://evil.example")
     more = {"host": "evil.example", "x-forwarded-host": "evil.example", "forwarded": "host=evil"}
     reply = signer.site.request("/api/orders", method=method, headers={**headers, **more})
@@ -234,7 +234,7 @@ def test_a_set_that_was_just_fetched_is_not_fetched_again_for_an_unknown_key(sig
 
 
 def test_an_agent_is_believed_with_its_own_keys_only(make_site, directories, clock):
-    """Two listed agents: the key of one signs nothing in the name of the other."""
+    """Lists two agents: the key of one signs nothing in the name of the other."""
     site = make_site(protect="/api/*", signatures=f"{AGENT},https://other.example")
     directories.publish("https://other.example", OTHER)
     assert Signer(site, clock, "https://other.example", OTHER).call().agent is not None
@@ -309,7 +309,7 @@ def test_a_card_may_link_to_its_keys_on_its_own_origin(make_site, directories, c
 def test_the_card_of_another_agent_lends_no_second_name(
     make_site, directories, clock, client_id, counts, form
 ):
-    """A server may answer for one agent at `/agents/x`, `/agents/x/` and other hosts."""
+    """Allows for a server that answers for one agent at `/agents/x`, `/agents/x/`, and more."""
     name = "https://id.acme.example/agents/agent_7"
     site = make_site(protect="/api/*", signatures="*")
     directories.publish(name, KEY)
@@ -540,7 +540,7 @@ def test_a_full_memory_of_nonces_refuses_and_forgets_none(signer, clock, monkeyp
 
 
 def test_what_is_remembered_of_a_signature_is_small(signer, monkeypatch):
-    """Neither a large covered header nor a large field stays in memory."""
+    """Keeps neither a large covered header nor a large field in memory."""
     headers = signer.headers(body=b"x" * 10_000)
     assert signer.site.request("/api/orders", headers=headers).agent is not None
     memory = signer.site.relying_party._recogniser._signed._signatures._known
@@ -603,7 +603,7 @@ def test_a_directory_that_remembered_signatures_use_is_no_unused_one(
 
 
 def test_no_flood_of_new_names_keeps_a_removed_key_alive(make_site, directories, clock, server):
-    """The fetcher asks a host so often a minute: renewals come before strangers' names."""
+    """Renews keys before it fetches new names: the fetcher limits the requests to a host."""
     site = make_site(protect="/api/*", signatures="issuer")
     thief = Signer(site, clock, f"{server.issuer}/agents/agent_7")
     directories.publish(thief.agent, KEY, **{"cache-control": "max-age=300"})
@@ -612,7 +612,7 @@ def test_no_flood_of_new_names_keeps_a_removed_key_alive(make_site, directories,
     renewals = []
 
     def spent(effect):
-        """All that strangers may cause in this minute has been used up."""
+        """Uses up all the fetches that strangers may cause in this minute."""
         renewals.append(effect.renews)
         if not effect.renews:
             raise NoPlace("this host has been asked too often in the last minute")

@@ -56,7 +56,7 @@ def strange_answers():
 
 
 def bent_answers(server, path):
-    """The true answer of an endpoint, with one field of a strange value."""
+    """Returns the true answer of an endpoint, with a strange value in one field."""
     for name, value in itertools.product(FIELDS.get(path, ()), VALUES):
         yield lambda true, name=name, value=value: {**true, name: value}
     for name in FIELDS.get(path, ()):
@@ -85,7 +85,7 @@ class Bent(dict):
 
 
 def walk(make_site, server, clock, **settings):
-    """Sign-in, a page, a renewal, tokens, a back-channel logout, a sign-out; each may fail."""
+    """Performs sign-in, page, renewal, tokens, back-channel logout and sign-out; each may fail."""
     site = make_site(**settings)
     begun = site.request("/auth-agent/login?next=/me")
     check(begun)
