@@ -34,7 +34,7 @@ class Authenticator:
         self.count = 0
 
     def create(self, options: str, **changes: Any) -> str:
-        """The answer of `navigator.credentials.create`."""
+        """Returns the answer of `navigator.credentials.create`."""
         asked = json.loads(options)
         self.handle = asked["user"]["id"]
         numbers = self.key.public_key().public_numbers()
@@ -51,7 +51,7 @@ class Authenticator:
         return self._answer(response)
 
     def get(self, options: str, **changes: Any) -> str:
-        """The answer of `navigator.credentials.get`; `handle` replaces the user handle."""
+        """Returns the answer of `navigator.credentials.get`; `handle` replaces the user handle."""
         asked = json.loads(options)
         self.count = changes.pop("count", self.count + 1)
         flags = changes.pop("flags", UP | UV)

@@ -24,7 +24,7 @@ NewDatabase = Callable[[], str]
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One for all tests, however often they change between the databases."""
+    """Starts one for all tests, however often they change between the databases."""
     with running_postgres() as url:
         postgres = Postgres(url)
         yield postgres
@@ -33,13 +33,13 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def backend(request: pytest.FixtureRequest) -> Postgres | None:
-    """The running PostgreSQL; None stands for SQLite."""
+    """Returns the running PostgreSQL; None stands for SQLite."""
     return None if request.param == "sqlite" else request.getfixturevalue("postgres")
 
 
 @pytest.fixture(scope="session")
 def portal() -> Iterator[BlockingPortal]:
-    """One event loop for all the requests of a test run."""
+    """Starts one event loop for all the requests of a test run."""
     with start_blocking_portal() as portal:
         yield portal
 
@@ -67,7 +67,7 @@ def templates(
 def template(
     backend: Postgres | None, templates: Callable[[Postgres | None], tuple[str, dict[str, Any]]]
 ) -> tuple[str, dict[str, Any]]:
-    """The URL of the database to be copied, and who is in it."""
+    """Returns the URL of the database to copy, and the people in it."""
     return templates(backend)
 
 
@@ -93,7 +93,7 @@ def copies(
 def world(
     template: tuple[str, dict[str, Any]], copies: NewDatabase, portal: BlockingPortal
 ) -> Iterator[World]:
-    """Shared: tests may sign in and move the clock forward, nothing else."""
+    """Shares a server: tests may sign in and move the clock forward, nothing else."""
     # Its clock stands still for most of them, so that a minute has no end.
     endless = dict.fromkeys(("limit_agent_successes", "limit_address_failures"), 1_000_000)
     made = make_world(copies(), template[1], portal, **endless)
@@ -119,11 +119,11 @@ def build(
 
 @pytest.fixture
 def own_world(build: Build) -> World:
-    """A server that this test alone uses."""
+    """Starts a server for this test alone."""
     return build()
 
 
 @pytest.fixture
 def empty_database(backend: Postgres | None, tmp_path: Path) -> str:
-    """The URL of a database without a schema."""
+    """Returns the URL of a database without a schema."""
     return f"sqlite:///{tmp_path}/empty.db" if backend is None else backend.create()

@@ -54,7 +54,7 @@ class Pair:
         return json.dumps({"keys": [self.jwk]})
 
     def assertion(self, subject: str, now: float, *, header: Any = None, **changes: Any) -> str:
-        """A good assertion; None removes a claim, times under 1,000 are relative to `now`."""
+        """Returns an assertion; None removes a claim, times under 1,000 are relative to `now`."""
         claims: dict[str, Any] = {
             "iss": subject,
             "sub": subject,

@@ -52,7 +52,7 @@ def administrator(world: World, name: str = "ada") -> str:
 
 
 def signed_in(world: World, name: str = "ada") -> Person:
-    """An administrator's browser after signing in."""
+    """Returns an administrator's browser after signing in."""
     person = Person(world)
     answer = person.send("/console/sign-in", name=name, password=PASSWORD)
     assert answer.status_code == 303, answer.text

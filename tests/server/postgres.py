@@ -25,7 +25,7 @@ def _binaries() -> Path | None:
 
 
 def _user() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
+    """Returns another user if we are root: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     for name in ("postgres", "nobody"):
@@ -39,7 +39,7 @@ def _user() -> dict[str, Any]:
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """The URL of a fresh server without a database name; ends with the context."""
+    """Yields the URL of a new server, without a database name."""
     bin_dir = _binaries()
     if bin_dir is None:
         if os.environ.get("CI"):
@@ -102,7 +102,7 @@ class Postgres:
         self._count = 0
 
     def create(self, template: str = "template0") -> str:
-        """The URL of a new database, a copy of the other one."""
+        """Returns the URL of a new database, a copy of the other one."""
         self._count += 1
         name = f"auth{self._count}"
         self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

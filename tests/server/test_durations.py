@@ -79,7 +79,7 @@ def _second_factor(world: World, box: Postbox) -> IsGood:
 
 
 def _question(world: World, _box: Postbox) -> IsGood:
-    """A question to an owner, which a poll still finds waiting."""
+    """Asks an owner a question that a poll still finds waiting."""
     asked = ciba.asked(world)
 
     def is_good() -> bool:
@@ -110,7 +110,7 @@ def _verification(world: World, _box: Postbox) -> IsGood:
 
 
 def _kept(table: Any, **values: Any) -> Start:
-    """A row that the sweep leaves or deletes."""
+    """Stores a row that the sweep keeps or deletes."""
 
     def start(world: World, _box: Postbox) -> IsGood:
         with world.database.begin() as connection:

@@ -66,7 +66,7 @@ def _ask_for_code(base: str, email: str) -> None:
 
 
 def _due_logout(url: str, uri: str) -> None:
-    """A website that is to be told of a logout, and two owners."""
+    """Adds a website with a logout to deliver, and two owners."""
     database = Database.open(url)
     for email in OWNERS:
         agents.add_agent(database, email, now=NOW)
@@ -115,7 +115,7 @@ def test_a_stop_during_a_delivery_that_hangs_sends_the_waiting_mail(url: str) ->
 
 @contextmanager
 def _locked(url: str) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the write lock of SQLite until its input ends."""
+    """Starts another process that holds SQLite's write lock until its input ends."""
     command = [sys.executable, "-c", _HOLDER, url.removeprefix("sqlite:///")]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

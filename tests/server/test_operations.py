@@ -137,7 +137,7 @@ def test_without_its_database_the_server_says_so_and_comes_back(own_world: World
 
 
 def test_a_database_that_was_never_opened_is_told_of_as_well(build: Build) -> None:
-    """The first request that would be done on the event loop's thread."""
+    """Covers the first request that would be served on the event loop's thread."""
     world = build()
     if not world.database.is_sqlite:
         return
@@ -228,7 +228,7 @@ def test_the_database_refuses_to_rewrite_the_audit(own_world: World) -> None:
 def test_audit_lines_are_kept_for_the_shortest_retention_and_swept_after_the_longest(
     own_world: World,
 ) -> None:
-    """By the clock of the database: a server's clock that is ahead makes no line old."""
+    """Counts by the database's clock: a server's clock that is ahead makes no line old."""
     now, day = int(time.time()), 86_400
     rows = [
         {"at": now - age * day, "kind": "agent", "outcome": outcome}

@@ -75,7 +75,7 @@ class World:
         return browser
 
     def request(self, **changes: Any) -> dict[str, Any]:
-        """The parameters of a good authorization request; None removes one."""
+        """Returns the parameters of a valid authorization request; None removes one."""
         good = {
             "client_id": self.shop.client_id,
             "redirect_uri": REDIRECT,
@@ -99,7 +99,7 @@ class World:
     def answer(
         self, request_id: str, who: AgentCredentials | None = None, /, **changes: Any
     ) -> Any:
-        """The agent answers."""
+        """Answers as the agent."""
         who = who or self.agent
         good = {
             "request_id": request_id,
@@ -117,14 +117,14 @@ class World:
         return data
 
     def code(self, **changes: Any) -> str:
-        """A fresh code, from /authorize to the poll."""
+        """Returns a new code, from /authorize to the poll."""
         browser = self.browser()
         request_id = self.open(browser, **changes)
         assert self.answer(request_id).status_code == 200
         return str(self.poll(browser, request_id)["code"])
 
     def redeem(self, code: str, **changes: Any) -> Any:
-        """A token request of the shop; `auth` and `json` go to the HTTP client."""
+        """Sends a token request of the shop; `auth` and `json` go to the HTTP client."""
         extra = {name: changes.pop(name) for name in ("auth", "headers") if name in changes}
         if "auth" not in extra:
             extra["auth"] = self.basic()
@@ -143,7 +143,7 @@ class World:
         return self.browser().post("/token", data=form, auth=auth)
 
     def tokens(self, **changes: Any) -> dict[str, Any]:
-        """The answer of the token endpoint at the end of a whole sign-in."""
+        """Completes a sign-in; returns the token endpoint's answer."""
         answer = self.redeem(self.code(**changes))
         assert answer.status_code == 200, answer.text
         data: dict[str, Any] = answer.json()
@@ -164,7 +164,7 @@ class World:
         return self.browser().get("/userinfo", headers={"authorization": f"Bearer {token}"})
 
     def verified(self, token: str, audience: str) -> dict[str, Any]:
-        """The claims, after checking the signature as a website would."""
+        """Returns the claims, after checking the signature as a website would."""
         keys = jwt.PyJWKSet.from_dict(self.browser().get("/.well-known/jwks.json").json())
         header = jwt.get_unverified_header(token)
         claims: dict[str, Any] = jwt.decode(
@@ -179,7 +179,7 @@ class World:
 
 
 def register(database: Database) -> dict[str, Any]:
-    """A shop, another shop, a public client and three agents."""
+    """Adds two shops, a public client and three agents."""
     return {
         "shop": clients.add_client(
             database, "The Shop", [REDIRECT], resources=["https://api.shop.example"], now=NOW

@@ -39,7 +39,7 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 def _own_code(world: World, agent: Any = None, **changes: Any) -> str:
-    """The agent signs in as its own client."""
+    """Signs the agent in as its own client."""
     agent = agent or world.agent
     browser = world.browser()
     request = {"client_id": agent.agent_id, "redirect_uri": LOOPBACK, **changes}
@@ -396,7 +396,7 @@ def test_a_token_for_this_server_is_enough(world: World) -> None:
 
 
 def test_a_thousand_calls_an_hour(build: Build) -> None:
-    """However many tokens the agent gets; another agent goes on."""
+    """Counts per agent, however many tokens it gets; another agent goes on."""
     world = build(limit_calls=3)
     tokens = [_bearer(_own_tokens(world)["access_token"]) for _ in range(2)]
     rival = _bearer(_own_tokens(world, world.rival)["access_token"])
@@ -603,7 +603,7 @@ def test_a_website_asks_whether_its_agent_is_alive(world: World) -> None:
 
 
 def _relayed(world: World, agent: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
-    """The agent's header, and what it sees of a verification that the shop has opened."""
+    """Returns the agent's header, and what it sees of a verification that the shop has opened."""
     agent = agent or world.agent
     body = {"agent_id": agent.agent_id}
     opened = world.browser().post("/api/verify/challenge", json=body, auth=world.basic()).json()

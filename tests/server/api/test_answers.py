@@ -17,7 +17,7 @@ WHOLE = document(ISSUER)
 
 
 def fits(method: str, path: str, answer: Any) -> Any:
-    """The answer's body, once it has been compared with the document."""
+    """Compares the answer with the document; returns its body."""
     described = WHOLE["paths"][path][method.lower()]["responses"]
     assert str(answer.status_code) in described, (method, path, answer.text)
     name = ANSWERS[method, path]
@@ -64,7 +64,7 @@ def test_the_answers_about_tokens(own_world: World) -> None:
 
 
 def own_token(world: World) -> str:
-    """A token of an agent that signs in as a client of its own."""
+    """Returns a token of an agent that signs in as its own client."""
     browser, agent, loopback = world.browser(), world.agent, "http://localhost:3000/callback"
     asked = world.request(client_id=agent.agent_id, redirect_uri=loopback)
     found = UPSTREAM_PATTERN.search(browser.get("/authorize", params=asked).text)

@@ -108,7 +108,7 @@ def test_a_wrong_mode_stops_the_start(value: str) -> None:
 def test_what_cannot_be_had_is_replaced_and_told(
     own_world: World, asked: dict[str, Any], told: dict[str, Any]
 ) -> None:
-    """RFC 7591 section 3.2.1."""
+    """Follows RFC 7591 section 3.2.1."""
     add_resource(
         own_world.database, "https://m.example/mcp", scopes=["invoices:read"], now=1_800_000_000
     )
@@ -154,7 +154,7 @@ def test_what_is_not_acceptable_is_refused(
 
 
 def test_a_client_that_nobody_approved_sends_nobody_anywhere(own_world: World) -> None:
-    """RFC 9700 section 4.11.2: an open redirector for whoever registers."""
+    """Avoids an open redirector that anyone could register (RFC 9700 section 4.11.2)."""
     evil = "https://evil.example/cb"
     client_id = _register(own_world, redirect_uris=[evil]).json()["client_id"]
     wrong = _ask(own_world, client_id, redirect_uri=evil, scope="admin")

@@ -37,7 +37,7 @@ def by_mail(world: World, box: Postbox, email: str = ANN) -> Owner:
 def passkey_form(
     person: Person, page: str, action: str, **wanted: str
 ) -> tuple[str, dict[str, str]]:
-    """The options and hidden fields of a form that asks for a passkey."""
+    """Returns the options and hidden fields of a form that asks for a passkey."""
     text = person.http.get(page).text
     for path, options, inside in _FORM.findall(text):
         fields = {name: html.unescape(value) for name, value in _FIELD.findall(inside)}

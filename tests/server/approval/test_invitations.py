@@ -30,7 +30,7 @@ PAGE = "/owner/invitation"
 
 @pytest.fixture
 def own_world(build: Build) -> World:
-    """A server with a name and without mail; Ann is asked always."""
+    """Starts a server with a name and without mail; Ann is asked always."""
     world = build(issuer=ISSUER, outbox=Outbox(None))
     setting(world, "always")
     return world

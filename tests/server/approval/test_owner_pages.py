@@ -43,7 +43,7 @@ def box() -> Postbox:
 
 @pytest.fixture
 def own_world(build: Build, box: Postbox) -> World:
-    """A server with a name, whose mail goes into the box; Ann is asked always."""
+    """Starts a server with a name, whose mail goes into the box; Ann is asked always."""
     world = build(issuer=ISSUER, outbox=box, smtp_url=Secret("smtps://mail.example"))
     setting(world, "always")
     return world
@@ -116,7 +116,7 @@ def test_the_inbox_and_the_question_show_what_is_asked(own_world: World, box: Po
 
 
 def asks_for_act(world: World, details: list[dict[str, Any]] = PAY) -> tuple[Any, Any]:
-    """A sign-in whose website asks for acts; no setting of the owner is needed."""
+    """Opens a sign-in whose website asks for acts; it needs no setting of the owner."""
     setting(world, "off")
     return waiting(world, authorization_details=json.dumps(details))
 
@@ -288,7 +288,7 @@ def my_agent_is_over(person: Person, request_id: str) -> bool:
 
 
 def test_a_page_that_another_browser_has_opened_is_nobodys(own_world: World, box: Postbox) -> None:
-    """A link from somebody who began the sign-in approves nothing of his."""
+    """Approves nothing for a sign-in that someone else began and sent as a link."""
     device = add_passkey(by_mail(own_world, box))
     _, request_id = opened(own_world)
     victim = with_passkey(own_world, device)

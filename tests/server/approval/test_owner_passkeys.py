@@ -41,7 +41,7 @@ def box() -> Postbox:
 
 @pytest.fixture
 def own_world(build: Build, box: Postbox) -> World:
-    """A server with a name, whose mail goes into the box; Ann is asked always."""
+    """Starts a server with a name, whose mail goes into the box; Ann is asked always."""
     world = build(issuer=ISSUER, outbox=box)
     setting(world, "always")
     return world
@@ -249,7 +249,7 @@ def test_a_mailed_code_beside_a_passkey_looks_and_denies_only(
 
 
 def test_a_mail_reader_with_the_owners_passkey_is_the_owner(own_world: World, box: Postbox) -> None:
-    """The mail's link leads to a sign-in by code; the approval itself needs the passkey."""
+    """Leads from the mail's link to a sign-in by code; the approval itself needs the passkey."""
     device = add_passkey(by_mail(own_world, box))
     _, question = waiting(own_world)
     assert approve(by_mail(own_world, box), question.id, device).status_code == 303

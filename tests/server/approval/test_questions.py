@@ -31,7 +31,7 @@ def setting(world: World, approval: str, agent_id: str | None = None) -> None:
 
 
 def waiting(world: World, **changes: Any) -> tuple[Any, Any]:
-    """A browser whose sign-in waits for the owner, and the question."""
+    """Returns a browser whose sign-in waits for the owner, and the question."""
     browser = world.browser()
     request_id = world.open(browser, **changes)
     answer = world.answer(request_id)
@@ -67,7 +67,7 @@ def expire(world: World) -> int:
 
 
 def outcomes(world: World, kind: str = state.KIND) -> list[str]:
-    """The lines of the audit about questions, oldest first."""
+    """Returns the audit's lines about questions, oldest first."""
     with world.database.read() as connection:
         asked = select(audit.c.outcome).where(audit.c.kind == kind).order_by(audit.c.id)
         return list(connection.execute(asked).scalars())
@@ -81,7 +81,7 @@ def status(world: World, question: Any) -> str:
 
 @pytest.fixture
 def asking(own_world: World) -> World:
-    """A server on which Ann is asked always."""
+    """Starts a server on which Ann is asked always."""
     setting(own_world, "always")
     return own_world
 
@@ -289,7 +289,7 @@ def _disable(world: World, _question: Any) -> None:
 
 
 def _cancel(world: World, question: Any) -> None:
-    """In the browser, by its own cookie."""
+    """Cancels in the browser, by its own cookie."""
     question.browser.post("/authorize/cancel", data={"request_id": question.request_id})
 
 
@@ -329,7 +329,7 @@ def test_many_approvals_at_two_servers_approve_once(build: Build) -> None:
 
 @pytest.mark.parametrize("rival", [deny, _disable, _cancel])
 def test_an_approval_races_with_whatever_ends_the_question(build: Build, rival: Move) -> None:
-    """The audit, the question and the sign-in say the same in the end."""
+    """Ends with the same outcome in the audit, the question and the sign-in."""
     one, two = build(), build()
     setting(one, "always")
     for turn in range(8):
@@ -363,7 +363,7 @@ def test_an_approval_races_with_expiry(build: Build) -> None:
 
 
 def test_a_ciba_approval_is_taken_once_and_soon(asking: World) -> None:
-    """A request without a browser has no code: its approval is taken itself."""
+    """Redeems the approval itself: a request without a browser has no code."""
     question = state.Question(
         kind=state.CIBA,
         request_id="ciba_1",

@@ -41,7 +41,7 @@ SECRET = re.compile(r"<dd>((?:ags|cs)_[\w-]+)</dd>")
 def office(
     template: tuple[str, dict[str, Any]], copies: NewDatabase, portal: BlockingPortal
 ) -> Iterator[Person]:
-    """An administrator whom all tests share that change nothing of what they look at."""
+    """Signs in an administrator shared by all tests that change none of what they read."""
     made = make_world(copies(), template[1], portal)
     administrator(made)
     yield signed_in(made)

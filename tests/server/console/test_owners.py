@@ -44,11 +44,11 @@ class Postbox:
         self.mails.append(mail)
 
     def close(self) -> None:
-        """Nothing waits."""
+        """Does nothing, because nothing is waiting."""
 
     @property
     def code(self) -> str:
-        """The code of the latest mail that has one."""
+        """Returns the code of the latest mail that has one."""
         found = (re.search(r"\b\d{8}\b", mail.text) for mail in reversed(self.mails))
         return next(each[0] for each in found if each)
 
@@ -64,7 +64,7 @@ def box() -> Postbox:
 
 @pytest.fixture
 def own_world(build: Build, box: Postbox) -> World:
-    """A server of this test's own, whose mail goes into the box."""
+    """Starts a server for this test alone, whose mail goes into the box."""
     return build(outbox=box)
 
 
@@ -376,7 +376,7 @@ def test_past_the_limit_one_code_is_for_every_browser_that_waits(
 def test_strangers_gain_two_hundred_guesses_an_hour_and_a_link_stays(
     own_world: World, box: Postbox
 ) -> None:
-    """The code has eight digits: at this pace, a year of guessing finds it once in fifty."""
+    """Limits the guesses: a year of guessing eight digits succeeds once in fifty."""
     codes: dict[str, str] = {}
     allowed = 0
     for person, page in attack(own_world, asked=60):
@@ -436,7 +436,7 @@ BOB = "bob@owner.example"
 
 
 def _told(world: World, who: Any) -> dict[str, Any]:
-    """What a website is told of an agent that signs in now."""
+    """Returns what a website learns of an agent that signs in now."""
     browser = world.browser()
     request_id = world.open(browser)
     assert world.answer(request_id, who).status_code == 200

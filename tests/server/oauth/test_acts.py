@@ -25,7 +25,7 @@ def own(build: Build) -> World:
 
 
 def code_of(world: World, how: str = "device passkey", **changes: Any) -> tuple[str, Any]:
-    """A code whose request was pushed and approved, and the question to the owner."""
+    """Returns the code of a pushed and approved request, and the question to the owner."""
     form = world.request(**{"authorization_details": json.dumps([ACT, OTHER]), **changes})
     pushed = world.browser().post("/par", data=form, auth=world.basic()).json()
     browser = world.browser()

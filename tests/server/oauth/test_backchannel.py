@@ -349,7 +349,7 @@ def test_a_poll_is_no_refusal_and_a_wrong_one_is(own: World) -> None:
 
 
 def own_token(world: World, scope: str = "agent", resource: str = SHOP) -> Any:
-    """What an agent gets by itself, with its client credentials."""
+    """Returns the agent's own token, by client credentials."""
     form = {"grant_type": "client_credentials", "scope": scope, "resource": resource}
     return world.browser().post("/token", data=form, auth=_basic(world.agent))
 

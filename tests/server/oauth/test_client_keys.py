@@ -66,13 +66,13 @@ def _redeem(world: World, client_id: str, assertion: str, **changes: Any) -> Any
 
 @pytest.fixture(autouse=True)
 def _failures_are_forgotten(world: World) -> None:
-    """Each test begins in another minute."""
+    """Starts each test in another minute."""
     world.clock.forward(60)
 
 
 @pytest.fixture(scope="module")
 def keyed(world: World) -> World:
-    """The shared world with a shop that signs."""
+    """Returns the shared world with a shop that signs."""
     shop = clients.add_client(
         world.database, "Keyed", [REDIRECT], jwks=PAIR.jwks, now=world.context.now()
     )
@@ -126,7 +126,7 @@ def test_a_worthless_assertion_is_refused(
 def test_an_assertion_as_the_libraries_make_it_is_good_once(
     keyed: World, claims: dict[str, Any]
 ) -> None:
-    """RFC 7523 section 3; OpenID Connect Core section 9."""
+    """Follows RFC 7523 section 3 and OpenID Connect Core section 9."""
     client_id = keyed.shop.client_id
     assertion = PAIR.assertion(client_id, keyed.clock(), **claims)
     assert _redeem(keyed, client_id, assertion).json()["error"] == "invalid_grant"
@@ -172,7 +172,7 @@ def test_a_key_id_is_a_hint_where_one_key_is_registered(own_world: World, kid: A
 def test_both_names_of_ed25519_are_one_algorithm(
     own_world: World, declared: str | None, used: str
 ) -> None:
-    """RFC 9864 section 2.2."""
+    """Follows RFC 9864 section 2.2."""
     pair = Pair("EdDSA")
     jwk = {name: value for name, value in pair.jwk.items() if name != "alg"}
     registered = json.dumps(jwk if declared is None else {**jwk, "alg": declared})
@@ -240,7 +240,7 @@ def test_a_website_proves_itself_in_its_own_way_only(keyed: World) -> None:
 
 @pytest.fixture(scope="module")
 def signer(world: World) -> World:
-    """The shared world with an agent that signs."""
+    """Returns the shared world with an agent that signs."""
     agent = agents.add_agent(
         world.database, "key@owner.example", model="m", public_key=PAIR.pem, now=world.context.now()
     )
@@ -470,7 +470,7 @@ def test_a_wrong_request_for_an_api_is_refused(
 def test_scopes_are_narrowed_and_the_answer_says_so(
     world: World, asked: str | None, granted: str
 ) -> None:
-    """RFC 6749 section 3.3."""
+    """Follows RFC 6749 section 3.3."""
     answer = _api_token(world, scope=asked)
     assert (answer.status_code, answer.json()["scope"]) == (200, granted)
     claims = world.verified(answer.json()["access_token"], "https://api.anywhere.example")

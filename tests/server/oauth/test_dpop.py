@@ -38,7 +38,7 @@ def proof(world: World, holder: Holder, url: str = TOKEN, method: str = "POST", 
 
 
 def own_token(world: World, holder: Holder | None, text: str | None = None, **form: Any) -> Any:
-    """A token of the agent's own, by client credentials."""
+    """Returns the agent's own token, by client credentials."""
     if text is None and holder is not None:
         text = proof(world, holder)
     body = {"grant_type": "client_credentials", "resource": ISSUER, "scope": "agent profile"}

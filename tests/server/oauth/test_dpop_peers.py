@@ -29,7 +29,7 @@ PACKAGES = ("dpop@2", "oauth4webapi@3", "openid-client@6")
 
 @pytest.fixture(scope="module")
 def site(copies: NewDatabase) -> Iterator[dict[str, Any]]:
-    """Two workers, which both have to know all nonces and all used proofs."""
+    """Starts two workers, which must share all nonces and all used proofs."""
     made = _site(copies())
     database = Database.open(made["url"])
     phone = clients.add_client(

@@ -35,7 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 
 def _through_the_browser(site: dict[str, Any], url: str) -> str:
-    """The agent approves; where the browser is sent then."""
+    """Approves as the agent; returns where the browser is sent then."""
     with httpx2.Client() as browser:
         found = UPSTREAM_PATTERN.search(browser.get(url).text)
         assert found

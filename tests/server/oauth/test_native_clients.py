@@ -19,7 +19,7 @@ APP = "com.example.app:/oauth/callback"
 
 @pytest.fixture
 def known(own_world: World) -> World:
-    """A world where an API is known."""
+    """Returns a world with a known API."""
     add_resource(
         own_world.database,
         API,
@@ -113,7 +113,7 @@ def test_what_only_looks_like_a_websites_own_is_refused(world: World, resource: 
 def test_a_website_cannot_borrow_an_origin_by_registering_a_redirect_uri_there(
     known: World,
 ) -> None:
-    """Whoever registers itself may name any address; the code goes to the one in the request."""
+    """Ignores registered URIs, which may name any host; the code goes to the request's own one."""
     victim, evil = "https://victim.example/cb", "https://evil.example/cb"
     made = known.browser().post(
         "/register", json={"redirect_uris": [victim, evil], "token_endpoint_auth_method": "none"}
@@ -206,7 +206,7 @@ def test_the_token_request_cannot_widen_the_audience(known: World) -> None:
 
 
 def test_an_api_learns_of_tokens_for_what_lies_below_its_own_origin(known: World) -> None:
-    """An MCP server that has a client of its own introspects what native clients bring."""
+    """Lets an MCP server with its own client introspect the tokens of native clients."""
     site = clients.add_client(
         known.database, "M", ["https://m.example/cb"], now=known.context.now()
     )

@@ -378,7 +378,7 @@ def test_a_reused_refresh_token_ends_the_family(world: World) -> None:
 def test_two_refreshes_at_the_same_moment_are_a_reuse(
     own_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have read the token as good before either of them rotates it."""
+    """Lets both read the token as valid before either rotates it."""
     tokens, both, take = own_world.tokens(), threading.Barrier(2), own_world.context.limits.take
 
     def meet(*what: str) -> Any:

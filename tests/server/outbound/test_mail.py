@@ -104,7 +104,7 @@ class MailHost(threading.Thread):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost that nobody has signed but itself."""
+    """Makes a self-signed certificate for localhost."""
     key, path = ec.generate_private_key(ec.SECP256R1()), tmp_path_factory.mktemp("tls") / "c.pem"
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -363,7 +363,7 @@ def test_a_relay_below_localhost_is_this_machine(
     monkeypatch: pytest.MonkeyPatch,
     implicit: bool | None,
 ) -> None:
-    """RFC 6761 6.3: such a name is never asked of DNS, which could send the mail elsewhere."""
+    """Skips DNS for such a name, which could send the mail elsewhere (RFC 6761 6.3)."""
     host = MailHost() if implicit is None else MailHost(tls, implicit=implicit)
     hosts.append(host)
     look_up = socket.getaddrinfo

@@ -45,7 +45,7 @@ class _Web:
         return Fetched(self.status, "application/json", body, self.headers)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing, because nothing is open."""
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_document_is_cached_as_its_headers_say(
     headers: dict[str, str],
     fresh_for: int,
 ) -> None:
-    """Within bounds: nobody makes this server ask at every visit, or never again."""
+    """Bounds the time: no website makes this server ask at every visit, or never again."""
     world, fetcher = web
     fetcher.headers = headers
     assert _ask(world).status_code == 200
@@ -291,7 +291,7 @@ def _sign_in(world: World) -> Any:
 
 
 def _read_again(world: World) -> None:
-    """The hour in which a document is remembered is over."""
+    """Ends the hour in which a document is cached."""
     world.context.documents._known.clear()
 
 
@@ -320,7 +320,7 @@ def test_a_pending_sign_in_shows_the_host_that_is_proven(web: tuple[World, _Web]
 
 
 def test_errors_before_an_approval_are_a_page(web: tuple[World, _Web]) -> None:
-    """RFC 9700 section 4.11.2: else anybody's document makes an open redirector."""
+    """Avoids an open redirector that anyone's document could make (RFC 9700 section 4.11.2)."""
     world, _fetcher = web
     request = {"client_id": ID, "redirect_uri": CALLBACK}
     wrong = world.request(**request, scope="admin")

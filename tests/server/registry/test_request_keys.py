@@ -69,7 +69,7 @@ def test_an_agent_without_a_signing_key_is_like_an_unknown_one(world: World) -> 
 
 
 def test_removed_keys_and_disabled_agents_leave_an_empty_set(own_world: World) -> None:
-    """A 404 would evict nothing from a website's cache."""
+    """Answers with an empty set, because a 404 would evict nothing from a website's cache."""
     first, second = _add(own_world, _pair()), _add(own_world, _pair())
     old = _document(own_world).headers["etag"]
     assert request_keys.remove_request_key(
@@ -170,7 +170,7 @@ def test_what_is_no_public_signing_key_is_refused(world: World, text: Any, words
 
 
 def test_the_specifications_own_keys_are_refused(world: World) -> None:
-    """Anybody can sign with the published test key of RFC 9421 B.1.4."""
+    """Refuses the published test key of RFC 9421 B.1.4, with which anyone can sign."""
     text = '{"kty":"OKP","crv":"Ed25519","x":"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}'
     with pytest.raises(RegistrationError, match="published"):
         request_keys.add_request_key(world.database, world.agent.agent_id, text, NOW)
@@ -222,11 +222,11 @@ class _Documents:
         return Fetched(answer.status_code, answer.headers["content-type"], answer.content)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing, because nothing is open."""
 
 
 def test_the_document_is_a_client_at_another_server(own_world: World, build: Build) -> None:
-    """The agent signs in there as an app, and proves itself with its signing key."""
+    """Signs the agent in there as an app that proves itself with its signing key."""
     pair = _pair()
     _add(own_world, pair)
     client_id = f"{ISSUER}/agents/{own_world.agent.agent_id}"
@@ -261,7 +261,7 @@ def _code(world: World, **changes: Any) -> str:
 
 
 def test_its_own_server_does_not_take_the_document_for_a_client(own_world: World) -> None:
-    """The signing key is no credential at the agent's own server."""
+    """Refuses the signing key as a credential at the agent's own server."""
     _add(own_world, _pair())
     client_id = f"{ISSUER}/agents/{own_world.agent.agent_id}"
     request = own_world.request(client_id=client_id, redirect_uri="http://127.0.0.1:5/callback")

@@ -48,7 +48,7 @@ def test_nobody_rotates_who_cannot_open_a_present_key(build: Build) -> None:
 def test_a_key_of_another_secret_is_skipped_and_stays_published(
     build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A rolling change of the secret, in the wrong order."""
+    """Covers a rolling change of the secret in the wrong order."""
     world = build(secrets=(OLD,))
     (first,) = _kids(world)
     strange = _ring(world, NEW, OLD).rotate()

@@ -41,7 +41,7 @@ def _limited(answer: Any, most: str) -> None:
 
 
 def _from(world: World, address: str) -> TestClient:
-    """A caller at another address."""
+    """Returns a caller at another address."""
     caller = TestClient(
         world.app, base_url=ISSUER, follow_redirects=False, client=(address, 50_000)
     )
@@ -109,7 +109,7 @@ def test_guessing_a_websites_secret_ends_after_thirty(build: Build) -> None:
 
 
 def _register(world: World, secret: str) -> str:
-    """An agent with a secret of its own choice, which bcrypt has to hash."""
+    """Registers an agent with a secret of its own choice, which bcrypt has to hash."""
     body = {"agent_id": "chooser", "agent_secret": secret, "owner_email": "eve@owner.example"}
     assert world.browser().post("/api/register-agent", json=body).status_code == 201
     return "chooser"
@@ -451,7 +451,7 @@ def test_without_redis_each_worker_counts_alone(caplog: pytest.LogCaptureFixture
 
 
 def test_pending_sign_ins_are_counted_for_a_network_as_well(build: Build) -> None:
-    """Whoever has a /48 has 65,536 networks of the size that one customer is counted by."""
+    """Counts a /48 as well: it holds 65,536 networks of the size that counts as one customer."""
     world = build(limit_pending=1)
 
     def opened_from(address: str) -> int:

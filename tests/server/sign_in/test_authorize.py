@@ -219,7 +219,7 @@ def test_markup_in_names_is_shown_as_text(own_world: World) -> None:
 def test_scopes_that_cannot_be_had_are_left_out(
     world: World, asked: str | None, granted: str
 ) -> None:
-    """RFC 6749 section 3.3: the answer says what was granted."""
+    """Names the granted scopes in the answer (RFC 6749 section 3.3)."""
     tokens = world.tokens(scope=asked)
     assert tokens["scope"] == granted
     assert world.verified(tokens["access_token"], ORIGIN)["scope"] == granted

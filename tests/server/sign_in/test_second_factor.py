@@ -25,7 +25,7 @@ def box() -> Postbox:
 
 @pytest.fixture
 def own_world(build: Build, box: Postbox) -> World:
-    """A server on which Ann's agent has a second factor; its mail goes into the box."""
+    """Starts a server on which Ann's agent has a second factor; its mail goes into the box."""
     world = build(outbox=box)
     switch(world)
     return world
@@ -102,7 +102,7 @@ def test_five_guesses_for_a_request_however_many_codes(own_world: World, box: Po
 
 
 def proven(world: World, **changes: Any) -> dict[str, Any]:
-    """What an agent sends beside the code, so that its guesses are its own."""
+    """Returns what an agent sends beside the code, so that its guesses count as its own."""
     secret = world.agent.agent_secret.reveal()
     return {"agent_id": world.agent.agent_id, "agent_secret": secret, **changes}
 

@@ -36,7 +36,7 @@ max_client_conn = 200
 
 @contextmanager
 def _pooler(url: str) -> Iterator[str]:
-    """The same database behind PgBouncer, which hands three connections to everybody in turns."""
+    """Starts PgBouncer in front of the same database, with three connections for all clients."""
     parts, port = urlsplit(url), free_port()
     with tempfile.TemporaryDirectory(prefix="auth-agent-pool-") as name:
         folder, user = Path(name), _user()
@@ -102,7 +102,7 @@ def test_statements_are_prepared_only_on_demand(
 
 
 def test_a_database_without_an_encoding(postgres: Postgres) -> None:
-    """What `initdb` makes under LC_ALL=C."""
+    """Uses what `initdb` makes under LC_ALL=C."""
     url = postgres.create().rpartition("/")[0]
     with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
         connection.execute(

@@ -51,7 +51,7 @@ _MANY = text("""
 
 
 def test_three_hundred_thousand_rows_are_swept_while_others_write(build: Build) -> None:
-    """No transaction deletes more than a batch, so that a writer has its turn after each."""
+    """Deletes at most a batch in each transaction, so that writers get their turn in between."""
     world = build()
     database, now = world.database, world.context.now()
     with database.begin() as connection:
@@ -87,7 +87,7 @@ def test_three_hundred_thousand_rows_are_swept_while_others_write(build: Build) 
 def test_a_pool_without_a_free_connection_is_a_clear_refusal(
     build: Build, backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request waits for a connection for some seconds, and is then told to come again."""
+    """Waits some seconds for a connection, then answers that the client should try again."""
     world = build()
     pool = world.database.engine.pool
     assert isinstance(pool, QueuePool)

@@ -80,7 +80,7 @@ def site(copies: NewDatabase) -> Iterator[dict[str, Any]]:
 
 
 def _sign_in(site: dict[str, Any], browser: httpx2.Client | None = None) -> str:
-    """A fresh code."""
+    """Returns a new code."""
     if browser is None:
         with httpx2.Client(base_url=site["base"]) as own:
             return _sign_in(site, own)

@@ -34,7 +34,7 @@ def _refresh(world: World) -> Callable[[], Any]:
 
 
 def _own(world: World) -> Callable[[], Any]:
-    """The agent's own token for an API."""
+    """Requests the agent's own token for an API."""
     form = {"grant_type": "client_credentials", "resource": API, "model": "m"}
     auth = (world.agent.agent_id, world.agent.agent_secret.reveal())
     world.browser().post("/token", data=form, auth=auth)  # its secret is hashed once, before
@@ -42,7 +42,7 @@ def _own(world: World) -> Callable[[], Any]:
 
 
 def _until_it_waits(world: World, running: Any) -> None:
-    """Until the request waits for the lock on PostgreSQL; SQLite cannot tell, and need not."""
+    """Waits until the request waits for PostgreSQL's lock; SQLite cannot tell, and need not."""
     end = time.monotonic() + 20
     while not world.database.is_sqlite and not running.done() and time.monotonic() < end:
         with world.database.read() as connection:
@@ -73,7 +73,7 @@ def test_what_is_issued_while_its_agent_is_disabled_stays_dead(
 
 
 def test_enabling_ends_what_was_left_alive(own_world: World) -> None:
-    """Whatever a race or an older version left behind."""
+    """Ends whatever a race or an older version has left behind."""
     code, tokens = own_world.code(), own_world.tokens()
     agent_id, now = own_world.agent.agent_id, own_world.context.now()
     with own_world.database.begin() as connection:
@@ -89,7 +89,7 @@ def test_enabling_ends_what_was_left_alive(own_world: World) -> None:
 
 
 def test_redemptions_lock_their_own_agent_only(build: Build) -> None:
-    """Somebody else's agent that is about to be disabled holds up nobody."""
+    """Lets redemptions continue while another agent is being disabled."""
     world = build()
     code, now = world.code(), world.context.now()
     if world.database.is_sqlite:

@@ -38,7 +38,7 @@ class _Websites:
         return Fetched(self.status, "text/plain", b"")
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing, because nothing is open."""
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_ending_one_family_names_its_session(told: tuple[World, _Websites]) -> N
 
 
 def test_a_website_can_require_the_session_in_each_logout(told: tuple[World, _Websites]) -> None:
-    """Back-Channel Logout 1.0, section 2.2: mod_auth_openidc ends no session by `sub` alone."""
+    """Follows Back-Channel Logout 1.0, section 2.2; mod_auth_openidc ends no session by `sub`."""
     world, websites = told
     clients.change_client(
         world.database,
@@ -213,7 +213,7 @@ def test_a_real_website_on_a_loopback_address_is_reached(own_world: World) -> No
             self.end_headers()
 
         def log_message(self, *args: Any) -> None:
-            """Nobody reads it."""
+            """Discards the server's log."""
 
     server = HTTPServer(("127.0.0.1", 0), Website)
     thread = threading.Thread(target=server.handle_request, daemon=True)
@@ -285,5 +285,5 @@ def test_a_website_that_hangs_delays_no_other(build: Build) -> None:
 
 
 def _waits(deliveries: logouts.Deliveries) -> list[Any]:
-    """What is still under way, as something to wait for."""
+    """Returns what is still in progress, as something to wait for."""
     return [deliveries._pool.submit(bool)] if deliveries._busy else []

@@ -24,7 +24,7 @@ from tests.server.world import NOW, World
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    """PostgreSQL is always asked from a thread."""
+    """Uses SQLite: PostgreSQL is always asked from a thread."""
     made = Database.open(f"sqlite:///{tmp_path}/auth-agent.db")
     assert made.is_quick
     yield made
@@ -79,7 +79,7 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
 
 
 def test_a_commit_that_fails_leaves_no_transaction_open(database: Database) -> None:
-    """A family without its website is noticed at the end only, when SQLite is told to wait."""
+    """Stores a family without its website, which SQLite notices only at the commit if told so."""
     with pytest.raises(sqlite3.IntegrityError):
         _break_a_reference_at_once(database)
     _write_at_once(database)
@@ -88,7 +88,7 @@ def test_a_commit_that_fails_leaves_no_transaction_open(database: Database) -> N
 
 
 def test_a_write_hands_on_only_what_the_driver_takes_as_it_stands(database: Database) -> None:
-    """SQLite knows no booleans: SQLAlchemy would have to translate."""
+    """Passes no booleans: SQLite has none, so SQLAlchemy would have to translate."""
     write = Write(insert(client), ["id", "upstream_compat"])
     with database.begin() as connection, pytest.raises(TypeError, match="upstream_compat"):
         write.run(connection, {"id": "x", "upstream_compat": True})
@@ -125,7 +125,7 @@ def test_errors_are_sqlalchemys(database: Database) -> None:
 
 
 def test_a_website_changed_elsewhere_is_seen_at_once(own_world: World) -> None:
-    """What is remembered about websites ends with the first write of anybody else."""
+    """Drops what it has cached about websites at the first write of another process."""
     assert own_world.tokens()
     code = own_world.code()
     other = Database.open(own_world.database.engine.url.render_as_string(hide_password=False))

@@ -34,7 +34,7 @@ def test_no_cookie_has_the_name_of_a_websites(build: Build, base: str) -> None:
 
 
 def test_a_websites_session_beside_a_sign_in_harms_neither(world: World) -> None:
-    """A website on the same host sets its cookie while the sign-in waits, and gets it back."""
+    """Sets a cookie of a website on the same host during the sign-in, and returns it."""
     browser = world.browser()
     request_id = world.open(browser)
     browser.cookies.set("auth_agent", "the website's session", domain="127.0.0.1")

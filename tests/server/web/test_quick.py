@@ -57,7 +57,7 @@ def _unreachable(*_: Any, **__: Any) -> Any:
 
 @pytest.fixture
 def doors(build: Build, monkeypatch: pytest.MonkeyPatch) -> tuple[World, Doors]:
-    """A server with Redis and client documents; its slow doors are watched."""
+    """Starts a server with Redis and client documents, and watches its slow functions."""
     world = build(client_documents=True, redis=Secret("redis://redis.invalid:1"))
     doors = Doors(world)
     for module, name, function in (
@@ -71,7 +71,7 @@ def doors(build: Build, monkeypatch: pytest.MonkeyPatch) -> tuple[World, Doors]:
 
 
 def _calls(world: World) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """For each quick route the requests that need something slow, if there are any."""
+    """Returns for each quick route the requests that need something slow, if there are any."""
     signer = clients.add_client(world.database, "Signs", [REDIRECT], jwks_uri=KEYS, now=1)
     assertion = Pair().assertion(signer.client_id, world.clock.now)
     proof = {"client_assertion": assertion, "client_assertion_type": JWT_BEARER}
@@ -127,7 +127,7 @@ def test_slow_doors_are_opened_in_threads_alone(doors: tuple[World, Doors]) -> N
 
 @pytest.fixture
 def locked(build: Build, backend: Any) -> Iterator[World]:
-    """A server whose database another process is writing to."""
+    """Starts a server while another process writes to its database."""
     if backend is not None:
         pytest.skip("PostgreSQL has no single writer, and is always asked from a thread")
     world = build()
@@ -140,7 +140,7 @@ def locked(build: Build, backend: Any) -> Iterator[World]:
 def test_a_refusal_does_not_wait_for_a_writer_on_the_loop(
     locked: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The refused call waits in a thread; meanwhile the event loop answers others."""
+    """Lets the refused call wait in a thread; meanwhile the event loop answers others."""
     waits, held = threading.Event(), threading.Event()
     event.listen(locked.database.engine, "checkout", _hurry)
     real = locked.database._begin
@@ -169,7 +169,7 @@ def test_a_refusal_does_not_wait_for_a_writer_on_the_loop(
 
 
 def _hurry(connection: Any, *_: Any) -> None:
-    """SQLite would wait for ten seconds."""
+    """Shortens the wait, which is ten seconds in SQLite."""
     connection.execute("PRAGMA busy_timeout = 100")
 
 
