@@ -60,7 +60,7 @@ class AgentProfile(Base):
 
 
 def full_account(agent: Agent, db: Session) -> int:
-    """The id of the owner's account; an agent whose owner has none is turned away."""
+    """Returns the id of the owner's account; refuses an agent whose owner has none."""
     profile = _profile(agent, db)
     profile.account = profile.account or _owner(agent, db)
     if profile.account is None:
@@ -73,7 +73,7 @@ def full_account(agent: Agent, db: Session) -> int:
 
 
 def contextual_profile(agent: Agent, db: Session) -> int:
-    """The id of the agent's profile, with the owner's account beside it where there is one."""
+    """Returns the id of the agent's profile, linked to the owner's account if there is one."""
     profile = _profile(agent, db)
     profile.account = profile.account or _owner(agent, db)
     return profile.id
@@ -97,7 +97,7 @@ def open_database(url: str) -> sessionmaker[Session]:
 
 
 def hook(scenario: str, sessions: sessionmaker[Session]) -> Callable[[Agent], int]:
-    """The scenario as `on_sign_in`, in a transaction of its own."""
+    """Returns the scenario as `on_sign_in`, in a transaction of its own."""
     return partial(_in_transaction, SCENARIOS[scenario], sessions)
 
 
@@ -123,7 +123,7 @@ def _in_transaction(
 
 
 def _profile(agent: Agent, db: Session) -> AgentProfile:
-    """One for each (issuer, id)."""
+    """Returns the one profile of (issuer, id)."""
     profile = db.scalar(select(AgentProfile).filter_by(issuer=agent.issuer, sub=agent.id))
     now = datetime.now(timezone.utc)
     if profile is None:
@@ -138,7 +138,7 @@ def _profile(agent: Agent, db: Session) -> AgentProfile:
 
 
 def _owner(agent: Agent, db: Session) -> Account | None:
-    """The core decides what a match is; the database only narrows the search."""
+    """Returns the owner's account: the core decides on a match, the database narrows the search."""
     same = select(Account).where(func.lower(Account.email) == func.lower(agent.email))
     found = [a for a in db.scalars(same) if may_link(agent, a.email, a.email_verified)]
     return found[0] if len(found) == 1 else None

@@ -29,7 +29,7 @@ PAGES = {"/": pages.catalogue_page, "/orders": pages.orders_page, "/refunds": pa
 
 
 def answer(path: str, entry: Entry) -> Reply:
-    """Every page of the shop; AUTH_AGENT_PROTECT=/private/* guards the report."""
+    """Answers every page of the shop; AUTH_AGENT_PROTECT=/private/* guards the report."""
     if path in NEEDS and (refusal := entry.require(NEEDS[path])) is not None:
         return refusal
     if path in PAGES:

@@ -32,7 +32,7 @@ ReportsAgent = Annotated[Agent, agent_with(scopes=["reports:read"])]
 
 @app.get("/", response_class=HTMLResponse)
 async def catalogue(request: Request, agent: OptionalAgent) -> HTMLResponse:
-    """Public; shows who is signed in."""
+    """Shows everyone the catalogue, and who is signed in."""
     return _show(pages.catalogue_page(_visitor(request, agent, "/me")))
 
 
@@ -49,7 +49,7 @@ async def refunds(request: Request, agent: RefundsAgent) -> HTMLResponse:
 
 
 def refund_act(number: str) -> dict[str, str]:
-    """What the agent's owner is asked to approve."""
+    """Returns the act that the agent's owner is asked to approve."""
     act = pages.refund_of(number)
     if act is None:
         raise HTTPException(404)
@@ -91,7 +91,7 @@ async def reports(agent: ReportsAgent) -> dict[str, list[str]]:
 
 @app.post("/person", include_in_schema=False)
 async def person(request: Request) -> RedirectResponse:
-    """A person comes or goes: a name to show beside the agent, which opens no door."""
+    """Signs a person in or out: a name to show beside the agent, which permits nothing."""
     response = RedirectResponse("/", 303)
     if pages.PERSON_COOKIE in request.cookies:
         response.delete_cookie(pages.PERSON_COOKIE)
@@ -102,7 +102,7 @@ async def person(request: Request) -> RedirectResponse:
 
 @app.get("/favicon.ico", status_code=204, include_in_schema=False)
 async def favicon() -> None:
-    """No icon."""
+    """Answers that there is no icon."""
 
 
 def _visitor(request: Request, agent: Agent | None, next_path: str) -> pages.Visitor:

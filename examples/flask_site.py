@@ -27,7 +27,7 @@ AuthAgent(app)
 
 @app.get("/")
 def catalogue() -> Response:
-    """Public; shows who is signed in."""
+    """Shows everyone the catalogue, and who is signed in."""
     return _show(pages.catalogue_page(_visitor("/me")))
 
 
@@ -46,7 +46,7 @@ def refunds() -> Response:
 
 
 def refund_act(asked: Request) -> dict[str, str]:
-    """What the agent's owner is asked to approve."""
+    """Returns the act that the agent's owner is asked to approve."""
     return pages.refund_of((asked.view_args or {})["number"]) or abort(404)
 
 
@@ -86,7 +86,7 @@ def reports() -> dict[str, list[str]]:
 
 @app.post("/person")
 def person() -> Any:
-    """A person comes or goes: a name to show beside the agent, which opens no door."""
+    """Signs a person in or out: a name to show beside the agent, which permits nothing."""
     response = redirect("/", 303)
     if pages.PERSON_COOKIE in request.cookies:
         response.delete_cookie(pages.PERSON_COOKIE)
@@ -97,7 +97,7 @@ def person() -> Any:
 
 @app.get("/favicon.ico")
 def favicon() -> tuple[str, int]:
-    """No icon."""
+    """Answers that there is no icon."""
     return "", 204
 
 

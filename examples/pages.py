@@ -108,7 +108,7 @@ class Visitor(NamedTuple):
 
 
 def catalogue_page(visitor: Visitor) -> Page:
-    """For everybody."""
+    """Returns the page for everyone."""
     goods = "".join(
         f'<li class="card">{_drawing(path)}<div><h2>{name}</h2><span>€ {price}</span></div></li>'
         for name, price, path in _GOODS
@@ -123,7 +123,7 @@ def catalogue_page(visitor: Visitor) -> Page:
 
 
 def orders_page(visitor: Visitor) -> Page:
-    """For a signed-in agent."""
+    """Returns the page for a signed-in agent."""
     rows = "".join(
         f"<tr><td>{number}</td><td>{item}</td><td>{state}</td><td>€ {price}</td></tr>"
         for number, item, state, price in _ORDERS
@@ -138,7 +138,7 @@ def orders_page(visitor: Visitor) -> Page:
 
 
 def refund_of(number: str) -> dict[str, str] | None:
-    """The act that an agent's owner has to approve; None for an order that cannot be refunded."""
+    """Returns the act for the agent's owner to approve; None if the order cannot be refunded."""
     refundable, item, _, price = _ORDERS[0]
     if number != refundable:
         return None
@@ -152,7 +152,7 @@ def refund_of(number: str) -> dict[str, str] | None:
 
 
 def refunds_page(visitor: Visitor) -> Page:
-    """For an agent that was granted `refunds:write`."""
+    """Returns the page for an agent that was granted `refunds:write`."""
     number, item, _, price = _ORDERS[0]
     button = _button(f"/refunds/{number}", "Refund", f"Refund order {number}")
     return _page(

@@ -24,7 +24,7 @@ from examples import pages
 
 
 async def catalogue(request: Request) -> HTMLResponse:
-    """Public; shows who is signed in."""
+    """Shows everyone the catalogue, and who is signed in."""
     return _show(pages.catalogue_page(_visitor(request, "/me")))
 
 
@@ -41,7 +41,7 @@ async def refunds(request: Request) -> HTMLResponse:
 
 
 def refund_act(request: Request) -> dict[str, str]:
-    """What the agent's owner is asked to approve."""
+    """Returns the act that the agent's owner is asked to approve."""
     act = pages.refund_of(request.path_params["number"])
     if act is None:
         raise HTTPException(404)
@@ -82,7 +82,7 @@ async def reports(request: Request) -> JSONResponse:
 
 
 async def person(request: Request) -> RedirectResponse:
-    """A person comes or goes: a name to show beside the agent, which opens no door."""
+    """Signs a person in or out: a name to show beside the agent, which permits nothing."""
     response = RedirectResponse("/", 303)
     if pages.PERSON_COOKIE in request.cookies:
         response.delete_cookie(pages.PERSON_COOKIE)

@@ -34,5 +34,5 @@ class Order(models.Model):
 
 
 def email_is_verified(user: object, email: str) -> bool:
-    """Whether this customer proved to own this address; the shop asked by mail."""
+    """Returns True if this customer has proved to own the address, which the shop asked by mail."""
     return Customer.objects.filter(user=user, verified_email__iexact=email).exists()

@@ -22,7 +22,7 @@ from examples.django_site.models import Order
 
 
 def catalogue(request: HttpRequest) -> HttpResponse:
-    """Public; shows who is signed in."""
+    """Shows everyone the catalogue, and who is signed in."""
     return _show(pages.catalogue_page(_visitor(request, "/me")))
 
 
@@ -42,7 +42,7 @@ class Refunds(RequiresAgentMixin, View):
 
 
 def refund_act(request: HttpRequest) -> dict[str, str]:
-    """What the agent's owner is asked to approve."""
+    """Returns the act that the agent's owner is asked to approve."""
     act = pages.refund_of(request.resolver_match.kwargs["number"])
     if act is None:
         raise Http404
@@ -86,7 +86,7 @@ def reports(request: HttpRequest) -> JsonResponse:
 
 @requires_agent
 def account(request: HttpRequest) -> JsonResponse:
-    """In whose name the agent acts here, as `AUTH_AGENT["ACCOUNTS"]` says, and what it ordered."""
+    """Shows in whose name the agent acts, as `AUTH_AGENT["ACCOUNTS"]` says, and its orders."""
     agent = request.agent
     if agent.account_id is None:
         return JsonResponse({"acts_for": None, "owner": None, "orders": []})
@@ -105,7 +105,7 @@ def account(request: HttpRequest) -> JsonResponse:
 @csrf_exempt
 @require_POST
 def person(request: HttpRequest) -> HttpResponse:
-    """A person comes or goes: a name to show beside the agent, which opens no door."""
+    """Signs a person in or out: a name to show beside the agent, which permits nothing."""
     response = HttpResponseRedirect("/")
     response.status_code = 303
     if pages.PERSON_COOKIE in request.COOKIES:
@@ -116,7 +116,7 @@ def person(request: HttpRequest) -> HttpResponse:
 
 
 def favicon(request: HttpRequest) -> HttpResponse:
-    """No icon."""
+    """Answers that there is no icon."""
     return HttpResponse(status=204)
 
 
