@@ -119,7 +119,7 @@ def _django(site: Site) -> tuple[Any, Any]:
 
 
 def _at(application: Any, urls: Any) -> Any:
-    """Django reads ROOT_URLCONF at each request."""
+    """Sets ROOT_URLCONF before each request, where Django reads it."""
 
     def call(environ: dict[str, Any], start_response: Any) -> Any:
         django_settings.ROOT_URLCONF = urls

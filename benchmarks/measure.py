@@ -68,7 +68,7 @@ def _order(cases: list[Case[F]], times: int) -> Iterator[Case[F]]:
 
 
 def report(title: str, costs: dict[str, float]) -> None:
-    """The first case is the measure of the others."""
+    """Prints the costs as multiples of the first case."""
     print(f"\n{title} (lower is better)")
     base = next(iter(costs.values()))
     for name, cost in costs.items():

@@ -69,7 +69,7 @@ class Row:
     rates: list[float] = field(default_factory=list)  # sign-ins per second
 
     def sign_in(self, count: int) -> None:
-        """A round of so many, fewer on a slow server."""
+        """Performs a round of so many sign-ins, fewer on a slow server."""
         count = max(IN_FLIGHT, count // self.peer.slowness)
         before, started = cpu_seconds(self.pid), time.perf_counter()
         try:
@@ -88,7 +88,7 @@ class Row:
 
 
 def started(peers: Sequence[Peer], stack: ExitStack) -> list[Row]:
-    """The servers that run on this machine; says why another one does not."""
+    """Yields the servers that run on this machine; prints why another one does not."""
     rows = []
     for peer in peers:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -126,7 +126,7 @@ def report(rows: Sequence[Row]) -> None:
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> str:
-    """Within each round, so that the moment is the same for both."""
+    """Returns the ratio within each round, so that both meet the same conditions."""
     found = statistics.median(value / one for value, one in zip(values, base, strict=True))
     return f"{found:6.2f} x"
 

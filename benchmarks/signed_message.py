@@ -74,7 +74,7 @@ def new_key() -> PrivateKey:
 
 
 def website(site: Site, key: PrivateKey) -> RelyingParty:
-    """The same website, which accepts signatures; its directory needs no network."""
+    """Builds the same website with signatures accepted; its directory needs no network."""
     settings = Settings(
         issuer=site.server.issuer,
         client_id=site.server.client_id,
@@ -100,7 +100,7 @@ def sign(key: PrivateKey) -> Headers:
 
 
 def raw_parts(headers: Headers) -> tuple[bytes, bytes]:
-    """The signature and what it signs."""
+    """Returns the signature and what it signs."""
     pairs = [(name.decode(), value.decode()) for name, value in headers]
     message = request_message("GET", URL, pairs)
     (signed,) = read_signatures(message.header("signature-input"), message.header("signature"))

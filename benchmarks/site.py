@@ -31,7 +31,7 @@ class Site:
         learn_keys(self.relying_party, self.server)
 
     def cookie(self) -> str:
-        """A session of its own at every call."""
+        """Returns the cookie of a new session at every call."""
         site = self.relying_party._site
         claims: dict[str, Any] = {**self.server.agent, "auth_time": int(site.clock())}
         tokens = Tokens(

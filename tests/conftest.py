@@ -35,7 +35,7 @@ def server(clock):
 
 @pytest.fixture
 def make_site(clock, server):
-    """A website with these settings, and a browser that visits it."""
+    """Builds a website with these settings, and a browser that visits it."""
 
     def make(**changes):
         settings = {

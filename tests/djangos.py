@@ -51,13 +51,13 @@ def main() -> int:
 
 
 def promised() -> list[str]:
-    """The series that the package's classifiers name."""
+    """Returns the series that the package's classifiers name."""
     classifiers = metadata(DISTRIBUTION).get_all("Classifier") or []
     return [name.removeprefix(MEMBER) for name in classifiers if name.startswith(MEMBER)]
 
 
 def install(series: str, folder: str) -> bool:
-    """What goes with it too: REST framework follows Django's releases."""
+    """Installs what goes with it too: REST framework follows Django's releases."""
     wanted = [f"django=={series}.*", "djangorestframework"]
     options = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--target", folder]
     done = subprocess.run([sys.executable, "-m", "pip", "install", *options, *wanted], check=False)

@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def lowest(project: dict[str, Any]) -> list[str]:
-    """A constraint for each lower bound of the package and of its extras.
+    """Returns a constraint for each lower bound of the package and of its extras.
 
     All extras are installed together, so the highest bound of a name is the one that counts.
     """

@@ -13,7 +13,7 @@ import pytest
 
 
 def need(binary, package):
-    """The path of a program; without it the test says so and is skipped, in CI it fails."""
+    """Returns a program's path; if it is missing, skips the test and says so, or fails in CI."""
     found = shutil.which(binary)
     if found is None:
         reason = f"{binary} is not installed: apt-get install {package}"
@@ -29,7 +29,7 @@ def free_port() -> int:
 
 @contextmanager
 def redis_server(*options):
-    """A Redis that keeps nothing; yields its URL."""
+    """Starts a Redis that keeps nothing; yields its URL."""
     port = free_port()
     command = [need("redis-server", "redis-server"), "--port", str(port), "--save", "",
                "--appendonly", "no", "--bind", "127.0.0.1", "--loglevel", "warning",

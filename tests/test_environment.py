@@ -26,7 +26,7 @@ SIDES = [(Settings, WEBSITE), (ServerSettings, SERVER)]
 
 
 def _service(name: str, port: int, protocol: str = "tcp") -> dict[str, str]:
-    """What the kubelet puts into every container of a namespace that has such a Service."""
+    """Sets what the kubelet puts into every container of a namespace with such a Service."""
     url, upper = f"{protocol}://10.0.0.5:{port}", protocol.upper()
     return {
         f"{name}_SERVICE_HOST": "10.0.0.5",

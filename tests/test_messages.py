@@ -211,7 +211,7 @@ SEEN = {
 
 @cache
 def _functions_in(module):
-    """Name: all text in the function and its decorators, docstrings and comments excepted."""
+    """Maps names to the text in function and decorators, except docstrings and comments."""
     tree = ast.parse((ROOT / "tests" / f"{module}.py").read_text())
     found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     return {node.name: "\n".join(_texts(node)) for node in found}

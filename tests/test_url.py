@@ -37,7 +37,7 @@ HOSTILE = [start + host for start in _STARTS for host in _HOSTS] + [
 
 
 def browser_origin(next_path: str) -> str:
-    """The WHATWG way: drop tabs and line breaks, read backslashes as slashes, then resolve."""
+    """Resolves as WHATWG says: drops tabs and line breaks, reads backslashes as slashes."""
     seen = re.sub(r"[\t\r\n]", "", next_path.strip(" \x00\x1f")).replace("\\", "/")
     return normal_origin(urljoin(BASE, seen))
 

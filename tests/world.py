@@ -51,7 +51,7 @@ class AuthServer(NamedTuple):
     agent_secret: str
 
     def register(self, site, scopes=SCOPES):
-        """The environment of a website that is now a client of this server."""
+        """Returns the environment of a website that is now a client of this server."""
         client = add_client(
             self.database,
             "Example shop",
@@ -88,7 +88,7 @@ def serve_auth_server(directory, email="owner@example.com", verified=True):
 
 @contextmanager
 def run_site(auth_server, target, server="uvicorn", **environ):
-    """A website as its own process, configured by nothing but its environment; yields its URL."""
+    """Starts a website as its own process, configured by its environment alone; yields its URL."""
     port = free_port()
     site = f"http://127.0.0.1:{port}"
     with run_process(target, server, port, {**auth_server.register(site), **environ}):
@@ -97,7 +97,7 @@ def run_site(auth_server, target, server="uvicorn", **environ):
 
 @contextmanager
 def run_process(target, server, port, environ):
-    """A server with this application, which answers by now."""
+    """Starts a server with this application; returns once it answers."""
     words = (word.format(port=port, target=target) for word in SERVERS[server])
     command = [sys.executable, "-m", *words]
     with subprocess.Popen(command, env={**os.environ, **environ}) as process:

@@ -65,7 +65,7 @@ class Wire:
         return await self._ask("POST", target, typed, json.dumps(values).encode(), 200)
 
     async def redeem(self, target: str, people: People, code: str) -> None:
-        """The website's half: the code for an ID token, an access token and a refresh token."""
+        """Redeems the code, as a website does, for an ID token, an access and a refresh token."""
         plain = f"{people.client_id}:{people.client_secret}".encode()
         headers = {
             "content-type": "application/x-www-form-urlencoded",
@@ -112,7 +112,7 @@ def authorize(path: str, people: People) -> str:
 async def waiting_page_sign_in(
     wire: Wire, people: People, authorize_path: str = "/authorize", token_path: str = "/token"
 ) -> None:
-    """A page that waits, the agent's approval, the page's poll, the website's token request."""
+    """Performs a page that waits, the agent's approval, the page's poll and the token request."""
     page = await wire.get(authorize(authorize_path, people))
     found = _REQUEST_ID.search(page.body)
     assert found, page
@@ -124,7 +124,7 @@ async def waiting_page_sign_in(
 
 
 async def many(port: int, sign_in: Callable[[Wire], Awaitable[None]], count: int) -> None:
-    """So many sign-ins, at most IN_FLIGHT at a time."""
+    """Performs so many sign-ins, at most IN_FLIGHT at a time."""
     left = iter(range(count))
 
     async def one() -> None:

@@ -16,7 +16,7 @@ INSTALL_TIMEOUT = 600  # seconds
 
 
 def node_modules(*packages: str) -> Path:
-    """A folder in which Node.js finds the packages."""
+    """Returns a folder in which Node.js finds the packages."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         raise MissingError("needs node and npm; install Node.js 20 or later")
@@ -27,7 +27,7 @@ def node_modules(*packages: str) -> Path:
 
 
 def virtualenv(*packages: str) -> Path:
-    """The Python of a virtual environment that holds the packages."""
+    """Returns the Python of a virtual environment that holds the packages."""
     folder = FOLDER / "python"
     python = folder / "bin" / "python"
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

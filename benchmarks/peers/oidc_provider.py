@@ -23,7 +23,7 @@ class OidcProvider:
         return Command(["node", str(server), str(port)], {"NODE_ENV": "production"})
 
     async def sign_in(self, wire: Wire) -> None:
-        """The interaction, the agent's approval, the resumed authorization, the token request."""
+        """Performs interaction, agent's approval, resumed authorization and token request."""
         people = People()
         sent = await wire.get(authorize("/auth", people), status=303)
         proof = {"agent_id": people.agent_id, "agent_secret": people.agent_secret, "model": "m"}

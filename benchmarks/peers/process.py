@@ -17,7 +17,7 @@ START_TIMEOUT = 120.0  # seconds; a database may have to be made
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and all that it has started; Linux tells it."""
+    """Returns user and system time of a process and its descendants, as Linux counts it."""
     process = Path(f"/proc/{pid}")
     fields = process.joinpath("stat").read_text().rpartition(")")[2].split()
     used = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(command: Command, port: int, log: Path) -> Iterator[int]:
-    """The process id of a server that answers; none of our own settings reaches it."""
+    """Yields the process id of a server that answers; it gets none of our own settings."""
     usual = {name: value for name, value in os.environ.items() if "AUTH_AGENT_" not in name}
     with log.open("wb") as output:
         server = subprocess.Popen(  # noqa: S603

@@ -59,7 +59,7 @@ def private_key() -> str:
 
 
 def fill(*, hashed: bool) -> None:
-    """The website and the agent."""
+    """Adds the website and the agent."""
     from django.contrib.auth.models import User  # noqa: PLC0415  (once Django is configured)
     from oauth2_provider.models import Application  # noqa: PLC0415
 
