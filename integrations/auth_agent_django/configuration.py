@@ -59,14 +59,6 @@ class Configuration(NamedTuple):
         return cls(settings, accounts, *functions.values())
 
 
-def accounts_of_site() -> object:
-    """Returns the value of `ACCOUNTS`, valid or not, for the system checks."""
-    try:
-        return _given().get("ACCOUNTS")
-    except SettingsError:
-        return None
-
-
 def is_configured(given: Mapping[str, Any] | None = None) -> bool:
     """Returns True if the website sets its server, its client, its secret or its address."""
     given = _given() if given is None else given

@@ -30,7 +30,6 @@ ACT = {
 }
 JSON = {"accept": "application/json"}
 PAGE = {"accept": "text/html", "sec-fetch-mode": "navigate"}
-_LONG = "x" * 129
 OWN = {"sec-fetch-site": "same-origin"}
 
 
