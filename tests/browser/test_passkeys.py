@@ -19,6 +19,7 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
+from auth_agent.server.approval.invitations import invite
 from auth_agent.server.outbound.outbox import Outbox
 from auth_agent.server.registry import administrators, agents, clients
 from auth_agent.server.registry.resources import add_resource
@@ -240,6 +241,10 @@ def test_every_page_of_an_approval_fits_and_can_be_read(house, visit):
     look(page, "approval/sign-in", LOOKS)
     _enter_by_mail(house, page)
     look(page, "approval/question-by-mail", LOOKS)
+    _, token = invite(house.database, ANN, int(time.time()))
+    for word, name in ((token.reveal(), "invitation"), ("x", "invitation-over")):
+        page.goto(f"{house.base}/owner/invitation?token={word}")
+        look(page, f"approval/{name}", LOOKS)
     for name in ("passkeys", "history"):
         page.goto(f"{house.base}/owner/{name}")
         look(page, f"approval/{name}-empty", LOOKS)

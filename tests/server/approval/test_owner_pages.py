@@ -238,7 +238,53 @@ def test_notices_of_one_agent_are_bounded(own_world: World, box: Postbox) -> Non
         )
         request_id = own_world.open(own_world.browser(), client_id=made.client_id)
         assert own_world.answer(request_id).json()["status"] == "authenticated"
-    assert len(box.mails) == 20
+    subjects = [mail.subject for mail in box.mails]
+    assert subjects[:20] == ["Your agent has signed in to https://shop.example"] * 20
+    assert subjects[20:] == ["Your agent goes to many new places"]
+    # What was not told stays new, and is told later.
+    own_world.clock.forward(3600)
+    request_id = own_world.open(own_world.browser(), client_id=made.client_id)
+    assert own_world.answer(request_id).json()["status"] == "authenticated"
+    assert len(box.mails) == 22
+
+
+def test_the_first_token_of_its_own_for_an_api_is_told_once_with_a_link_that_ends_it(
+    own_world: World, box: Postbox
+) -> None:
+    from auth_agent.server.registry.resources import add_resource
+
+    invoices, notes = "https://invoices.example/mcp", "https://notes.example/api"
+    add_resource(own_world.database, invoices, name="Invoices", now=own_world.context.now())
+    setting(own_world, "notify")
+    ann = (own_world.agent.agent_id, own_world.agent.agent_secret.reveal())
+
+    def token(*resources: str) -> str:
+        form = {"grant_type": "client_credentials", "resource": [*resources]}
+        answer = own_world.browser().post("/token", data=form, auth=ann)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    token(ISSUER)  # the agent's own server is no new place
+    assert box.mails == []
+    both = token(invoices, notes)
+    assert [mail.subject for mail in box.mails] == [
+        f"Your agent has got access to {url}" for url in (invoices, notes)
+    ]
+    only_notes = token(notes)
+    assert len(box.mails) == 2
+    link = re.search(rf"{ISSUER}(/owner/end\?token=\S+)", box.mails[0].text)
+    assert link
+    person = Owner(own_world)
+    page = person.http.get(link[1])
+    assert "by itself" in page.text
+    assert invoices in page.text
+    ended = person.send(link[1], "/owner/end", token=link[1].partition("token=")[2])
+    assert "The access is ended" in ended.text
+    assert own_world.userinfo(both).status_code == 401
+    assert own_world.userinfo(only_notes).status_code == 200
+    setting(own_world, "off")
+    token("https://third.example")
+    assert len(box.mails) == 2
 
 
 # A person in front of the waiting page.

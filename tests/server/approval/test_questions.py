@@ -250,11 +250,32 @@ def test_an_agent_has_three_open_questions_at_most(asking: World) -> None:
     assert asking.poll(browser, request_id) == {"status": "pending"}  # nothing was kept of it
 
 
-def test_an_owner_is_asked_thirty_times_an_hour_at_most(asking: World) -> None:
-    for _ in range(30):
-        deny(asking, waiting(asking)[1])
-    answer = asking.answer(asking.open(asking.browser()))
-    assert (answer.status_code, answer.json()["error"]) == (429, "too_many_attempts")
+def test_one_agent_leaves_room_for_the_others_of_its_owner(asking: World) -> None:
+    """Ten questions of one agent in an hour, thirty of all of them together."""
+    now = asking.context.now()
+    others = [agents.add_agent(asking.database, ANN, model="m", now=now) for _ in range(3)]
+
+    def asks(who: agents.AgentCredentials) -> Any:
+        setting(asking, "always", who.agent_id)
+        answer = asking.answer(asking.open(asking.browser()), who)
+        if answer.status_code == 200:
+            with asking.database.read() as connection:
+                (question,) = questions.list_waiting(connection, ANN, asking.context.now())
+            deny(asking, question)
+        return answer
+
+    def refused_to(who: agents.AgentCredentials, words: str) -> None:
+        answer = asks(who)
+        assert (answer.status_code, answer.json()["error"]) == (429, "too_many_attempts")
+        assert words in answer.json()["error_description"]
+        assert answer.headers["retry-after"] == "3600"
+
+    for who in (asking.agent, *others[:2]):
+        assert [asks(who).status_code for _ in range(10)] == [200] * 10
+        refused_to(who, "This agent has asked its owner 10 times")
+    refused_to(others[2], "The agents of this owner have asked 30 times")
+    asking.clock.forward(3600)
+    assert asks(asking.agent).status_code == 200
 
 
 def test_the_waiting_page_is_told_how_long_the_owner_has(build: Build) -> None:

@@ -180,8 +180,23 @@ def _tell(settings: ServerSettings, host: str, port: int, workers: int) -> None:
         kept = secret_path(settings.database) or "memory, gone at the end"
         console.print(f"  secret     {kept}", markup=False)
     console.print(f"  mail       {_mail(settings)}", markup=False)
+    if not _has_passkeys(settings):
+        console.print(f"  passkeys   none at an IP address{_better(host)}", markup=False)
     for warning in _warnings(settings, host, workers):
         console.print(f"  insecure   {warning}", style="yellow", markup=False)
+
+
+def _has_passkeys(settings: ServerSettings) -> bool:
+    from auth_agent.server.security.passkeys import RelyingParty  # noqa: PLC0415
+
+    return RelyingParty.of(settings.issuer) is not None
+
+
+def _better(host: str) -> str:
+    """Returns how a developer's server gets a name."""
+    from auth_agent.url import is_loopback  # noqa: PLC0415
+
+    return "; with --host localhost the issuer has a name" if is_loopback(host) else ""
 
 
 def _mail(settings: ServerSettings) -> str:
@@ -189,7 +204,9 @@ def _mail(settings: ServerSettings) -> str:
 
     if settings.smtp_url:
         return f"by {urlsplit(settings.smtp_url.reveal()).hostname}"
-    return "printed here" if settings.is_loopback else "none: owners cannot sign in"
+    return (
+        "printed here" if settings.is_loopback else "none: invite owners (auth-agent owner invite)"
+    )
 
 
 def _warnings(settings: ServerSettings, host: str, workers: int) -> list[str]:

@@ -117,10 +117,15 @@ def ask(connection: Connection, question: Question, now: int, until: int) -> boo
     values = {"agent": question.agent_id, "now": now}
     if int(connection.execute(_COUNT, values).scalar_one()) >= MOST_OPEN:
         return False
+    write(connection, question, now, until)
+    return True
+
+
+def write(connection: Connection, question: Question, now: int, until: int) -> None:
+    """Writes a question down without a limit, for an owner who answers it in this transaction."""
     row = {**structs.asdict(question), "asked_at": now, "expires_at": until}
     connection.execute(insert(owner_question), row)
     _record(connection, question, "asked", now)
-    return True
 
 
 def approve(connection: Connection, question: Any, now: int, answered: Answered) -> bool:

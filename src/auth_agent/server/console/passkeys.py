@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
@@ -33,7 +34,7 @@ from auth_agent.server.web.parameters import Parameters
 FRESH = 5 * MINUTE  # a sign-in that may change passkeys is no older
 NO_NAME = (
     "Passkeys need a server with a name: this one's address is an IP address. A mailed code serves "
-    "instead; on your own machine, http://localhost works."
+    "instead; on your own machine, auth-agent serve --host localhost gives it a name."
 )
 
 
@@ -51,6 +52,12 @@ class Proof(NamedTuple):
 def party_of(context: Context) -> RelyingParty | None:
     """Returns this server as browsers know it; None if it can have no passkeys."""
     return RelyingParty.of(context.settings.issuer)
+
+
+def local_name(context: Context) -> str:
+    """Returns the address with a name that this server would have on a developer's machine."""
+    port = urlsplit(context.settings.issuer).port
+    return "http://localhost" + (f":{port}" if port else "")
 
 
 def sign_in_options(context: Context, kind: str, mark: str) -> str:

@@ -13,17 +13,19 @@ from authlib.oauth2.rfc6749.errors import (
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 
 from auth_agent.secret import Secret
-from auth_agent.server.approval.need import ALWAYS, FIRST, is_approved
+from auth_agent.server.approval.asking import may_notify, tell_of_first_call
+from auth_agent.server.approval.need import ALWAYS, FIRST, NOTIFY, is_approved
 from auth_agent.server.approval.websites import api_of, find_known
 from auth_agent.server.oauth.client_authentication import METHODS
 from auth_agent.server.oauth.grants import Issuing
+from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.registry.agents import LONGEST_MODEL
 from auth_agent.server.registry.claims import find_agent
 from auth_agent.server.registry.resources import find_resources
 from auth_agent.server.security.credentials import new_token
 from auth_agent.server.tokens.families import hold_agent
 from auth_agent.server.tokens.signed import Issue, sign_access_token
-from auth_agent.server.web.urls import url_problem
+from auth_agent.server.web.urls import host_of, url_problem
 
 _OF_SIGN_INS = {"openid", "offline_access"}
 
@@ -36,6 +38,13 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
 
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS[:3]
 
+    def create_token_response(self) -> Any:
+        self.mails: list[Mail] = []
+        answer = super().create_token_response()
+        for mail in self.mails:  # after the transaction
+            self.context.outbox.post(mail)
+        return answer
+
     def validate_requested_scope(self) -> None:
         parameters = self.request.parameters
         if "authorization_details" in parameters:
@@ -47,11 +56,12 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
             raise OAuth2Error("The resource is not an https URL", error="invalid_target")
         with self.context.database.read() as connection:
             self.agent, self.limits = find_agent(connection, self.request.client.agent_id)
-            found = find_resources(connection, parameters.resources).values()
+            self.known = find_resources(connection, parameters.resources)
         if self.limits.second_factor:
             text = "This agent needs a code of its owner, which this grant cannot ask for"
             raise OAuth2Error(text, error="unauthorized_client")
-        known = {*self.context.settings.scopes, *(word for api in found for word in api.scopes)}
+        of_apis = (word for api in self.known.values() for word in api.scopes)
+        known = {*self.context.settings.scopes, *of_apis}
         self.scope = self._narrowed(known)
         self.model = parameters.get("model") or self.limits.model
         self._need_approved(tuple(parameters.resources))
@@ -106,6 +116,7 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
             id_token_lifetime=settings.id_token_lifetime,
             jkt=self.jkt,
         )
+        self._tell_owner(audience)
         # The agent never gets the refresh token. Revocation needs the family, which ends with its
         # one access token.
         self._start(issue, self.scope, audience, issue.access_lifetime)
@@ -115,3 +126,22 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
             "expires_in": issue.access_lifetime,
             "scope": self.scope,
         }
+
+    def _tell_owner(self, audience: tuple[str, ...]) -> None:
+        """Notes each API that the agent has not called before, and mails its owner about it."""
+        agent, context = self.agent, self.context
+        setting = self.limits.approval or context.settings.approval
+        can_mail = may_notify(context, agent.email, is_verified=agent.email_verified)
+        if setting != NOTIFY or not can_mail:
+            return
+        connection, client_id = self.request.transaction, self.request.client.id
+        for url in audience:
+            is_own = url == context.settings.issuer  # the server that the agent is registered at
+            if is_own or find_known(connection, agent.id, client_id, api_of(url)) is not None:
+                continue
+            name = self.known[url].name if url in self.known else host_of(url)
+            mail = tell_of_first_call(
+                context, connection, agent, url=url, name=name, model=self.model
+            )
+            if mail is not None:
+                self.mails.append(mail)

@@ -69,9 +69,8 @@ def accept_in(
     context.limits.refuse_if_spent("agent_successes", by.agent_id)
     scope = granted_scope(row)
     setting = row.approval or context.settings.approval
-    # A developer's server prints its mail; that is no place for notices.
-    has_mail = bool(context.settings.smtp_url) and context.outbox.can_reach(row.agent_email)
-    can_mail = has_mail and row.agent_email_verified
+    is_verified = row.agent_email_verified
+    can_mail = asking.may_notify(context, row.agent_email, is_verified=is_verified)
     known, looks = None, looks_up_website(setting, can_mail=can_mail)
     if looks:
         known = find_known(connection, by.agent_id, row.client_id, website_of(row))

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, insert, literal, select, update
 
 from auth_agent.server.approval.state import withdraw_of_agent
+from auth_agent.server.approval.websites import api_of
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
@@ -36,15 +37,24 @@ def end_grant(database: Database, family_id: str, now: int, *, of: str | None = 
     return True
 
 
-def end_at_website(database: Database, agent_id: str, client_id: str, now: int) -> int:
-    """Ends an agent's sign-ins at one website and notifies it; returns how many there were."""
-    statement = select(token_family.c.id).where(
+def end_at_website(
+    database: Database, agent_id: str, client_id: str, now: int, *, api: str | None = None
+) -> int:
+    """Ends an agent's sign-ins at one website and notifies it; returns how many there were.
+
+    With `api`, named as `api_of` does, only those whose tokens open it.
+    """
+    statement = select(token_family.c.id, token_family.c.audience).where(
         token_family.c.agent_id == agent_id,
         token_family.c.client_id == client_id,
         token_family.c.revoked_at.is_(None),
     )
     with database.begin() as connection:
-        found = connection.execute(statement.order_by(token_family.c.id)).scalars().all()
+        found = [
+            row.id
+            for row in connection.execute(statement.order_by(token_family.c.id)).all()
+            if api is None or api in map(api_of, row.audience.split())
+        ]
         ended = sum(end_family(connection, family_id, now) for family_id in found)
         if ended:
             record(

@@ -31,10 +31,10 @@ def end(context: Context, call: Call) -> Answer:
     form = read_form(context, call, known_mark(context, call))
     token = form.get("token", "")
     website = _website(context, token)
+    this = (website.agent_id, website.client_id, context.now())
+    api = website.origin if _is_own_call(website) else None
     with acting("owner by mailed link", call.address):
-        ended = endings.end_at_website(
-            context.database, website.agent_id, website.client_id, context.now()
-        )
+        ended = endings.end_at_website(context.database, *this, api=api)
     return _page(context, call, website, token, ended=ended)
 
 
@@ -44,10 +44,16 @@ def _page(context: Context, call: Call, website: Any, token: str, *, ended: int 
         "console_owner_end.html",
         form_token=form_token(mark),
         website=website,
+        is_own_call=_is_own_call(website),
         token=token,
         ended=ended,
     )
     return page.with_headers(cookie)
+
+
+def _is_own_call(website: Any) -> bool:
+    """Returns True for an API that the agent calls by itself, without a website's sign-in."""
+    return bool(website.client_id == website.agent_id)
 
 
 def _website(context: Context, token: str) -> Any:

@@ -45,6 +45,7 @@ def passkeys_page(visit: OwnerVisit) -> Answer:
         is_invited=visit.is_invited,
         is_fresh=is_fresh,
         has_name=has_name,
+        local_name=ceremony.local_name(visit.context),
         can_mail=visit.context.outbox.can_reach(visit.email),
     )
 

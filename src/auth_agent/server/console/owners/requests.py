@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from auth_agent.server.approval import asking, questions
+from auth_agent.server.approval import asking, questions, state
 from auth_agent.server.approval.state import Answered
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.owners.questions import act_facts, subject
@@ -79,7 +79,7 @@ def approve(visit: OwnerVisit) -> Answer:
         )
         if not waits:
             raise Refusal(409, "already_answered", "This request was answered meanwhile")
-        asking.ask(context, connection, question, now, until)
+        state.write(connection, question, now, until)
         asked = questions.find(connection, question.id)
         approve_question(context, connection, asked, answered)
     return redirect(f"{context.settings.path}/authorize/continue?request_id={row.id}")
