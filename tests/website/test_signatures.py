@@ -663,6 +663,8 @@ def test_what_holds_for_every_agent_holds_for_signers(make_site, directories, cl
     assert entry.require(Requirement(verified_email=True)).status == 403
     explained = site.relying_party.explain(agent, Requirement(via=("dpop",)))
     assert (explained.admitted, explained.rule) == (False, "via")
+    # No server was asked, and so no owner.
+    assert not site.relying_party.explain(agent, Requirement(approved=True)).admitted
 
 
 def test_a_refused_signature_is_one_event(signer, caplog):
