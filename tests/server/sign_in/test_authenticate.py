@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from auth_agent.server.registry import agents
-from auth_agent.server.sign_in import agent as agent_endpoints
+from auth_agent.server.sign_in.agent import endpoints as agent_endpoints
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.at_once import or_wait
 from tests.server.world import ORIGIN, REAL_ROUNDS, World

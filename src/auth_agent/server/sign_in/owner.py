@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from auth_agent.server.approval import questions, state
 from auth_agent.server.approval.websites import api_of, note_approval, remember, website_of
 from auth_agent.server.context import Context
-from auth_agent.server.sign_in.answering import Answering, approve_sign_in
+from auth_agent.server.sign_in.agent.answering import Answering, approve_sign_in
 from auth_agent.server.sign_in.state import find_with_claimant
 from auth_agent.server.web.call import Refusal
 

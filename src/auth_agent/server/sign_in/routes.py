@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from auth_agent.server.context import Context
-from auth_agent.server.sign_in import agent, agent_request, browser
+from auth_agent.server.sign_in.agent import endpoints as agent
+from auth_agent.server.sign_in.agent.opening import agent_auth
 from auth_agent.server.sign_in.authorization.endpoint import authorize
+from auth_agent.server.sign_in.browser import endpoints as browser
 from auth_agent.server.web.pages.refusals import sign_in_page
 from auth_agent.server.web.route import Route
 
@@ -44,5 +46,5 @@ ROUTES: tuple[Route[Context], ...] = (
     ),
     Route("POST", "/api/agent/verify-2fa", agent.verify_second_factor, says_no=agent.agent_json),
     Route("GET", "/api/auth-requests/{request_id}", agent.describe_request, is_quick=True),
-    Route("POST", "/api/agent-auth", agent_request.agent_auth),
+    Route("POST", "/api/agent-auth", agent_auth),
 )

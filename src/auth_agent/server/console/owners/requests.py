@@ -18,11 +18,11 @@ from auth_agent.server.console.owners.visit import OwnerVisit, with_query
 from auth_agent.server.console.passkeys import act_options, party_of, prove_act
 from auth_agent.server.registry.browser_sessions import OWNER
 from auth_agent.server.registry.passkeys import has_passkey
-from auth_agent.server.sign_in.answering import Answering, granted_scope, question_about
-from auth_agent.server.sign_in.browser_mark import is_bound
+from auth_agent.server.sign_in.agent.answering import Answering, granted_scope, question_about
+from auth_agent.server.sign_in.browser.mark import is_bound
+from auth_agent.server.sign_in.browser.waiting import form_target, learns
 from auth_agent.server.sign_in.owner import approve_question
 from auth_agent.server.sign_in.state import await_owner, find_sign_in, find_with_claimant, status_of
-from auth_agent.server.sign_in.waiting import form_target, learns
 from auth_agent.server.web.call import Answer, Refusal, redirect
 from auth_agent.server.web.urls import host_of, return_origin
 

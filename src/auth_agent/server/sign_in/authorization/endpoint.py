@@ -13,11 +13,11 @@ from auth_agent.server.sign_in.authorization.request import (
     check_request,
     validated_client,
 )
-from auth_agent.server.sign_in.browser_mark import is_bound, mark_cookie, mark_of
+from auth_agent.server.sign_in.browser.mark import is_bound, mark_cookie, mark_of
+from auth_agent.server.sign_in.browser.returning import error_redirect
+from auth_agent.server.sign_in.browser.waiting import Waiting, waiting_page
 from auth_agent.server.sign_in.parties import find_client, known_resources
-from auth_agent.server.sign_in.returning import error_redirect
 from auth_agent.server.sign_in.state import find_sign_in, status_of
-from auth_agent.server.sign_in.waiting import Waiting, waiting_page
 from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect
 from auth_agent.server.web.parameters import Parameters, from_body, from_query

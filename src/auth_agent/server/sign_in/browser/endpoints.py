@@ -7,8 +7,8 @@ from typing import Any
 from auth_agent.server.approval.state import withdraw
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import digest
-from auth_agent.server.sign_in.browser_mark import is_bound, mark_of
-from auth_agent.server.sign_in.returning import (
+from auth_agent.server.sign_in.browser.mark import is_bound, mark_of
+from auth_agent.server.sign_in.browser.returning import (
     ENDINGS,
     ended,
     ending,
@@ -16,6 +16,7 @@ from auth_agent.server.sign_in.returning import (
     onward,
     success_url,
 )
+from auth_agent.server.sign_in.browser.waiting import waiting_page
 from auth_agent.server.sign_in.state import (
     bind_browser,
     deny,
@@ -24,7 +25,6 @@ from auth_agent.server.sign_in.state import (
     is_waiting_for_owner,
     status_of,
 )
-from auth_agent.server.sign_in.waiting import waiting_page
 from auth_agent.server.storage.audit import record
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer, redirect
 from auth_agent.server.web.parameters import from_body, from_query

@@ -6,16 +6,22 @@ from typing import Any
 
 from auth_agent.server.context import Context
 from auth_agent.server.registry.agents import LONGEST_MODEL
-from auth_agent.server.sign_in.answering import (
+from auth_agent.server.sign_in.agent.answering import (
     NOT_FOUND,
     Answering,
     accept,
     accept_in,
     standing_answer,
 )
+from auth_agent.server.sign_in.agent.proofs import (
+    KEY,
+    PASSWORD,
+    prove,
+    read_proof,
+    wrong_credentials,
+)
 from auth_agent.server.sign_in.authorization.wishes import told
 from auth_agent.server.sign_in.parties import resources_of
-from auth_agent.server.sign_in.proofs import KEY, PASSWORD, prove, read_proof, wrong_credentials
 from auth_agent.server.sign_in.second_factor import (
     METHODS,
     begin_second_step,

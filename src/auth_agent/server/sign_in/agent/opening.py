@@ -9,10 +9,10 @@ from sqlalchemy import bindparam, select
 
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
+from auth_agent.server.sign_in.agent.proofs import need_secret
 from auth_agent.server.sign_in.authorization.opening import open_sign_in
 from auth_agent.server.sign_in.authorization.request import check_request, validated_client
 from auth_agent.server.sign_in.parties import find_client, known_resources
-from auth_agent.server.sign_in.proofs import need_secret
 from auth_agent.server.storage import tables
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import Parameters, json_body, need_text
