@@ -136,6 +136,9 @@ class ReplyResponse(HttpResponse):
 
 def finish(response: HttpResponseBase, entry: Entry) -> HttpResponseBase:
     """Adds the core's headers to the application's response; never touches its body."""
+    if entry.refused is not None:
+        missing = entry.refused.missing_headers(response.status_code, response.headers)
+        write_headers(response, missing)
     told = list(response.headers.items())
     finished = entry.finish(told)
     if finished == told:

@@ -51,13 +51,13 @@ class AgentAuthentication(BaseAuthentication):
         # The framework takes its views out of Django's CSRF protection.
         reply = entry.relying_party.require_own_request(_ApiVisit(entry.visit), agent)
         if reply is not None:
-            raise AgentRefused(reply)
+            raise _refused(request, reply)
         nobody: Any = api_settings.UNAUTHENTICATED_USER
         return (nobody() if nobody else None), agent
 
     def authenticate_header(self, request: Request) -> str:
         reply = _require(request, None, Requirement())
-        return "" if reply is None else _challenge(reply)
+        return "" if reply is None else _refused(request, reply).auth_header
 
 
 class HasAgent(BasePermission):
@@ -72,7 +72,7 @@ class HasAgent(BasePermission):
         _check_not_forced(request)
         reply = _require(request, look(request).agent, self.requirement)
         if reply is not None:
-            raise AgentRefused(reply)
+            raise _refused(request, reply)
         return True
 
 
@@ -103,7 +103,7 @@ class _HasApproval(HasAgent):
         use = entry.relying_party.use_approval
         found = run(use(_ApiVisit(entry.visit), entry.agent, wanted))
         if isinstance(found, Reply):
-            raise AgentRefused(found)
+            raise _refused(request, found)
         request._request.approval = found  # type: ignore[attr-defined]
         return True
 
@@ -114,8 +114,8 @@ class AgentRefused(APIException):
     def __init__(self, reply: Reply) -> None:
         super().__init__(detail=msgspec.json.decode(reply.body) if reply.body else {})
         self.status_code = reply.status
-        # The framework copies these two into the response.
-        self.auth_header = _challenge(reply)
+        # The framework copies these two into the response, our middleware all others.
+        self.auth_header = dict(reply.headers).get("WWW-Authenticate", "")
         self.wait = int(dict(reply.headers).get("Retry-After", 0))
 
 
@@ -156,5 +156,7 @@ def _require(request: Request, agent: Agent | None, requirement: Requirement) ->
     return entry.relying_party.require(_ApiVisit(entry.visit), agent, requirement)
 
 
-def _challenge(reply: Reply) -> str:
-    return dict(reply.headers).get("WWW-Authenticate", "")
+def _refused(request: Request, reply: Reply) -> AgentRefused:
+    """Returns the error, and leaves the whole reply to the middleware."""
+    look(request).refused = reply
+    return AgentRefused(reply)

@@ -57,7 +57,7 @@ class AsgiVisit(Visit):
 
     def __init__(self, scope: Scope, root: str = "") -> None:  # calls no function: has to be fast
         self.problem = None
-        self.judged = False
+        self.judged = self.is_handshake = False
         self.method = scope.get("method", "GET")
         self._given = self.path = given = scope["path"]
         self._root = root = root or scope.get("root_path", "")

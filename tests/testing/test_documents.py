@@ -89,5 +89,6 @@ def test_an_example_runs_where_nothing_is_configured(tmp_path, name):
 
 
 def test_every_framework_has_an_example():
-    promised = {"starlette", "fastapi", "flask", "django", "drf", "httpx2", "server", "pytest"}
+    frameworks = {"starlette", "fastapi", "flask", "django", "drf", "httpx2"}
+    promised = frameworks | {"keys", "server", "pytest"}
     assert set(EXAMPLES) == promised

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
+import time
+from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import anyio
 import anyio.lowlevel
@@ -18,15 +22,20 @@ from starlette.testclient import TestClient
 
 from auth_agent import Agent, RelyingParty, SettingsError, SignInRefused, asgi, wsgi
 from auth_agent.flow import drive
+from auth_agent.flow.exchange import form_request
+from auth_agent.protocol.dpop.making import make_proof, new_proof_key
+from auth_agent.protocol.pkce import challenge_of
 from auth_agent.secret import Secret
 from auth_agent.testing import (
     ABSENT,
     FakeServer,
     bearer_headers,
+    dpop_headers,
     make_agent,
     offline,
     session_cookies,
     sign_in,
+    signature_headers,
     test_environ,
     test_settings,
 )
@@ -338,3 +347,99 @@ def test_the_plugins_fixtures(auth_agent_server, auth_agent_agent, auth_agent_si
     assert client.get("/me").json()["agent"] == auth_agent_agent.id
     assert auth_agent_sign_in(client, id="agent_9").id == "agent_9"
     assert client.get("/me").json()["agent"] == "agent_9"
+
+
+def _answer(app, headers, method="GET"):
+    client = TestClient(app, base_url="http://localhost")
+    answer = client.request(method, "/me", headers={**JSON, **headers})
+    return answer.status_code, answer.json()
+
+
+def test_a_bound_token_opens_one_request_of_a_site_that_accepts_no_others():
+    settings = test_settings(dpop="require")
+    app = starlette_app(RelyingParty(settings))
+    agent = make_agent(id="agent_1")
+    headers = dpop_headers(agent, settings, "GET", "/me")
+    assert _answer(app, headers) == (200, {"agent": "agent_1", "via": "dpop", "account": None})
+    assert _answer(app, headers)[1]["cause"] == "proof_used"
+    bearer = {"Authorization": headers["Authorization"].replace("DPoP", "Bearer")}
+    assert _answer(app, bearer)[1]["cause"] == "token_bound"
+    other = dpop_headers(agent, settings, "GET", "/other")
+    assert _answer(app, other)[1]["cause"] == "proof_target"
+    mixed = {**dpop_headers(agent, settings, "GET", "/me"), "DPoP": other["DPoP"]}
+    assert _answer(app, mixed)[0] == 401
+    assert _answer(app, bearer_headers(agent, settings))[1]["cause"] == "token_unbound"
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_signed_request_opens_a_site_that_lists_its_server(served):
+    with FakeServer().serve() if served else FakeServer().in_process() as server:
+        settings = server.settings(signatures="issuer")
+        app = starlette_app(RelyingParty(settings))
+        headers = signature_headers(make_agent(id="agent_1"), settings, "GET", "/me")
+        found = {"agent": "agent_1", "via": "signature", "account": None}
+        assert _answer(app, headers) == (200, found)
+        other = signature_headers(make_agent(), settings, "GET", "/other")
+        assert _answer(app, other)[1]["cause"] == "signature_wrong"
+        server.rotate()
+        again = signature_headers(make_agent(id="agent_1"), settings, "GET", "/me")
+        assert _answer(app, again) == (200, found), "its new key is published"
+    drive.close()
+
+
+def test_signed_requests_are_awaited_too():
+    with FakeServer().in_process() as server:
+        settings = server.settings(signatures="issuer")
+        app = wsgi.AuthAgentMiddleware(lambda environ, start: [], settings)
+        visit = asgi.AsgiVisit(
+            {
+                "type": "http",
+                "method": "GET",
+                "path": "/me",
+                "raw_path": b"/me",
+                "query_string": b"",
+                "headers": [
+                    (name.lower().encode(), value.encode())
+                    for name, value in signature_headers(
+                        make_agent(), settings, "GET", "/me"
+                    ).items()
+                ],
+            }
+        )
+        found = anyio.run(drive.arun, app.relying_party.enter(visit))
+    assert found.agent.via == "signature"
+
+
+def test_the_server_binds_tokens_of_a_proof():
+    server, key = FakeServer(), new_proof_key()
+    basic = base64.b64encode(f"{server.client_id}:{quote_plus(server.client_secret)}".encode())
+    credentials = ("Authorization", f"Basic {basic.decode()}")
+    asked = "code_challenge_method=S256&redirect_uri=https://a.example/cb&scope=openid&state=s"
+
+    def ask(form, jti, url=f"{server.issuer}/token"):
+        proof = make_proof(key, method="POST", url=url, now=time.time(), jti=jti)
+        request = form_request(f"{server.issuer}/token", form, (credentials, ("DPoP", proof)))
+        found = server.answer(request)
+        return found.status, json.loads(found.body)
+
+    challenge = challenge_of("v" * 43)
+    back = server.approve(f"{server.issuer}/authorize?{asked}&nonce=n&code_challenge={challenge}")
+    (code,) = parse_qs(urlsplit(back).query)["code"]
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "code_verifier": "v" * 43,
+        "redirect_uri": "https://a.example/cb",
+    }
+    assert ask(form, "0", "https://a.example/token")[1]["error"] == "invalid_dpop_proof"
+    status, tokens = ask(form, "1")
+    assert (status, tokens["token_type"]) == (200, "DPoP")
+    again = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert ask(again, "1")[1]["error"] == "invalid_dpop_proof", "it counts once"
+    assert ask(again, "2")[1]["token_type"] == "DPoP"
+    request = form_request(
+        f"{server.issuer}/introspect", {"token": tokens["access_token"]}, (credentials,)
+    )
+    told = json.loads(server.answer(request).body)
+    assert (told["cnf"], told["token_type"]) == ({"jkt": key.jkt}, "DPoP")
+    assert "ES256" in FakeServer()._metadata(request).body.decode()

@@ -13,7 +13,9 @@ from auth_agent import AuthError, Requirement, Settings, SettingsError, Signatur
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.flow.fetching.refusals import FetchRefused, NoPlace
 from auth_agent.protocol.signatures.agents import WELL_KNOWN
-from auth_agent.protocol.signatures.sign import sign_request
+from auth_agent.protocol.signatures.fields import Component
+from auth_agent.protocol.signatures.message import request_message
+from auth_agent.protocol.signatures.sign import sign_message, sign_request
 from auth_agent.website.entry import Entry
 from auth_agent.website.recognition.signatures import directories as cache
 from auth_agent.website.recognition.signatures import nonces, requests
@@ -539,6 +541,57 @@ def test_a_full_memory_of_nonces_refuses_and_forgets_none(signer, clock, monkeyp
     assert signer.call("POST").agent is not None
 
 
+def test_one_host_with_many_names_leaves_room_for_others(
+    make_site, directories, clock, monkeypatch
+):
+    monkeypatch.setattr(nonces, "MOST_OF_HOST", 3)
+    site = make_site(protect="/api/*", signatures="*")
+    for number in range(4):
+        agent = f"https://many.example/{number}"
+        directories.publish(agent, OTHER)
+        outcome = Signer(site, clock, agent, OTHER).call("POST")
+        if number < 3:
+            assert outcome.agent.id == agent
+        else:
+            assert refusal(outcome, 503) == "nonces_full"
+    assert Signer(site, clock).call("POST").agent.id == AGENT
+    clock.advance(nonces.KEPT_SECONDS)
+    assert Signer(site, clock, "https://many.example/0", OTHER).call("POST").agent is not None
+
+
+def test_one_host_with_many_names_takes_the_places_of_its_own_keys(
+    make_site, directories, clock, monkeypatch
+):
+    monkeypatch.setattr(cache, "MOST", 4)
+    site = make_site(protect="/api/*", signatures="*")
+    honest = Signer(site, clock)
+    assert honest.call().agent.id == AGENT
+    for number in range(9):
+        clock.advance(1)
+        agent = f"https://many.example/{number}"
+        directories.publish(agent, OTHER)
+        assert Signer(site, clock, agent, OTHER).call().agent.id == agent
+    assert honest.call().agent.id == AGENT
+    assert directories.asked.count(f"{AGENT}{WELL_KNOWN}") == 1
+
+
+def test_the_agents_of_the_own_server_are_fetched_in_places_of_their_own(
+    make_site, directories, clock, server
+):
+    site = make_site(protect="/api/*", signatures=f"issuer,{AGENT}")
+    asked = []
+
+    def seen(effect):
+        asked.append((effect.url, effect.trusted))
+        return directories(effect)
+
+    server.directory = seen
+    directories.publish(f"{server.issuer}/agents/agent_7", KEY)
+    assert Signer(site, clock, f"{server.issuer}/agents/agent_7").call().agent.id == "agent_7"
+    assert Signer(site, clock).call().agent.id == AGENT
+    assert asked == [(f"{server.issuer}/agents/agent_7", True), (f"{AGENT}{WELL_KNOWN}", False)]
+
+
 def test_what_is_remembered_of_a_signature_is_small(signer, monkeypatch):
     """Keeps neither a large covered header nor a large field in memory."""
     headers = signer.headers(body=b"x" * 10_000)
@@ -700,6 +753,50 @@ def test_a_websocket_can_be_opened_by_a_signature(signer):
     assert handshake(signer.site, {}).status == 401
     cookie = {**signer.headers(), "cookie": "; ".join(f"{n}=x" for n in _cookie_names(signer))}
     assert handshake(signer.site, cookie).agent.via == "signature"
+
+
+@pytest.mark.parametrize("origin", [{}, {"origin": "https://shop.example"}])
+def test_a_websocket_is_opened_as_a_change_is_made(signer, clock, origin):
+    """Through it anything may be changed, so a signature that was recorded opens none."""
+    recorded = signer.headers(lifetime=3_600)
+    assert signer.site.request("/api/orders", headers=recorded).agent is not None
+    headers = {**signer.headers(lifetime=3_600), **origin}
+    assert handshake(signer.site, headers).agent.via == "signature"
+    assert refusal(handshake(signer.site, headers)) == "nonce_used"
+    clock.advance(61)
+    assert signer.site.request("/api/orders", headers=recorded).agent is not None, "reading"
+    assert refusal(handshake(signer.site, {**recorded, **origin})) == "signature_too_old"
+    reply = handshake(signer.site, origin)
+    assert '"@method" "@authority" "@path"' in dict(reply.headers)["Accept-Signature"]
+
+
+@pytest.mark.parametrize("covered", ["@path", "@query", "@target-uri", "@request-target"])
+def test_the_query_of_a_change_is_covered(signer, covered):
+    """Else a relay could choose what is changed: `DELETE /orders?id=8`."""
+    made = request_message(
+        "DELETE", "https://shop.example/api/orders?id=7", [("Signature-Agent", f'sig1="{AGENT}"')]
+    )
+    names = dict.fromkeys(["@method", "@authority", "@path", covered])
+    components = [*map(Component, names), Component("signature-agent", {"key": "sig1"})]
+    now = int(signer.clock())
+    params = {
+        "created": now,
+        "expires": now + 60,
+        "keyid": KEY.kid,
+        "nonce": "n" * 22,
+        "tag": "web-bot-auth",
+    }
+    pairs = sign_message(made, components, params, key=KEY)
+    headers = {
+        "signature-agent": f'sig1="{AGENT}"',
+        **{name.lower(): value for name, value in pairs},
+    }
+    outcome = signer.site.request("/api/orders?id=7", method="DELETE", headers=headers)
+    if covered != "@path":
+        assert outcome.agent.id == AGENT
+        return
+    assert refusal(outcome) == "coverage_missing"
+    assert '"@query"' in dict(outcome.headers)["Accept-Signature"]
 
 
 def _cookie_names(signer):

@@ -30,13 +30,15 @@ class Fetch(msgspec.Struct, frozen=True):
 
     Raises `fetching.refusals.FetchRefused` for an address that is not public, a time-out and the
     like. Loopback addresses are for a website that is on loopback itself. `renews` is for a
-    document that was fetched before and expires: other fetches leave places for it.
+    document that was fetched before and expires: other fetches leave places for it. `trusted` is
+    for a host that the operator has chosen: no stranger's fetch takes its places.
     """
 
     url: str
     accept: str
     loopback_allowed: bool = False
     renews: bool = False
+    trusted: bool = False
 
 
 class Join(msgspec.Struct, frozen=True):
@@ -105,9 +107,14 @@ def send(request: HttpRequest) -> Flow[HttpResponse]:
 
 
 def fetch(
-    url: str, accept: str, *, loopback_allowed: bool = False, renews: bool = False
+    url: str,
+    accept: str,
+    *,
+    loopback_allowed: bool = False,
+    renews: bool = False,
+    trusted: bool = False,
 ) -> Flow[HttpResponse]:
-    response: HttpResponse = yield Fetch(url, accept, loopback_allowed, renews)
+    response: HttpResponse = yield Fetch(url, accept, loopback_allowed, renews, trusted)
     return response
 
 

@@ -2,7 +2,12 @@
 
 from auth_agent.testing.agents import approved, make_agent, test_environ, test_settings
 from auth_agent.testing.clients import sign_in
-from auth_agent.testing.credentials import bearer_headers, session_cookies
+from auth_agent.testing.credentials import (
+    bearer_headers,
+    dpop_headers,
+    session_cookies,
+    signature_headers,
+)
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response
 from auth_agent.testing.server import FakeServer
@@ -12,10 +17,12 @@ __all__ = [
     "FakeServer",
     "approved",
     "bearer_headers",
+    "dpop_headers",
     "json_response",
     "make_agent",
     "session_cookies",
     "sign_in",
+    "signature_headers",
     "test_environ",
     "test_settings",
 ]

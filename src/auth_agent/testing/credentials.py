@@ -1,10 +1,16 @@
-"""Real credentials for a website: a session cookie, and a bearer token."""
+"""Real credentials for a website: a session cookie, tokens, and signed requests."""
 
 from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
 
 import msgspec
 
 from auth_agent.flow.kept import Guard
+from auth_agent.protocol.dpop.making import make_proof, new_proof_key
+from auth_agent.protocol.jose.private_key import PrivateKey, public_jwk, thumbprint
 from auth_agent.protocol.token import Tokens
 from auth_agent.testing import agents, offline
 from auth_agent.testing.server import FakeServer, claims_of
@@ -59,11 +65,54 @@ def bearer_headers(agent: Agent, settings: Settings) -> dict[str, str]:
     can never exist (as in `test_settings()`), one is plugged in for the rest of the process. Raises
     `ValueError` otherwise.
     """
+    return {"Authorization": f"Bearer {_token(agent, settings)}"}
+
+
+def dpop_headers(
+    agent: Agent, settings: Settings, method: str = "GET", path: str = "/"
+) -> dict[str, str]:
+    """Returns the headers of one request with a token that is bound to a key (RFC 9449).
+
+    Each call makes a key, a token and a proof, which is good for this method and path, once: sent
+    again, or with another request, they are refused. Raises as `bearer_headers` does.
+    """
+    key, url = new_proof_key(), settings.base_url + path
+    token = _token(agent, settings, cnf={"jkt": key.jkt})
+    proof = make_proof(
+        key, method=method, url=url, now=time.time(), jti=secrets.token_hex(16), access_token=token
+    )
+    return {"Authorization": f"DPoP {token}", "DPoP": proof}
+
+
+def signature_headers(
+    agent: Agent, settings: Settings, method: str = "GET", path: str = "/", body: bytes = b""
+) -> dict[str, str]:
+    """Returns the headers of one request that the agent has signed (RFC 9421, Web Bot Auth).
+
+    The agent is one of the website's own server: the website accepts it if
+    `AUTH_AGENT_SIGNATURES` lists `issuer`. Raises as `bearer_headers` does.
+    """
+    from auth_agent.protocol.signatures.sign import sign_request  # noqa: PLC0415  # an extra
+
+    known, key = adopted(agent, settings), _server_for(settings).request_key
+    signer = PrivateKey(key, "EdDSA", thumbprint(public_jwk(key, "EdDSA")))
+    made = sign_request(
+        method,
+        settings.base_url + path,
+        key=signer,
+        agent=f"{settings.issuer}/agents/{known.id}",
+        now=time.time(),
+        nonce=secrets.token_bytes(16),
+        body=body,
+    )
+    return dict(made)
+
+
+def _token(agent: Agent, settings: Settings, **more: Any) -> str:
     known = adopted(agent, settings)
     server = _server_for(settings)
     claims = {**claims_of(known), "client_id": agent.client_id, "scope": " ".join(agent.scopes)}
-    token = server.access_token(aud=settings.expected_audience, **claims)
-    return {"Authorization": f"Bearer {token}"}
+    return server.access_token(aud=settings.expected_audience, **claims, **more)
 
 
 def _server_for(settings: Settings) -> FakeServer:

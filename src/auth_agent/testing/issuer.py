@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from auth_agent.protocol.jose.algorithms import half_hash
 from auth_agent.protocol.jose.base64url import encode
@@ -35,6 +35,8 @@ class Issuer:
         """Makes a new signing key; the old one is no longer published."""
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.kid = secrets.token_hex(8)
+        self.request_key = ed25519.Ed25519PrivateKey.generate()
+        """The key with which the agents sign their requests (Web Bot Auth)."""
 
     def access_token(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
         """Returns a JWT access token for the agent (RFC 9068); `changes` override its claims."""

@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from auth_agent.flow import drive as _drive
+from auth_agent.flow.effects import Fetch
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
+from auth_agent.flow.fetching import shared
 from auth_agent.flow.kept import Guard
 from auth_agent.url import is_loopback
 
@@ -47,6 +49,7 @@ def plug(server: Server) -> None:
         if not _plugged:
             _originals[:] = [(drive.exchange, drive.exchange_async)]
             drive.exchange, drive.exchange_async = _exchange, _exchange_async
+            drive.shared = _Documents
         _plugged.append(server)
 
 
@@ -56,6 +59,7 @@ def unplug(server: Server) -> None:
         _plugged.remove(server)
         if not _plugged:
             drive.exchange, drive.exchange_async = _originals[0]
+            drive.shared = shared
 
 
 def plugged(issuer: str) -> Server | None:
@@ -75,7 +79,7 @@ _plugged: list[Server] = []
 _originals: list[tuple[_Exchange, _AsyncExchange]] = []
 
 
-def _server_of(request: HttpRequest) -> Server | None:
+def _server_of(request: HttpRequest | Fetch) -> Server | None:
     parts = urlsplit(request.url)
     return plugged(f"{parts.scheme}://{parts.netloc}")
 
@@ -83,6 +87,25 @@ def _server_of(request: HttpRequest) -> Server | None:
 def _exchange(request: HttpRequest) -> HttpResponse:
     server = _server_of(request)
     return _originals[0][0](request) if server is None else server.answer(request)
+
+
+class _Documents:
+    """Answers for the documents of agents, in place of `flow.fetching.shared`."""
+
+    close = staticmethod(shared.close)
+
+    @staticmethod
+    def fetch(effect: Fetch) -> HttpResponse:
+        server = _server_of(effect)
+        if server is None:
+            return shared.fetch(effect)
+        return server.answer(HttpRequest("GET", effect.url, (("Accept", effect.accept),)))
+
+    @staticmethod
+    async def fetch_async(effect: Fetch) -> HttpResponse:
+        if _server_of(effect) is None:
+            return await shared.fetch_async(effect)
+        return _Documents.fetch(effect)
 
 
 async def _exchange_async(request: HttpRequest) -> HttpResponse:

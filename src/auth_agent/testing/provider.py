@@ -22,9 +22,13 @@ from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
 import jwt
 from jwt.algorithms import ECAlgorithm
 
+from auth_agent.errors import ProofRefused
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
 from auth_agent.protocol.details import OWNER, enriched
+from auth_agent.protocol.dpop.proof import ADVERTISED, check_proof
+from auth_agent.protocol.jose.private_key import public_jwk
 from auth_agent.protocol.pkce import challenge_of
+from auth_agent.protocol.signatures.directory import key_set
 from auth_agent.testing.issuer import ABSENT, Issuer, present
 
 
@@ -72,7 +76,10 @@ class FakeServer(Issuer):
         self.active = set()
         self.extra_keys: list[dict[str, Any]] = []
         self.issued_codes: list[str] = []
+        self.bound: dict[str, str] = {}
+        """The access tokens that are bound to a key, and its thumbprint (`jkt`)."""
         self._assertions: set[str] = set()
+        self._proofs: set[bytes] = set()
         self._families: dict[str, set[str]] = {}
         self._codes: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
         self._pushed: dict[str, dict[str, str]] = {}
@@ -128,6 +135,8 @@ class FakeServer(Issuer):
             "/introspect": self._introspect,
             "/revoke": self._revoke,
         }.get(path)
+        if path.startswith("/agents/"):
+            handler = self._agent_document
         return handler(request) if handler else json_response(404, {"error": "not_found"})
 
     def _metadata(self, _: HttpRequest) -> HttpResponse:
@@ -143,6 +152,7 @@ class FakeServer(Issuer):
             "token_endpoint_auth_methods_supported": ["client_secret_basic"],
             "id_token_signing_alg_values_supported": ["ES256"],
             "authorization_response_iss_parameter_supported": True,
+            "dpop_signing_alg_values_supported": list(ADVERTISED),
             **self.metadata,
         }
         return json_response(200, present(document))
@@ -151,6 +161,9 @@ class FakeServer(Issuer):
         public = ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
         key = {**public, "kid": self.kid, "alg": "ES256", "use": "sig"}
         return json_response(200, {"keys": [*self.extra_keys, key]})
+
+    def _agent_document(self, _: HttpRequest) -> HttpResponse:
+        return json_response(200, key_set([public_jwk(self.request_key, "EdDSA")]))
 
     def _push(self, request: HttpRequest) -> HttpResponse:
         form = dict(parse_qsl(request.body.decode()))
@@ -164,8 +177,13 @@ class FakeServer(Issuer):
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         if not self._knows(request, form):
             return json_response(401, {"error": "invalid_client"})
+        try:
+            jkt = self._proved_key(request)
+        except ProofRefused as refused:
+            error = {"error": "invalid_dpop_proof", "error_description": refused.description}
+            return json_response(400, error)
         if form.get("grant_type") == "refresh_token":
-            return self._refresh(form)
+            return self._refresh(form, jkt)
         begun, agent = self._codes.pop(form.get("code", ""), ({}, {}))
         challenge = challenge_of(form.get("code_verifier", ""))
         if (
@@ -174,10 +192,10 @@ class FakeServer(Issuer):
             or challenge != begun["code_challenge"]
         ):
             return json_response(400, {"error": "invalid_grant"})
-        access_token, refresh_token = self._issue()
+        access_token, refresh_token = self._issue(jkt)
         document = {
             "access_token": access_token,
-            "token_type": "Bearer",
+            "token_type": "DPoP" if jkt else "Bearer",
             "expires_in": 3600,
             "refresh_token": refresh_token,
             "scope": begun["scope"],
@@ -186,14 +204,14 @@ class FakeServer(Issuer):
         }
         return json_response(200, present(document))
 
-    def _refresh(self, form: dict[str, str]) -> HttpResponse:
+    def _refresh(self, form: dict[str, str], jkt: str | None) -> HttpResponse:
         if form.get("refresh_token") not in self.active:
             return json_response(400, {"error": "invalid_grant"})
         self.active.discard(form["refresh_token"])
-        access_token, refresh_token = self._issue(self._families[form["refresh_token"]])
+        access_token, refresh_token = self._issue(jkt, self._families[form["refresh_token"]])
         document = {
             "access_token": access_token,
-            "token_type": "Bearer",
+            "token_type": "DPoP" if jkt else "Bearer",
             "expires_in": 3600,
             "refresh_token": refresh_token,
             **self.token_response,
@@ -201,13 +219,27 @@ class FakeServer(Issuer):
         document.pop("id_token", None)
         return json_response(200, present(document))
 
-    def _issue(self, family: set[str] | None = None) -> tuple[str, str]:
+    def _proved_key(self, request: HttpRequest) -> str | None:
+        """Returns the key that a token is bound to; a proof counts once (RFC 9449 5)."""
+        named = {name.lower(): value for name, value in request.headers}
+        if "dpop" not in named:
+            return None
+        url = f"{self.issuer}/token"
+        proof = check_proof(named["dpop"], method="POST", url=url, now=self.clock())
+        if proof.mark() in self._proofs:
+            raise ProofRefused("The proof was used before.", code="proof_used")
+        self._proofs.add(proof.mark())
+        return proof.jkt
+
+    def _issue(self, jkt: str | None, family: set[str] | None = None) -> tuple[str, str]:
         access_token, refresh_token = (f"{p}_{secrets.token_urlsafe(16)}" for p in ("at", "rt"))
         family = set() if family is None else family
         for token in (access_token, refresh_token):
             family.add(token)
             self.active.add(token)
             self._families[token] = family
+        if jkt is not None:
+            self.bound[access_token] = jkt
         return access_token, refresh_token
 
     def _userinfo(self, _: HttpRequest) -> HttpResponse:
@@ -219,7 +251,10 @@ class FakeServer(Issuer):
             return json_response(401, {"error": "invalid_client"})
         if form.get("token") not in self.active:
             return json_response(200, {"active": False})
-        claims = {"client_id": self.client_id, **self.agent, **self.introspection}
+        claims = {"client_id": self.client_id, **self.agent}
+        if form["token"] in self.bound:
+            claims.update(token_type="DPoP", cnf={"jkt": self.bound[form["token"]]})
+        claims.update(self.introspection)
         return json_response(200, present({"active": True, **claims}))
 
     def _revoke(self, request: HttpRequest) -> HttpResponse:

@@ -21,7 +21,7 @@ from auth_agent.website.web.visit import Cookie, Visit
 class Entry:
     """The agent of one request, and whether the application has read it."""
 
-    __slots__ = ("_own", "_passed", "adds", "read", "relying_party", "visit")
+    __slots__ = ("_own", "_passed", "adds", "read", "refused", "relying_party", "visit")
 
     def __init__(self, relying_party: RelyingParty, visit: Visit, passed: Pass) -> None:
         self.relying_party = relying_party
@@ -29,6 +29,8 @@ class Entry:
         self.read = visit.judged
         self.adds = passed.agent is None or bool(passed.cookies)
         """Whether `finish` may add headers although the application has not read the agent."""
+        self.refused: Reply | None = None
+        """The reply of which the framework renders a part, in a way of its own."""
         self._passed = passed
         self._own: Agent | None = None
 

@@ -78,6 +78,7 @@ class RelyingParty:
 
     def enter_socket(self, visit: Visit) -> Outcome | Flow[Outcome]:
         """Admits a WebSocket's handshake, whose answer sets no cookie."""
+        visit.is_handshake = True
         return self._admission.admit(visit, self._recogniser.recognise_handshake(visit))
 
     def require(

@@ -74,12 +74,24 @@ def test_new_addresses_leave_a_part_of_each_minute_for_renewals(web):
 @pytest.mark.parametrize("perform", [drive.run, in_tasks])
 def test_new_addresses_leave_places_for_renewals(web, perform):
     perform(fetch(f"{web}/ok", "a/b", loopback_allowed=True))
-    new = shared._fetchers.get(True, pytest.fail)._new
+    new = shared._fetchers.get((True, False), pytest.fail)._new
     for _ in range(fetching.AT_ONCE - fetching.SPARE_PLACES):
         assert new.acquire(blocking=False)
     with pytest.raises(NoPlace):
         perform(fetch(f"{web}/ok", "a/b", loopback_allowed=True))
     assert perform(fetch(f"{web}/ok", "a/b", loopback_allowed=True, renews=True)).status == 200
+
+
+@pytest.mark.parametrize("perform", [drive.run, in_tasks])
+def test_strangers_take_no_place_of_a_host_that_the_operator_has_chosen(web, perform):
+    perform(fetch(f"{web}/ok", "a/b", loopback_allowed=True))
+    strangers = shared._fetchers.get((True, False), pytest.fail)
+    while strangers._rate.take(web.removeprefix("http://")):
+        pass
+    with pytest.raises(NoPlace):
+        perform(fetch(f"{web}/ok", "a/b", loopback_allowed=True, renews=True))
+    chosen = fetch(f"{web}/ok", "a/b", loopback_allowed=True, trusted=True)
+    assert perform(chosen).status == 200
 
 
 def test_few_hosts_are_counted(monkeypatch):
@@ -101,7 +113,7 @@ def test_a_host_that_hangs_is_left_alone_for_a_while(web, fetcher, monkeypatch):
 def test_tasks_share_the_places_of_threads(web, monkeypatch):
     """Refuses the ninth fetch, in a task as in a thread."""
     drive.run(fetch(f"{web}/ok", "a/b", loopback_allowed=True))
-    shared_one = shared._fetchers.get(True, pytest.fail)
+    shared_one = shared._fetchers.get((True, False), pytest.fail)
     places = threading.BoundedSemaphore(1)
     monkeypatch.setitem(shared_one._places, "GET", places)
     with places, pytest.raises(NoPlace):

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from auth_agent.flow.fetching.fetcher import Fetcher
 
 PER_MINUTE = 60  # fetches of one host
+TRUSTED_PER_MINUTE = 600  # of one that the operator has chosen
 
 _fetchers: PerProcess[Fetcher] = PerProcess()
 
 
 def fetch(effect: Fetch) -> HttpResponse:
     """Fetches, for threads; raises `FetchRefused` if the address gives no proper answer."""
-    fetcher = _fetchers.get(effect.loopback_allowed, lambda: _new(effect.loopback_allowed))
+    key = (effect.loopback_allowed, effect.trusted)
+    fetcher = _fetchers.get(key, lambda: _new(*key))
     found = fetcher.get(effect.url, effect.accept, renews=effect.renews)
     return HttpResponse(found.status, found.headers, found.body)
 
@@ -36,7 +38,8 @@ def close() -> None:
         fetcher.close()
 
 
-def _new(loopback_allowed: bool) -> Fetcher:
+def _new(loopback_allowed: bool, trusted: bool) -> Fetcher:
     from auth_agent.flow.fetching.fetcher import Fetcher  # noqa: PLC0415  # the HTTP client
 
-    return Fetcher(loopback_allowed=loopback_allowed, per_minute=PER_MINUTE)
+    per_minute = TRUSTED_PER_MINUTE if trusted else PER_MINUTE
+    return Fetcher(loopback_allowed=loopback_allowed, per_minute=per_minute)

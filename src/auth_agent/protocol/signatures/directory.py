@@ -44,14 +44,14 @@ def accept_of(agent: SignatureAgent) -> str:
 
 
 def fetch_directory(
-    agent: SignatureAgent, *, loopback_allowed: bool, renews: bool = False
+    agent: SignatureAgent, *, loopback_allowed: bool, renews: bool = False, trusted: bool = False
 ) -> Flow[HttpResponse]:
     """Returns the answer that holds the agent's keys; raises `FetchRefused`.
 
     A card without keys of its own may link to them (`jwks_uri`) on its own origin.
     """
     accept = accept_of(agent)
-    options = {"loopback_allowed": loopback_allowed, "renews": renews}
+    options = {"loopback_allowed": loopback_allowed, "renews": renews, "trusted": trusted}
     response = yield from fetch(agent.address, accept, **options)
     link = _linked_keys(response, agent)
     if link is not None:

@@ -18,15 +18,25 @@ from auth_agent.protocol.signatures.message import Message
 AGENT_FIELD = "signature-agent"
 
 
-def check_profile(signed: Signed, *, method: str, now: float) -> None:
-    """Raises `SignatureRefused` unless times and components are those of a signed request."""
+def check_profile(
+    signed: Signed,
+    *,
+    method: str,
+    now: float,
+    is_handshake: bool = False,
+    has_query: bool = False,
+) -> None:
+    """Raises `SignatureRefused` unless times and components are those of a signed request.
+
+    The handshake of a WebSocket counts as a change: it opens what anything may be changed through.
+    """
     _check_parameters(signed)
     check_times(signed, now)
     covered = _covered(signed)
     if not {"@authority", "@target-uri"} & covered:
         raise _uncovered("@authority (or @target-uri)")
-    if method not in SAFE_METHODS:
-        _check_change(signed, covered, now)
+    if is_handshake or method not in SAFE_METHODS:
+        _check_change(signed, covered, now, has_query=has_query)
 
 
 def agent_member(signed: Signed, agents: Mapping[str, str]) -> str:
@@ -91,12 +101,17 @@ def check_times(signed: Signed, now: float) -> None:
         raise SignatureRefused("The signature has expired: sign again.", code="signature_expired")
 
 
-def _check_change(signed: Signed, covered: frozenset[str], now: float) -> None:
-    """Demands more for a change: `@authority` alone would open any path, with any body."""
+def _check_change(signed: Signed, covered: frozenset[str], now: float, *, has_query: bool) -> None:
+    """Demands more for a change: `@authority` alone would open any path, with any body.
+
+    A query may name what is changed, so one that is there has to be covered, too.
+    """
     if "@method" not in covered:
-        raise _uncovered("@method, because the request changes something")
+        raise _uncovered("@method, because the request changes something or opens a WebSocket")
     if "@target-uri" not in covered and not {"@path", "@authority"} <= covered:
         raise _uncovered("@path with @authority (or @target-uri)")
+    if has_query and not {"@target-uri", "@query", "@request-target"} & covered:
+        raise _uncovered("@query (or @target-uri), because the request has a query")
     if signed.params["created"] < now - CHANGE_SECONDS:
         raise SignatureRefused(
             f"A request that changes something needs a signature of the last {CHANGE_SECONDS} "

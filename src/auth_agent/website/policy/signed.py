@@ -12,12 +12,14 @@ from auth_agent.website.web.visit import Visit
 _PARAMETERS = ';created;expires;tag="web-bot-auth"'
 _READ = '"@authority" "signature-agent";key="sig1"'
 _CHANGE = '"@method" "@authority" "@path" "signature-agent";key="sig1"'
+_CHANGE_BY_QUERY = '"@method" "@authority" "@path" "@query" "signature-agent";key="sig1"'
 
 
 def offer_signature(visit: Visit, settings: Settings, reply: Reply) -> Reply:
     """Adds what a signature of this request has to cover, if the website accepts signatures."""
     if reply.status != 401 or not settings.signatures:
         return reply
-    covered = _READ if visit.method in ("GET", "HEAD", "OPTIONS") else _CHANGE
+    is_read = visit.method in ("GET", "HEAD", "OPTIONS") and not visit.is_handshake
+    covered = _READ if is_read else _CHANGE_BY_QUERY if visit.query else _CHANGE
     header = ("Accept-Signature", f"sig1=({covered}){_PARAMETERS}")
     return msgspec.structs.replace(reply, headers=(*reply.headers, header))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from auth_agent.errors import AuthError
@@ -27,6 +29,13 @@ class Reply(msgspec.Struct, frozen=True):
         if self.cookies and not any(name == "Cache-Control" for name, _ in headers):
             headers.append(("Cache-Control", "no-store"))
         return headers
+
+    def missing_headers(self, status: int, told: Iterable[str]) -> Headers:
+        """Returns what a framework's own rendering of this refusal lacks, by the names it has."""
+        if status != self.status:
+            return ()
+        known = {name.lower() for name in told} | {"content-type"}
+        return tuple(pair for pair in self.headers if pair[0].lower() not in known)
 
 
 class Pass(msgspec.Struct, frozen=True):

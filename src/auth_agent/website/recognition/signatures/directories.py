@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from auth_agent.errors import AuthError, ServerUnavailable, SignatureRefused
@@ -22,22 +22,32 @@ from auth_agent.protocol.signatures.keys import VerifyingKey
 from auth_agent.protocol.snapshot import Fetched, Question, Snapshot
 from auth_agent.website.events import log_event
 
-MOST = 256  # directories in memory; the one unused for longest goes first
+MOST = 256  # directories in memory; one of the host that has most of them goes first
 MOST_NEW = 256  # and those that have not answered yet: they take no place of one that has
 UNKNOWN_SECONDS = 30  # an unknown key id fetches a fresh copy again at most once in so long
 SHARE = "key directories"  # strangers' directories take no place of the Auth Agent server
+OWN_SHARE = "documents of agents"  # nor of its own agents' documents
 FAILED_SECONDS = (5, 10, 20, 40, 60)
 MOST_PATIENCE = 300
 
 
 class Directories:
-    """The cache of one website. `clock` is monotonic, `now` tells the time of day."""
+    """The cache of one website. `clock` is monotonic, `now` tells the time of day.
+
+    The agents of the website's own server (`own`, its origin) are fetched in places of their own.
+    """
 
     def __init__(
-        self, clock: Callable[[], float], now: Callable[[], float], *, loopback_allowed: bool
+        self,
+        clock: Callable[[], float],
+        now: Callable[[], float],
+        own: str,
+        *,
+        loopback_allowed: bool,
     ) -> None:
         self._clock = clock
         self._now = now
+        self._own = own
         self._loopback_allowed = loopback_allowed
         self._known: dict[str, _Directory] = {}
         self._new: OrderedDict[str, _Directory] = OrderedDict()
@@ -73,7 +83,8 @@ class Directories:
             address = agent.address
             directory = self._known.get(address) or self._new.get(address)
             if directory is None:
-                directory = _Directory(agent, self._clock, self._loopback_allowed)
+                is_own = agent.origin == self._own
+                directory = _Directory(agent, self._clock, self._loopback_allowed, is_own=is_own)
                 self._new[address] = directory
                 if len(self._new) > MOST_NEW:
                     self._new.popitem(last=False)
@@ -88,23 +99,39 @@ class Directories:
             self._new.pop(address, None)
             self._known[address] = directory
             if len(self._known) > MOST:
-                del self._known[min(self._known, key=lambda one: self._known[one].used_at)]
+                del self._known[self._least()]
+
+    def _least(self) -> str:
+        """Returns the one unused for longest, of the host that has most: a host that makes up names
+        takes the place of its own."""
+        count = Counter(one.origin for one in self._known.values())
+        most = max(count.values())
+        full = [name for name, one in self._known.items() if count[one.origin] == most]
+        return min(full, key=lambda name: self._known[name].used_at)
 
 
 class _Directory:
     """One agent's keys. A failed fetch evicts nothing, a fetched set replaces the former one."""
 
     def __init__(
-        self, agent: SignatureAgent, clock: Callable[[], float], loopback_allowed: bool
+        self,
+        agent: SignatureAgent,
+        clock: Callable[[], float],
+        loopback_allowed: bool,
+        *,
+        is_own: bool,
     ) -> None:
         self._agent = agent
+        self.origin = agent.origin
         self._clock = clock
         self._loopback_allowed = loopback_allowed
+        self._is_own = is_own
+        share = OWN_SHARE if is_own else SHARE
         self._failures = 0
         self._retry_at = float("-inf")
         self.used_at = float("-inf")
-        self.snapshot = Snapshot("keys of an agent", self._fetch, clock, share=SHARE)
-        self._unknown_key = Question(clock, UNKNOWN_SECONDS, share=SHARE)
+        self.snapshot = Snapshot("keys of an agent", self._fetch, clock, share=share)
+        self._unknown_key = Question(clock, UNKNOWN_SECONDS, share=share)
 
     def find(self, keyid: str) -> Flow[KeyDirectory]:
         """Returns the directory; fetches it again, now and then, if it lacks the key."""
@@ -136,6 +163,7 @@ class _Directory:
                 self._agent,
                 loopback_allowed=self._loopback_allowed,
                 renews=self.snapshot.is_due,
+                trusted=self._is_own,
             )
         except NoPlace as refused:
             raise ServerUnavailable(

@@ -21,6 +21,8 @@ from auth_agent.website.recognition.store import Store
 KEPT_SECONDS = CHANGE_SECONDS + 2 * CLOCK_SKEW
 MOST = 131_072
 MOST_OF_ONE = 32_768
+# Of all agents that one host names together: it can make as many names as it likes.
+MOST_OF_HOST = 65_536
 
 
 class Nonces:
@@ -29,8 +31,9 @@ class Nonces:
     def __init__(self, store: Store | None, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
-        self._used: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._used: OrderedDict[bytes, tuple[float, str, str]] = OrderedDict()
         self._counts: Counter[str] = Counter()
+        self._of_host: Counter[str] = Counter()
         self._lock = Guard()
 
     def spend(self, named: Named, nonce: str) -> Flow[None]:
@@ -40,35 +43,45 @@ class Nonces:
         if self._store is not None:
             is_new = yield from self._store.spend(f"nonce {owner} {nonce}", KEPT_SECONDS)
         else:
-            is_new = self._spend_here(owner, hashlib.sha256(f"{owner} {nonce}".encode()).digest())
+            digest = hashlib.sha256(f"{owner} {nonce}".encode()).digest()
+            is_new = self._spend_here(owner, named.agent.origin, digest)
         if not is_new:
             raise SignatureRefused(
                 "The nonce of this signature has been used: sign every request anew.",
                 code="nonce_used",
             )
 
-    def _spend_here(self, owner: str, digest: bytes) -> bool:
+    def _spend_here(self, owner: str, host: str, digest: bytes) -> bool:
         now = self._clock()
         with self._lock:
             self._forget(now)
             if digest in self._used:
                 return False
-            if len(self._used) >= MOST or self._counts[owner] >= MOST_OF_ONE:
+            if self._is_full(owner, host):
                 raise ServerUnavailable(
                     "Too many signed changes in the last minutes; try again in a few seconds.",
                     code="nonces_full",
                 )
-            self._used[digest] = (now + KEPT_SECONDS, owner)
+            self._used[digest] = (now + KEPT_SECONDS, owner, host)
             self._counts[owner] += 1
+            self._of_host[host] += 1
             return True
+
+    def _is_full(self, owner: str, host: str) -> bool:
+        return (
+            len(self._used) >= MOST
+            or self._counts[owner] >= MOST_OF_ONE
+            or self._of_host[host] >= MOST_OF_HOST
+        )
 
     def _forget(self, now: float) -> None:
         """All are kept equally long, so the oldest come first."""
         while self._used:
-            until, owner = next(iter(self._used.values()))
+            until, owner, host = next(iter(self._used.values()))
             if until > now:
                 return
             self._used.popitem(last=False)
-            self._counts[owner] -= 1
-            if not self._counts[owner]:
-                del self._counts[owner]
+            for counts, name in ((self._counts, owner), (self._of_host, host)):
+                counts[name] -= 1
+                if not counts[name]:
+                    del counts[name]

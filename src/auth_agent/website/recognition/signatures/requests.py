@@ -1,7 +1,7 @@
 """Signed requests: the agent behind a signature, remembered until the signature expires.
 
-A signature is checked once for as many requests that are the same; one that changes something is
-checked every time, because its nonce counts once.
+A signature is checked once for as many requests that are the same; one that changes something, or
+opens a WebSocket, is checked every time, because its nonce counts once.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from auth_agent.protocol.signatures.verify import (
     check_times,
     verify_signature,
 )
+from auth_agent.url import normal_origin
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.signatures.directories import Directories
@@ -74,9 +75,8 @@ class Signatures:
         self._names = Names(site.settings)
         # The cache of directories ages even if this machine's date is corrected.
         ticks = time.monotonic if site.clock is time.time else site.clock
-        self._directories = Directories(
-            ticks, site.clock, loopback_allowed=self._names.loopback_allowed
-        )
+        own, loopback_allowed = normal_origin(site.settings.issuer), self._names.loopback_allowed
+        self._directories = Directories(ticks, site.clock, own, loopback_allowed=loopback_allowed)
         self._nonces = Nonces(store, ticks)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._lock = Guard()
@@ -90,7 +90,7 @@ class Signatures:
         )
         digest = _digest(visit, fields)
         known = self._known.get(digest)
-        if known is not None and self._is_good(known, visit):
+        if known is not None and not visit.is_handshake and self._is_good(known, visit):
             return known.recognised
         return self._ask(visit, fields, digest)
 
@@ -127,7 +127,14 @@ class Signatures:
         agents: Mapping[str, str],
         digest: bytes,
     ) -> Flow[Recognised]:
-        check_profile(signed, method=visit.method, now=self._site.clock())
+        opens = visit.is_handshake
+        check_profile(
+            signed,
+            method=visit.method,
+            now=self._site.clock(),
+            is_handshake=opens,
+            has_query=bool(visit.query),
+        )
         named = self._names.read(agent_member(signed, agents))
         key = yield from self._directories.key(named.agent, signed.params["keyid"])
         now = self._site.clock()  # the fetch may have taken its time
@@ -138,7 +145,7 @@ class Signatures:
         )
         verify_signature(message, signed, key)
         found = Recognised(_agent_of(signed, named, now))
-        if visit.method not in SAFE_METHODS:
+        if opens or visit.method not in SAFE_METHODS:
             yield from self._nonces.spend(named, signed.params["nonce"])
             return found
         if sum(len(field or "") for field in fields) > MAX_KEPT:
