@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import jwt
@@ -17,6 +18,8 @@ from auth_agent.protocol.dpop.making import make_proof, new_proof_key
 from auth_agent.protocol.dpop.proof import check_proof, token_hash
 from auth_agent.protocol.dpop.target import bare_target, is_same_target
 from auth_agent.protocol.jose.access_token import bound_key
+from auth_agent.protocol.signatures.keys import read_key
+from auth_agent.server.security.public_keys import parse_keys
 from tests.proofs import ABSENT, EdHolder, Holder, b64, hash_of, packed
 
 NOW = 1_800_000_000
@@ -408,3 +411,30 @@ def refusal(text) -> str:
         check(text)
     assert refused.value.status_code == 401
     return refused.value.code
+
+
+SMALL = [
+    "00" * 32,
+    "00" * 31 + "80",
+    "01" + "00" * 31,
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    "ec" + "ff" * 30 + "7f",
+    "ed" + "ff" * 30 + "7f",
+    "ee" + "ff" * 31,
+]
+
+
+@pytest.mark.parametrize("point", SMALL)
+def test_a_key_for_which_everybody_can_sign_is_nobodys(point):
+    """For the point 1 this very signature is good for every text."""
+    jwk = {"kty": "OKP", "crv": "Ed25519", "x": b64(bytes.fromhex(point))}
+    everybodys = b"\x01" + b"\0" * 63
+    proof = ED.proof("GET", URL, NOW, header={"jwk": jwk}, sign=lambda _: everybodys)
+    with pytest.raises(ProofRefused) as caught:
+        check_proof(proof, method="GET", url=URL, now=NOW)
+    assert caught.value.code == "proof_key"
+    assert read_key(jwk) is None
+    with pytest.raises(ValueError, match="anybody can sign"):
+        parse_keys(json.dumps(jwk))

@@ -59,6 +59,18 @@ def test_a_host_is_asked_so_often_a_minute(web, monkeypatch):
     assert shared.PER_MINUTE == 60
 
 
+def test_the_ports_of_a_host_are_counted_together():
+    fetcher = Fetcher(resolve=lambda _host, _port: ["10.0.0.1"], per_minute=2)
+    for port in (443, 8443):
+        with pytest.raises(FetchRefused, match="not public"):
+            fetcher.get(f"https://victim.example:{port}/")
+    with pytest.raises(NoPlace, match="too often"):
+        fetcher.get("https://VICTIM.example:9443/")
+    with pytest.raises(FetchRefused, match="not public"):
+        fetcher.get("https://other.example/")
+    fetcher.close()
+
+
 def test_new_addresses_leave_a_part_of_each_minute_for_renewals(web):
     fetcher = Fetcher(loopback_allowed=True, per_minute=3)
     for number in range(2):

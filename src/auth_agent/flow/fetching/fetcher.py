@@ -108,7 +108,7 @@ class Fetcher:
         if found := self.problem(url):
             raise FetchRefused(f"the address {found}")
         host = urlsplit(url).netloc.lower()
-        if self._rate is not None and not self._rate.take(host, spare=spare):
+        if self._rate is not None and not self._rate.take(_counted_as(url), spare=spare):
             raise NoPlace("this host has been asked too often in the last minute")
         places = self._places[method]
         if not places.acquire(blocking=False):
@@ -170,6 +170,13 @@ class Fetcher:
                     timeout=httpx2.Timeout(CONNECT_SECONDS),
                 )
             return self._client
+
+
+def _counted_as(url: str) -> str:
+    """Returns the host without its port: else each of its ports could be asked as often again."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.netloc if is_loopback(host) else host
 
 
 def _fetched(answer: Any) -> Fetched:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from auth_agent.errors import ProofRefused
 from auth_agent.flow.documents import read_object
 from auth_agent.protocol.dpop.target import is_same_target
-from auth_agent.protocol.jose.algorithms import fits, library_name
+from auth_agent.protocol.jose.algorithms import fits, is_small_order, library_name
 from auth_agent.protocol.jose.base64url import decode_strictly, encode
 from auth_agent.protocol.jose.private_key import thumbprint
 from auth_agent.secret import Discreet
@@ -133,6 +133,8 @@ def _read_key(jwk: Mapping[str, Any], alg: str) -> _Signer:
     try:
         if not all(len(decode_strictly(public[name])) == 32 for name in public if name in "xy"):
             raise ValueError("not a coordinate")  # noqa: TRY301
+        if crv == "Ed25519" and is_small_order(decode_strictly(public["x"])):
+            raise ValueError("nobody's key")  # noqa: TRY301
         found = PyJWK(public, library_name(alg))
     except (PyJWTError, ValueError, TypeError, AttributeError):
         raise ProofRefused("The proof's key is not valid.", code="proof_key") from None

@@ -24,6 +24,26 @@ ALGORITHMS = tuple(FITTING)
 # RFC 9864 gives EdDSA on the curve Ed25519 a name of its own; keys may carry either.
 _SAME = ("EdDSA", "Ed25519")
 
+# The points of Ed25519 whose order is 8 or less, without the bit that is the sign of x; the last
+# two are 0 and 1 in a spelling that is not reduced. Everybody can sign for such a key.
+_SMALL_ORDER = frozenset(
+    bytes.fromhex(point)
+    for point in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+
+
+def is_small_order(point: bytes) -> bool:
+    """Returns True for a public key of Ed25519 for which signatures need no private key."""
+    return point[:31] + bytes([point[31] & 0x7F]) in _SMALL_ORDER
+
 
 def fits(alg: str, kty: str, crv: str | None, named: str | None) -> bool:
     """Returns True if a key of this type and curve, with `named` as `alg`, fits the algorithm."""

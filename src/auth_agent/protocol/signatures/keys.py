@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from auth_agent.protocol.jose.algorithms import is_small_order
 from auth_agent.protocol.jose.bounds import MIN_RSA_BITS
 from auth_agent.protocol.jose.private_key import thumbprint
 
@@ -58,6 +59,8 @@ def read_key(jwk: Mapping[str, Any]) -> VerifyingKey | None:
         public = PyJWK(bare, algorithm=name).key
         keyid = _thumbprint_of(public, name)
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return None
+    if alg == ED25519 and is_small_order(public.public_bytes_raw()):
         return None
     if keyid in PUBLISHED_KEYS or (alg == RSA_PSS and not MIN_RSA_BITS <= public.key_size <= 8_192):
         return None

@@ -9,7 +9,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from auth_agent.protocol.jose.algorithms import ALGORITHMS, fits, library_name
+from auth_agent.protocol.jose.algorithms import ALGORITHMS, fits, is_small_order, library_name
 from auth_agent.protocol.jose.algorithms import algorithms_of as algorithms_for
 from auth_agent.protocol.jose.bounds import MIN_RSA_BITS
 from auth_agent.protocol.jose.private_key import thumbprint
@@ -127,6 +127,8 @@ def _checked(key: Any) -> Jwk:
         raise ValueError("the key cannot be read") from None
     if isinstance(loaded, rsa.RSAPublicKey) and loaded.key_size < MIN_RSA_BITS:
         raise ValueError(f"the RSA key is shorter than {MIN_RSA_BITS} bits")
+    if isinstance(loaded, ed25519.Ed25519PublicKey) and is_small_order(loaded.public_bytes_raw()):
+        raise ValueError("anybody can sign for this Ed25519 key (a point of small order)")
     return public
 
 
