@@ -1,11 +1,16 @@
-"""The options of every command that acts as an agent."""
+"""The options and the credential of every command that acts as an agent."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from auth_agent.secret import Secret
 
 AgentIdOption = Annotated[str, typer.Option(envvar="AUTH_AGENT_AGENT_ID", help="The agent's id.")]
 IssuerOption = Annotated[
@@ -53,3 +58,17 @@ VARIABLES: Mapping[str, str] = {
     ),
 }
 """Every variable that the commands of an agent read, and its meaning."""
+
+
+def find_credential(agent_id: str) -> tuple[Secret | None, str | None]:
+    """Returns the secret or the key, asked for without echo; never from an argument."""
+    from auth_agent.errors import SettingsError  # noqa: PLC0415
+    from auth_agent.sdk.identity.credentials import HOW, find_key, find_secret  # noqa: PLC0415
+    from auth_agent.secret import Secret  # noqa: PLC0415
+
+    if key := find_key(os.environ):
+        return None, key
+    found = find_secret(os.environ, agent_id)
+    if found is None and not sys.stdin.isatty():
+        raise SettingsError([f"the agent's secret is missing: {HOW}"])
+    return found or Secret(typer.prompt("The agent's secret", hide_input=True, err=True)), None

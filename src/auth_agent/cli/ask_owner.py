@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from auth_agent.cli.agent_options import AgentIdOption, IssuerOption, ModelOption
+from auth_agent.cli.agent_options import (
+    AgentIdOption,
+    IssuerOption,
+    ModelOption,
+    find_credential,
+)
 
 if TYPE_CHECKING:
     from auth_agent.sdk.results import TokenResponse
@@ -51,7 +56,6 @@ def ask_owner(
     answers on the server's page; nothing here sees what proves the owner. The agent's secret comes
     from the same places as for `auth-agent login`.
     """
-    from auth_agent.cli.login import _credential  # noqa: PLC0415
     from auth_agent.cli.output import Lines  # noqa: PLC0415
     from auth_agent.errors import AuthError, ServerUnavailable, SettingsError  # noqa: PLC0415
     from auth_agent.sdk import AgentSDK  # noqa: PLC0415
@@ -60,7 +64,7 @@ def ask_owner(
     told = Lines(stderr=True)
     try:
         acts = _read(details)
-        secret, key = _credential(agent_id)
+        secret, key = find_credential(agent_id)
         sdk = AgentSDK(
             agent_id=agent_id,
             agent_secret=secret,

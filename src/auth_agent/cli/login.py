@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from auth_agent.cli.agent_options import AgentIdOption, IssuerOption, ModelOption
+from auth_agent.cli.agent_options import (
+    AgentIdOption,
+    IssuerOption,
+    ModelOption,
+    find_credential,
+)
 
 if TYPE_CHECKING:
     from auth_agent.errors import AuthError
     from auth_agent.sdk import SignedIn, Step
-    from auth_agent.secret import Secret
 
 LOGIN_EXIT_CODES = (
     "Exit codes: 0 signed in, 1 refused, 2 wrong usage, 3 server or website cannot be reached."
@@ -70,7 +74,7 @@ def login(
     output = _JsonOutput(url, agent_id) if as_json else _Output(quiet=quiet)
     try:
         _check_folder(cookies)
-        secret, key = _credential(agent_id)
+        secret, key = find_credential(agent_id)
         sdk = AgentSDK(
             agent_id=agent_id,
             agent_secret=secret,
@@ -91,20 +95,6 @@ def login(
             raise typer.Exit(USAGE) from None
         unreachable = isinstance(error, ServerUnavailable) or error.code == "timeout"
         raise typer.Exit(UNREACHABLE if unreachable else REFUSED) from None
-
-
-def _credential(agent_id: str) -> tuple[Secret | None, str | None]:
-    """Returns the secret or the key, asked for without echo; never from an argument."""
-    from auth_agent.errors import SettingsError  # noqa: PLC0415
-    from auth_agent.sdk.identity.credentials import HOW, find_key, find_secret  # noqa: PLC0415
-    from auth_agent.secret import Secret  # noqa: PLC0415
-
-    if key := find_key(os.environ):
-        return None, key
-    found = find_secret(os.environ, agent_id)
-    if found is None and not sys.stdin.isatty():
-        raise SettingsError([f"the agent's secret is missing: {HOW}"])
-    return found or Secret(typer.prompt("The agent's secret", hide_input=True, err=True)), None
 
 
 def _ask_code() -> Callable[[], str] | None:

@@ -45,14 +45,7 @@ def listen(respond: Callable[[HttpRequest], HttpResponse], port: int = 0) -> Ite
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        block_on_close = False
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # some tests are about websites that hang up
-
-    with Server(("127.0.0.1", port), Handler) as server:
+    with _Server(("127.0.0.1", port), Handler) as server:
         address = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -61,3 +54,11 @@ def listen(respond: Callable[[HttpRequest], HttpResponse], port: int = 0) -> Ite
         finally:
             server.shutdown()
             thread.join(10)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # some tests are about websites that hang up

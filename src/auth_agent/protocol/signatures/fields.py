@@ -47,7 +47,7 @@ class Component(NamedTuple):
 
     @property
     def identity(self) -> Hashable:
-        """What two identifiers have in common if they mean the same: parameters in any order."""
+        """Returns the same for identifiers that mean the same: parameters come in any order."""
         if not self.params:
             return self.name
         pairs = [(name, type(value), str(value)) for name, value in self.params.items()]
@@ -153,14 +153,14 @@ def _library() -> Any:
 
 
 def _string(text: str) -> str:
-    """RFC 9651 4.1.6; the text has been parsed, or is ours, so that it holds nothing else."""
+    """Writes a String (RFC 9651 4.1.6) of text that was parsed before, or is ours."""
     if "\\" in text or '"' in text:
         text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 
 
 def _params(params: Mapping[str, Any]) -> str:
-    """RFC 9651 4.1.1.2; what is neither String nor Integer is the library's to write."""
+    """Writes parameters (RFC 9651 4.1.1.2): String and Integer itself, the rest by the library."""
     text = ""
     for name, value in params.items():
         if type(value) is str:
@@ -177,7 +177,7 @@ def malformed(description: str) -> SignatureRefused:
 
 
 def _members(text: str) -> dict[str, Any]:
-    """An agent's `Signature-Agent` is the same in every request, and is needed twice in each."""
+    """Parses a dictionary, cached: `Signature-Agent` repeats, and is read twice in a request."""
     if len(text) > MAX_KEPT:
         return _dictionary(text, "A dictionary")
     return _kept_members(text)

@@ -68,7 +68,7 @@ class ClientProof:
         return self._proven(request, client_id, secret)
 
     def private_key_jwt(self, _query_client: QueryClient, request: Any) -> Client | None:
-        """RFC 7523 section 2.2."""
+        """Authenticates a client by an assertion that its key has signed (RFC 7523 section 2.2)."""
         assertion = request.form.get("client_assertion")
         if assertion is None or request.form.get("client_assertion_type") != JWT_BEARER:
             return None

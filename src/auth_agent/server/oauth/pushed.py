@@ -51,7 +51,7 @@ def push_request(oauth: OAuthServer, call: Call) -> Answer:
 
 
 def _add_proved_key(oauth: OAuthServer, call: Call, parameters: Parameters) -> None:
-    """A proof binds the code to its key, as `dpop_jkt` does (RFC 9449 section 10.1)."""
+    """Binds the code to the key of a proof, as `dpop_jkt` does (RFC 9449 section 10.1)."""
     text, proofs = call.headers.get("dpop"), oauth.context.proofs
     if text is None:
         return

@@ -174,7 +174,7 @@ def await_owner(
 
 
 def is_waiting_for_owner(row: Any) -> bool:
-    """True for a pending sign-in whose owner has been asked."""
+    """Returns True for a pending sign-in whose owner has been asked."""
     return row.question_id is not None and row.approved_at is None and row.denied_at is None
 
 

@@ -67,7 +67,7 @@ class SignedSessions:
 
 
 def _together(session: Recognised, signer: Recognised) -> Recognised:
-    """The signer's identity alone; the cookies that the lost session needs go along."""
+    """Returns the signer's identity alone, with the cookies that the lost session needs."""
     if signer.agent is None and session.problem is not None:
         return session
     return msgspec.structs.replace(signer, cookies=session.cookies)

@@ -75,7 +75,7 @@ class Nonces:
         )
 
     def _forget(self, now: float) -> None:
-        """All are kept equally long, so the oldest come first."""
+        """Drops what has expired; the oldest come first, because all are kept equally long."""
         while self._used:
             until, owner, host = next(iter(self._used.values()))
             if until > now:

@@ -102,7 +102,7 @@ class Signatures:
         )
 
     def _ask(self, visit: Visit, fields: _Fields, digest: bytes) -> Flow[Recognised]:
-        """The first signature that verifies is the agent; each is checked on its own."""
+        """Returns the agent of the first signature that verifies; checks each on its own."""
         problem: AuthError = _NOT_TAGGED
         try:
             check_size(*fields)
@@ -167,8 +167,7 @@ def is_signed(visit: Visit) -> bool:
 
 
 def _digest(visit: Visit, fields: _Fields) -> bytes:
-    """The fields, the method and the target: together with the covered headers all that can be
-    signed."""
+    """Digests fields, method and target: with the covered headers, all that can be signed."""
     return _digest_all([visit.method, visit.target, *[field or "" for field in fields]])
 
 
@@ -183,13 +182,13 @@ def _digest_of(visit: Visit, names: tuple[str, ...]) -> bytes:
 
 
 def _digest_all(parts: list[str]) -> bytes:
-    """The lengths keep two lists of texts apart."""
+    """Digests texts with their lengths, which keep two lists of texts apart."""
     text = " ".join([*[str(len(part)) for part in parts], *parts])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _agent_of(signed: Signed, named: Named, now: float) -> Agent:
-    """No scope, no e-mail, no model: a signature proves a name, and nothing outlives it."""
+    """Returns an agent without scope, e-mail and model: a signature proves a name, no more."""
     return Agent(
         id=named.id,
         issuer=named.issuer,
