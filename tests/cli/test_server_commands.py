@@ -18,6 +18,8 @@ from typer.testing import CliRunner, Result
 from auth_agent import Settings
 from auth_agent.cli.program import app
 from auth_agent.cli.server.files import new_key_pair
+from auth_agent.cli.server.serve import _tell
+from auth_agent.cli.server.storage import server_settings
 from auth_agent.server import Database
 
 runner = CliRunner()
@@ -372,6 +374,15 @@ def test_a_taken_port_is_found_before_anything_is_promised() -> None:
     assert "stop that one or" in result.stderr
     assert "--port" in result.stderr
     assert "listens" not in result.stderr
+
+
+@pytest.mark.parametrize(("host", "lacks"), [("127.0.0.1", True), ("localhost", False)])
+def test_the_start_says_where_passkeys_work(
+    capsys: pytest.CaptureFixture[str], host: str, lacks: bool
+) -> None:
+    _tell(server_settings(issuer=f"http://{host}:8420"), host, 8420, 1)
+    said = "passkeys   none at an IP address; with --host localhost" in capsys.readouterr().err
+    assert said is lacks
 
 
 def _key_pair() -> tuple[str, str]:

@@ -364,7 +364,9 @@ def test_an_address_of_digits_has_no_passkeys_and_says_so(build: Build, box: Pos
     world = build(outbox=box)  # at http://127.0.0.1:8420
     setting(world, "always")
     ann = by_mail(world, box)
-    assert "IP address" in ann.get("/owner/passkeys").text
+    page = ann.get("/owner/passkeys").text
+    for words in ("IP address", "auth-agent serve --host localhost", "http://localhost:8420"):
+        assert words in page
     assert "data-passkey" not in ann.get("/owner/sign-in").text
     browser, question = waiting(world)
     page = f"/owner/question?id={question.id}"
