@@ -11,24 +11,23 @@ a relying party that passes with it has done its part. Tests can change its answ
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
-import jwt
 from jwt.algorithms import ECAlgorithm
 
 from auth_agent.errors import ProofRefused
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
 from auth_agent.protocol.details import OWNER, enriched
-from auth_agent.protocol.dpop.proof import ADVERTISED, check_proof
+from auth_agent.protocol.dpop.proof import ADVERTISED
 from auth_agent.protocol.jose.private_key import public_jwk
 from auth_agent.protocol.pkce import challenge_of
 from auth_agent.protocol.signatures.directory import key_set
+from auth_agent.testing.callers import Callers
 from auth_agent.testing.issuer import ABSENT, Issuer, present
 
 
@@ -78,8 +77,7 @@ class FakeServer(Issuer):
         self.issued_codes: list[str] = []
         self.bound: dict[str, str] = {}
         """The access tokens that are bound to a key, and its thumbprint (`jkt`)."""
-        self._assertions: set[str] = set()
-        self._proofs: set[bytes] = set()
+        self._callers = Callers(self)
         self._families: dict[str, set[str]] = {}
         self._codes: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
         self._pushed: dict[str, dict[str, str]] = {}
@@ -167,7 +165,7 @@ class FakeServer(Issuer):
 
     def _push(self, request: HttpRequest) -> HttpResponse:
         form = dict(parse_qsl(request.body.decode()))
-        if not self._knows(request, form):
+        if not self._callers.knows(request, form):
             return json_response(401, {"error": "invalid_client"})
         uri = f"urn:ietf:params:oauth:request_uri:{secrets.token_urlsafe(16)}"
         self._pushed[uri] = form
@@ -175,10 +173,10 @@ class FakeServer(Issuer):
 
     def _token(self, request: HttpRequest) -> HttpResponse:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
-        if not self._knows(request, form):
+        if not self._callers.knows(request, form):
             return json_response(401, {"error": "invalid_client"})
         try:
-            jkt = self._proved_key(request)
+            jkt = self._callers.proved_key(request, f"{self.issuer}/token", self.clock())
         except ProofRefused as refused:
             error = {"error": "invalid_dpop_proof", "error_description": refused.description}
             return json_response(400, error)
@@ -219,18 +217,6 @@ class FakeServer(Issuer):
         document.pop("id_token", None)
         return json_response(200, present(document))
 
-    def _proved_key(self, request: HttpRequest) -> str | None:
-        """Returns the key that a token is bound to; a proof counts once (RFC 9449 5)."""
-        named = {name.lower(): value for name, value in request.headers}
-        if "dpop" not in named:
-            return None
-        url = f"{self.issuer}/token"
-        proof = check_proof(named["dpop"], method="POST", url=url, now=self.clock())
-        if proof.mark() in self._proofs:
-            raise ProofRefused("The proof was used before.", code="proof_used")
-        self._proofs.add(proof.mark())
-        return proof.jkt
-
     def _issue(self, jkt: str | None, family: set[str] | None = None) -> tuple[str, str]:
         access_token, refresh_token = (f"{p}_{secrets.token_urlsafe(16)}" for p in ("at", "rt"))
         family = set() if family is None else family
@@ -247,7 +233,7 @@ class FakeServer(Issuer):
 
     def _introspect(self, request: HttpRequest) -> HttpResponse:
         form = dict(parse_qsl(request.body.decode()))
-        if not self._knows(request, form):
+        if not self._callers.knows(request, form):
             return json_response(401, {"error": "invalid_client"})
         if form.get("token") not in self.active:
             return json_response(200, {"active": False})
@@ -259,39 +245,10 @@ class FakeServer(Issuer):
 
     def _revoke(self, request: HttpRequest) -> HttpResponse:
         form = dict(parse_qsl(request.body.decode()))
-        if not self._knows(request, form):
+        if not self._callers.knows(request, form):
             return json_response(401, {"error": "invalid_client"})
         self.active -= self._families.get(form.get("token", ""), set())
         return json_response(200, {})
-
-    def _knows(self, request: HttpRequest, form: dict[str, str]) -> bool:
-        scheme, _, credentials = dict(request.headers).get("Authorization", "").partition(" ")
-        if scheme == "Basic":
-            client_id, _, secret = base64.b64decode(credentials).decode().partition(":")
-            return (unquote_plus(client_id), unquote_plus(secret)) == (
-                self.client_id,
-                self.client_secret,
-            )
-        if "client_assertion" in form:
-            return self._believes(form["client_assertion"])
-        if "client_secret" in form:
-            return (form["client_id"], form["client_secret"]) == (
-                self.client_id,
-                self.client_secret,
-            )
-        methods = self.metadata.get("token_endpoint_auth_methods_supported", ())
-        return "none" in methods and form.get("client_id") == self.client_id
-
-    def _believes(self, assertion: str) -> bool:
-        """Checks an assertion (RFC 7523 3); strict about audience, lifetime and reuse."""
-        alg = jwt.get_unverified_header(assertion)["alg"]
-        claims = jwt.decode(
-            assertion, self.client_key, [alg], audience=self.issuer, issuer=self.client_id,
-            options={"verify_exp": False, "verify_iat": False},
-        )  # fmt: skip
-        fresh = claims["jti"] not in self._assertions and 0 < claims["exp"] - self.clock() <= 60
-        self._assertions.add(claims["jti"])
-        return fresh and claims["sub"] == self.client_id
 
 
 def json_response(status: int, document: Any, **headers: str) -> HttpResponse:
