@@ -5,7 +5,7 @@ from __future__ import annotations
 from auth_agent.website.sign_in.transaction import LIFETIME
 
 CLOCK = "set both clocks by NTP"
-SERVER_LOG = "look into the server's log"
+SERVER_LOG = "see the server's log"
 OTHER_SERVER = (
     "the server is wrong, or something answers in its place: compare `AUTH_AGENT_ISSUER` with it"
 )
@@ -128,7 +128,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "invalid_token": ("the token is not accepted", NEW_TOKEN),
     "jti_missing": ("a logout token has no id", SERVER_LOG),
-    "jti_replayed": ("this logout has been taken already", "nothing; each works once"),
+    "jti_replayed": ("this logout was processed already", "nothing; each works once"),
     "key_mismatch": ("the key does not fit the token's algorithm", SERVER_LOG),
     "key_unknown": (
         "the server publishes no key with this id",
@@ -153,7 +153,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "the token is bound to another key than that of the proof",
         "send the proof with the key that the token was asked for with",
     ),
-    "token_malformed": ("this is no signed token (JWT)", NEW_TOKEN),
+    "token_malformed": ("this is not a signed token (JWT)", NEW_TOKEN),
     "token_opaque": (
         "the token is opaque, and this API can only verify signed ones (JWT)",
         "ask for a signed token, or give the API client credentials to ask the server with",
@@ -165,7 +165,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "ask for the token with a proof, or send it as `Bearer`",
     ),
     "typ_mismatch": ("this is a token of another kind", "send an access token"),
-    "userinfo_sub_mismatch": ("userinfo speaks of another agent than the ID token", OTHER_SERVER),
+    "userinfo_sub_mismatch": ("userinfo is about another agent than the ID token", OTHER_SERVER),
     # A proof
     "proof_algorithm": ("the proof is signed with an algorithm that is not allowed", WRONG_PROOF),
     "proof_jti": ("the proof has no id, or one that is too long", WRONG_PROOF),
@@ -197,7 +197,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
     "expires_too_late": ("the signature is valid for longer than 24 hours", WRONG_SIGNATURE),
     "key_published": ("the key is an example of a specification", "sign with a key of your own"),
     "nonce_missing": ("a request that changes something has no `nonce`", WRONG_SIGNATURE),
-    "nonce_used": ("the request has been sent before", "sign each request anew"),
+    "nonce_used": ("the request has been sent before", "sign each request separately"),
     "nonces_full": ("too many signed requests are remembered", "try again in a minute"),
     "signature_expired": ("the signature has expired", f"sign again, and {CLOCK}"),
     "signature_incomplete": ("the signature lacks a parameter or a field", WRONG_SIGNATURE),
@@ -239,7 +239,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "store_unavailable": (
         "the session store does not answer in time",
-        "try again; nobody is signed out by this. `auth-agent doctor` says why",
+        "try again; this signs no agent out. `auth-agent doctor` says why",
     ),
     "store_unsupported": (
         "the session store is a Redis cluster",
@@ -262,11 +262,11 @@ REMEDIES: dict[str, tuple[str, str]] = {
     "answer_too_deep": ("an answer is nested too deeply", OTHER_SERVER),
     "answer_too_large": ("an answer is larger than 256 KiB", OTHER_SERVER),
     "client_auth_unsupported": (
-        "website and server have no way of client authentication in common",
+        "website and server share no client authentication method",
         "set `AUTH_AGENT_CLIENT_SECRET`, `AUTH_AGENT_CLIENT_KEY` or `AUTH_AGENT_CLIENT_AUTH` as the server supports it",
     ),
     "invalid_client": (
-        "the server does not know the website by its credentials",
+        "unknown client ID, or the client's secret or key is wrong",
         "check `AUTH_AGENT_CLIENT_ID`, `AUTH_AGENT_CLIENT_SECRET` and `AUTH_AGENT_CLIENT_AUTH`",
     ),
     "jwks_empty": ("the server publishes no usable key", "`auth-agent keys list` at the server"),

@@ -64,19 +64,27 @@ class Wire:
         typed = {"content-type": "application/json"}
         return await self._ask("POST", target, typed, json.dumps(values).encode(), 200)
 
-    async def redeem(self, target: str, people: People, code: str) -> None:
+    async def redeem(self, target: str, people: People, code: str) -> dict[str, Any]:
         """Redeems the code, as a website does, for an ID token, an access and a refresh token."""
+        form = {"grant_type": "authorization_code", "redirect_uri": REDIRECT}
+        told = await self.post_form(
+            target, people, {**form, "code": code, "code_verifier": VERIFIER}
+        )
+        assert told.keys() >= {"id_token", "access_token", "refresh_token"}, told
+        return told
+
+    async def post_form(self, target: str, people: People, form: dict[str, str]) -> dict[str, Any]:
+        """Sends a request of the website, which proves itself with its secret."""
         plain = f"{people.client_id}:{people.client_secret}".encode()
         headers = {
             "content-type": "application/x-www-form-urlencoded",
             "authorization": "Basic " + base64.b64encode(plain).decode(),
         }
-        form = {"grant_type": "authorization_code", "redirect_uri": REDIRECT}
-        body = urlencode({**form, "code": code, "code_verifier": VERIFIER}).encode()
+        body = urlencode(form).encode()
         told: dict[str, Any] = json.loads(
             (await self._ask("POST", target, headers, body, 200)).body
         )
-        assert told.keys() >= {"id_token", "access_token", "refresh_token"}, told
+        return told
 
     async def _ask(
         self, method: str, target: str, headers: dict[str, str], body: bytes, status: int
@@ -111,7 +119,7 @@ def authorize(path: str, people: People) -> str:
 
 async def waiting_page_sign_in(
     wire: Wire, people: People, authorize_path: str = "/authorize", token_path: str = "/token"
-) -> None:
+) -> dict[str, Any]:
     """Performs a page that waits, the agent's approval, the page's poll and the token request."""
     page = await wire.get(authorize(authorize_path, people))
     found = _REQUEST_ID.search(page.body)
@@ -120,10 +128,10 @@ async def waiting_page_sign_in(
     proof = {"request_id": request_id, "agent_id": people.agent_id, "model": "m"}
     await wire.post_json("/api/agent/authenticate", {**proof, "agent_secret": people.agent_secret})
     told = await wire.get("/api/check-status?request_id=" + request_id, page.cookies)
-    await wire.redeem(token_path, people, json.loads(told.body)["code"])
+    return await wire.redeem(token_path, people, json.loads(told.body)["code"])
 
 
-async def many(port: int, sign_in: Callable[[Wire], Awaitable[None]], count: int) -> None:
+async def many(port: int, sign_in: Callable[[Wire], Awaitable[object]], count: int) -> None:
     """Performs so many sign-ins, at most IN_FLIGHT at a time."""
     left = iter(range(count))
 

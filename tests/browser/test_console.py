@@ -230,7 +230,7 @@ def test_an_address_that_is_not_ascii_can_be_typed(office, visit):
     page.locator("#email:focus").wait_for()
     page.keyboard.type("jürgen@bücher.example")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Look into your mail").wait_for()
+    page.get_by_role("heading", name="Check your e-mail").wait_for()
     assert _next_mail(office).to == "jürgen@xn--bcher-kva.example"
 
 
@@ -241,7 +241,7 @@ def test_an_owner_by_code_and_by_link(office, visit):
         page.locator("#email:focus").wait_for()
         page.keyboard.type("ann@owner.example")
         page.keyboard.press("Enter")
-        page.get_by_role("heading", name="Look into your mail").wait_for()
+        page.get_by_role("heading", name="Check your e-mail").wait_for()
         text = _next_mail(office).text
         if way == "code":
             page.locator("#code:focus").wait_for()

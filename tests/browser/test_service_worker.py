@@ -72,7 +72,7 @@ def test_a_person_gets_to_the_page_by_links(auth_server, chromium, worker):
         assert answer.from_service_worker
         assert answer.status == 401
         page.get_by_role("link", name="Sign in with Auth Agent").click()
-        page.get_by_role("link", name="Go on to sign in").click()
+        page.get_by_role("link", name="Continue to sign in").click()
         page.get_by_text("authenticating AI agent").first.wait_for()
         approve(world, page)
         page.get_by_role("heading", name="42 orders").wait_for()

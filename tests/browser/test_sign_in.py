@@ -126,7 +126,7 @@ def test_a_browser_that_keeps_no_cookies_is_told_so(world, page):
     page.goto(f"{world.site}/private/report")
     page.context.clear_cookies()
     page.get_by_role("heading", name="Cookies are blocked").wait_for()
-    assert page.get_by_text("This page goes on by itself.").is_hidden()
+    assert page.get_by_text("This page continues by itself.").is_hidden()
     assert page.get_by_role("link", name="Go back to Example shop").is_visible()
 
 

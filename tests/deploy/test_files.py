@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from auth_agent.server.api import routes as api
-from auth_agent.server.settings import VARIABLES
+from auth_agent.server.settings import VARIABLES, ServerSettings
 from auth_agent.server.storage.audit import KINDS
 from auth_agent.server.web.counters import families
 from tests.services import free_port
@@ -68,6 +68,20 @@ def test_every_alert_says_what_to_do_and_is_on_the_page() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_setting_exists(path: Path) -> None:
     assert set(re.findall(r"AUTH_AGENT_SERVER_[A-Z_]+(?<!_)", path.read_text())) <= set(VARIABLES)
+
+
+def test_the_server_accepts_the_settings_of_compose_and_kubernetes() -> None:
+    offered = (DEPLOY / "compose.env.example").read_text()
+    compose = dict(re.findall(r"^(\w+)=(.*)", offered, re.MULTILINE))
+    server = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["server"]
+    secrets = {
+        "AUTH_AGENT_SERVER_SECRET": "s" * 43,
+        "AUTH_AGENT_SERVER_METRICS_TOKEN": "t" * 32,
+        "AUTH_AGENT_SERVER_DATABASE": "postgresql://a:b@database/auth-agent",
+    }
+    for variables in ({**compose, **server["environment"]}, kubernetes()["ConfigMap"]["data"]):
+        own = {**variables, **secrets, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+        assert ServerSettings.from_env(own).issuer == "https://id.example"
 
 
 def kubernetes() -> dict[str, Any]:

@@ -28,8 +28,10 @@ def test_a_page_repeats_no_credential(status, page, kind):
 
 
 def test_words_that_are_no_credential_stay():
-    page = HttpResponse(403, {"content-type": "text/html"}, b"<h1>Not for this agent</h1>")
-    assert excerpt(page) == "Not for this agent"
+    page = HttpResponse(
+        403, {"content-type": "text/html"}, b"<h1>This agent does not have access</h1>"
+    )
+    assert excerpt(page) == "This agent does not have access"
 
 
 def test_an_errors_own_description_stays_at_every_status():

@@ -98,8 +98,8 @@ def _contrast(one: str, other: str) -> float:
 def test_letters_and_borders_can_be_seen():
     for rule in (r"\.auth-agent-button\{(.*?)\}", r"\.auth-agent-button--dark\{(.*?)\}"):
         body = re.search(rule, CSS, re.DOTALL)[1]
-        paper = re.search(r"background:#(\w+)", body)[1]
-        ink = re.search(r"[;{\n]color:#(\w+)", f"\n{body}")[1]
+        paper = re.search(r"background:[^;]*#(\w+)", body)[1]
+        ink = re.search(r"[;{\n]color:[^;]*#(\w+)", f"\n{body}")[1]
         edge = re.search(r"border(?:-color)?:[^;]*#(\w+)", body)[1]
         assert _contrast(paper, ink) >= 7
         assert _contrast(paper, edge) >= 3

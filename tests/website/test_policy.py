@@ -74,7 +74,7 @@ def test_a_browser_sees_a_page(browser):
     assert (reply.status, dict(reply.headers)["Content-Type"]) == (403, "text/html; charset=utf-8")
     assert 'scope="reports:read"' in dict(reply.headers)["WWW-Authenticate"]
     denied = ask(browser, Requirement(models=["gpt-*"]), {"accept": "text/html"})
-    assert b"Not for this agent" in denied.body
+    assert b"This agent does not have access" in denied.body
     assert "WWW-Authenticate" not in dict(denied.headers)
 
 

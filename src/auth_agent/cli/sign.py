@@ -112,7 +112,7 @@ def _checked_url(url: str) -> str:
 
 def _checked_method(method: str) -> str:
     if not method.isascii() or not method.replace("-", "").isalnum() or len(method) > 32:
-        raise ValueError("this is no method of HTTP")
+        raise ValueError("this is not an HTTP method")
     return method
 
 

@@ -134,7 +134,7 @@ def _refused(settings: Settings, method: str, named: bool) -> Finding:
         what = "with the secret that is set"
         remedy = (
             "correct AUTH_AGENT_CLIENT_SECRET; where it is lost, `auth-agent client rotate-secret "
-            "ID` makes a new one, and the old one is void at once"
+            "ID` makes a new one, and the old one stops working immediately"
         )
     if named:
         message = f"The server knows the client {client}, but not {what}."

@@ -33,14 +33,14 @@ def examine_settings(settings: Settings) -> Iterator[Finding]:
         yield warning(
             "settings.secret_weak",
             "AUTH_AGENT_SECRET holds a secret that is long enough but made of few characters; "
-            "whoever guesses it can sign in as any agent.",
+            "anyone who guesses it can sign in as any agent.",
             "Put a random one in front: "
             'python -c "import secrets; print(secrets.token_urlsafe(48))"',
         )
     if settings.report_only:
         yield warning(
             "settings.report_only",
-            "AUTH_AGENT_REPORT_ONLY is on: whoever the policy would refuse passes all the same.",
+            "AUTH_AGENT_REPORT_ONLY is on: agents that the policy would refuse are let in.",
             "Once the log shows what you expect, remove AUTH_AGENT_REPORT_ONLY.",
         )
     if settings.audience is not None and settings.audience != settings.base_url:

@@ -51,7 +51,9 @@ def examine_server(site: Site, proxy: str | None) -> Flow[tuple[Metadata | None,
         metadata = parse_metadata(response, issuer=settings.issuer, needs_keys=needs_keys)
     except AuthError as error:
         return None, [_judge_metadata(settings, response, error), *found]
-    answers = ok("server.answers", f"{settings.issuer} answers, and is who it should be.")
+    answers = ok(
+        "server.answers", f"{settings.issuer} answers, and its metadata names the same issuer."
+    )
     if needs_keys:
         found += yield from _examine_keys(settings, metadata)
     elif metadata.introspection_endpoint is None:
@@ -103,7 +105,7 @@ def _unreachable(settings: Settings, error: ServerUnavailable, proxy: str | None
         return failure(
             "server.broken",
             f"{settings.issuer} is there, but fails. {plain(error.description)}",
-            "Look into the log of the server, and of the proxy in front of it.",
+            "Check the log of the server, and of the proxy in front of it.",
         )
     message = f"{settings.issuer} cannot be reached: {in_words(error)}."
     if is_certificate_problem(error):

@@ -17,8 +17,8 @@ def examine_sessions(site: Site) -> Flow[Finding]:
     if url is None:
         return note(
             "sessions.in_cookies",
-            "Sessions live in signed cookies: nothing to run, but nobody can end one from outside, "
-            "and the server's back-channel logout has no effect.",
+            "Sessions live in signed cookies: nothing to run, but they cannot be ended from "
+            "outside, and the server's back-channel logout has no effect.",
             "Where that matters set AUTH_AGENT_SESSION_STORE=redis://…",
         )
     key = f"auth_agent:doctor:{encode(site.random(9))}"
@@ -37,7 +37,7 @@ def examine_sessions(site: Site) -> Flow[Finding]:
             "sessions.unavailable",
             f"The session store {_shown(url)} cannot be used: {why}.",
             "Start Redis, or correct host, port, user and password in AUTH_AGENT_SESSION_STORE. "
-            "While it is away nobody can sign in.",
+            "While it is unreachable no agent can sign in.",
         )
     return ok("sessions.store", f"Sessions are kept at {_shown(url)}, which can be written to.")
 

@@ -99,7 +99,7 @@ def _unreachable(visited: str, error: ServerUnavailable) -> Finding:
 
 def _unreadable(url: str, error: AuthError) -> Finding:
     large = error.code == "answer_too_large"
-    why = "it is larger than 256 KiB" if large else "it is compressed, which nobody asked for"
+    why = "it is larger than 256 KiB" if large else "it is compressed, which was not requested"
     return failure(
         "website.unreadable",
         f"What answers at {url} is not this website's sign-in: {why}.",
@@ -173,7 +173,7 @@ def _redirected(url: str, target: str) -> Finding:
     if target == url:
         return failure(
             "website.redirect_loop",
-            f"{url} redirects to itself: behind its proxy the application believes to be on http.",
+            f"{url} redirects to itself: behind its proxy the application sees http.",
             "Let the proxy send X-Forwarded-Proto, and the application trust it (Django: "
             "SECURE_PROXY_SSL_HEADER; uvicorn: --proxy-headers --forwarded-allow-ips).",
         )

@@ -75,7 +75,7 @@ def choose_method(client: Client, metadata: Metadata) -> str:
         if credential is not None and method in metadata.auth_methods:
             return method
     raise ServerMisbehaved(
-        "The server accepts no way of client authentication that this site has; "
+        "The server accepts none of this site's client authentication methods; "
         f"set AUTH_AGENT_CLIENT_AUTH to one of {', '.join(METHODS)}.",
         code="client_auth_unsupported",
     )

@@ -71,4 +71,4 @@ def verify_userinfo(
 
 def _check_subject(claims: Mapping[str, Any], subject: str) -> None:
     if claims.get("sub") != subject:
-        raise TokenRefused("Userinfo speaks of another agent.", code="userinfo_sub_mismatch")
+        raise TokenRefused("Userinfo is about another agent.", code="userinfo_sub_mismatch")

@@ -12,7 +12,7 @@ DEMO_EXIT_CODES = "Exit codes: 0 all of it worked, 1 something did not, 2 wrong 
 def demo(
     *,
     once: Annotated[
-        bool, typer.Option("--once", help="End after the story instead of staying up.")
+        bool, typer.Option("--once", help="Exit after the sign-in instead of staying up.")
     ] = False,
 ) -> None:
     """Show a server, a website, an agent, its owner and an MCP server, over real HTTP here."""

@@ -39,10 +39,12 @@ IssuerOption = Annotated[
 
 @app.command("create", epilog=EXIT_CODES)
 def create(
-    name: Annotated[str, typer.Argument(help="What the administrator signs in with.")] = "admin",
+    name: Annotated[
+        str, typer.Argument(help="The name that the administrator signs in with.")
+    ] = "admin",
     *,
     link: Annotated[
-        bool, typer.Option("--link", help="Ask for no password: print a link to choose one.")
+        bool, typer.Option("--link", help="Do not ask for a password: print a link to choose one.")
     ] = False,
     issuer: IssuerOption = DEFAULT_ISSUER,
     database: DatabaseOption = DEFAULT_DATABASE,
@@ -50,8 +52,8 @@ def create(
 ) -> None:
     """Make an administrator of the console.
 
-    The password comes from AUTH_AGENT_ADMIN_PASSWORD or is asked for. With --link, or where
-    nobody can be asked, a link is printed that lets whoever opens it choose the password, once.
+    The password comes from AUTH_AGENT_ADMIN_PASSWORD or a prompt. With --link, or without a
+    terminal, a single-use link is printed that opens a page to choose the password.
     """
     from auth_agent.server.registry import administrators as console_accounts  # noqa: PLC0415
 
@@ -118,7 +120,9 @@ def remove(
 def create_token(
     name: Annotated[str, typer.Argument(help="What it is for.")],
     *,
-    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How long it is good.")] = 90,
+    days: Annotated[
+        int, typer.Option("--days", min=1, max=3650, help="How long the token is valid.")
+    ] = 90,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
@@ -135,7 +139,7 @@ def create_token(
 
 @tokens.command("list", epilog=EXIT_CODES)
 def list_tokens(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = False) -> None:
-    """List the tokens that are good; the tokens themselves are not kept."""
+    """List the valid tokens; the tokens themselves are not stored."""
     from auth_agent.server.registry import administrators as console_accounts  # noqa: PLC0415
 
     with opened(database) as db:
@@ -152,7 +156,7 @@ def revoke_token(
     admin_id: Annotated[str, typer.Argument(help="As `admin token list` shows it.")],
     database: DatabaseOption = DEFAULT_DATABASE,
 ) -> None:
-    """Void a token at once."""
+    """Revoke a token immediately."""
     from auth_agent.server.registry import admin_tokens as administrators  # noqa: PLC0415
 
     with opened(database) as db:

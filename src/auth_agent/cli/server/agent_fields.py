@@ -20,10 +20,12 @@ ApprovalOption = Annotated[
     ),
 ]
 ScopeOption = Annotated[
-    list[str] | None, typer.Option("--scope", help="A scope it may give; default: any.")
+    list[str] | None,
+    typer.Option("--scope", help="A scope that the agent may grant; default: any."),
 ]
 PermissionOption = Annotated[
-    list[str] | None, typer.Option("--permission", help="Told to websites; repeatable.")
+    list[str] | None,
+    typer.Option("--permission", help="A permission that websites are shown; repeatable."),
 ]
 PublicKeyOption = Annotated[
     Path | None,
@@ -67,6 +69,6 @@ RequireOriginOption = Annotated[
     bool | None,
     typer.Option(
         "--require-origin/--no-require-origin",
-        help="Whether it has to name the website that it expects.",
+        help="Require the agent to name the website that it expects.",
     ),
 ]

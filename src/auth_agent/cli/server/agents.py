@@ -55,7 +55,10 @@ def add(
     new_signing_key: NewSigningKeyOption = None,
     env: EnvOption = None,
     require_origin: Annotated[
-        bool, typer.Option("--require-origin", help="It has to name the website that it expects.")
+        bool,
+        typer.Option(
+            "--require-origin", help="Require the agent to name the website that it expects."
+        ),
     ] = False,
     dpop: DpopOption = None,
     approval: ApprovalOption = None,
@@ -171,7 +174,7 @@ def change(
     display_name: DisplayNameOption = None,
     model: Annotated[str | None, typer.Option("--model", help="The model by default.")] = None,
     scope: ScopeOption = None,
-    any_scope: Annotated[bool, typer.Option("--any-scope", help="It may give any scope.")] = False,
+    any_scope: Annotated[bool, typer.Option("--any-scope", help="Allow any scope.")] = False,
     permission: PermissionOption = None,
     public_key: PublicKeyOption = None,
     require_origin: RequireOriginOption = None,
@@ -180,7 +183,7 @@ def change(
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Change an agent; what is not named stays as it is."""
+    """Change an agent; options that you leave out stay as they are."""
     from auth_agent.server.registry import agents  # noqa: PLC0415
 
     if scope and any_scope:

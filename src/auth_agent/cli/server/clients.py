@@ -58,7 +58,7 @@ def add(
     jwks_uri: JwksUriOption = None,
     public: Annotated[
         bool,
-        typer.Option("--public", help="It cannot keep a secret (a public client with PKCE)."),
+        typer.Option("--public", help="Public client: it cannot keep a secret and uses PKCE."),
     ] = False,
     native: Annotated[
         bool,
@@ -73,7 +73,7 @@ def add(
     dpop: DpopOption = None,
     upstream_compat: Annotated[
         bool,
-        typer.Option("--upstream-compat", help="UNSAFE: anybody may read the codes of sign-ins."),
+        typer.Option("--upstream-compat", help="UNSAFE: anyone can read the codes of sign-ins."),
     ] = False,
     env: Annotated[
         Path | None,
@@ -157,7 +157,8 @@ def change(
     *,
     name: Annotated[str | None, typer.Option("--name", help="The website's name.")] = None,
     redirect_uri: Annotated[
-        list[str] | None, typer.Option("--redirect-uri", help="All of them; repeatable.")
+        list[str] | None,
+        typer.Option("--redirect-uri", help="Replaces all redirect URIs; repeatable."),
     ] = None,
     scope: ScopeOption = None,
     resource: ResourceOption = None,
@@ -172,7 +173,7 @@ def change(
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Change a website; what is not named stays as it is.
+    """Change a website; options that you leave out stay as they are.
 
     An empty value removes the logout URI, the addresses after signing out, or the algorithm of its
     ID tokens.

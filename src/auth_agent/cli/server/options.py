@@ -13,19 +13,18 @@ ScopeOption = Annotated[
     list[str] | None, typer.Option("--scope", help="A scope it may ask for; repeatable.")
 ]
 ResourceOption = Annotated[
-    list[str] | None, typer.Option("--resource", help="An API of its own; repeatable.")
+    list[str] | None,
+    typer.Option("--resource", help="The URL of an API of the website; repeatable."),
 ]
 LogoutOption = Annotated[
     str | None,
-    typer.Option(
-        "--backchannel-logout-uri", help="Told when an administrator ends an agent's session."
-    ),
+    typer.Option("--backchannel-logout-uri", help="Notified when a sign-in ends at the server."),
 ]
 LogoutSessionOption = Annotated[
     bool | None,
     typer.Option(
         "--logout-session/--no-logout-session",
-        help="Its logouts name each session (sid); mod_auth_openidc needs that.",
+        help="Back-channel logouts name each session (sid), as mod_auth_openidc needs.",
     ),
 ]
 PostLogoutOption = Annotated[
@@ -51,7 +50,7 @@ DpopOption = Annotated[
 ]
 IdTokenAlgOption = Annotated[
     str | None,
-    typer.Option("--id-token-alg", help="RS256, ES256 or EdDSA; else the server's own."),
+    typer.Option("--id-token-alg", help="RS256, ES256 or EdDSA; default: the server's own."),
 ]
 StrictAudienceOption = Annotated[
     bool | None,
@@ -61,7 +60,7 @@ StrictAudienceOption = Annotated[
     ),
 ]
 JwksUriOption = Annotated[
-    str | None, typer.Option("--jwks-uri", help="Where its public keys are, instead of --jwks.")
+    str | None, typer.Option("--jwks-uri", help="The URL of its public keys, instead of --jwks.")
 ]
 
 

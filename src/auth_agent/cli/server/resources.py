@@ -21,7 +21,7 @@ app = typer.Typer(
 def add(
     url: Annotated[str, typer.Argument(help="The API's URL, as its tokens name it (`aud`).")],
     name: Annotated[
-        str, typer.Option("--name", help="Shown to the agent and its owner; else the host.")
+        str, typer.Option("--name", help="Shown to the agent and its owner; default: the host.")
     ] = "",
     scope: Annotated[
         list[str] | None, typer.Option("--scope", help="A scope of this API; repeatable.")
@@ -60,7 +60,7 @@ def remove(
     url: Annotated[str, typer.Argument(help="As `resource list` shows it.")],
     database: DatabaseOption = DEFAULT_DATABASE,
 ) -> None:
-    """Forget an API; tokens that were issued for it stay good until they expire."""
+    """Remove an API; tokens that were issued for it stay valid until they expire."""
     from auth_agent.server.registry.resources import remove_resource  # noqa: PLC0415
 
     with opened(database) as db:

@@ -40,7 +40,7 @@ def serve(
         bool,
         typer.Option(
             "--upstream-compat",
-            help="UNSAFE, loopback issuer only: tell a sign-in's code to anybody who asks.",
+            help="UNSAFE, loopback issuer only: give a sign-in's code to anyone who asks.",
         ),
     ] = False,
 ) -> None:
@@ -223,13 +223,13 @@ def _warnings(settings: ServerSettings, host: str, workers: int) -> list[str]:
             "count as one, and share its limits"
         )
     if settings.upstream_compat:
-        found.append("--upstream-compat: whoever knows a request id can finish the sign-in")
+        found.append("--upstream-compat: anyone who knows a request ID can finish the sign-in")
     if "plaintext=allowed" in settings.smtp_url.reveal():
         found.append("mail goes unencrypted: who is on the way can read the codes")
     if workers > 1 and not settings.redis:
         found.append(f"{workers} workers without Redis: each counts failures for itself")
     if not settings.secrets:
-        found.append("no AUTH_AGENT_SERVER_SECRET: who reads the disk can sign tokens")
+        found.append("no AUTH_AGENT_SERVER_SECRET: anyone who can read the disk can sign tokens")
     return found
 
 

@@ -104,7 +104,7 @@ def sqlite_path(url: str) -> Path | None:
         ) from None
     if parsed.get_backend_name() not in SUPPORTED:
         raise ValueError(
-            f"{literal(parsed.get_backend_name())} is no supported database; use SQLite "
+            f"{literal(parsed.get_backend_name())} is not a supported database; use SQLite "
             "(sqlite:///auth-agent.db) or PostgreSQL (postgresql://user:password@host/name)"
         )
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):

@@ -65,7 +65,7 @@ def check_introspected(
     """Checks an active token, which may be another website's or no access token (RFC 7662 2.2)."""
     kind = claims.get("token_type")
     if kind is not None and str(kind).lower() not in ("bearer", "access_token", "dpop"):
-        raise TokenRefused("This is no access token.", code="typ_mismatch")
+        raise TokenRefused("This is not an access token.", code="typ_mismatch")
     if claims.get("iss") not in (None, expected.issuer):
         raise TokenRefused("The token comes from another issuer.", code="issuer_mismatch")
     ours = {expected.audience, expected.client_id}
@@ -91,7 +91,7 @@ def bound_key(claims: Mapping[str, Any]) -> str | None:
     jkt = confirmation.get("jkt") if isinstance(confirmation, dict) else None
     if not is_thumbprint(jkt) or len(confirmation) != 1:
         raise TokenRefused(
-            "The token is bound in a way that is not known here.", code="token_bound"
+            "The token is bound in a way that this website does not support.", code="token_bound"
         )
     return str(jkt)
 

@@ -151,7 +151,9 @@ def number(claims: Mapping[str, Any], name: str) -> float:
     """Returns a NumericDate (RFC 7519 2); refuses a boolean, which Python counts as a number."""
     value = claims.get(name)
     if not _is_number(value) or not 0 <= value <= _LAST_SECOND:
-        raise TokenRefused(f"The token's `{name}` is missing or no time.", code="time_missing")
+        raise TokenRefused(
+            f"The token's `{name}` is missing or is not a number of seconds.", code="time_missing"
+        )
     return value
 
 

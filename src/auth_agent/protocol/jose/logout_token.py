@@ -54,14 +54,14 @@ def verify_logout_token(
         raise TokenRefused("The token is too old.", code="iat_too_old")
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(EVENT), dict):
-        raise TokenRefused("The token announces no logout.", code="events_missing")
+        raise TokenRefused("The token has no logout event.", code="events_missing")
     if "nonce" in claims:  # so that an ID token never passes for a logout token
         raise TokenRefused("A logout token has no nonce.", code="nonce_forbidden")
     sub, sid, jti = (_text(claims, name) for name in ("sub", "sid", "jti"))
     if sub is None and sid is None:
-        raise TokenRefused("The token names nobody (`sub` or `sid`).", code="sub_missing")
+        raise TokenRefused("The token has neither `sub` nor `sid`.", code="sub_missing")
     if jti is None:
-        raise TokenRefused("The token has no name of its own (`jti`).", code="jti_missing")
+        raise TokenRefused("The token has no unique ID (`jti`).", code="jti_missing")
     return LogoutToken(sub, sid, jti)
 
 

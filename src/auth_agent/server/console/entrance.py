@@ -42,8 +42,8 @@ _WRONG = Refusal(401, "invalid_credentials", "The name or the password is wrong"
 _LINK_IS_OVER = Refusal(
     410,
     "invalid_request",
-    "This link was used, replaced or is too old; whoever runs this server makes a new one with: "
-    "auth-agent admin create, or auth-agent admin link for a name that exists",
+    "This link was used, was replaced or has expired; the server's operator can make a new one "
+    "with: auth-agent admin create, or auth-agent admin link for a name that exists",
 )
 setup_refused = functools.partial(page, way_on=WayOn("/console/sign-in", "Sign in"))
 

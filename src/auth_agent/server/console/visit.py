@@ -23,7 +23,7 @@ LAST_PAGE = 2_000
 NOTICES = {
     "added": "Added.",
     "saved": "Saved.",
-    "disabled": "The agent is disabled. Its tokens are revoked and its websites are being told.",
+    "disabled": "The agent is disabled. Its tokens are revoked and its websites are being notified.",
     "enabled": "The agent may sign in again.",
     "removed": "Removed. All its tokens are revoked.",
     "forgotten": "Removed. Tokens that were issued for it stay good until they expire.",
@@ -38,7 +38,7 @@ NOTICES = {
     "signing-key": "The agent may sign its requests with this key.",
     "signing-key-removed": "Removed. Websites stop accepting the key within five minutes.",
     "approved": "Approved. The agent goes on by itself.",
-    "denied": "Denied. The website is told that you said no.",
+    "denied": "Denied. The website is notified.",
     "asked-again": "You will be asked again about this website.",
     "passkey-added": "The passkey is added. From now on, approving needs it.",
     "passkey-removed": "The passkey is removed. You have been mailed about it.",

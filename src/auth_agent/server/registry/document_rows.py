@@ -69,7 +69,7 @@ def _store(connection: Connection, sign_in: Any, now: int) -> None:
     if is_stored(connection, sign_in.client_id):
         return  # another sign-in at this client was approved first
     if count_self_made(connection) >= MOST_SELF_MADE:
-        text = "There is no room for another client that nobody added; try again tomorrow"
+        text = "Too many clients have registered themselves; try again tomorrow"
         raise Refusal(503, "temporarily_unavailable", text, (("retry-after", "3600"),))
     row = {
         **NEW_DOCUMENT,

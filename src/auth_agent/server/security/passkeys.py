@@ -217,7 +217,7 @@ def check_assertion(
 
     response = credential.response
     if response.user_handle not in (None, "", known.user_handle):
-        raise BadPasskey("The passkey belongs to somebody else")
+        raise BadPasskey("The passkey belongs to another account")
     try:
         signed = webauthn.verify_authentication_response(
             credential=text,

@@ -174,6 +174,17 @@ def _check_userinfo(fields: Fields) -> Iterator[str]:
         yield "must be auto, always or never"
 
 
+def _check_stylesheet(fields: Fields) -> Iterator[str]:
+    sheet = fields.stylesheet
+    if sheet.startswith("//"):
+        yield "must begin with one slash, or be an https URL"
+    elif sheet.startswith("/"):
+        if problem := url_problem(f"https://website.example{sheet}", query=True):
+            yield problem
+    elif sheet and (problem := url_problem(sheet, query=True)):
+        yield f"is neither a path such as /static/auth-agent.css nor an https URL: it {problem}"
+
+
 def _check_session_lifetime(fields: Fields) -> Iterator[str]:
     if not _is_lifetime(fields.session_lifetime):
         yield "must be between 60 seconds and 30 days"
@@ -214,4 +225,5 @@ CHECKS: dict[str, Callable[[Fields], Iterator[str]]] = {
     "dpop": _check_dpop,
     "session_store": _check_session_store,
     "signatures": _check_signatures,
+    "stylesheet": _check_stylesheet,
 }

@@ -96,6 +96,11 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     """
     deny_agents: tuple[str, ...] = ()
     """Comma separated patterns of agent IDs that are refused."""
+    stylesheet: str = ""
+    """The website's own style for the pages that the middleware shows: a path of this website that
+    everyone can read, e.g. `/static/auth-agent.css`, or an https URL; see [Look and
+    feel](../websites/look.md).
+    """
 
     @property
     def redirect_uri(self) -> str:

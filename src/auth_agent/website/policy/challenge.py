@@ -70,7 +70,7 @@ def _ask_to_sign_in(
             401,
             "Sign in first",
             description + lost,
-            site=settings.base_url,
+            site=settings,
             action=link(login, "Sign in with Auth Agent"),
             headers=headers,
         )
@@ -120,9 +120,9 @@ def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
     if wants_page(visit):
         return page(
             403,
-            "Not for this agent",
+            "This agent does not have access",
             refusal.description,
-            site=settings.base_url,
+            site=settings,
             action=link("/", "Back to the website"),
             headers=headers,
         )
@@ -148,7 +148,7 @@ def refuse(
             "The sign-in did not work",
             error.description,
             note=error.code,
-            site=settings.base_url,
+            site=settings,
             action=link(login, "Start again"),
             headers=headers,
             cookies=cookies,
@@ -207,10 +207,10 @@ def _reject_signature(
     if wants_page(visit):
         return page(
             401,
-            "The signature does not count",
+            "The signature is not accepted",
             problem.description,
             note=problem.code,
-            site=settings.base_url,
+            site=settings,
             action=link(login, "Sign in with Auth Agent"),
             headers=headers,
         )

@@ -62,7 +62,7 @@ def remedy(visit: Visit, agent: Agent, act: Act, site: Site) -> Reply:
             401,
             "Ask the owner",
             f"{NOT_APPROVED} {act['title']}.{lost}",
-            site=settings.base_url,
+            site=settings,
             action=link(url, "Ask the owner"),
             headers=headers,
         )

@@ -120,10 +120,12 @@ def _check_issuer(callback: Callback, metadata: Metadata) -> None:
     """Compares the issuers as strings (RFC 9207 2.4); may be absent if never promised."""
     if callback.iss is None and metadata.sends_iss:
         raise SignInRefused(
-            "The answer does not say which server it comes from.", code="issuer_missing"
+            "The sign-in response does not name its server (no `iss`).", code="issuer_missing"
         )
     if callback.iss is not None and callback.iss != metadata.issuer:
-        raise SignInRefused("The answer comes from another server.", code="issuer_mismatch")
+        raise SignInRefused(
+            "The sign-in response comes from another server.", code="issuer_mismatch"
+        )
 
 
 def _read_code(callback: Callback) -> str:
@@ -145,7 +147,7 @@ def _read_code(callback: Callback) -> str:
             )
         raise SignInRefused(f"The Auth Agent server answered: {code}.", code=code)
     if not callback.code:
-        raise SignInRefused("The answer carries no code.", code="code_missing")
+        raise SignInRefused("The sign-in response is incomplete (no `code`).", code="code_missing")
     return callback.code
 
 

@@ -72,7 +72,7 @@ def read_callback(visit: Visit) -> Callback:
             continue
         if name in found:
             raise SignInRefused(
-                f"The answer carries {name} more than once.", code="duplicate_parameter"
+                f"The sign-in response has `{name}` more than once.", code="duplicate_parameter"
             )
         found[name] = value
     return Callback(*(found.get(name) for name in _CALLBACK_PARAMETERS[:4]))

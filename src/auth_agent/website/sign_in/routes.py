@@ -126,7 +126,7 @@ class Routes:
             status,
             "Sign out?",
             "The agent will be signed out of this website.",
-            site=self._settings.base_url,
+            site=self._settings,
             action=post_button(f"{self._settings.prefix}/logout", "Sign out"),
             leads_away=True,
         )

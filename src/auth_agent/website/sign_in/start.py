@@ -8,6 +8,7 @@ from collections.abc import Callable
 from auth_agent.errors import AuthError, SignInRefused
 from auth_agent.flow.effects import Flow
 from auth_agent.url import normal_origin, safe_next
+from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Site
 from auth_agent.website.policy.remediation import Ticket, read_ticket
 from auth_agent.website.sign_in import transaction
@@ -59,7 +60,7 @@ class Starts:
         if may_start_login(visit):
             return self._lead(visit, next_path, asked, ticket, redirect)
         if wants_page(visit) and not is_prefetch(visit):
-            offer = functools.partial(_offer, self._settings.base_url)
+            offer = functools.partial(_offer, self._settings)
             return self._lead(visit, next_path, asked, ticket, offer)
         description = (
             "A sign-in starts when a page is opened, not by a prefetch, an image or a script."
@@ -110,16 +111,16 @@ class Starts:
         return answer(location, cookies=cookies)
 
 
-def _offer(site: str, location: str, *, cookies: tuple[Cookie, ...]) -> Reply:
+def _offer(settings: Settings, location: str, *, cookies: tuple[Cookie, ...]) -> Reply:
     """Answers a service worker's navigation with a page: its `fetch` cannot follow a redirect to
     the server, but the visitor can.
     """
     return page(
         403,
         "Sign in with Auth Agent",
-        "The sign-in goes on at the Auth Agent server.",
-        site=site,
-        action=link(location, "Go on to sign in"),
+        "The sign-in continues at the Auth Agent server.",
+        site=settings,
+        action=link(location, "Continue to sign in"),
         cookies=cookies,
     )
 

@@ -105,7 +105,9 @@ def _cookie_for(name: str, next_path: str, asked: Asked, site: Site) -> tuple[Co
 def recall(visit: Visit, state: str | None, site: Site, spent: SpentStates) -> Transaction:
     """Returns the transaction of this state; raises `SignInRefused` if the browser has none."""
     if not state:
-        raise SignInRefused("The answer carries no state.", code="state_missing")
+        raise SignInRefused(
+            "The sign-in response is incomplete (no `state`).", code="state_missing"
+        )
     if not _STATE.fullmatch(state):
         raise refuse_unknown()
     name = _name(state, site.settings)

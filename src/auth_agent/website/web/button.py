@@ -13,14 +13,17 @@ TEXT = "Sign in with Auth Agent"
 
 CSS = """\
 .auth-agent-button{display:inline-flex;align-items:center;gap:.625rem;box-sizing:border-box;
-min-height:40px;padding:0 16px 0 11px;border:1px solid #747f94;border-radius:8px;
-font:600 15px/1.2 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif;
-text-decoration:none;background:#fff;color:#16191f}
+min-height:40px;padding:0 16px 0 11px;border:1px solid var(--auth-agent-button-line,#747f94);
+border-radius:var(--auth-agent-button-radius,8px);
+font:600 15px/1.2 var(--auth-agent-button-font,system-ui,-apple-system,"Segoe UI",Roboto,
+"Noto Sans",sans-serif);text-decoration:none;background:var(--auth-agent-button-paper,#fff);
+color:var(--auth-agent-button-ink,#16191f)}
 .auth-agent-button svg{flex:none;width:20px;height:20px}
-.auth-agent-button:hover{background:#f1f3f8}
+.auth-agent-button:hover{background:var(--auth-agent-button-hover,#f1f3f8)}
 .auth-agent-button:focus-visible{outline:3px solid #6f8bff;outline-offset:2px}
-.auth-agent-button--dark{background:#16191f;border-color:#747f94;color:#fff}
-.auth-agent-button--dark:hover{background:#2b303a}
+.auth-agent-button--dark{background:var(--auth-agent-button-paper,#16191f);
+border-color:var(--auth-agent-button-line,#747f94);color:var(--auth-agent-button-ink,#fff)}
+.auth-agent-button--dark:hover{background:var(--auth-agent-button-hover,#2b303a)}
 .auth-agent-button--outline,.auth-agent-button--outline:hover{background:transparent;
 border-color:currentcolor;color:inherit}
 .auth-agent-button--outline:hover{text-decoration:underline}
@@ -30,6 +33,7 @@ border-color:currentcolor;color:inherit}
 .auth-agent-button--icon.auth-agent-button--large{width:48px}
 @media (forced-colors:active){.auth-agent-button{border-color:LinkText}}
 """
+"""The website may set its custom properties, for all buttons or for those of one look."""
 
 
 class LookFields(TypedDict, total=False):

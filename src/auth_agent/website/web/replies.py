@@ -6,56 +6,82 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from auth_agent.flow.exchange import Headers
 from auth_agent.mark import ICON
+from auth_agent.url import normal_origin
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.visit import Cookie
 
 NO_STORE = ("Cache-Control", "no-store")
 
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#16191f;--soft:#596170;--paper:#fff;--back:#f4f5f7;
---line:#e3e6eb;--act:#3454d1;--on-act:#fff}
-@media(prefers-color-scheme:dark){:root{--ink:#eef0f4;--soft:#a4acba;--paper:#191c23;--back:#101217;
---line:#2b303a;--act:#93a8ff;--on-act:#10131c}}
+class Face(Protocol):
+    """What a page shows of its website; `Settings` has it."""
+
+    @property
+    def base_url(self) -> str: ...
+
+    @property
+    def stylesheet(self) -> str: ...
+
+
+STYLE = """
+:root{color-scheme:light dark;
+--auth-agent-ink:#16191f;--auth-agent-soft:#596170;--auth-agent-paper:#fff;
+--auth-agent-back:#f4f5f7;--auth-agent-line:#e3e6eb;--auth-agent-accent:#3454d1;
+--auth-agent-on-accent:#fff;--auth-agent-radius:1rem;--auth-agent-font:system-ui,sans-serif}
+@media(prefers-color-scheme:dark){:root{
+--auth-agent-ink:#eef0f4;--auth-agent-soft:#a4acba;--auth-agent-paper:#191c23;
+--auth-agent-back:#101217;--auth-agent-line:#2b303a;--auth-agent-accent:#93a8ff;
+--auth-agent-on-accent:#10131c}}
 *{box-sizing:border-box}
-body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--back);
-color:var(--ink);font:1rem/1.6 system-ui,sans-serif}
-main{width:100%;max-width:30rem;padding:2rem;background:var(--paper);border:1px solid var(--line);
-border-radius:1rem}
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;
+background:var(--auth-agent-back);color:var(--auth-agent-ink);font:1rem/1.6 var(--auth-agent-font)}
+main{width:100%;max-width:30rem;padding:2rem;background:var(--auth-agent-paper);
+border:1px solid var(--auth-agent-line);border-radius:var(--auth-agent-radius)}
 h1{margin:0 0 .5rem;font-size:1.35rem;line-height:1.3}
 p{margin:0 0 1.25rem;overflow-wrap:anywhere}
-small,.site{color:var(--soft)}
+small,.site{color:var(--auth-agent-soft)}
 .site{margin:0 0 .75rem;font-size:.875rem}
-a.act,button{display:inline-block;padding:.65rem 1.2rem;border:0;border-radius:.6rem;font:inherit;
-font-weight:600;text-decoration:none;cursor:pointer;background:var(--act);color:var(--on-act)}
-a.act:focus-visible,button:focus-visible{outline:3px solid var(--act);outline-offset:3px}
+a.act,button{display:inline-block;padding:.65rem 1.2rem;border:0;
+border-radius:calc(var(--auth-agent-radius)*.6);font:inherit;font-weight:600;text-decoration:none;
+cursor:pointer;background:var(--auth-agent-accent);color:var(--auth-agent-on-accent)}
+a.act:focus-visible,button:focus-visible{outline:3px solid var(--auth-agent-accent);
+outline-offset:3px}
 """
 
 
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode("ascii")
 
 
-_PAGE_HEADERS = (
-    ("Content-Type", "text/html; charset=utf-8"),
-    NO_STORE,
-    (
-        "Content-Security-Policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    ),
-    ("Referrer-Policy", "same-origin"),  # none at all would make a form's Origin "null"
-    ("X-Content-Type-Options", "nosniff"),
-)
-# For a form whose answer may redirect to another origin, which browsers also check.
-_LEADING_AWAY = tuple(
-    (name, value.replace("form-action 'self'; ", "")) for name, value in _PAGE_HEADERS
-)
+def _page_headers(stylesheet: str, *, leads_away: bool) -> Headers:
+    """Returns a page's headers; the website's own style may bring fonts and images of its origin.
+
+    `form-action` would also stop a form whose answer redirects to another origin.
+    """
+    own = ""
+    if stylesheet:
+        own = " 'self'" if stylesheet.startswith("/") else f" {normal_origin(stylesheet)}"
+    policy = [
+        "default-src 'none'",
+        f"style-src 'sha256-{_STYLE_HASH}'{own}",
+        f"img-src data:{own}",
+        *([f"font-src{own}"] if own else []),
+        *([] if leads_away else ["form-action 'self'"]),
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+    return (
+        ("Content-Type", "text/html; charset=utf-8"),
+        NO_STORE,
+        ("Content-Security-Policy", "; ".join(policy)),
+        ("Referrer-Policy", "same-origin"),  # none at all would make a form's Origin "null"
+        ("X-Content-Type-Options", "nosniff"),
+    )
 
 
 def redirect(location: str, *, cookies: tuple[Cookie, ...] = ()) -> Reply:
@@ -85,27 +111,29 @@ def page(
     title: str,
     message: str,
     *,
-    site: str,
+    site: Face,
     action: str,
     note: str = "",
     headers: Headers = (),
     cookies: tuple[Cookie, ...] = (),
     leads_away: bool = False,
 ) -> Reply:
-    """Returns a page that names the site; `action` is HTML (see `link`, `post_button`), all else
-    is escaped.
+    """Returns a page that names the site and has its style; `action` is HTML (see `link`,
+    `post_button`), all else is escaped.
     """
-    host = escape(site.partition("://")[2])
+    host = escape(site.base_url.partition("://")[2])
+    sheet = site.stylesheet
+    own = f'<link rel="stylesheet" href="{escape(sheet)}">' if sheet else ""
     small = f"<p><small>{escape(note)}</small></p>" if note else ""
     body = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<link rel="icon" href="{ICON}"><title>{escape(title)} - {host}</title>'
-        f'<style>{_STYLE}</style></head><body><main><p class="site">{host}</p>'
+        f'<style>{STYLE}</style>{own}</head><body><main><p class="site">{host}</p>'
         f"<h1>{escape(title)}</h1>"
         f"<p>{escape(message)}</p>{small}{action}</main></body></html>"
     )
-    common = _LEADING_AWAY if leads_away else _PAGE_HEADERS
+    common = _page_headers(sheet, leads_away=leads_away)
     return Reply(status, (*common, *headers), body.encode(), cookies)
 
 

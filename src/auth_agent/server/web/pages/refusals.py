@@ -36,7 +36,7 @@ def sign_in_page(pages: Pages, refusal: Refusal) -> Answer:
     if refusal.status in (429, 500, 503):
         return page(pages, refusal)
     text = f"{refusal.description}. Go back to the website and start again, or tell its owner."
-    shown = pages.error("This sign-in cannot go on", text, refusal.status)
+    shown = pages.error("This sign-in cannot continue", text, refusal.status)
     return shown.with_headers(refusal.headers)
 
 

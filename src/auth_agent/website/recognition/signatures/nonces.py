@@ -47,7 +47,7 @@ class Nonces:
             is_new = self._spend_here(owner, named.agent.origin, digest)
         if not is_new:
             raise SignatureRefused(
-                "The nonce of this signature has been used: sign every request anew.",
+                "The nonce of this signature has been used: sign each request separately.",
                 code="nonce_used",
             )
 
