@@ -1,4 +1,4 @@
-"""Measures what one core of the Auth Agent server does: sign-ins, tokens and introspections per second.
+"""Measures what one core of the server does: sign-ins, tokens and introspections per second.
 
 One worker, on SQLite and on the PostgreSQL database that `--postgresql` names (it is filled, so
 take an empty one); 16 requests in flight. A sign-in is four requests: the browser's authorization

@@ -69,6 +69,6 @@ RequireOriginOption = Annotated[
     bool | None,
     typer.Option(
         "--require-origin/--no-require-origin",
-        help="Require the agent to name the website that it expects.",
+        help="Require the agent to name the website.",
     ),
 ]

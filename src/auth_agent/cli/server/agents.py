@@ -55,10 +55,7 @@ def add(
     new_signing_key: NewSigningKeyOption = None,
     env: EnvOption = None,
     require_origin: Annotated[
-        bool,
-        typer.Option(
-            "--require-origin", help="Require the agent to name the website that it expects."
-        ),
+        bool, typer.Option("--require-origin", help="Require the agent to name the website.")
     ] = False,
     dpop: DpopOption = None,
     approval: ApprovalOption = None,
