@@ -33,7 +33,7 @@ CALL = {
     "method": "tools/call",
     "params": {"name": "delete_invoice", "arguments": {"number": "A-1001", "reason": "x" * 200}},
 }
-BODY = json.dumps(CALL).encode()
+BODY = json.dumps(CALL, separators=(",", ":")).encode()  # as the clients of both SDKs write it
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -12,7 +12,7 @@ from auth_agent.website.entry import Entry
 async def run_stream(
     app: App, scope: Scope, receive: Receive, send: Send, *, entry: Entry, seconds: float
 ) -> None:
-    """Runs the server for at most so many seconds, and until the token is found to be revoked.
+    """Runs the server for at most so many seconds, and until the credential is refused.
 
     A stream that is cut off ends as a whole answer: no client takes it for a broken connection.
     """
@@ -38,10 +38,11 @@ async def run_stream(
 
 
 async def _end_if_revoked(entry: Entry, until: anyio.CancelScope) -> None:
-    """Asks as often as for the requests of one token (`AUTH_AGENT_BEARER_RECHECK`)."""
-    every = entry.relying_party.settings.bearer_recheck
-    while every > 0:
+    """Asks again and again whether the token, the session or the signature's key still counts."""
+    party, agent = entry.relying_party, entry.agent
+    every = 0 if agent is None else party.recheck_seconds(agent)
+    while agent is not None and every > 0:
         await anyio.sleep(every)
-        if not await arun(entry.relying_party.is_still_active(entry.visit)):
+        if not await arun(party.is_still_active(entry.visit, agent)):
             until.cancel()
             return

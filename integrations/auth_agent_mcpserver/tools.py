@@ -6,8 +6,7 @@ import contextlib
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
@@ -87,14 +86,19 @@ def requirements_of(function: object) -> tuple[Requirement, ...]:
     return found
 
 
-@contextmanager
-def entered(entry: Entry | None) -> Iterator[None]:
+class entered:  # noqa: N801  (a class is quicker than a generator, at every call)
     """Makes this the call's own entry, for code that runs inside."""
-    token = _current.set(entry)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_entry", "_token")
+
+    def __init__(self, entry: Entry | None) -> None:
+        self._entry = entry
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._entry)
+
+    def __exit__(self, *_error: object) -> None:
+        _current.reset(self._token)
 
 
 def entry_in_scope(scope: Any) -> Entry | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -57,6 +58,42 @@ def test_the_refusal_names_no_login(api, headers, method):
     metadata = "https://api.example/.well-known/oauth-protected-resource"
     schemes = f'Bearer resource_metadata="{metadata}", DPoP algs="ES256 EdDSA"'
     assert found["WWW-Authenticate"] == schemes
+
+
+class TestWhatToAskFor:
+    """A visit without a good token learns the scopes of the place, else those of the metadata."""
+
+    def asked(self, api, path, headers=JSON):
+        reply = api.request(path, headers=headers)
+        assert reply.status == 401
+        challenge = dict(reply.headers)["WWW-Authenticate"]
+        return re.findall(r'scope="([^"]*)"', challenge), json.loads(reply.body).get("scope")
+
+    def test_the_scopes_of_the_metadata(self, make_api, server):
+        api = make_api(protect="/private/*", api_scopes="goods:read orders:write")
+        both = "goods:read orders:write"
+        assert self.asked(api, "/private/x") == ([both], both)
+        for headers in (bearer(server, exp=1), {"authorization": "DPoP nothing"}):
+            found, _ = self.asked(api, "/private/x", headers)
+            assert found == [both]
+
+    def test_none_if_there_are_none(self, api):
+        assert self.asked(api, "/private/x") == ([], None)
+
+    def test_the_place_has_the_first_word(self, make_api):
+        api = make_api(api_scopes="goods:read orders:write")
+        visit = ValueVisit("GET", "/x", {})
+        reply = api.relying_party.require(visit, None, Requirement(scopes="orders:write"))
+        assert 'scope="orders:write"' in dict(reply.headers)["WWW-Authenticate"]
+
+    def test_a_token_that_is_too_old_needs_no_other_scopes(self, make_api, server, clock):
+        api = make_api(api_scopes="goods:read")
+        headers = bearer(server, auth_time=int(clock.now) - 100)
+        agent = api.request("/x", headers=headers).agent
+        visit = ValueVisit("GET", "/x", headers)
+        reply = api.relying_party.require(visit, agent, Requirement(max_age=50))
+        assert reply.status == 401
+        assert "scope=" not in dict(reply.headers)["WWW-Authenticate"]
 
 
 def test_a_refused_token_names_no_login(api, server):

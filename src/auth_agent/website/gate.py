@@ -31,6 +31,8 @@ from auth_agent.website.sign_in.routes import Routes
 from auth_agent.website.web.outcome import Outcome, Reply
 from auth_agent.website.web.visit import Visit
 
+RECHECK_SECONDS = 60
+
 
 class RelyingParty:
     """A website that lets agents in: its settings, its keys, and its cached data of the server.
@@ -98,13 +100,21 @@ class RelyingParty:
         """
         return self._admission.require_own_request(visit, agent)
 
-    def is_still_active(self, visit: Visit) -> Flow[bool]:
-        """Returns False if the token that a visit was admitted with is refused by now.
+    def is_still_active(self, visit: Visit, agent: Agent) -> Flow[bool]:
+        """Returns False if the credential that this agent came in by is refused by now.
 
-        For answers that take long. The server is asked as often as for requests, and one that
-        cannot be asked takes nothing away.
+        For answers that take long: the token is revoked, the session has ended, or the key of the
+        signature is no longer published. Who cannot be asked takes nothing away.
         """
-        return self._recogniser.is_still_active(visit)
+        return self._recogniser.is_still_active(visit, agent)
+
+    def recheck_seconds(self, agent: Agent) -> int:
+        """Returns how often to ask `is_still_active` during one answer; 0 for never.
+
+        AUTH_AGENT_BEARER_RECHECK decides; its 0 is for tokens, which then end by themselves alone.
+        """
+        of_tokens = self.settings.bearer_recheck
+        return of_tokens if agent.via in ("bearer", "dpop") else of_tokens or RECHECK_SECONDS
 
     def use_approval(self, visit: Visit, agent: Agent | None, act: Act) -> Flow[Approval | Reply]:
         """Uses the owner's approval of this very act, else returns the reply to send instead."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from auth_agent import Requirement
 from auth_agent.testing import make_agent
 from auth_agent.website.mcp.door import together
-from auth_agent.website.mcp.message import Target
+from auth_agent.website.mcp.message import Malformed, Target, read_messages
 from auth_agent.website.mcp.routing import read_routing
 from auth_agent.website.mcp.rules import Rules
 from auth_agent.website.mcp.sessions import REMEMBERED, SessionOwners
@@ -56,3 +58,54 @@ def test_sessions_are_bounded_and_never_change_hands():
 def test_blanks_around_a_header_do_not_count():
     routing = read_routing([(b"mcp-method", b" tools/call\t"), (b"Mcp-Name", b" a ")])
     assert routing.targets == (Target("tools", "a"),)
+
+
+@pytest.mark.parametrize("names", [(b"mcp-name", b"mcp-name"), (b"mcp-name", b"Mcp-Name")])
+def test_a_header_that_stands_twice_is_refused(names):
+    routing = read_routing([(b"host", b"x"), *((name, b"a") for name in names)])
+    assert routing.problem == "The header mcp-name stands twice."
+
+
+CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a", "n": [1, 2.5]}}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,\n", "\t:")])
+@pytest.mark.parametrize("value", ["x", "\u00e9", "\x7f", '"', 'a": 1, "a', 10**30, 1e-9, -0.0])
+def test_a_body_is_read_alike_however_it_is_written(separators, value):
+    document = {**CALL, "params": {**CALL["params"], "value": value}}
+    (expected,) = read_messages(json.dumps(document).encode())
+    for ascii_only in (True, False):
+        body = json.dumps(document, separators=separators, ensure_ascii=ascii_only).encode()
+        assert read_messages(body) == (expected,)
+    assert expected.targets == (Target("tools", "a"),)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"method":"ping","method":"tools/call"}',
+        '{"method":"ping","meth\\u006fd":"tools/call"}',
+        '{"method":"ping","params":{"a":{"b":1,"b":1}}}',
+        '{"method":"ping","params":[{"":1,"":2}]}',
+        '[{"method":"ping"},{"method":"ping","id":1,"id":1}]',
+        '{"method":"ping","n":NaN}',
+        '{"method":"ping","n":-Infinity}',
+        '{"method":"ping"}{}',
+        '\ufeff{"method":"ping"}',
+        '{"method":"ping","n":' + "1" * 5_000 + "}",
+        "[" * 100_000,
+        '{"method":"ping",}',
+        "null",
+        "",
+    ],
+)
+@pytest.mark.parametrize("separator", [":", " : "])
+def test_what_two_parsers_may_read_differently_is_refused(body, separator):
+    with pytest.raises(Malformed):
+        read_messages(body.replace('":', f'"{separator}').encode())
+
+
+def test_a_body_in_another_encoding_is_refused():
+    for encoding in ("utf-16", "utf-32"):
+        with pytest.raises(Malformed):
+            read_messages(json.dumps(CALL).encode(encoding))

@@ -9,17 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Collection, Mapping
 
 import msgspec
 
 from auth_agent.website.mcp.message import Kind, Rpc, Target
 
 _SINGLE = (b"mcp-protocol-version", b"mcp-method", b"mcp-name", b"mcp-session-id")
-_READ = frozenset((*_SINGLE, b"content-encoding", b"content-length"))
 # Any other coding than identity would show the application another body than the checked one.
-_IDENTITY = (None, "", "identity")
+_IDENTITY = ("", "identity")
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
 _KINDS: dict[str, Kind] = {
     "tools/call": "tools",
@@ -37,43 +35,44 @@ class Routing(msgspec.Struct, frozen=True):
     session_id: str | None = None
     length: int | None = None
     problem: str | None = None
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        kind = _KINDS.get(self.method or "")
-        return (Target(kind, self.name),) if kind is not None and self.name is not None else ()
+    targets: tuple[Target, ...] = ()
+    """What the method and the name together mean."""
 
 
-def read_routing(headers: Iterable[tuple[bytes, bytes]]) -> Routing:
+def read_routing(headers: Collection[tuple[bytes, bytes]]) -> Routing:
     """Reads the raw header fields of an ASGI scope."""
-    found: dict[bytes, str] = {}
-    for raw_name, value in headers:
-        name = _wanted(raw_name)
-        if name is None:
-            continue
-        if name in _SINGLE and name in found:
-            return Routing(problem=f"The header {name.decode('latin-1')} stands twice.")
-        found[name] = value.decode("latin-1").strip(" \t")  # RFC 9110 5.5
-    if found.get(b"content-encoding", "").strip().lower() not in _IDENTITY:
+    found = dict(headers)
+    if len(found) != len(headers) or not b"".join(found).islower():
+        found.clear()
+        for raw_name, value in headers:
+            name = raw_name.lower()
+            if name in _SINGLE and name in found:
+                return Routing(problem=f"The header {name.decode('latin-1')} stands twice.")
+            found[name] = value
+    if _text(found, b"content-encoding").lower() not in _IDENTITY:
         return Routing(problem="The body is compressed; send it as it is.")
-    name_header = found.get(b"mcp-name")
-    name_value = None if name_header is None else decode_name(name_header)
-    if name_header is not None and name_value is None:
-        return Routing(problem="The header mcp-name is not readable.")
-    length = found.get(b"content-length", "")
+    name_value = None
+    if b"mcp-name" in found:
+        name_value = decode_name(_text(found, b"mcp-name"))
+        if name_value is None:
+            return Routing(problem="The header mcp-name is not readable.")
+    method = _text(found, b"mcp-method") if b"mcp-method" in found else None
+    session_id = _text(found, b"mcp-session-id") if b"mcp-session-id" in found else None
+    length = _text(found, b"content-length")
+    kind = _KINDS.get(method or "")
     return Routing(
-        found.get(b"mcp-method"),
+        method,
         name_value,
-        found.get(b"mcp-session-id"),
+        session_id,
         int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None,
+        None,
+        (Target(kind, name_value),) if kind is not None and name_value is not None else (),
     )
 
 
-@lru_cache(maxsize=256)
-def _wanted(name: bytes) -> bytes | None:
-    """Returns the header's name in lower case, or None for one that is not read here."""
-    lower = name.lower()
-    return lower if lower in _READ else None
+def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
+    value = fields.get(name)
+    return "" if value is None else value.decode("latin-1").strip(" \t")  # RFC 9110 5.5
 
 
 def decode_name(value: str) -> str | None:

@@ -15,7 +15,12 @@ from auth_agent.flow.exchange import Headers
 from auth_agent.url import safe_next
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.policy.requirement import Refusal
-from auth_agent.website.policy.scheme import challenge_of, challenge_of_token, error_of
+from auth_agent.website.policy.scheme import (
+    challenge_of,
+    challenge_of_token,
+    error_of,
+    wanted_scopes,
+)
 from auth_agent.website.web.origin import is_navigation, is_preflight, own_referer, wants_page
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.replies import NO_STORE, json_reply, link, page, redirect
@@ -90,13 +95,14 @@ def _demand_token(
 ) -> Reply:
     """Returns the 401 of an API without browser sign-in; names the server that issues tokens."""
     description = refusal.description if refusal else "This needs an agent's access token."
+    wanted = wanted_scopes(settings, scopes) if refusal is None else scopes
     content = {
         "error": refusal.code if refusal else "token_required",
         "error_description": f"{description} Get one for this resource from the issuer and send it "
         f"as {_HEADER[settings.dpop]}.",
         "issuer": settings.issuer,
         "resource": settings.expected_audience,
-        **({"scope": " ".join(scopes)} if scopes else {}),
+        **({"scope": " ".join(wanted)} if wanted else {}),
     }
     headers = (("WWW-Authenticate", challenge_of(visit, settings, refusal, scopes)),)
     return json_reply(401, content, headers=headers)

@@ -147,7 +147,7 @@ def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | No
     too_weak = _judge_sign_in(agent, requirement, now)
     if too_weak is not None:
         return too_weak
-    if not set(requirement.permissions) <= set(agent.permissions):
+    if requirement.permissions and not set(requirement.permissions) <= set(agent.permissions):
         return _denied("permissions", "This needs a permission that the agent does not have.")
     if requirement.models is not None and not _matches(agent.model, requirement.models):
         return _denied("models", "This is not open to the agent's model.")

@@ -36,7 +36,7 @@ def challenge_of(
             values["acr_values"] = refusal.acr_values
         if refusal.scope is not None:
             scopes = refusal.scope.split()
-    values.update(_scope(scopes))
+    values.update(_scope(scopes if refusal is not None else wanted_scopes(settings, scopes)))
     if refusal is not None:
         values["error_description"] = refusal.description
     return _challenge(visit, settings, values)
@@ -61,7 +61,7 @@ def challenge_of_token(
     """Returns the challenge to a token or a proof that was refused."""
     values = {
         "error": error_of(problem),
-        **_scope(scopes),
+        **_scope(wanted_scopes(settings, scopes)),
         "error_description": problem.description,
     }
     if is_dpop(visit.authorization or ""):
@@ -77,6 +77,15 @@ def _challenge(visit: Visit, settings: Settings, values: Mapping[str, str]) -> s
     if is_bearer(visit.authorization or ""):
         return _bearer(settings, values)
     return f"{_bearer(settings, values)}, {_dpop_offer()}"
+
+
+def wanted_scopes(settings: Settings, scopes: Sequence[str]) -> Sequence[str]:
+    """Returns what a visit without a good token is told to ask for.
+
+    The scopes of the place, else those of the metadata, else none: the server that issues the
+    tokens has a default of its own, and no scope that we could name is known to every server.
+    """
+    return scopes or settings.api_scopes
 
 
 def error_of(problem: TokenRefused) -> str:

@@ -80,6 +80,11 @@ class CookieSessions:
                 return self._renew(known)
         return known.recognised
 
+    def recheck(self, visit: Visit) -> Flow[Recognised]:
+        """Asks the server after the agent, although the cookie may not be due."""
+        known = self.read(visit, self._clock())
+        return NOBODY if known is None else (yield from self._renew(known))
+
     def read(self, visit: Visit, now: float) -> Known | None:
         """Returns the session of this visit; any other cookie counts as absent."""
         header = visit.cookie_header

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from auth_agent.errors import AuthError, SignInRefused, TokenRefused
+from auth_agent.errors import AuthError, ServerUnavailable, SignInRefused, TokenRefused
 from auth_agent.flow.effects import Flow
+from auth_agent.website.agent import Agent
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.authorization import two_credentials
 from auth_agent.website.recognition.bearer import Bearers
@@ -67,11 +68,21 @@ class Recogniser:
             return self.bearers.recognise(authorization)
         return self._by_header(visit, authorization) or self._ambient.recognise(visit)
 
-    def is_still_active(self, visit: Visit) -> Flow[bool]:
-        """Returns False if the token of a visit is refused by now; its proof is not asked again."""
-        authorization = visit.authorization
-        if authorization is None or not (is_bearer(authorization) or is_dpop(authorization)):
-            return True  # a session or a signature, which ends by itself
+    def is_still_active(self, visit: Visit, agent: Agent) -> Flow[bool]:
+        """Returns False if the credential that this agent came in by is refused by now.
+
+        No proof and no nonce is asked for again, and who cannot be asked takes nothing away.
+        """
+        if agent.via in ("bearer", "dpop"):
+            return (yield from self._is_token_active(visit.authorization or ""))
+        if agent.via == "signature":
+            return self._signed is not None and (yield from self._signed.is_published(visit, agent))
+        found = yield from self.sessions.recheck(visit)
+        if found.agent is None:
+            return isinstance(found.problem, ServerUnavailable)
+        return (found.agent.issuer, found.agent.id) == (agent.issuer, agent.id)
+
+    def _is_token_active(self, authorization: str) -> Flow[bool]:
         try:
             yield from self.bearers.resolve(authorization.partition(" ")[2].strip())
         except TokenRefused:

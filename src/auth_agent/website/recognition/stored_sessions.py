@@ -31,6 +31,11 @@ class StoredSessions:
         session_id = read_session_id(visit, self._site.settings)
         return NOBODY if session_id is None else self._load(session_id)
 
+    def recheck(self, visit: Visit) -> Flow[Recognised]:
+        """Asks the store, as every request does."""
+        found = self.recognise(visit)
+        return found if isinstance(found, Recognised) else (yield from found)
+
     def count_ends(self) -> Flow[int]:
         """Returns how often sessions were ended so far; `open` compares it."""
         return self._store.count_ends()

@@ -8,6 +8,7 @@ import msgspec
 
 from auth_agent.errors import SignInRefused
 from auth_agent.flow.effects import Flow
+from auth_agent.website.agent import Agent
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.signatures.requests import Signatures, is_signed
 from auth_agent.website.recognition.store import Store
@@ -35,6 +36,10 @@ class SignedSessions:
         if not isinstance(found, Recognised):
             return self._recognise_later(visit, found)
         return found if found.agent is not None else self._by_signature(visit, found)
+
+    def is_published(self, visit: Visit, agent: Agent) -> Flow[bool]:
+        """Returns False if the key of the agent's signature has left its key directory."""
+        return self._signatures.is_published(visit, agent)
 
     def recognise_handshake(self, visit: Visit, found: Recognised) -> Recognised | Flow[Recognised]:
         """Recognises the signer of a WebSocket's handshake that has not our own Origin.

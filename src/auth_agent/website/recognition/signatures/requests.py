@@ -83,16 +83,32 @@ class Signatures:
 
     def recognise(self, visit: Visit) -> Recognised | Flow[Recognised]:
         """Returns at once what is remembered: the hot path; call it if `is_signed(visit)`."""
-        fields = _Fields(
-            visit.header("signature-input"),
-            visit.header("signature"),
-            visit.header("signature-agent"),
-        )
+        fields = _fields_of(visit)
         digest = _digest(visit, fields)
         known = self._known.get(digest)
         if known is not None and not visit.is_handshake and self._is_good(known, visit):
             return known.recognised
         return self._ask(visit, fields, digest)
+
+    def is_published(self, visit: Visit, agent: Agent) -> Flow[bool]:
+        """Returns False if no directory holds the key of this agent's signature any more.
+
+        For a visit whose signature has been checked, which is not done again: a nonce counts once.
+        """
+        fields = _fields_of(visit)
+        agents = read_agents(fields.agents)
+        for signed in read_signatures(fields.inputs, fields.signatures, tag=TAG):
+            try:
+                named = self._names.read(agent_member(signed, agents))
+                if (named.issuer, named.id) != (agent.issuer, agent.id):
+                    continue
+                yield from self._directories.key(named.agent, signed.params["keyid"])
+            except SignatureRefused:
+                continue
+            except ServerUnavailable:  # which takes nothing away
+                return True
+            return True
+        return False
 
     def _is_good(self, known: _Known, visit: Visit) -> bool:
         return (
@@ -159,6 +175,11 @@ class Signatures:
             while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
         return found
+
+
+def _fields_of(visit: Visit) -> _Fields:
+    names = ("signature-input", "signature", "signature-agent")
+    return _Fields(*(visit.header(name) for name in names))
 
 
 def is_signed(visit: Visit) -> bool:
