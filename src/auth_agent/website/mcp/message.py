@@ -73,7 +73,7 @@ def targets_of(method: str, params: object) -> tuple[Target, ...]:
     reader = _READERS.get(method)
     if reader is None:
         return ()
-    if not isinstance(params, Mapping):
+    if not isinstance(params, (dict, Mapping)):  # a dict is seen at once
         raise Malformed(INVALID_PARAMS, f"{method} needs an object as its params.")
     return tuple(reader(method, params))
 

@@ -49,7 +49,9 @@ def read_routing(headers: Collection[tuple[bytes, bytes]]) -> Routing:
             if name in _SINGLE and name in found:
                 return Routing(problem=f"The header {name.decode('latin-1')} stands twice.")
             found[name] = value
-    if _text(found, b"content-encoding").lower() not in _IDENTITY:
+    if b"content-encoding" in found and (
+        _text(found, b"content-encoding").lower() not in _IDENTITY
+    ):
         return Routing(problem="The body is compressed; send it as it is.")
     name_value = None
     if b"mcp-name" in found:
@@ -58,7 +60,7 @@ def read_routing(headers: Collection[tuple[bytes, bytes]]) -> Routing:
             return Routing(problem="The header mcp-name is not readable.")
     method = _text(found, b"mcp-method") if b"mcp-method" in found else None
     session_id = _text(found, b"mcp-session-id") if b"mcp-session-id" in found else None
-    length = _text(found, b"content-length")
+    length = _text(found, b"content-length") if b"content-length" in found else ""
     kind = _KINDS.get(method or "")
     return Routing(
         method,
@@ -71,8 +73,7 @@ def read_routing(headers: Collection[tuple[bytes, bytes]]) -> Routing:
 
 
 def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
-    value = fields.get(name)
-    return "" if value is None else value.decode("latin-1").strip(" \t")  # RFC 9110 5.5
+    return fields[name].decode("latin-1").strip(" \t")  # RFC 9110 5.5
 
 
 def decode_name(value: str) -> str | None:
