@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from sqlalchemy import delete
 
 from auth_agent.server import Database
+from auth_agent.server.storage.tables import signing_key
 from tests.server.postgres import Postgres, running_postgres
 from tests.server.world import World, make_world, register
 
@@ -46,9 +48,9 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture(scope="session")
 def templates(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, portal: BlockingPortal
 ) -> Callable[[Postgres | None], tuple[str, dict[str, Any]]]:
-    """Makes a database with people in it, to be copied: hashing their secrets takes a while."""
+    """Makes a database to be copied, with people and signing keys: both take a while to make."""
 
     @functools.cache
     def make(backend: Postgres | None) -> tuple[str, dict[str, Any]]:
@@ -58,6 +60,7 @@ def templates(
         database.migrate()
         people = register(database)
         database.close()
+        make_world(url, people, portal).context.close()
         return url, people
 
     return make
@@ -83,7 +86,9 @@ def copies(
         if backend is not None:
             return backend.create(template[0].rpartition("/")[2])
         path = tmp_path_factory.mktemp("database") / "auth-agent.db"
-        shutil.copy(template[0].removeprefix("sqlite:///"), path)
+        origin = template[0].removeprefix("sqlite:///")
+        shutil.copy(origin, path)
+        shutil.copy(f"{origin}.secret", f"{path}.secret")
         return f"sqlite:///{path}"
 
     return copy
@@ -103,18 +108,35 @@ def world(
 
 @pytest.fixture
 def build(
-    template: tuple[str, dict[str, Any]], copies: NewDatabase, portal: BlockingPortal
+    backend: Postgres | None,
+    template: tuple[str, dict[str, Any]],
+    copies: NewDatabase,
+    portal: BlockingPortal,
 ) -> Iterator[Build]:
     """Makes servers with settings of their own, all on the same new database."""
     url, made = copies(), []
 
     def one(**settings: Any) -> World:
+        if not made and {"secrets", "signing_algorithm"} & set(settings):
+            _forget_keys(url)
         made.append(make_world(url, template[1], portal, **settings))
         return made[-1]
 
     yield one
     for each in made:
         each.context.close()
+    if backend is not None:
+        backend.drop(url)
+
+
+def _forget_keys(url: str) -> None:
+    """Lets a server with a secret or an algorithm of its own make the first keys."""
+    database = Database.open(url)
+    with database.begin() as connection:
+        connection.execute(delete(signing_key))
+    database.close()
+    if url.startswith("sqlite"):
+        Path(f"{url.removeprefix('sqlite:///')}.secret").unlink()
 
 
 @pytest.fixture

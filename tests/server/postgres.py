@@ -100,13 +100,19 @@ class Postgres:
         self.url = url
         self._admin = psycopg.connect(url + "postgres", autocommit=True)
         self._count = 0
+        has_strategies = self._admin.info.server_version >= 15_00_00
+        self._quickest = " STRATEGY FILE_COPY" if has_strategies else ""
 
     def create(self, template: str = "template0") -> str:
         """Returns the URL of a new database, a copy of the other one."""
         self._count += 1
         name = f"auth{self._count}"
-        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}{self._quickest}")
         return self.url + name
+
+    def drop(self, url: str) -> None:
+        """Deletes a database, also if somebody is still connected to it."""
+        self._admin.execute(f"DROP DATABASE {url.removeprefix(self.url)} WITH (FORCE)")
 
     def close(self) -> None:
         self._admin.close()

@@ -31,7 +31,7 @@ from auth_agent.server.storage.schema import current_revision
 from auth_agent.server.storage.sweep import Sweeper
 from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Answer, Call
-from auth_agent.server.web.pages.render import Pages
+from auth_agent.server.web.pages.render import Pages, pages_under
 from auth_agent.server.web.proxies import Proxies
 
 Clock = Callable[[], float]
@@ -150,7 +150,7 @@ def build_context(
             codes=CodeMaker(secrets),
             origins=Origins(database),
             sweeper=Sweeper(database, threading.Lock(), settings),
-            pages=Pages(settings.path),
+            pages=pages_under(settings.path),
             clock=clock,
             outbox=outbox or build_outbox(settings),
             mailed_codes=MailedCodes(secrets),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -74,6 +75,12 @@ class Pages:
         published = f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{suffix}"
         self._static[published] = content
         return published
+
+
+@lru_cache(maxsize=8)
+def pages_under(root: str) -> Pages:
+    """Returns the pages under this path; several servers in one process share them."""
+    return Pages(root)
 
 
 def _moment(seconds: int) -> str:
