@@ -1,4 +1,4 @@
-"""A database of each earlier migration is brought up to date by the documented command."""
+"""A database of each earlier migration is brought up to date, as documented."""
 
 from __future__ import annotations
 
@@ -32,15 +32,7 @@ def test_there_is_a_chain() -> None:
     assert len(EARLIER) > 5
 
 
-@pytest.mark.parametrize("revision", EARLIER)
-def test_an_agent_of_before_signs_in_afterwards(
-    revision: str,
-    template: tuple[str, dict[str, Any]],
-    copies: NewDatabase,
-    portal: BlockingPortal,
-) -> None:
-    url = copies()
-    go_back(url, revision)
+def migrate_as_documented(url: str) -> None:
     documented = re.search(r"<!-- test: migrate -->\n```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert documented
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -50,6 +42,25 @@ def test_an_agent_of_before_signs_in_afterwards(
         check=True,
         timeout=60,
     )
+
+
+def migrate(url: str) -> None:
+    database = Database.open(url)
+    database.migrate()
+    database.close()
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+def test_an_agent_of_before_signs_in_afterwards(
+    revision: str,
+    template: tuple[str, dict[str, Any]],
+    copies: NewDatabase,
+    portal: BlockingPortal,
+) -> None:
+    url = copies()
+    go_back(url, revision)
+    # The command itself takes seconds to start: from the oldest it passes all the others.
+    (migrate_as_documented if revision == EARLIER[-1] else migrate)(url)
     world = make_world(url, template[1], portal)
     try:
         assert world.tokens()["access_token"]
