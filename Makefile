@@ -12,7 +12,7 @@ demo: $(DEMO)  ## A server, a website, an agent, its owner and an MCP server, na
 	@$(BIN)/auth-agent demo
 
 test: $(STAMP)  ## All tests
-	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile
+	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 django: $(STAMP)  ## The Django adapter on the other Djangos that are promised
 	@$(BIN)/python -m tests.djangos

@@ -14,6 +14,7 @@ from tests.website.browser import Browser, Clock
 pytest_plugins = ["auth_agent.testing.plugin"]
 
 ROOT = Path(__file__).parent
+SLOW = {"browser", "cli", "testing", "test_distribution.py", "test_messages.py"}
 SECRET = "a secret of the website that is long enough"
 
 
@@ -69,5 +70,11 @@ def _no_socket(request, monkeypatch):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if {"website", "protocol"} & set(item.path.relative_to(ROOT).parts[:1]):
+        if {"website", "protocol"} & set(_first_part(item)):
             item.add_marker(pytest.mark.no_socket)
+    # Files with the slowest tests go first, so that no worker ends long after the others.
+    items.sort(key=lambda item: not SLOW & set(_first_part(item)))
+
+
+def _first_part(item):
+    return item.path.relative_to(ROOT).parts[:1]

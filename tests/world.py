@@ -109,7 +109,7 @@ def run_process(target, server, port, environ):
 
 
 def _wait_for(url, process):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
             httpx2.get(url)

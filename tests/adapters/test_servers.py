@@ -88,7 +88,7 @@ def ask(site, path, cookies):
 def meet_workers(addresses, cookies):
     """Asks at once, on fresh connections, until two workers have known the agent."""
     seen = set()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     with ThreadPoolExecutor(8) as pool:
         while len(seen) < 2 and time.monotonic() < deadline:
             sites = addresses * (8 // len(addresses))

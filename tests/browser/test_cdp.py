@@ -42,7 +42,7 @@ def run_chromium(folder: Path, started=lambda process: None):
 
 def _listening_port(process, path):
     """Reads the file that Chromium writes as soon as it listens."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not path.exists() or not path.read_text():
         assert process.poll() is None
         assert time.monotonic() < until
@@ -68,7 +68,7 @@ def open_tab(cdp_url, url):
 def signed_in_at(cdp_url, site):
     """Returns True if the browser's own cookies open a page that needs an agent."""
     open_tab(cdp_url, f"{site}/private/report")
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         if f"{site}/private/report" in tabs(cdp_url):
             return True

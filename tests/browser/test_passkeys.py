@@ -119,7 +119,7 @@ def _agent_answers(house, page):
 
 
 def _mail(house, words):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while True:
         for mail in house.mails:
             if words in mail.text:

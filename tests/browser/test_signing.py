@@ -199,7 +199,7 @@ def test_a_browser_that_another_program_drives(chromium, signing, sites, tmp_pat
     sdk = kind(**signing.options)
 
     def wait_for(site, path):
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while not (found := [one for one in site.seen if one.path == path]):
             assert time.monotonic() < until
             time.sleep(0.05)

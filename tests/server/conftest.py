@@ -18,7 +18,7 @@ from sqlalchemy import delete
 from auth_agent.server import Database
 from auth_agent.server.storage.tables import signing_key
 from tests.server.postgres import Postgres, running_postgres
-from tests.server.world import World, make_world, register
+from tests.server.world import SECRET, World, make_world, register
 
 Build = Callable[..., World]
 NewDatabase = Callable[[], str]
@@ -60,6 +60,10 @@ def templates(
         database.migrate()
         people = register(database)
         database.close()
+        if backend is None:
+            kept = Path(f"{path}.secret")
+            kept.touch(mode=0o600)
+            kept.write_text(SECRET)
         make_world(url, people, portal).context.close()
         return url, people
 

@@ -81,7 +81,7 @@ def running_postgres() -> Iterator[str]:
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while True:
         try:
             psycopg.connect(f"postgresql://auth@127.0.0.1:{port}/postgres").close()

@@ -80,7 +80,7 @@ def _due_logout(url: str, uri: str) -> None:
 
 def _until_closed(port: int) -> None:
     """Returns when the server has begun to end: it listens no more."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port), 5).close()

@@ -23,6 +23,7 @@ from auth_agent.server.security import credentials
 REAL_ROUNDS, credentials.ROUNDS = credentials.ROUNDS, 4
 
 NOW = 1_800_000_000  # where every clock starts
+SECRET = "s" * 32  # of all servers that do not name one
 ISSUER = "http://127.0.0.1:8420"
 REDIRECT = "https://shop.example/callback?keep=a%20b"
 ORIGIN = "https://shop.example"
@@ -216,7 +217,7 @@ def make_world(url: str, people: dict[str, Any], portal: BlockingPortal, **setti
     """
     clock = Clock()
     if not url.startswith("sqlite"):
-        settings.setdefault("secrets", (Secret("s" * 32),))
+        settings.setdefault("secrets", (Secret(SECRET),))
     doors = {name: settings.pop(name) for name in ("fetcher", "outbox") if name in settings}
     given = ServerSettings(database=url, **{"issuer": ISSUER, **settings})
     app = create_app(given, clock=clock, **doors)

@@ -43,7 +43,7 @@ def _own(world: World) -> Callable[[], Any]:
 
 def _until_it_waits(world: World, running: Any) -> None:
     """Waits until the request waits for PostgreSQL's lock; SQLite cannot tell, and need not."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not world.database.is_sqlite and not running.done() and time.monotonic() < end:
         with world.database.read() as connection:
             if connection.exec_driver_sql(_WAITING).scalar():
