@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 DOCS := .venv/.docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test django lowest check format bench docs reference release build clean
+.PHONY: demo test django lowest check format bench docs reference screenshots release build clean
 
 demo: $(DEMO)  ## A server, a website, an agent, its owner and an MCP server, narrated step by step
 	@$(BIN)/auth-agent demo
@@ -38,6 +38,9 @@ docs: $(DOCS)  ## The documentation site, in site/; a warning is an error
 
 reference: $(STAMP)  ## Write the pages of docs/ that are generated from the code
 	@$(BIN)/python -m handbook
+
+screenshots: $(STAMP)  ## Take the pictures of the documentation anew; needs Chromium
+	@$(BIN)/python -m handbook.screenshots
 
 release: $(STAMP)  ## make release VERSION=0.2.0: write the version, check, test, build
 	@$(BIN)/python -m handbook.release $(VERSION)

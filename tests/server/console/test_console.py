@@ -25,7 +25,7 @@ from auth_agent.server.registry import administrators as console_accounts
 from auth_agent.server.registry import agents
 from auth_agent.server.storage.people_tables import administrator as administrator_table
 from auth_agent.server.storage.people_tables import browser_session, setup_link
-from auth_agent.server.storage.tables import agent, audit, logout_delivery
+from auth_agent.server.storage.tables import agent, audit, client, logout_delivery
 from tests.server.conftest import Build, NewDatabase
 from tests.server.people import PASSWORD, Person, administrator, signed_in
 from tests.server.world import REDIRECT, World, make_world
@@ -534,7 +534,10 @@ def test_a_website_from_adding_to_removing(office: Person) -> None:
         ("scopes", "openid unheard-of"),
         ("name", " "),
         ("resources", "nonsense"),
-        ("logout_uri", "http://n.example/logout"),
+        ("backchannel_logout_uri", "http://n.example/logout"),
+        ("id_token_alg", "none"),
+        ("jwks", "no key"),
+        ("jwks_uri", "http://n.example/keys"),
     ],
 )
 @pytest.mark.parametrize("page", ["/console/websites/new", "/console/website"])
@@ -581,7 +584,7 @@ def test_the_website_is_told_when_a_sign_in_is_ended(ada: Person) -> None:
     page = ada.http.get(where).text
     assert "Back-channel logout" in page
     fields = {"name": "The Shop", "redirect_uris": REDIRECT, "scopes": "openid profile email agent"}
-    fields |= {"id": world.shop.client_id, "logout_uri": "https://shop.example/logout"}
+    fields |= {"id": world.shop.client_id, "backchannel_logout_uri": "https://shop.example/logout"}
     assert ada.send(where, **fields).status_code == 303
     assert "https://shop.example/logout" in ada.http.get(where).text
     agent_page = f"/console/agent?id={world.agent.agent_id}"
@@ -738,7 +741,8 @@ def test_what_the_command_line_does_is_under_its_name(own_world: World) -> None:
 def test_an_agent_is_edited_and_its_secret_gives_way_to_a_key(ada: Person, tmp_path: Path) -> None:
     agent_id = ada.world.agent.agent_id
     where = f"/console/agent/edit?id={agent_id}"
-    values = {"id": agent_id, "display_name": "Shopping agent", "model": "m2"}
+    values = {"id": agent_id, "email": "ann@owner.example", "display_name": "Shopping agent"}
+    values |= {"model": "m2", "dpop_bound": "yes"}
     _, public = new_key_pair(tmp_path / "unused.pem")
     wrong = ada.send(where, "/console/agent/edit", **values, public_key="no key")
     assert wrong.status_code == 400
@@ -749,7 +753,37 @@ def test_an_agent_is_edited_and_its_secret_gives_way_to_a_key(ada: Person, tmp_p
     shown = ada.get("/console/agent", id=agent_id).text
     assert "<h1>Shopping agent</h1>" in shown
     assert "rotate-secret" not in shown, "its secret is gone"
+    assert "<dt>DPoP</dt><dd>required</dd>" in shown
+    assert "ann@owner.example: verified" in shown
+    ada.send(where, "/console/agent/edit", **{**values, "email": "eve@owner.example"})
+    shown = ada.get("/console/agent", id=agent_id).text
+    assert "eve@owner.example: not verified" in shown
     assert agent_id in ada.get("/console/agents", q="shopping").text
+
+
+def test_a_website_is_edited_and_its_secret_gives_way_to_a_key(ada: Person, tmp_path: Path) -> None:
+    world = ada.world
+    client_id, where = world.shop.client_id, f"/console/website?id={world.shop.client_id}"
+    _, public = new_key_pair(tmp_path / "unused.pem")
+    values = {"id": client_id, "name": "The Shop", "redirect_uris": REDIRECT, "scopes": "openid"}
+    values |= {"id_token_alg": "RS256", "dpop_bound": "yes", "strict_audience": "yes"}
+    both = {**values, "jwks": public, "jwks_uri": "https://shop.example/keys"}
+    assert ada.send(where, "/console/website", **both).status_code == 400
+    assert "Replace the secret" in ada.http.get(where).text
+    assert ada.send(where, "/console/website", **values, jwks=public).status_code == 303
+    page = ada.http.get(where).text
+    assert "Replace the secret" not in page
+    assert '<option value="RS256" selected>' in page
+    assert len(re.findall(r'type="checkbox" value="yes" checked', page)) == 2
+    row = rows_of(world, select(client).where(client.c.id == client_id))[0]
+    assert (row.auth_method, row.id_token_alg, row.dpop_bound) == ("private_key_jwt", "RS256", True)
+    # An empty field keeps the key, an empty box takes the demand back.
+    values = {**values, "id_token_alg": "", "dpop_bound": ""}
+    assert ada.send(where, "/console/website", **values).status_code == 303
+    after = rows_of(world, select(client).where(client.c.id == client_id))[0]
+    assert (after.jwks, after.id_token_alg, after.dpop_bound) == (row.jwks, None, False)
+    phone = {**values, "id": world.phone.client_id, "jwks": public}
+    assert ada.send(where, "/console/website", **phone).status_code == 400, "a public client"
 
 
 def test_what_is_added_can_be_pasted_whole(ada: Person) -> None:

@@ -55,9 +55,9 @@ def test_the_console_keeps_where_a_website_returns_after_signing_out(own_world: 
         "name": "Shop",
         "redirect_uris": "https://shop.example/cb",
         "scopes": "openid",
-        "post_logout_uris": "https://shop.example/out\nhttps://shop.example/bye",
+        "post_logout_redirect_uris": "https://shop.example/out\nhttps://shop.example/bye",
     }
     assert ada.send(page, "/console/website", **fields).status_code == 303
     assert "https://shop.example/out\nhttps://shop.example/bye" in ada.get(page).text
-    wrong = ada.send(page, "/console/website", **{**fields, "post_logout_uris": "/x"})
+    wrong = ada.send(page, "/console/website", **{**fields, "post_logout_redirect_uris": "/x"})
     assert (wrong.status_code, "post-logout redirect URI" in wrong.text) == (400, True)

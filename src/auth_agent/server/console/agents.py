@@ -17,17 +17,10 @@ from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
 from auth_agent.server.web.urls import agent_url
 
-_EDITED = (
-    "display_name",
-    "name",
-    "model",
-    "scopes",
-    "permissions",
-    "public_key",
-    "require_origin",
-    "approval",
-)
-_FIELDS = ("email", "verified", *_EDITED)
+_TEXTS = ("email", "name", "display_name", "model")
+_CHECKS = ("require_origin", "dpop_bound")
+_EDITED = (*_TEXTS, *_CHECKS, "scopes", "permissions", "public_key", "approval")
+_FIELDS = ("verified", *_EDITED)
 
 
 def agents_page(visit: ConsoleVisit) -> Answer:
@@ -48,19 +41,14 @@ def add_agent(visit: ConsoleVisit) -> Answer:
     form = visit.form
     values = {name: form.get(name, "").strip() for name in _FIELDS}
     try:
+        columns = _columns(values)
         made = agents.add_agent(
             visit.context.database,
-            values["email"],
-            name=values["name"],
-            display_name=values["display_name"],
-            model=values["model"],
-            scopes=values["scopes"].split() or None,
-            permissions=values["permissions"].split(),
-            require_origin=bool(values["require_origin"]),
-            approval=values["approval"] or None,
+            columns.pop("email"),
             verified=bool(values["verified"]),
             public_key=values["public_key"] or None,
             now=visit.now,
+            **columns,
         )
     except RegistrationError as error:
         return _new_agent(visit, values, f"{error}.")
@@ -72,18 +60,14 @@ def edit_agent_page(visit: ConsoleVisit) -> Answer:
     """GET /console/agent/edit?id=…."""
     row = _agent(visit, visit.query.get("id", ""))
     values = {name: getattr(row, name, "") or "" for name in _EDITED}
-    return _edit_agent(visit, row, {**values, "require_origin": "yes" * row.require_origin})
+    return _edit_agent(visit, row, values)
 
 
 def edit_agent(visit: ConsoleVisit) -> Answer:
     """POST /console/agent/edit: an empty public key leaves the agent's credential unchanged."""
     row = _agent(visit, visit.form.get("id", ""))
     values = {name: visit.form.get(name, "").strip() for name in _EDITED}
-    changes: dict[str, Any] = {name: values[name] for name in ("display_name", "name", "model")}
-    changes["scopes"] = values["scopes"].split() or None
-    changes["permissions"] = values["permissions"].split()
-    changes["require_origin"] = bool(values["require_origin"])
-    changes["approval"] = values["approval"] or None
+    changes = _columns(values)
     if values["public_key"]:
         changes["jwks"] = values["public_key"]
     try:
@@ -180,6 +164,17 @@ def _agent(visit: ConsoleVisit, agent_id: str) -> Any:
     if row is None:
         raise not_found("agent")
     return row
+
+
+def _columns(values: dict[str, str]) -> dict[str, Any]:
+    """Returns the columns of an agent as the form has them, its key excepted."""
+    return {
+        **{name: values[name] for name in _TEXTS},
+        **{name: bool(values[name]) for name in _CHECKS},
+        "scopes": values["scopes"].split() or None,
+        "permissions": values["permissions"].split(),
+        "approval": values["approval"] or None,
+    }
 
 
 def _new_agent(visit: ConsoleVisit, values: dict[str, str], problem: str = "") -> Answer:

@@ -11,18 +11,23 @@ from auth_agent.server.registry import clients
 from auth_agent.server.registry.resources import resource_scopes
 from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.registry.variables import as_lines, website_variables
+from auth_agent.server.settings import ALGORITHMS
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
 from auth_agent.server.web.parameters import Parameters
 
+_LISTS = ("redirect_uris", "resources", "post_logout_redirect_uris")
+_CHECKS = ("backchannel_logout_session_required", "strict_audience", "dpop_bound")
+_KEYS = ("jwks", "jwks_uri")
 _FIELDS = (
-    *("name", "redirect_uris", "scopes", "resources", "logout_uri", "post_logout_uris", "public"),
+    *("name", "scopes", "backchannel_logout_uri", "id_token_alg", "public"),
+    *(*_LISTS, *_CHECKS, *_KEYS),
 )
 
 
 def websites_page(visit: ConsoleVisit) -> Answer:
     """GET /console/websites."""
-    filters = filters_of(visit.query, "q")
+    filters = filters_of(visit.query, "q", "state")
     with visit.context.database.read() as connection:
         rows = data.list_websites(connection, filters, visit.page_number())
     found = pages_of(visit, "/console/websites", rows, filters)
@@ -38,16 +43,16 @@ def add_website(visit: ConsoleVisit) -> Answer:
     """POST /console/websites/new: shows the secret on the page that answers, and never again."""
     values = _values(visit.form)
     try:
+        columns = _columns(visit, values)
+        name, redirect_uris = columns.pop("name"), columns.pop("redirect_uris")
         made = clients.add_client(
             visit.context.database,
-            values["name"],
-            values["redirect_uris"].split(),
-            scopes=_scopes(visit, values),
-            resources=values["resources"].split(),
-            backchannel_logout_uri=values["logout_uri"] or None,
-            post_logout_redirect_uris=values["post_logout_uris"].split(),
+            name,
+            redirect_uris,
             public=bool(values["public"]),
             now=visit.now,
+            **columns,
+            **_keys(values),
         )
     except RegistrationError as error:
         return _new_website(visit, values, _sentence(error))
@@ -67,28 +72,17 @@ def add_website(visit: ConsoleVisit) -> Answer:
 def website_page(visit: ConsoleVisit) -> Answer:
     """GET /console/website?id=…."""
     row = _website(visit, visit.query.get("id", ""))
-    values = {name: getattr(row, name, "") for name in _FIELDS}
-    values["logout_uri"] = row.backchannel_logout_uri or ""
-    values["post_logout_uris"] = "\n".join(row.post_logout_redirect_uris.split())
-    lines = {name: "\n".join(values[name].split()) for name in ("redirect_uris", "resources")}
-    return _one_website(visit, row, {**values, **lines})
+    values = {name: getattr(row, name, "") or "" for name in _FIELDS}
+    values |= {name: "\n".join(values[name].split()) for name in _LISTS}
+    return _one_website(visit, row, {**values, "jwks": ""})
 
 
 def edit_website(visit: ConsoleVisit) -> Answer:
     """POST /console/website."""
     row, values = _website(visit, visit.form.get("id", "")), _values(visit.form)
     try:
-        clients.change_client(
-            visit.context.database,
-            row.id,
-            visit.now,
-            name=values["name"],
-            redirect_uris=values["redirect_uris"].split(),
-            scopes=_scopes(visit, values),
-            resources=values["resources"].split(),
-            backchannel_logout_uri=values["logout_uri"],
-            post_logout_redirect_uris=values["post_logout_uris"].split(),
-        )
+        changes = {**_columns(visit, values), **_new_keys(row, values)}
+        clients.change_client(visit.context.database, row.id, visit.now, **changes)
     except RegistrationError as error:
         return _one_website(visit, row, values, _sentence(error))
     return visit.go("/website", id=row.id, done="saved")
@@ -122,6 +116,34 @@ def _values(form: Parameters) -> dict[str, str]:
     return {name: form.get(name, "").strip() for name in _FIELDS}
 
 
+def _columns(visit: ConsoleVisit, values: dict[str, str]) -> dict[str, Any]:
+    """Returns the columns of a website as the form has them, its keys excepted."""
+    return {
+        "name": values["name"],
+        "scopes": _scopes(visit, values),
+        "backchannel_logout_uri": values["backchannel_logout_uri"] or None,
+        "id_token_alg": values["id_token_alg"] or None,
+        **{name: values[name].split() for name in _LISTS},
+        **{name: bool(values[name]) for name in _CHECKS},
+    }
+
+
+def _keys(values: dict[str, str]) -> dict[str, str]:
+    """Returns the new keys; an empty field leaves the website's credential as it is."""
+    keys = {name: values[name] for name in _KEYS if values[name]}
+    if len(keys) > 1:
+        raise RegistrationError("leave out the public keys or their address: one is enough")
+    return keys
+
+
+def _new_keys(row: Any, values: dict[str, str]) -> dict[str, str]:
+    """Returns the keys that the website does not have yet."""
+    keys = {name: key for name, key in _keys(values).items() if key != getattr(row, name)}
+    if keys and row.auth_method == "none":
+        raise RegistrationError("a public client has no keys")
+    return keys
+
+
 def _scopes(visit: ConsoleVisit, values: dict[str, str]) -> list[str]:
     scopes = values["scopes"].split()
     with visit.context.database.read() as connection:
@@ -136,7 +158,9 @@ def _scopes(visit: ConsoleVisit, values: dict[str, str]) -> list[str]:
 def _new_website(visit: ConsoleVisit, values: dict[str, str], problem: str = "") -> Answer:
     shown = {name: values.get(name, "") for name in _FIELDS}
     status = 400 if problem else 200
-    return visit.page("console_website_new.html", status, values=shown, problem=problem)
+    return visit.page(
+        "console_website_new.html", status, values=shown, problem=problem, algorithms=ALGORITHMS
+    )
 
 
 def _one_website(
@@ -150,6 +174,7 @@ def _one_website(
         website=row,
         values=values,
         problem=problem,
+        algorithms=ALGORITHMS,
         grants=grants[:PAGE_SIZE],
     )
 
