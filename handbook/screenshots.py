@@ -1,20 +1,24 @@
 """`make screenshots`: pictures of the console and of owners' pages, of a shop that does not exist.
 
-Needs Chromium and the packages that the tests need. A picture that looks as before is not replaced.
+Needs Chromium and the packages that the tests need. Only pictures that a page names are kept;
+`python -m handbook.screenshots FOLDER` writes all of them, in both colour schemes, to a folder.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import random
 import re
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
@@ -75,6 +79,13 @@ def main() -> None:
         browser.close()
 
 
+@functools.cache
+def named() -> frozenset[str]:
+    """Returns the names of the pictures that the documentation shows."""
+    pages = (path.read_text() for path in (ROOT / "docs").rglob("*.md"))
+    return frozenset(name for text in pages for name in re.findall(r"screens/([\w-]+\.webp)", text))
+
+
 def _console(page: Page, shop: Shop, scheme: str) -> None:
     page.goto(f"{shop.base}/console/sign-in")
     page.get_by_label("Name").fill("ada")
@@ -90,7 +101,8 @@ def _console(page: Page, shop: Shop, scheme: str) -> None:
         "audit": "/console/audit",
     }.items():
         page.goto(shop.base + path)
-        _picture(page, f"console-{name}", scheme)
+        # The overview as far down as its chart.
+        _picture(page, f"console-{name}", scheme, taller=560 if name == "overview" else 0)
 
 
 def _owner(page: Page, shop: Shop, scheme: str) -> None:
@@ -98,9 +110,7 @@ def _owner(page: Page, shop: Shop, scheme: str) -> None:
     page.get_by_label("address").fill(OWNER)
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="mail").wait_for()
-    link = re.search(r"http\S+", _next_mail(shop).text)
-    assert link
-    page.goto(link[0])
+    page.goto(re.findall(r"http\S+", _next_mail(shop).text)[0])
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", name="Your agents").wait_for()
     request_id = _open(shop)
@@ -123,15 +133,19 @@ def _waiting(page: Page, shop: Shop, scheme: str) -> None:
     _picture(page, "waiting", scheme)
 
 
-def _picture(page: Page, name: str, scheme: str) -> None:
+def _picture(page: Page, name: str, scheme: str, taller: int = 0) -> None:
     """Takes a page at two widths, as WebP."""
     for width, size in (("wide", _WIDE), ("narrow", _NARROW)):
-        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.set_viewport_size({"width": size[0], "height": size[1] + taller})
         session = page.context.new_cdp_session(page)
         asked = {"format": "webp", "quality": 72, "optimizeForSpeed": False}
         taken = session.send("Page.captureScreenshot", asked)
-        (FOLDER / f"{name}-{scheme}-{width}.webp").write_bytes(base64.b64decode(taken["data"]))
         session.detach()
+        file = f"{name}-{scheme}-{width}.webp"
+        if folder := sys.argv[1:]:
+            (Path(folder[0]) / file).write_bytes(base64.b64decode(taken["data"]))
+        elif file in named():
+            (FOLDER / file).write_bytes(base64.b64decode(taken["data"]))
 
 
 @contextmanager
@@ -193,7 +207,8 @@ def _past(database: Database, who: list[str], where: list[str], now: int) -> Non
             if at < now - 5:
                 lines.append(_line(at, "approval", "approved", agent, site))
                 lines.append(_line(at + 1, "token", "issued", agent, site))
-                families.append(_family(len(families), at, agent, site, _AGENTS[number][3], now))
+                family = _family(len(families), at, _AGENTS[number][3], now)
+                families.append({**family, "agent_id": agent, "client_id": site})
         if chance.random() < 0.05:
             lines.append(_line(at, "approval", "denied", None, where[0]))
     # Somebody has an old secret, and a website a new one that it does not know yet.
@@ -208,9 +223,8 @@ def _past(database: Database, who: list[str], where: list[str], now: int) -> Non
     with database.begin() as connection:
         connection.execute(insert(audit), sorted(lines, key=lambda line: line["at"]))
         connection.execute(insert(token_family), families)
-        for table in (token_family,):
-            old = update(table).where(table.c.created_at < now - 8 * HOUR)
-            connection.execute(old.values(revoked_at=now - 8 * HOUR))
+        old = update(token_family).where(token_family.c.created_at < now - 8 * HOUR)
+        connection.execute(old.values(revoked_at=now - 8 * HOUR))
 
 
 def _line(at: int, kind: str, outcome: str, agent_id: str | None, client_id: str) -> dict[str, Any]:
@@ -226,13 +240,9 @@ def _line(at: int, kind: str, outcome: str, agent_id: str | None, client_id: str
     }
 
 
-def _family(
-    number: int, at: int, agent_id: str, client_id: str, model: str, now: int
-) -> dict[str, Any]:
+def _family(number: int, at: int, model: str, now: int) -> dict[str, Any]:
     return {
         "id": f"family-{number}",
-        "client_id": client_id,
-        "agent_id": agent_id,
         "scope": "openid profile email",
         "audience": "https://books.tidepool.example",
         "model": model,
@@ -262,15 +272,14 @@ def _query(shop: Shop) -> str:
 
 def _open(shop: Shop) -> str:
     page = httpx2.get(f"{shop.base}/authorize?{_query(shop)}")
-    found = re.search(r"request_id: '([^']+)'", page.text)
-    assert found
-    return found[1]
+    return str(re.findall(r"request_id: '([^']+)'", page.text)[0])
 
 
 def _next_mail(shop: Shop) -> Mail:
     end = time.monotonic() + 10
     while not shop.mails:
-        assert time.monotonic() < end, "no mail was sent"
+        if time.monotonic() > end:
+            raise TimeoutError("no mail was sent")
         time.sleep(0.05)
     return shop.mails.pop()
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Iterable
+import shutil
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 # A folder for pictures of every page, for people who want to look at them.
+AXE = "axe-core@4.14.1"
+_FOLDER = Path(__file__).parents[2] / ".bench" / "axe"  # ignored by git
+_VIOLATIONS = """
+async (rules) => {
+  const only = rules.length ? { runOnly: { type: "rule", values: rules } } : {};
+  const found = await axe.run({ iframes: false, resultTypes: ["violations"], ...only });
+  const told = nodes => nodes.slice(0, 5).map(node => node.html.slice(0, 160)).join(" | ");
+  return found.violations.map(rule => rule.id + ": " + told(rule.nodes));
+}
+"""
+# What another scheme and width can change; all rules are looked at once.
+_OF_LOOKS = ("color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block")
 PICTURES = os.environ.get("AUTH_AGENT_PICTURES")
 
 Look = tuple[str, int]  # colour scheme, width in CSS pixels
@@ -55,13 +70,37 @@ def follow(page: Any, element: Any) -> None:
         element.click()
 
 
-def look(page: Any, what: str, looks: Iterable[Look]) -> None:
+def look(page: Any, what: str, looks: Sequence[Look]) -> None:
     """Asserts, in each colour scheme and width, that the loaded page fits and can be read."""
     for scheme, width in looks:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate(_FAULTS, [scheme, width]) == [], (what, scheme, width)
+        if (scheme, width) in (looks[0], looks[-1]) and (source := axe_core()):
+            rules = () if (scheme, width) == looks[0] else _OF_LOOKS
+            assert violations(page, source, *rules) == [], (what, scheme, width)
         picture(page, what, (scheme, width))
+
+
+@functools.cache
+def axe_core() -> str | None:
+    """The source of axe-core, which npm installs; None where it cannot."""
+    script = _FOLDER / "node_modules/axe-core/axe.min.js"
+    if not script.exists():
+        _FOLDER.mkdir(parents=True, exist_ok=True)
+        npm = shutil.which("npm")
+        command = (npm, "install", "--silent", "--no-audit", "--no-fund", AXE)
+        if npm is None or subprocess.run(command, cwd=_FOLDER, check=False, timeout=120).returncode:
+            return None
+    return script.read_text()
+
+
+def violations(page: Any, source: str, *rules: str) -> list[str]:
+    """What axe-core finds on the loaded page, by these rules or by all."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(source)
+    found: list[str] = page.evaluate(_VIOLATIONS, rules)
+    return found
 
 
 def picture(page: Any, what: str, look: Look) -> None:

@@ -43,7 +43,7 @@ def add_website(visit: ConsoleVisit) -> Answer:
     """POST /console/websites/new: shows the secret on the page that answers, and never again."""
     values = _values(visit.form)
     try:
-        columns = _columns(visit, values)
+        columns = {**_columns(visit, values), **_keys(values)}
         name, redirect_uris = columns.pop("name"), columns.pop("redirect_uris")
         made = clients.add_client(
             visit.context.database,
@@ -52,7 +52,6 @@ def add_website(visit: ConsoleVisit) -> Answer:
             public=bool(values["public"]),
             now=visit.now,
             **columns,
-            **_keys(values),
         )
     except RegistrationError as error:
         return _new_website(visit, values, _sentence(error))

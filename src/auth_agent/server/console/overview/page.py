@@ -51,7 +51,7 @@ def overview(visit: ConsoleVisit) -> Answer:
     return visit.page(
         "console_overview.html",
         numbers=numbers,
-        matters=[*_of_this_server(visit.context), *matters],
+        matters=sorted([*_of_this_server(visit.context), *matters], key=lambda m: not m.is_urgent),
         steps=steps if not all(step.is_done for step in steps) else [],
         chart=chart,
         drawing=drawn(chart),
