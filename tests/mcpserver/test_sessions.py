@@ -5,9 +5,14 @@ from __future__ import annotations
 import time
 
 import httpx2
+import msgspec
 import pytest
 
-from tests.mcpserver.sites import ACCEPT, META, MODERN, ran, text_of
+from auth_agent.testing import make_agent
+from auth_agent.testing.credentials import new_session
+from auth_agent.website.config.site import Hooks, Site
+from auth_agent.website.recognition.session import session_cookie
+from tests.mcpserver.sites import ACCEPT, META, MODERN, ran, settings_of, text_of
 
 WHOAMI = {"name": "whoami", "arguments": {}}
 
@@ -119,6 +124,35 @@ class TestStreams:
             assert not another.is_stream_consumed
         assert agent.call("tools/call", WHOAMI, session).status_code == 401
         assert text_of(other.call("tools/call", WHOAMI, kept)) == "b"
+
+    def test_a_stream_ends_with_the_session_of_its_cookie(self, serve, issuer):
+        settings = {
+            "client_id": issuer.client_id,
+            "client_secret": issuer.client_secret,
+            "secret": "s" * 32,
+            "sign_in": True,
+            "session_idle": 30,
+            "bearer_recheck": 1,
+        }
+        world = serve("mcp", settings=settings)
+        agent, kept = world.agent(), world.agent("agent_8")
+        session, other = agent.open_session(), kept.open_session()
+        del agent.headers["authorization"]
+        site = Site.open(settings_of(issuer, world.base_url, **settings), Hooks())
+        who = make_agent(id="agent_7", issuer=issuer.issuer, client_id=issuer.client_id)
+        opened = new_session(who, site)
+        opened = msgspec.structs.replace(opened, seen_at=opened.seen_at - 27)
+        cookie = session_cookie(opened, site)
+        agent.headers["cookie"] = f"{cookie.name}={cookie.value}"
+        with (
+            agent.stream("GET", "/mcp", headers={**ACCEPT, **session}, timeout=20) as stream,
+            kept.stream("GET", "/mcp", headers={**ACCEPT, **other}, timeout=20) as another,
+        ):
+            assert (stream.status_code, another.status_code) == (200, 200)
+            for _ in stream.iter_bytes():
+                pass
+            assert not another.is_stream_consumed
+        assert agent.call("tools/call", WHOAMI, session).status_code == 401
 
     def test_a_call_is_not_cut_off(self, stateful):
         agent = stateful.agent()

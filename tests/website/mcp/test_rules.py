@@ -6,13 +6,16 @@ import json
 
 import pytest
 
-from auth_agent import Requirement
-from auth_agent.testing import make_agent
-from auth_agent.website.mcp.door import together
+from auth_agent import RelyingParty, Requirement
+from auth_agent.testing import make_agent, test_settings
+from auth_agent.website.entry import Entry
+from auth_agent.website.mcp.door import Door, together
 from auth_agent.website.mcp.message import Malformed, Target, read_messages
 from auth_agent.website.mcp.routing import read_routing
 from auth_agent.website.mcp.rules import Rules
 from auth_agent.website.mcp.sessions import REMEMBERED, SessionOwners
+from auth_agent.website.web.outcome import Pass
+from tests.website.browser import ValueVisit
 
 WRITE, READ = Requirement(scopes="write"), Requirement(scopes="read", models="claude-*")
 
@@ -109,3 +112,19 @@ def test_a_body_in_another_encoding_is_refused():
     for encoding in ("utf-16", "utf-32"):
         with pytest.raises(Malformed):
             read_messages(json.dumps(CALL).encode(encoding))
+
+
+def test_no_rule_lets_another_websites_page_in():
+    """The door's first requirement refuses it, whatever a rule allows."""
+    open_to_all = Requirement(dangerously_allow_cross_site=True)
+    first, *_ = together((open_to_all, WRITE))
+    assert first.dangerously_allow_cross_site is False
+    visit = ValueVisit("POST", "/mcp", {"sec-fetch-site": "cross-site"})
+    party = RelyingParty(test_settings())
+    entry = Entry(party, visit, Pass(make_agent(issuer=party.settings.issuer, scopes=("write",))))
+    for rules in (Rules(always=open_to_all), Rules(tools={"a": open_to_all})):
+        routing = read_routing([(b"mcp-method", b"tools/call"), (b"mcp-name", b"a")])
+        reply = Door(rules, max_body=1_000).refuse_headers(entry, routing)
+        assert reply is not None
+        assert reply.status == 403
+        assert b"another website" in reply.body

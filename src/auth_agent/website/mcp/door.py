@@ -70,10 +70,8 @@ class Door:
         """Refuses a request by its headers alone; None allows no more than reading the body."""
         if is_preflight(entry.visit):
             return None
+        # The first of the requirements lets no page of another website in (`together`).
         reply = self._require(entry, routing.targets, said_at_tool)
-        if reply is not None:
-            return as_rpc(reply)
-        reply = entry.relying_party.require_own_request(entry.visit, entry.look())
         if reply is not None:
             return as_rpc(reply)
         if routing.problem is not None:
@@ -171,7 +169,10 @@ class Door:
 
 @lru_cache(maxsize=1_024)
 def together(requirements: tuple[Requirement, ...]) -> tuple[Requirement, ...]:
-    """Merges requirements, so that a challenge names the scopes of the whole operation."""
+    """Merges requirements, so that a challenge names the scopes of the whole operation.
+
+    The first one allows no cross-site request, whatever the others say.
+    """
     scopes = tuple(dict.fromkeys(scope for one in requirements for scope in one.scopes))
     others = [one for one in requirements if msgspec.structs.replace(one, scopes=()) != ANY_AGENT]
     return (Requirement(scopes=scopes), *dict.fromkeys(others))
