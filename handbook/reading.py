@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from functools import cache
 from pathlib import Path
 
 
@@ -31,4 +32,9 @@ def one_line(text: str) -> str:
 def sources(*rooms: Path) -> dict[Path, ast.Module]:
     """Returns path: syntax tree, of every module below some rooms."""
     paths = (path for room in rooms for path in sorted(room.rglob("*.py")))
-    return {path: ast.parse(path.read_text()) for path in paths}
+    return {path: _parsed(path) for path in paths}
+
+
+@cache  # several pages read the same source
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -25,14 +26,22 @@ from auth_agent.server import Database
 runner = CliRunner()
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Makes a database to be copied."""
+    path = tmp_path_factory.mktemp("commands") / "auth-agent.db"
+    _run("migrate", "--database", f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("AUTH_AGENT"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("AUTH_AGENT_SERVER_DATABASE", f"sqlite:///{tmp_path}/auth-agent.db")
     monkeypatch.chdir(tmp_path)
-    _run("migrate")
+    shutil.copy(migrated, tmp_path)
 
 
 def _run(*words: str, code: int = 0) -> Result:
@@ -127,6 +136,7 @@ def test_a_rotation_from_a_shell_keeps_the_old_key_for_the_longest_token() -> No
 
 
 def test_migrate_can_be_run_twice(tmp_path: Path) -> None:
+    (tmp_path / "auth-agent.db").unlink()
     _run("migrate")
     _run("migrate")
     database = Database.open(f"sqlite:///{tmp_path}/auth-agent.db")

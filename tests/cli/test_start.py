@@ -8,8 +8,12 @@ import sys
 from importlib.metadata import version
 
 import pytest
+from typer.testing import CliRunner
 
 from auth_agent.cli.output import literal, print_values
+from auth_agent.cli.program import app
+from auth_agent.server import Database
+from auth_agent.server.registry import clients
 
 
 def run(*words, **environment):
@@ -28,7 +32,7 @@ def test_without_arguments_it_asks_what_you_want_to_do():
     assert done.stderr == b""
     for line in lines[2:-2]:  # each leads to a command that exists
         command = line.split("auth-agent ")[1].split()[0]
-        assert run(command, "--help").returncode == 0, command
+        assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0, command
 
 
 def test_the_version():
@@ -56,11 +60,11 @@ def test_names_are_printed_literally(tmp_path, encoding):
         "PYTHONUTF8": "0",
         "NO_COLOR": "1",
     }
-    assert run("migrate", **given).returncode == 0
-    redirect = ["--redirect-uri", "http://127.0.0.1:8000/auth-agent/callback"]
+    database = Database.open(given["AUTH_AGENT_SERVER_DATABASE"])
+    database.migrate()
     for name in NASTY[:4]:
-        done = run("client", "add", name, *redirect, **{**given, "PYTHONIOENCODING": "utf-8"})
-        assert done.returncode == 0, done.stderr
+        clients.add_client(database, name, ["http://127.0.0.1:8000/auth-agent/callback"], now=0)
+    database.close()
     done = run("client", "list", **given)
     assert done.returncode == 0, done.stderr
     told = done.stdout.decode(encoding)
