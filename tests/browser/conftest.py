@@ -11,6 +11,14 @@ from playwright.sync_api import sync_playwright
 from tests.world import run_site, serve_auth_server
 
 CHROMIUM = shutil.which("chromium")
+# Each window would otherwise run the pages of its address bar, too: most of its time.
+_OWN_PAGES = "WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,HttpsUpgrades"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    f"--disable-features={_OWN_PAGES}",
+]
 
 # Each example site under a server that it is usually run with.
 EXAMPLES = {
@@ -36,10 +44,8 @@ def chromium():
     if CHROMIUM is None:
         reason = "chromium is not installed: apt-get install chromium"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 

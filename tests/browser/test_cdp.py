@@ -19,7 +19,7 @@ from auth_agent import AuthError
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
 from auth_agent.sdk.tools.server import build_server
 from tests.adapters.network import free_port, serve_asgi
-from tests.browser.conftest import CHROMIUM
+from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.test_sdk_page import IMITATION, options
 from tests.sdk.conftest import run_async
 
@@ -27,9 +27,9 @@ from tests.sdk.conftest import run_async
 @contextmanager
 def run_chromium(folder: Path, started=lambda process: None):
     """Starts a browser with remote debugging; yields its DevTools address."""
-    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update",
-             "--remote-debugging-port=0", f"--user-data-dir={folder}"]  # fmt: skip
+    flags = [*FLAGS, "--headless=new", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--remote-debugging-port=0",
+             f"--user-data-dir={folder}"]  # fmt: skip
     process = subprocess.Popen([CHROMIUM, *flags, "about:blank"], stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)  # fmt: skip
     started(process)

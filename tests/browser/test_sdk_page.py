@@ -23,7 +23,7 @@ from auth_agent.server import ServerSettings, create_app
 from auth_agent.server.registry.agents import add_agent
 from auth_agent.server.registry.clients import add_client
 from tests.adapters.network import free_port, serve_asgi
-from tests.browser.conftest import CHROMIUM
+from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.sdk.conftest import make_shop
 
 IMITATION = """<!doctype html><title>Authenticating AI agent</title>
@@ -241,9 +241,7 @@ def test_under_tasks(world, chromium):
 
     async def main():
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-            )
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             page = await browser.new_page()
             await page.goto(f"{world.site}/private/report")
             signed_in = await AsyncAgentSDK(**options(world)).sign_in_page(page)

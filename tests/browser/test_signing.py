@@ -13,7 +13,7 @@ from auth_agent import AuthError, SettingsError
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
 from auth_agent.server import ServerSettings, create_app
 from tests.adapters.network import free_port, serve_asgi
-from tests.browser.conftest import CHROMIUM
+from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.test_cdp import in_thread, open_tab, run_chromium
 from tests.sdk.conftest import run_async
 from tests.sdk.witness import Signing, Witness
@@ -176,9 +176,7 @@ def test_under_tasks(chromium, signing, sites):
         from playwright.async_api import async_playwright
 
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-            )
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             context = await browser.new_context()
             signed = await AsyncAgentSDK(**signing.options).sign_page(context)
             page = await context.new_page()
