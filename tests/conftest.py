@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import functools
+import os
 import socket
 from pathlib import Path
 
+import httpcore2
 import pytest
 
 from auth_agent import RelyingParty, Settings
-from auth_agent.testing import FakeServer
+from auth_agent.testing import FakeServer, offline
 from auth_agent.website.policy import approval
 from tests.website.browser import Browser, Clock
 
@@ -14,6 +17,21 @@ from tests.website.browser import Browser, Clock
 pytest_plugins = ["auth_agent.testing.plugin"]
 
 ROOT = Path(__file__).parent
+
+_default_context = httpcore2.default_ssl_context
+
+
+def _kept_context(**options):
+    """Reads a CA bundle once for all clients: for each of them that takes 20 ms and more."""
+    return _context(*map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")), **options)
+
+
+@functools.cache
+def _context(_cert_file, _cert_dir, **options):
+    return _default_context(**options)
+
+
+httpcore2.default_ssl_context = _kept_context
 SLOW = {"browser", "cli", "testing", "test_distribution.py", "test_messages.py"}
 SECRET = "a secret of the website that is long enough"
 
@@ -22,6 +40,15 @@ SECRET = "a secret of the website that is long enough"
 def _no_declared_acts(monkeypatch):
     """Forgets the acts that the views of other tests declare in this process."""
     monkeypatch.setattr(approval, "_declared", [])
+
+
+@pytest.fixture(autouse=True)
+def _nothing_plugged():
+    """Takes the servers out that a test has plugged in for the rest of its process."""
+    before = list(offline._plugged)
+    yield
+    for server in [server for server in offline._plugged if server not in before]:
+        offline.unplug(server)
 
 
 @pytest.fixture

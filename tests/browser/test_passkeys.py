@@ -211,8 +211,8 @@ def test_this_is_my_agent(house, visit):
     _enter_by_passkey(page)
     page.get_by_label("Agent").select_option(house.agent.agent_id)
     page.get_by_role("button", name="Go on").click()
-    page.get_by_role("button", name="Approve").click()
-    page.wait_for_url("https://shop.example/auth-agent/callback?code=**")
+    with page.expect_request("https://shop.example/auth-agent/callback?code=*"):
+        page.get_by_role("button", name="Approve").click()
 
 
 def test_without_javascript_a_mailed_code_serves_until_there_is_a_passkey(house, visit):
@@ -276,7 +276,7 @@ def test_an_administrator_signs_in_with_a_passkey(house, visit):
     page.get_by_label("Name").fill("ada")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
-    page.get_by_role("link", name="ada").click()
+    page.get_by_role("link", name="ada", exact=True).click()
     page.get_by_label("Name of the passkey").fill("Key on my ring")
     page.get_by_role("button", name="Add a passkey").click()
     page.get_by_text("Key on my ring").wait_for()

@@ -88,7 +88,7 @@ def test_cancelling_leads_back_with_an_explanation(world, page):
         "The sign-in was cancelled, or the agent's owner did not approve it. "
         "Start again to sign in."
     )
-    assert page.get_by_text(text).is_visible()
+    page.get_by_text(text).wait_for()
     page.get_by_role("link", name="Start again").click()
     approve(world, page)
     page.wait_for_url(f"{world.site}/private/report")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tests.cli.test_server_commands import _clean_environment, _json, _run  # noqa: F401
+from tests.cli.test_server_commands import (  # noqa: F401  # fixtures
+    _clean_environment,
+    _json,
+    _run,
+    migrated,
+)
 
 API = "https://m.example/mcp"
 

@@ -226,7 +226,9 @@ class TestSettings:
 
     def test_report_only(self, open_shop):
         concern = open_shop.concern(AUTH_AGENT_REPORT_ONLY="true")
-        tells(concern, "settings.report_only", "passes all the same", "remove AUTH_AGENT_REPORT_")
+        tells(
+            concern, "settings.report_only", "would refuse are let in", "remove AUTH_AGENT_REPORT_"
+        )
 
     def test_a_public_website_with_a_server_on_this_machine(self, auth_server):
         shop = Shop(auth_server.register("https://shop.invalid"))

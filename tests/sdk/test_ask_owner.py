@@ -26,7 +26,7 @@ from auth_agent.sdk import AgentSDK, AsyncAgentSDK
 from auth_agent.sdk.calls import prover
 from auth_agent.sdk.tools.acts import demanded
 from auth_agent.sdk.tools.sites import Sites
-from auth_agent.server.approval import questions, state
+from auth_agent.server.approval import asking, questions, state
 from auth_agent.server.oauth import backchannel
 from auth_agent.server.registry.agents import add_agent, change_agent
 from auth_agent.server.registry.clients import add_client
@@ -42,6 +42,7 @@ ACT = {"type": "payment", "title": "Pay 45.00 EUR to Corner Shop", "amount": "45
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(backchannel, "INTERVAL", 1)
+    monkeypatch.setattr(asking, "MOST_OF_ONE", 1_000)  # one agent asks in all these tests
 
 
 @pytest.fixture

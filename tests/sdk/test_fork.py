@@ -6,7 +6,7 @@ import pytest
 
 from auth_agent import Settings
 from auth_agent.sdk import TokenManager
-from auth_agent.sdk.calls.token_calls import _Pending
+from auth_agent.sdk.calls.pending import Pending
 from auth_agent.testing import credentials, offline
 from tests.conftest import SECRET
 from tests.flow.test_flights import in_a_child
@@ -29,7 +29,7 @@ def test_of_the_tokens():
 
 
 def test_of_the_sign_ins_under_way():
-    pending = _Pending()
+    pending = Pending()
 
     def add():
         pending.add("state", "verifier")

@@ -80,7 +80,7 @@ def test_refusals_name_the_remedy(signing, tmp_path):
         (("https://shop.example/",), {"AUTH_AGENT_AGENT_ID": ""}, "name the signer"),
         (("https://shop.example/",), {"AUTH_AGENT_AGENT_SIGNING_KEY": ""}, "no signing key"),
         (("https://shop.example/", "--body", "none.txt"), {}, "cannot be read"),
-        (("https://shop.example/", "--method", "GET\nX: y"), {}, "no method"),
+        (("https://shop.example/", "--method", "GET\nX: y"), {}, "not an HTTP method"),
         (("https://shop.example/",), {"AUTH_AGENT_AGENT_ISSUER": "http://id.example"}, "use https"),
     ):
         result = run(*words, code=1, **{**given, **changes})

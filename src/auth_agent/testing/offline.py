@@ -80,7 +80,10 @@ _originals: list[tuple[_Exchange, _AsyncExchange]] = []
 
 
 def _server_of(request: HttpRequest | Fetch) -> Server | None:
-    parts = urlsplit(request.url)
+    try:
+        parts = urlsplit(request.url)
+    except ValueError:  # no server's; the real exchange says what is wrong
+        return None
     return plugged(f"{parts.scheme}://{parts.netloc}")
 
 

@@ -61,6 +61,8 @@ class MailHost(threading.Thread):
                 each.close()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
         self._listener.close()
 
     def _talk(self, connection: Any) -> None:
