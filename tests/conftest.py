@@ -42,9 +42,9 @@ def _no_declared_acts(monkeypatch):
     monkeypatch.setattr(approval, "_declared", [])
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _nothing_plugged():
-    """Takes the servers out that a test has plugged in for the rest of its process."""
+    """Takes the servers out that a module has plugged in for the rest of its process."""
     before = list(offline._plugged)
     yield
     for server in [server for server in offline._plugged if server not in before]:

@@ -405,6 +405,7 @@ class TestEveryToken:
         with pytest.raises(AuthError) as caught:
             bound.get_user_info(renewed.access_token)
         assert caught.value.code == "token_expired"
+        change_agent(world.database, world.agent_id, int(time.time()), model="")
 
     def test_the_demand_is_learned_once(self, world: Any, bound: Any) -> None:
         bound.authorize(CALLBACK)
