@@ -438,6 +438,16 @@ class TestNonces:
         _refused(stale, "use_dpop_nonce")
         assert stale.headers["dpop-nonce"] not in (nonce, fresh.headers["dpop-nonce"])
 
+    def test_a_worker_s_clock_may_be_a_minute_ahead(
+        self, world: World, build: Build, holder: Holder
+    ) -> None:
+        ahead = build(dpop_nonce=True)
+        for is_good in (True, False):
+            ahead.clock.forward(60)
+            nonce = own_token(ahead, holder).headers["dpop-nonce"]
+            answer = own_token(world, holder, proof(world, holder, nonce=nonce))
+            assert (answer.status_code == 200) is is_good
+
     def test_all_workers_know_all_nonces(self, build: Build, holder: Holder) -> None:
         other = build(dpop_nonce=True, secrets=(OTHER_SECRET,))
         one = build(dpop_nonce=True, secrets=(NEW_SECRET, OTHER_SECRET))

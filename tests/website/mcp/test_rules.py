@@ -63,6 +63,16 @@ def test_blanks_around_a_header_do_not_count():
     assert routing.targets == (Target("tools", "a"),)
 
 
+@pytest.mark.parametrize("coding", ["gzip", "gzip, identity", "identity, gzip", "x"])
+@pytest.mark.parametrize("name", [b"content-encoding", b"Content-Encoding"])
+def test_a_body_in_another_coding_is_refused(name, coding):
+    together = read_routing([(name, coding.encode())])
+    assert together.problem == "The body is compressed; send it as it is."
+    alone = read_routing([(name, part.encode()) for part in coding.split(", ")])
+    assert alone.problem is not None
+    assert read_routing([(name, b"Identity")]).problem is None
+
+
 @pytest.mark.parametrize("names", [(b"mcp-name", b"mcp-name"), (b"mcp-name", b"Mcp-Name")])
 def test_a_header_that_stands_twice_is_refused(names):
     routing = read_routing([(b"host", b"x"), *((name, b"a") for name in names)])

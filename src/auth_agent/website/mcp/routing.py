@@ -15,7 +15,10 @@ import msgspec
 
 from auth_agent.website.mcp.message import Kind, Rpc, Target
 
-_SINGLE = (b"mcp-protocol-version", b"mcp-method", b"mcp-name", b"mcp-session-id")
+_SINGLE = (
+    *(b"mcp-protocol-version", b"mcp-method", b"mcp-name", b"mcp-session-id"),
+    b"content-encoding",  # codings are applied one after the other, and one of them is read here
+)
 # Any other coding than identity would show the application another body than the checked one.
 _IDENTITY = ("", "identity")
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)

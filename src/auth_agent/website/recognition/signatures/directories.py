@@ -102,8 +102,10 @@ class Directories:
                 del self._known[self._least()]
 
     def _least(self) -> str:
-        """Returns the one unused for longest, of the host that has most: a host that makes up names
-        takes the place of its own."""
+        """Returns the one unused for longest, of the host that has most of them.
+
+        So a host that makes up names takes the places of its own.
+        """
         count = Counter(one.origin for one in self._known.values())
         most = max(count.values())
         full = [name for name, one in self._known.items() if count[one.origin] == most]
