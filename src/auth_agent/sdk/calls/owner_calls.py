@@ -8,6 +8,7 @@ of `AuthError`: `details_invalid`, `owner_unavailable` (nobody can be asked), `o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from auth_agent.errors import AuthError, ServerMisbehaved, ServerUnavailable, SettingsError
@@ -56,10 +57,10 @@ class OwnerCalls(EventCalls):
         ends_at = (yield from now()) + seconds
         fields["requested_expiry"] = str(seconds)
         endpoint = at(self._options, "/bc-authorize")
-        ask = lambda: client_form(self._options, endpoint, fields)  # noqa: E731
+        ask = partial(client_form, self._options, endpoint, fields)
         asked, _ = yield from self._proved(ask)
         auth_req_id, interval = _parse_asked(asked)
-        poll = lambda: _poll_request(self._options, auth_req_id)  # noqa: E731
+        poll = partial(_poll_request, self._options, auth_req_id)
         while True:
             left = ends_at - (yield from now())
             yield from wait(max(0.0, min(interval, left)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from auth_agent.errors import AuthError, ServerUnavailable
@@ -95,7 +96,7 @@ class TokenCalls:
         Raises `state_mismatch`, `pkce_missing`, `token_exchange_failed`.
         """
         verifier = self._begun.take(state, code_verifier, expected_state)
-        build = lambda: oauth.code_request(self._options, code, redirect_uri, verifier)  # noqa: E731
+        build = partial(oauth.code_request, self._options, code, redirect_uri, verifier)
         try:
             response, is_bound = yield from self._proved(build)
             tokens = oauth.parse_tokens(
@@ -139,7 +140,7 @@ class TokenCalls:
                 code="no_refresh_token",
                 status_code=401,
             )
-        build = lambda: oauth.refresh_request(self._options, refresh_token)  # noqa: E731
+        build = partial(oauth.refresh_request, self._options, refresh_token)
         is_held = self.prover is not None and self.prover.holds(refresh_token)
         response, is_bound = yield from self._proved(build, has_to=is_held)
         tokens = oauth.parse_tokens(
@@ -152,7 +153,7 @@ class TokenCalls:
 
     def get_own_token(self, resource: str, *, scope: str | None = None) -> Flow[TokenResponse]:
         """Returns an access token of the agent for one API, without any website (RFC 8707)."""
-        build = lambda: oauth.own_token_request(self._options, resource, scope)  # noqa: E731
+        build = partial(oauth.own_token_request, self._options, resource, scope)
         response, is_bound = yield from self._proved(build)
         tokens = oauth.parse_tokens(response, failure="token_exchange_failed", is_bound=is_bound)
         return (yield from self._received(tokens))
