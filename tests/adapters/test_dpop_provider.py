@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 import subprocess
 import time
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from auth_agent.flow import drive
 from auth_agent.protocol.dpop.making import make_proof, new_proof_key
 from auth_agent.website.web.outcome import Pass, Reply
 from tests.adapters.network import free_port
+from tests.npm import node_modules
 from tests.website.browser import ValueVisit
 
 ORIGIN = "https://shop.example"
@@ -55,15 +55,10 @@ provider.listen(Number(port), '127.0.0.1', () => console.log('ready'))
 
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory):
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("npm is not installed (Debian: apt-get install npm)")
     folder, port = tmp_path_factory.mktemp("npm"), free_port()
-    install = [npm, "install", "--no-audit", "--no-fund", "--silent", "oidc-provider@9"]
-    if subprocess.run(install, cwd=folder, check=False, timeout=180).returncode != 0:
-        pytest.skip("npm cannot install oidc-provider here")
+    node_modules(folder, "oidc-provider@9")
     (folder / "provider.mjs").write_text(PROVIDER)
-    words = [node, "provider.mjs", str(port), SECRET]
+    words = ["node", "provider.mjs", str(port), SECRET]
     with subprocess.Popen(
         words, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as running:

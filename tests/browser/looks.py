@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# A folder for pictures of every page, for people who want to look at them.
+from tests.npm import installed
+
 AXE = "axe-core@4.14.1"
-_FOLDER = Path(__file__).parents[2] / ".bench" / "axe"  # ignored by git
 _VIOLATIONS = """
 async (rules) => {
   const only = rules.length ? { runOnly: { type: "rule", values: rules } } : {};
@@ -24,6 +22,7 @@ async (rules) => {
 """
 # What another scheme and width can change; all rules are looked at once.
 _OF_LOOKS = ("color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block")
+# A folder for pictures of every page, for people who want to look at them.
 PICTURES = os.environ.get("AUTH_AGENT_PICTURES")
 
 Look = tuple[str, int]  # colour scheme, width in CSS pixels
@@ -85,14 +84,8 @@ def look(page: Any, what: str, looks: Sequence[Look]) -> None:
 @functools.cache
 def axe_core() -> str | None:
     """The source of axe-core, which npm installs; None where it cannot."""
-    script = _FOLDER / "node_modules/axe-core/axe.min.js"
-    if not script.exists():
-        _FOLDER.mkdir(parents=True, exist_ok=True)
-        npm = shutil.which("npm")
-        command = (npm, "install", "--silent", "--no-audit", "--no-fund", AXE)
-        if npm is None or subprocess.run(command, cwd=_FOLDER, check=False, timeout=120).returncode:
-            return None
-    return script.read_text()
+    folder = installed(AXE)
+    return folder and (folder / "node_modules/axe-core/axe.min.js").read_text()
 
 
 def violations(page: Any, source: str, *rules: str) -> list[str]:

@@ -6,15 +6,13 @@ The suite sends no tokens, so what stands between it and the guard adds one.
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.mcpserver.sites import make_app, make_server
+from tests.npm import node_modules
 
-FOLDER = Path(__file__).parents[2] / ".bench" / "conformance"  # ignored by git
 PACKAGES = ("@modelcontextprotocol/conformance@0.2.0-alpha.12", "node@22")
 SCENARIOS = (
     "server-session-lifecycle",
@@ -25,16 +23,9 @@ _FAILED = re.compile(r"\[([\w-]+)\s*\]\S* \S*FAILURE")
 
 
 @pytest.fixture(scope="module")
-def suite():
+def suite(tmp_path_factory):
     """Returns the command that runs the suite, on a recent enough Node.js."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is missing, which installs the conformance suite")
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    if not (FOLDER / "node_modules/node/bin/node").exists():
-        command = ("npm", "install", "--silent", "--no-audit", "--no-fund", *PACKAGES)
-        if subprocess.run(command, cwd=FOLDER, check=False, timeout=300).returncode != 0:
-            pytest.skip("npm cannot install the conformance suite here")
-    modules = FOLDER / "node_modules"
+    modules = node_modules(tmp_path_factory.mktemp("npm"), *PACKAGES)
     entry = modules / "@modelcontextprotocol/conformance/dist/index.js"
     return str(modules / "node/bin/node"), str(entry), "server", "--url"
 
@@ -57,10 +48,10 @@ def guarded(kind, provider, base_url):
     return with_token
 
 
-def failures(suite, world, scenario):
+def failures(suite, world, scenario, folder):
     command = (*suite, f"{world.base_url}/mcp", "--scenario", scenario)
     ran = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, cwd=FOLDER
+        command, capture_output=True, text=True, check=False, timeout=120, cwd=folder
     )
     text = ran.stdout + ran.stderr
     assert "SUCCESS" in text, text[-2_000:]
@@ -73,6 +64,6 @@ def pair(request, serve):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_the_guard_breaks_nothing(suite, pair, scenario):
-    before, after = (failures(suite, world, scenario) for world in pair)
+def test_the_guard_breaks_nothing(suite, pair, scenario, tmp_path):
+    before, after = (failures(suite, world, scenario, tmp_path) for world in pair)
     assert after <= before

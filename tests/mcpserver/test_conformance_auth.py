@@ -26,7 +26,7 @@ import httpx2
 import pytest
 
 from auth_agent.server.registry.clients import add_client
-from tests.mcpserver.test_conformance import FOLDER, suite  # noqa: F401  (a fixture)
+from tests.mcpserver.test_conformance import suite  # noqa: F401  (a fixture)
 from tests.services import free_port
 from tests.world import serve_auth_server
 
@@ -60,7 +60,7 @@ def test_our_authorization_server(suite, tmp_path):  # noqa: F811
         command += ["--client-id", client.client_id, "-p", str(port)]
         said = []
         with subprocess.Popen(
-            command, cwd=FOLDER, text=True, stdin=subprocess.DEVNULL,
+            command, cwd=tmp_path, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         ) as program:  # fmt: skip
             limit = threading.Timer(120, program.kill)
@@ -83,12 +83,12 @@ def test_our_authorization_server(suite, tmp_path):  # noqa: F811
         ("auth/resource-mismatch", False),
     ],
 )
-def test_an_agent_as_a_client(suite, scenario, is_let_in):  # noqa: F811
+def test_an_agent_as_a_client(suite, scenario, is_let_in, tmp_path):  # noqa: F811
     node, entry, *_ = suite
     program = f"{sys.executable} {ROOT / 'tests/mcpserver/conformance_client.py'}"
     ran = subprocess.run(
         [node, entry, "client", "--command", program, "--scenario", scenario],
-        cwd=FOLDER, capture_output=True, text=True, check=False, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     text = ran.stdout + ran.stderr
     assert "OVERALL: PASSED" in text, text[-3_000:]

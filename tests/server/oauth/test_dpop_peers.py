@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import threading
 import time
@@ -17,6 +16,7 @@ import pytest
 
 from auth_agent.server import Database
 from auth_agent.server.registry import clients
+from tests.npm import node_modules
 from tests.proofs import Holder
 from tests.server.conftest import NewDatabase
 from tests.server.oauth.test_independent_clients import _through_the_browser
@@ -45,14 +45,9 @@ def site(copies: NewDatabase) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("npm is not installed (Debian: apt-get install npm)")
     folder = tmp_path_factory.mktemp("npm")
-    install = [npm, "install", "--no-audit", "--no-fund", "--silent", *PACKAGES]
-    if subprocess.run(install, cwd=folder, check=False, timeout=180).returncode != 0:
-        pytest.skip("npm cannot install dpop, oauth4webapi and openid-client here")
-    return node, folder
+    node_modules(folder, *PACKAGES)
+    return "node", folder
 
 
 def _run(node: tuple[str, Path], script: str, *words: str, site: dict[str, Any]) -> Any:

@@ -4,7 +4,6 @@ npm's openid-client, oauth4webapi and oidc-client-ts."""
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from authlib.oidc.core import CodeIDToken
 from requests_oauthlib import OAuth2Session as RequestsSession
 
 from auth_agent.server import Database
+from tests.npm import node_modules
 from tests.server.storage.test_workers import _serving, _site
 from tests.server.world import REDIRECT, UPSTREAM_PATTERN
 
@@ -222,14 +222,9 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("package", PROGRAMS)
 def test_a_client_in_javascript(site: dict[str, Any], tmp_path: Path, package: str) -> None:
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("npm is not installed (Debian: apt-get install npm)")
-    install = [npm, "install", "--no-audit", "--no-fund", "--silent", package]
-    if subprocess.run(install, cwd=tmp_path, check=False, timeout=120).returncode != 0:
-        pytest.skip(f"npm cannot install {package} here")
+    node_modules(tmp_path, package)
     (tmp_path / "client.mjs").write_text(PROGRAMS[package])
-    words = [node, "client.mjs", site["base"], *site["auth"], PLAIN_REDIRECT]
+    words = ["node", "client.mjs", site["base"], *site["auth"], PLAIN_REDIRECT]
     with subprocess.Popen(
         words, cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as program:
