@@ -9,9 +9,9 @@ import pytest
 
 from auth_agent import ServerUnavailable, Settings
 from auth_agent.doctor import examine
-from auth_agent.doctor.client import judge_registration
+from auth_agent.doctor.checks.client import judge_registration
+from auth_agent.doctor.checks.server import judge_clock
 from auth_agent.doctor.finding import in_words, plain
-from auth_agent.doctor.server import judge_clock
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.testing.issuer import ABSENT
 from auth_agent.testing.provider import json_response

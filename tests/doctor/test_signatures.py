@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auth_agent import Settings
-from auth_agent.doctor.signatures import examine_signatures
+from auth_agent.doctor.checks.signatures import examine_signatures
 from auth_agent.flow.exchange import HttpResponse
 from tests.protocol.signatures.signing import new_key
 from tests.website.browser import drive

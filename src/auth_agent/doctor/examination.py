@@ -6,14 +6,14 @@ import os
 import time
 from collections.abc import Callable
 
-from auth_agent.doctor.api import examine_api
-from auth_agent.doctor.client import examine_client
-from auth_agent.doctor.configuration import examine_settings
+from auth_agent.doctor.checks.api import examine_api
+from auth_agent.doctor.checks.client import examine_client
+from auth_agent.doctor.checks.configuration import examine_settings
+from auth_agent.doctor.checks.server import examine_server
+from auth_agent.doctor.checks.sessions import examine_sessions
+from auth_agent.doctor.checks.signatures import examine_signatures
+from auth_agent.doctor.checks.website import examine_website
 from auth_agent.doctor.finding import Finding
-from auth_agent.doctor.server import examine_server
-from auth_agent.doctor.sessions import examine_sessions
-from auth_agent.doctor.signatures import examine_signatures
-from auth_agent.doctor.website import examine_website
 from auth_agent.flow.effects import Flow
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Hooks, Site

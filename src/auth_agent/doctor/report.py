@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from auth_agent.doctor.configuration import wrong_settings
+from auth_agent.doctor.checks.configuration import wrong_settings
 from auth_agent.doctor.examination import examine
 from auth_agent.doctor.finding import LEVELS, Finding, is_well, plain
 from auth_agent.doctor.paper import Paper

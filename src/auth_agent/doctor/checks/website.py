@@ -10,7 +10,9 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import msgspec
 
-from auth_agent.doctor.cookies import examine_cookies
+from auth_agent.doctor.checks.cookies import examine_cookies
+from auth_agent.doctor.checks.large_cookies import examine_large_cookies
+from auth_agent.doctor.checks.workers import examine_workers
 from auth_agent.doctor.finding import (
     Finding,
     failure,
@@ -22,8 +24,6 @@ from auth_agent.doctor.finding import (
     speaks_no_tls,
     warning,
 )
-from auth_agent.doctor.large_cookies import examine_large_cookies
-from auth_agent.doctor.workers import examine_workers
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.effects import Flow, send
 from auth_agent.flow.exchange import HttpRequest, HttpResponse

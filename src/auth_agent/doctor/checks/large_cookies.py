@@ -7,7 +7,7 @@ website's answer to many of its own login cookies, which it clears, is as large.
 
 from __future__ import annotations
 
-from auth_agent.doctor.cookies import login_cookie
+from auth_agent.doctor.checks.cookies import login_cookie
 from auth_agent.doctor.finding import Finding, warning
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.effects import Flow, send

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
-from auth_agent.doctor.cookies import login_cookie
+from auth_agent.doctor.checks.cookies import login_cookie
 from auth_agent.doctor.finding import Finding, failure, ok
 from auth_agent.errors import AuthError
 from auth_agent.flow.effects import Flow, send

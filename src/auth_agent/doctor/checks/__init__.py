@@ -1,0 +1,1 @@
+"""The checks of the doctor: each looks at one side, and returns its findings."""
