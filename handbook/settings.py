@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from auth_agent.cli.agent_options import VARIABLES as AGENT_VARIABLES
+from auth_agent.cli.agent.options import VARIABLES as AGENT_VARIABLES
 from auth_agent.secret import Secret
 from auth_agent.server.bounds import NUMBERS as SERVER_BOUNDS
 from auth_agent.server.config.fields import Fields as ServerFields

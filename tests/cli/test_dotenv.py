@@ -8,7 +8,7 @@ import stat
 import pytest
 from typer.testing import CliRunner
 
-from auth_agent.cli.dotenv import add_identity
+from auth_agent.cli.agent.dotenv import add_identity
 from auth_agent.cli.program import app
 from tests.sdk.conftest import World, _world, agent_key, world  # noqa: F401  # fixtures
 

@@ -13,7 +13,7 @@ from handbook.python_api import MODULES, python_api
 from handbook.reading import field_docs, sources
 from handbook.remedies import REMEDIES
 
-from auth_agent.cli.agent_options import VARIABLES as AGENT_VARIABLES
+from auth_agent.cli.agent.options import VARIABLES as AGENT_VARIABLES
 from auth_agent.server.bounds import NUMBERS
 from auth_agent.server.config.fields import Fields as ServerFields
 from auth_agent.server.settings import VARIABLES

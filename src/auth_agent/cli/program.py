@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from auth_agent.cli import ask_owner, doctor, login, mcp, sign
+from auth_agent.cli import doctor
+from auth_agent.cli.agent import ask_owner, login, mcp, sign
+from auth_agent.cli.agent.dotenv import add_identity
 from auth_agent.cli.demo import command as demo
-from auth_agent.cli.dotenv import add_identity
 from auth_agent.cli.output import EXIT_CODES
 from auth_agent.cli.server import admin, agents, clients, keys, owners, resources, serve
 from auth_agent.doctor.report import DOCTOR_EXIT_CODES

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from auth_agent.cli.agent_options import (
+from auth_agent.cli.agent.options import (
     AgentIdOption,
     IssuerOption,
     ModelOption,

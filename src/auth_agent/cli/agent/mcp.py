@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auth_agent.cli import mcp_http
-from auth_agent.cli.agent_options import AgentIdOption, IssuerOption, ModelOption
+from auth_agent.cli.agent import mcp_http
+from auth_agent.cli.agent.options import AgentIdOption, IssuerOption, ModelOption
 
 if TYPE_CHECKING:
     from auth_agent.sdk import AsyncAgentSDK

@@ -1,0 +1,1 @@
+"""The commands of an agent: signing in, asking its owner, signing requests, serving tools."""
