@@ -12,7 +12,8 @@ import httpx2
 import pytest
 
 from auth_agent import RelyingParty, ServerMisbehaved, ServerUnavailable
-from auth_agent.flow import drive, transport
+from auth_agent.flow import drive
+from auth_agent.flow.connections import transport
 from auth_agent.flow.effects import join, send
 from auth_agent.flow.exchange import HttpRequest
 from auth_agent.testing import FakeServer

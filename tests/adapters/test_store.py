@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from auth_agent import RelyingParty, ServerUnavailable, Settings, SettingsError
-from auth_agent.flow import drive, redis_exchange
+from auth_agent.flow import drive
+from auth_agent.flow.connections import redis_exchange
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.protocol.jose.base64url import encode
 from auth_agent.testing.issuer import ABSENT

@@ -14,7 +14,8 @@ from anyio.from_thread import start_blocking_portal
 
 from auth_agent import RelyingParty, SignInRefused
 from auth_agent.doctor import examine
-from auth_agent.flow import drive, redis_exchange
+from auth_agent.flow import drive
+from auth_agent.flow.connections import redis_exchange
 from auth_agent.website.recognition.session import cookie_name
 from tests.adapters.conftest import settings_of
 from tests.flow.network import Listener, listening

@@ -14,7 +14,8 @@ import pytest
 import redis
 
 from auth_agent import AuthError, RelyingParty, Settings
-from auth_agent.flow import drive, redis_exchange
+from auth_agent.flow import drive
+from auth_agent.flow.connections import redis_exchange
 from auth_agent.flow.effects import Ask, Invoke, Join, Limited, ReadBody, Send, Sleep, Spawn
 from tests.conftest import SECRET
 from tests.services import redis_server

@@ -22,7 +22,8 @@ from typer.testing import CliRunner
 from auth_agent import Settings
 from auth_agent.cli.program import app
 from auth_agent.doctor import examine
-from auth_agent.flow import clients, drive, transport
+from auth_agent.flow import drive
+from auth_agent.flow.connections import clients, transport
 from auth_agent.flow.exchange import HttpResponse
 from auth_agent.protocol.jose.private_key import public_jwk
 from auth_agent.server.registry.clients import add_client

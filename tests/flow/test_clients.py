@@ -10,11 +10,12 @@ import httpx2
 import pytest
 
 from auth_agent import ServerUnavailable
-from auth_agent.flow import clients, drive
-from auth_agent.flow.deadline import deadline
+from auth_agent.flow import drive
+from auth_agent.flow.connections import clients
+from auth_agent.flow.connections.deadline import deadline
+from auth_agent.flow.connections.proxies import Proxies
 from auth_agent.flow.effects import send
 from auth_agent.flow.exchange import HttpRequest
-from auth_agent.flow.proxies import Proxies
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
 from tests.flow.network import answering, listening
 

@@ -11,7 +11,8 @@ import anyio.to_thread
 import pytest
 
 from auth_agent import ServerUnavailable
-from auth_agent.flow import breaker, drive, transport
+from auth_agent.flow import drive
+from auth_agent.flow.connections import breaker, transport
 from auth_agent.flow.effects import limited, send
 from auth_agent.flow.exchange import HttpRequest
 from tests.flow.network import answering, listening

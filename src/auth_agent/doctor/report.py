@@ -18,7 +18,7 @@ from auth_agent.doctor.finding import LEVELS, Finding, is_well, plain
 from auth_agent.doctor.paper import Paper
 from auth_agent.errors import SettingsError
 from auth_agent.flow import drive
-from auth_agent.flow.proxies import Proxies
+from auth_agent.flow.connections.proxies import Proxies
 from auth_agent.url import normal_origin, url_problem
 from auth_agent.website.config.settings import Settings
 

@@ -16,9 +16,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from auth_agent.errors import AuthError, ServerUnavailable
-from auth_agent.flow import redis_exchange, transport
-from auth_agent.flow.breaker import Places
-from auth_agent.flow.deadline import within_budget
+from auth_agent.flow.connections import redis_exchange, transport
+from auth_agent.flow.connections.breaker import Places
+from auth_agent.flow.connections.deadline import within_budget
+from auth_agent.flow.connections.transport import exchange, exchange_async
 from auth_agent.flow.effects import (
     Ask,
     Effect,
@@ -35,7 +36,6 @@ from auth_agent.flow.effects import (
 from auth_agent.flow.fetching import shared
 from auth_agent.flow.flights import Flight, Flights, loop_flights, threads
 from auth_agent.flow.kept import PerLoop, PerProcess
-from auth_agent.flow.transport import exchange, exchange_async
 
 T = TypeVar("T")
 __all__ = ["Running", "aclose", "arun", "close", "run"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from auth_agent.flow.deadline import deadline
+from auth_agent.flow.connections.deadline import deadline
 from auth_agent.flow.fetching import addresses
 from auth_agent.flow.fetching import fetcher as fetching
 from auth_agent.flow.fetching.addresses import Lookups, domain_of, is_public

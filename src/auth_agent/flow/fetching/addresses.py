@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent import futures
 
-from auth_agent.flow.deadline import seconds_left
+from auth_agent.flow.connections.deadline import seconds_left
 from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.flow.kept import Guard
 

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import httpx2
 
 from auth_agent.errors import AuthError
-from auth_agent.flow.breaker import Breaker
-from auth_agent.flow.clients import new_client
-from auth_agent.flow.deadline import deadline
+from auth_agent.flow.connections.breaker import Breaker
+from auth_agent.flow.connections.clients import new_client
+from auth_agent.flow.connections.deadline import deadline
 from auth_agent.flow.fetching.addresses import Lookups, Resolve, is_public
 from auth_agent.flow.fetching.rate import Rate
 from auth_agent.flow.fetching.refusals import FetchRefused, NoPlace

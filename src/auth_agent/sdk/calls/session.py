@@ -16,7 +16,7 @@ import anyio
 import httpx2
 
 from auth_agent.errors import AuthError, SettingsError
-from auth_agent.flow import clients
+from auth_agent.flow.connections import clients
 from auth_agent.flow.kept import Guard
 from auth_agent.sdk.calls.prover import Prover, prover_of, wants_nonce
 from auth_agent.sdk.calls.token_calls import TokenCalls

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from auth_agent.errors import ServerUnavailable
-from auth_agent.flow.breaker import Breaker
-from auth_agent.flow.deadline import deadline, seconds_left, spend_budget
+from auth_agent.flow.connections.breaker import Breaker
+from auth_agent.flow.connections.deadline import deadline, seconds_left, spend_budget
 from auth_agent.flow.effects import Ask
 from auth_agent.flow.kept import PerLoop, PerProcess
 

@@ -11,8 +11,8 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 from auth_agent.errors import ServerMisbehaved, ServerUnavailable
-from auth_agent.flow.breaker import Breaker
-from auth_agent.flow.deadline import deadline, seconds_left
+from auth_agent.flow.connections.breaker import Breaker
+from auth_agent.flow.connections.deadline import deadline, seconds_left
 from auth_agent.flow.exchange import HttpRequest, HttpResponse
 from auth_agent.flow.kept import PerLoop, PerProcess
 
@@ -177,7 +177,7 @@ def _client_options() -> dict[str, Any]:
 
 def _client() -> httpx2.Client:
     def make() -> httpx2.Client:
-        from auth_agent.flow.clients import new_client  # noqa: PLC0415
+        from auth_agent.flow.connections.clients import new_client  # noqa: PLC0415
 
         return new_client(**_client_options())
 
@@ -186,7 +186,7 @@ def _client() -> httpx2.Client:
 
 def _async_client() -> httpx2.AsyncClient:
     def make() -> httpx2.AsyncClient:
-        from auth_agent.flow.clients import new_async_client  # noqa: PLC0415
+        from auth_agent.flow.connections.clients import new_async_client  # noqa: PLC0415
 
         return new_async_client(**_client_options())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpcore2
 
-from auth_agent.flow.deadline import seconds_left
+from auth_agent.flow.connections.deadline import seconds_left
 from auth_agent.url import addresses_of
 
 Options = Iterable[httpcore2.SOCKET_OPTION] | None

@@ -18,9 +18,9 @@ import httpcore2
 import httpx2
 
 from auth_agent.errors import ServerUnavailable
-from auth_agent.flow.dialling import AsyncBackend, Backend
+from auth_agent.flow.connections.dialling import AsyncBackend, Backend
+from auth_agent.flow.connections.proxies import Proxies, ProxySetting
 from auth_agent.flow.kept import PerProcess
-from auth_agent.flow.proxies import Proxies, ProxySetting
 
 MAX_CONNECTIONS = 100
 MAX_KEPT = 20
