@@ -46,8 +46,8 @@ TESTS = [
     "tests/sdk/test_flow.py",
     "tests/sdk/test_session.py",
     "tests/sdk/test_tools.py",
-    "tests/cli/test_resources.py",
-    "tests/cli/test_mcp.py",
+    "tests/cli/server/test_resources.py",
+    "tests/cli/agent/test_mcp.py",
     "tests/mcpserver/test_guard.py",
 ]
 

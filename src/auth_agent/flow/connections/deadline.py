@@ -2,8 +2,8 @@
 budget for all exchanges of one request.
 
 An HTTP client's time-outs are for single reads, so a server that sends slowly could hold a thread
-for ever. Tasks are cancelled from outside and do not need this. `auth_agent.flow.connections.clients` makes the
-clients that observe it.
+for ever. Tasks are cancelled from outside and do not need this. The clients beside this module
+observe it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ends_at: ContextVar[float | None] = ContextVar("auth_agent_deadline", default=N
 
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Sets a deadline for this thread's use of clients from `auth_agent.flow.connections.clients`."""
+    """Sets a deadline for this thread's use of the clients beside this module."""
     token = _ends_at.set(time.monotonic() + seconds)
     try:
         yield

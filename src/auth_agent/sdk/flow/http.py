@@ -33,7 +33,7 @@ _UNCHANGED: dict[str, Any] = {"stream": True, "auth": None, "follow_redirects": 
 
 def new_client(timeout: float, url: str = "") -> httpx2.Client:
     """Returns a client for the website of `url`; every exchange has a deadline."""
-    from auth_agent.flow.connections import clients
+    from auth_agent.flow.connections import clients  # noqa: PLC0415
 
     client = clients.new_client(timeout=timeout, base_url=_base(url))
 
@@ -47,7 +47,7 @@ def new_client(timeout: float, url: str = "") -> httpx2.Client:
 
 def new_async_client(timeout: float, url: str = "") -> httpx2.AsyncClient:
     """Returns such a client for tasks."""
-    from auth_agent.flow.connections import clients
+    from auth_agent.flow.connections import clients  # noqa: PLC0415
 
     client = clients.new_async_client(timeout=timeout, base_url=_base(url))
 

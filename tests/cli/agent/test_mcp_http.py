@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from auth_agent.cli.program import app
 from auth_agent.sdk import AsyncAgentSDK
 from auth_agent.server.registry.agents import add_agent
-from tests.cli.test_mcp import MAIN, structured
+from tests.cli.agent.test_mcp import MAIN, structured
 from tests.sdk.conftest import World, _world, agent_key, run_async, world  # noqa: F401
 from tests.services import free_port
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cli.test_server_commands import (  # noqa: F401  # fixtures
+from tests.cli.server.test_server_commands import (  # noqa: F401  # fixtures
     _clean_environment,
     _json,
     _run,

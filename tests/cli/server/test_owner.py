@@ -15,7 +15,7 @@ from auth_agent.server.registry import notices, passkeys
 from auth_agent.server.registry.browser_sessions import OWNER
 from auth_agent.server.security.passkeys import Registered
 from auth_agent.server.storage.tables import audit
-from tests.cli.test_server_commands import (  # noqa: F401  # fixtures
+from tests.cli.server.test_server_commands import (  # noqa: F401  # fixtures
     _clean_environment,
     _json,
     _run,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from auth_agent.cli.agent.dotenv import _read as dotenv_of
 from auth_agent.cli.server.files import new_key_pair, write_private
-from tests.cli.test_server_commands import (  # noqa: F401  # fixtures
+from tests.cli.server.test_server_commands import (  # noqa: F401  # fixtures
     _clean_environment,
     _json,
     _run,
