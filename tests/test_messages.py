@@ -114,7 +114,7 @@ MISTAKES = {
     ),
     22: (
         "the port is taken",
-        "cli/test_server_commands:test_a_taken_port_is_found_before_anything_is_promised",
+        "cli/server/test_server_commands:test_a_taken_port_is_found_before_anything_is_promised",
     ),
     23: (
         "an old Python",
@@ -134,7 +134,7 @@ MISTAKES = {
     ),
     27: (
         "the database is not migrated",
-        "cli/test_server_commands:test_only_migrate_changes_the_schema_under_a_server",
+        "cli/server/test_server_commands:test_only_migrate_changes_the_schema_under_a_server",
     ),
     28: (
         "the server or its database is down",
@@ -158,7 +158,7 @@ MISTAKES = {
     ),
     33: (
         "a key that is none",
-        "cli/test_login:test_a_key_that_is_none",
+        "cli/agent/test_login:test_a_key_that_is_none",
     ),
     34: (
         "a test's request without the middleware",
@@ -170,7 +170,7 @@ MISTAKES = {
     ),
     36: (
         "a command in another folder",
-        "cli/test_server_commands:test_no_database_is_made_by_accident",
+        "cli/server/test_server_commands:test_no_database_is_made_by_accident",
     ),
     37: (
         "an untrusted certificate",
