@@ -32,7 +32,7 @@ from auth_agent.server.bounds import DAY, HOUR, MINUTE
 from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.outbound.outbox import Outbox
 from auth_agent.server.registry import agents, clients
-from auth_agent.server.registry.administrators import create_account
+from auth_agent.server.registry.people.administrators import create_account
 from auth_agent.server.storage.tables import audit, token_family
 from handbook.contents import ROOT
 

@@ -12,9 +12,9 @@ import pytest
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
 from auth_agent.server.outbound.outbox import Outbox
-from auth_agent.server.registry import administrators as console_accounts
 from auth_agent.server.registry.agents import add_agent
 from auth_agent.server.registry.clients import add_client
+from auth_agent.server.registry.people import administrators as console_accounts
 from tests.adapters.network import free_port, serve_asgi
 from tests.browser.looks import look, picture
 from tests.server.world import CHALLENGE, VERIFIER

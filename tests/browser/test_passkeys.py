@@ -21,7 +21,8 @@ from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
 from auth_agent.server.approval.invitations import invite
 from auth_agent.server.outbound.outbox import Outbox
-from auth_agent.server.registry import administrators, agents, clients
+from auth_agent.server.registry import agents, clients
+from auth_agent.server.registry.people import administrators
 from auth_agent.server.registry.resources import add_resource
 from tests.adapters.network import free_port, serve_asgi
 from tests.browser.looks import follow, look

@@ -19,8 +19,8 @@ from auth_agent.flow import drive
 from auth_agent.protocol.signatures.sign import sign_request
 from auth_agent.sdk import AgentSDK
 from auth_agent.secret import Secret
-from auth_agent.server.registry.administrators import create_account
 from auth_agent.server.registry.clients import add_client
+from auth_agent.server.registry.people.administrators import create_account
 from auth_agent.server.registry.request_keys import add_request_key, remove_request_key
 from tests.adapters.network import free_port
 from tests.sdk.conftest import serving

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from auth_agent.secret import Secret
-from auth_agent.server.registry import administrators as console_accounts
+from auth_agent.server.registry.people import administrators as console_accounts
 from tests.server.world import ISSUER, World
 
 PASSWORD = "correct horse battery"

@@ -26,8 +26,8 @@ from sqlalchemy.exc import DBAPIError
 
 from auth_agent.secret import Secret
 from auth_agent.server import Database
-from auth_agent.server.registry import administrators as console_accounts
 from auth_agent.server.registry import clients
+from auth_agent.server.registry.people import administrators as console_accounts
 from auth_agent.server.storage import people_tables
 from auth_agent.server.storage.tables import audit
 from auth_agent.server.tokens import endings

@@ -13,7 +13,7 @@ from auth_agent.errors import SettingsError
 from auth_agent.flow.fetching.fetcher import Fetcher
 from auth_agent.server.outbound.outbox import Outbox, build_outbox
 from auth_agent.server.registry.client_cache import Clients, Origins
-from auth_agent.server.registry.client_documents import ClientDocuments
+from auth_agent.server.registry.self_registered.documents import ClientDocuments
 from auth_agent.server.security.assertions import Assertions
 from auth_agent.server.security.credentials import CodeMaker, SecretVerifier
 from auth_agent.server.security.dpop import Proofs

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from auth_agent.cli.program import app
 from auth_agent.server import Database
-from auth_agent.server.registry import administrators as console_accounts
+from auth_agent.server.registry.people import administrators as console_accounts
 
 runner = CliRunner()
 
@@ -98,7 +98,7 @@ def test_an_administrator_is_removed() -> None:
 
 
 def test_a_token_for_programs(url: str) -> None:
-    from auth_agent.server.registry import admin_tokens as administrators
+    from auth_agent.server.registry.people import admin_tokens as administrators
 
     made = _json("token", "create", "deploy", "--days", "2")
     assert made["admin_token"].startswith("adm_")

@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from auth_agent.server import Database
 from auth_agent.server.approval.invitations import find_invited
-from auth_agent.server.registry import notices, passkeys
-from auth_agent.server.registry.browser_sessions import OWNER
+from auth_agent.server.registry.people import notices, passkeys
+from auth_agent.server.registry.people.browser_sessions import OWNER
 from auth_agent.server.security.passkeys import Registered
 from auth_agent.server.storage.tables import audit
 from tests.cli.server.test_server_commands import (  # noqa: F401  # fixtures

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from auth_agent.secret import Secret
-from auth_agent.server.registry import admin_tokens as administrators
+from auth_agent.server.registry.people import admin_tokens as administrators
 from tests.server.conftest import Build
 from tests.server.keys import Pair
 from tests.server.world import REDIRECT, World

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from auth_agent.server.api.administrators import need_admin
-from auth_agent.server.registry import admin_tokens as administrators
+from auth_agent.server.registry.people import admin_tokens as administrators
 from auth_agent.server.web.call import Call, Refusal
 from tests.server.world import World
 

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from auth_agent.server.api.answers import ANSWERS, OPEN, SHAPES
 from auth_agent.server.api.openapi import OPERATIONS, document
-from auth_agent.server.registry import admin_tokens
+from auth_agent.server.registry.people import admin_tokens
 from tests.server.keys import Pair
 from tests.server.world import ISSUER, REDIRECT, UPSTREAM_PATTERN, World
 

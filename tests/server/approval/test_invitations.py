@@ -10,7 +10,7 @@ import pytest
 
 from auth_agent.server.approval.invitations import InvitationError, invite
 from auth_agent.server.outbound.outbox import Outbox
-from auth_agent.server.registry.passkeys import remove_owners_passkeys
+from auth_agent.server.registry.people.passkeys import remove_owners_passkeys
 from tests.server.approval.owners import (
     ANN,
     ISSUER,

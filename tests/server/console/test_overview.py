@@ -17,7 +17,8 @@ from auth_agent.server.console import exports, log, queries
 from auth_agent.server.console.overview import attention, statistics
 from auth_agent.server.console.overview.chart import drawn
 from auth_agent.server.outbound.mail import Mail
-from auth_agent.server.registry import admin_tokens, agents, clients
+from auth_agent.server.registry import agents, clients
+from auth_agent.server.registry.people import admin_tokens
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.approval_tables import owner_question
 from auth_agent.server.storage.audit import record

@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from auth_agent.secret import Secret
 from auth_agent.server.registry import agents, clients
 from auth_agent.server.registry.client import Client
-from auth_agent.server.registry.client_metadata import client_metadata
 from auth_agent.server.registry.rules import client_columns
+from auth_agent.server.registry.self_registered.metadata import client_metadata
 from auth_agent.server.security.dpop import Proofs
 from auth_agent.server.storage.tables import audit, token_family, used_assertion
 from tests.proofs import ABSENT, EdHolder, Holder

@@ -16,7 +16,8 @@ from auth_agent.flow.fetching.fetcher import AT_ONCE, Fetched
 from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
-from auth_agent.server.registry import clients, document_rows
+from auth_agent.server.registry import clients
+from auth_agent.server.registry.self_registered import document_rows
 from auth_agent.server.storage.tables import audit
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build

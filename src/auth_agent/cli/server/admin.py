@@ -55,7 +55,7 @@ def create(
     The password comes from AUTH_AGENT_ADMIN_PASSWORD or a prompt. With --link, or without a
     terminal, a single-use link is printed that opens a page to choose the password.
     """
-    from auth_agent.server.registry import administrators as console_accounts  # noqa: PLC0415
+    from auth_agent.server.registry.people import administrators as console_accounts  # noqa: PLC0415
 
     password = None if link else _password(ask=not as_json)
     with opened(database) as db:
@@ -75,7 +75,7 @@ def link(
     as_json: JsonOption = False,
 ) -> None:
     """Print a link that lets an administrator choose a new password, once."""
-    from auth_agent.server.registry import administrators as console_accounts  # noqa: PLC0415
+    from auth_agent.server.registry.people import administrators as console_accounts  # noqa: PLC0415
 
     with opened(database) as db:
         account_id = _find(db, name)
@@ -87,7 +87,7 @@ def link(
 @app.command("list", epilog=EXIT_CODES)
 def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = False) -> None:
     """List the administrators."""
-    from auth_agent.server.registry import administrators as console_accounts  # noqa: PLC0415
+    from auth_agent.server.registry.people import administrators as console_accounts  # noqa: PLC0415
 
     with opened(database) as db:
         found = console_accounts.list_accounts(db)
@@ -109,7 +109,7 @@ def remove(
     database: DatabaseOption = DEFAULT_DATABASE,
 ) -> None:
     """Remove an administrator and sign every browser out."""
-    from auth_agent.server.registry import administrators as console_accounts  # noqa: PLC0415
+    from auth_agent.server.registry.people import administrators as console_accounts  # noqa: PLC0415
 
     with opened(database) as db:
         console_accounts.remove_account(db, _find(db, name), int(time.time()))
@@ -128,8 +128,8 @@ def create_token(
 ) -> None:
     """Make a bearer token with which a program administers the server; it is shown once."""
     from auth_agent.server.bounds import DAY  # noqa: PLC0415
-    from auth_agent.server.registry import admin_tokens as administrators  # noqa: PLC0415
-    from auth_agent.server.registry import administrators as console_accounts  # noqa: PLC0415
+    from auth_agent.server.registry.people import admin_tokens as administrators  # noqa: PLC0415
+    from auth_agent.server.registry.people import administrators as console_accounts  # noqa: PLC0415
 
     with opened(database) as db:
         checked = console_accounts.checked_name(name)
@@ -140,7 +140,7 @@ def create_token(
 @tokens.command("list", epilog=EXIT_CODES)
 def list_tokens(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = False) -> None:
     """List the valid tokens; the tokens themselves are not stored."""
-    from auth_agent.server.registry import administrators as console_accounts  # noqa: PLC0415
+    from auth_agent.server.registry.people import administrators as console_accounts  # noqa: PLC0415
 
     with opened(database) as db:
         found = console_accounts.list_tokens(db, int(time.time()))
@@ -157,7 +157,7 @@ def revoke_token(
     database: DatabaseOption = DEFAULT_DATABASE,
 ) -> None:
     """Revoke a token immediately."""
-    from auth_agent.server.registry import admin_tokens as administrators  # noqa: PLC0415
+    from auth_agent.server.registry.people import admin_tokens as administrators  # noqa: PLC0415
 
     with opened(database) as db:
         revoked = administrators.revoke_admin(db, admin_id, int(time.time()))
@@ -172,7 +172,7 @@ def setup_url(issuer: str, token: Secret) -> str:
 
 
 def _link(database: Database, account_id: str, issuer: str) -> dict[str, Any]:
-    from auth_agent.server.registry import administrators as console_accounts  # noqa: PLC0415
+    from auth_agent.server.registry.people import administrators as console_accounts  # noqa: PLC0415
 
     token = console_accounts.make_setup_link(database, account_id, int(time.time()))
     return {
@@ -198,7 +198,7 @@ def _day(seconds: int) -> str:
 
 
 def _find(database: Database, name: str) -> str:
-    from auth_agent.server.registry import administrators as console_accounts  # noqa: PLC0415
+    from auth_agent.server.registry.people import administrators as console_accounts  # noqa: PLC0415
 
     with database.read() as connection:
         account = console_accounts.find_account_named(connection, name)

@@ -63,7 +63,7 @@ def remove_passkeys(agent_id: AgentArgument, database: DatabaseOption = DEFAULT_
 
     A running server mails the owner. A mailed code, or `auth-agent owner invite`, adds a new one.
     """
-    from auth_agent.server.registry import passkeys  # noqa: PLC0415
+    from auth_agent.server.registry.people import passkeys  # noqa: PLC0415
 
     with opened(database) as db:
         found = passkeys.remove_owners_passkeys(db, agent_id, int(time.time()))

@@ -91,7 +91,7 @@ def _prepare(settings: ServerSettings) -> Secret | None:
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     from auth_agent.server.context import build_context  # noqa: PLC0415
-    from auth_agent.server.registry.administrators import has_administrators, make_setup_link  # noqa: PLC0415
+    from auth_agent.server.registry.people.administrators import has_administrators, make_setup_link  # noqa: PLC0415
 
     try:
         context = build_context(settings)

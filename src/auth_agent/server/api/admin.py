@@ -8,8 +8,8 @@ from auth_agent.server.api.administrators import need_admin
 from auth_agent.server.context import Context
 from auth_agent.server.registry import agents as agent_registry
 from auth_agent.server.registry import clients as client_registry
-from auth_agent.server.registry.client_metadata import client_metadata
 from auth_agent.server.registry.rules import IdTaken, RegistrationError
+from auth_agent.server.registry.self_registered.metadata import client_metadata
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer

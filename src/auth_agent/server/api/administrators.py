@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auth_agent.server.context import Context
-from auth_agent.server.registry.admin_tokens import Administrator, find_admin
+from auth_agent.server.registry.people.admin_tokens import Administrator, find_admin
 from auth_agent.server.web.call import Call, Refusal
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from auth_agent.secret import Secret
 from auth_agent.server.context import Context
 from auth_agent.server.registry import agents, clients
-from auth_agent.server.registry.client_metadata import auth_method_of, client_metadata
 from auth_agent.server.registry.resources import resource_scopes
 from auth_agent.server.registry.rules import IdTaken, RegistrationError, TooMany
+from auth_agent.server.registry.self_registered.metadata import auth_method_of, client_metadata
 from auth_agent.server.security.credentials import LONGEST_SECRET, is_too_long
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer

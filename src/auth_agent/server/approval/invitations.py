@@ -10,8 +10,8 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from auth_agent.secret import Secret
 from auth_agent.server.bounds import HOUR
 from auth_agent.server.outbound.addresses import checked_address
-from auth_agent.server.registry.browser_sessions import OWNER
-from auth_agent.server.registry.passkeys import has_passkey
+from auth_agent.server.registry.people.browser_sessions import OWNER
+from auth_agent.server.registry.people.passkeys import has_passkey
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.mail import Mail
-from auth_agent.server.registry import notices, passkeys
+from auth_agent.server.registry.people import notices, passkeys
 
 _READY = (
     "You can add a new passkey now",

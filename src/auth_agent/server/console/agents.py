@@ -8,8 +8,9 @@ from typing import Any
 from auth_agent.server.console import log
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
-from auth_agent.server.registry import agents, passkeys
-from auth_agent.server.registry.browser_sessions import OWNER
+from auth_agent.server.registry import agents
+from auth_agent.server.registry.people import passkeys
+from auth_agent.server.registry.people.browser_sessions import OWNER
 from auth_agent.server.registry.request_keys import list_request_keys
 from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.registry.variables import agent_variables, as_lines

@@ -17,7 +17,7 @@ from auth_agent.server.console.sessions import (
 )
 from auth_agent.server.console.visit import ConsoleVisit
 from auth_agent.server.context import Context
-from auth_agent.server.registry.administrators import (
+from auth_agent.server.registry.people.administrators import (
     SHORTEST_PASSWORD,
     Account,
     AccountError,
@@ -30,8 +30,8 @@ from auth_agent.server.registry.administrators import (
     set_password,
     use_setup_link,
 )
-from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
-from auth_agent.server.registry.passkeys import list_passkeys
+from auth_agent.server.registry.people.browser_sessions import ADMINISTRATOR
+from auth_agent.server.registry.people.passkeys import list_passkeys
 from auth_agent.server.security.attempts import Limit, attempt
 from auth_agent.server.storage.audit import acting, record
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect

@@ -7,9 +7,9 @@ from auth_agent.server.console.entrance import sign_in_form, signed_in
 from auth_agent.server.console.sessions import known_mark, read_form
 from auth_agent.server.console.visit import ConsoleVisit, not_found
 from auth_agent.server.context import Context
-from auth_agent.server.registry import passkeys
-from auth_agent.server.registry.administrators import find_account
-from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
+from auth_agent.server.registry.people import passkeys
+from auth_agent.server.registry.people.administrators import find_account
+from auth_agent.server.registry.people.browser_sessions import ADMINISTRATOR
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.web.call import Answer, Call, Refusal
 

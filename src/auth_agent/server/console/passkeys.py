@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from auth_agent.server.bounds import MINUTE
 from auth_agent.server.console.sessions import BrowserSession
 from auth_agent.server.context import Context
-from auth_agent.server.registry import passkeys
+from auth_agent.server.registry.people import passkeys
 from auth_agent.server.security.passkeys import (
     BadPasskey,
     Known,

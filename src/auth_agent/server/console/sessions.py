@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from auth_agent.secret import Secret
 from auth_agent.server.bounds import DAY
 from auth_agent.server.context import Context
-from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
+from auth_agent.server.registry.people.browser_sessions import ADMINISTRATOR
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.storage.people_tables import browser_session
 from auth_agent.server.web.call import Call, Headers, Refusal, cookie_name

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from auth_agent.server.console.sessions import BrowserSession, find_session, form_token, read_form
 from auth_agent.server.context import Context, Handler
-from auth_agent.server.registry.administrators import Account, find_account
-from auth_agent.server.registry.browser_sessions import ADMINISTRATOR
+from auth_agent.server.registry.people.administrators import Account, find_account
+from auth_agent.server.registry.people.browser_sessions import ADMINISTRATOR
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect
 from auth_agent.server.web.pages.refusals import WayOn, page

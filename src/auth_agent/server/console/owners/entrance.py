@@ -17,7 +17,7 @@ from auth_agent.server.console.sessions import (
     visitor_mark,
 )
 from auth_agent.server.context import Context
-from auth_agent.server.registry.browser_sessions import OWNER
+from auth_agent.server.registry.people.browser_sessions import OWNER
 from auth_agent.server.security.mailed_codes import clean_code
 from auth_agent.server.storage.audit import acting, record
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect

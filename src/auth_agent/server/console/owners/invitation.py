@@ -12,8 +12,8 @@ from auth_agent.server.console.sessions import (
     visitor_mark,
 )
 from auth_agent.server.context import Context
-from auth_agent.server.registry.browser_sessions import INVITATION, OWNER
-from auth_agent.server.registry.passkeys import has_passkey
+from auth_agent.server.registry.people.browser_sessions import INVITATION, OWNER
+from auth_agent.server.registry.people.passkeys import has_passkey
 from auth_agent.server.storage.audit import acting, record
 from auth_agent.server.web.call import Answer, Call, Headers, Refusal, redirect
 from auth_agent.server.web.parameters import from_query

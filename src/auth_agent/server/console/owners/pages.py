@@ -15,8 +15,8 @@ from auth_agent.server.console.owners.visit import OwnerVisit
 from auth_agent.server.console.sessions import end_session
 from auth_agent.server.console.visit import PAGE_SIZE, not_found
 from auth_agent.server.registry import agents
-from auth_agent.server.registry.browser_sessions import OWNER
-from auth_agent.server.registry.passkeys import find_recovery
+from auth_agent.server.registry.people.browser_sessions import OWNER
+from auth_agent.server.registry.people.passkeys import find_recovery
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
 

@@ -15,8 +15,8 @@ from auth_agent.server.console import passkeys as ceremony
 from auth_agent.server.console.owners.visit import OwnerVisit
 from auth_agent.server.console.sessions import start_session
 from auth_agent.server.console.visit import not_found
-from auth_agent.server.registry import passkeys
-from auth_agent.server.registry.browser_sessions import OWNER, end_sessions
+from auth_agent.server.registry.people import passkeys
+from auth_agent.server.registry.people.browser_sessions import OWNER, end_sessions
 from auth_agent.server.security.attempts import Limit, attempt
 from auth_agent.server.web.call import Answer, Refusal
 

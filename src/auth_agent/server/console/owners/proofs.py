@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from auth_agent.server.console.owners.asking import shared_link
 from auth_agent.server.console.sessions import mark_owner, start_session
 from auth_agent.server.context import Context
-from auth_agent.server.registry.browser_sessions import OWNER
+from auth_agent.server.registry.people.browser_sessions import OWNER
 from auth_agent.server.security.credentials import digest
 from auth_agent.server.security.mailed_codes import MOST_GUESSES
 from auth_agent.server.storage.audit import acting, record

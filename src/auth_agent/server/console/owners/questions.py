@@ -16,8 +16,8 @@ from auth_agent.server.console import queries as data
 from auth_agent.server.console.owners.visit import OwnerVisit
 from auth_agent.server.console.passkeys import act_options, party_of, prove_act
 from auth_agent.server.console.visit import not_found
-from auth_agent.server.registry.browser_sessions import OWNER
-from auth_agent.server.registry.passkeys import has_passkey
+from auth_agent.server.registry.people.browser_sessions import OWNER
+from auth_agent.server.registry.people.passkeys import has_passkey
 from auth_agent.server.sign_in.browser.waiting import learns
 from auth_agent.server.sign_in.owner import approve_question, deny_question
 from auth_agent.server.tokens import endings

@@ -16,8 +16,8 @@ from auth_agent.server.console import queries as data
 from auth_agent.server.console.owners.questions import act_facts, subject
 from auth_agent.server.console.owners.visit import OwnerVisit, with_query
 from auth_agent.server.console.passkeys import act_options, party_of, prove_act
-from auth_agent.server.registry.browser_sessions import OWNER
-from auth_agent.server.registry.passkeys import has_passkey
+from auth_agent.server.registry.people.browser_sessions import OWNER
+from auth_agent.server.registry.people.passkeys import has_passkey
 from auth_agent.server.sign_in.agent.answering import Answering, granted_scope, question_about
 from auth_agent.server.sign_in.browser.mark import is_bound
 from auth_agent.server.sign_in.browser.waiting import form_target, learns

@@ -13,8 +13,8 @@ from auth_agent.server.console.passkeys import is_fresh
 from auth_agent.server.console.sessions import BrowserSession, find_session
 from auth_agent.server.console.visit import PersonVisit, not_found
 from auth_agent.server.context import Context, Handler
-from auth_agent.server.registry import passkeys
-from auth_agent.server.registry.browser_sessions import INVITATION, OWNER
+from auth_agent.server.registry.people import passkeys
+from auth_agent.server.registry.people.browser_sessions import INVITATION, OWNER
 from auth_agent.server.storage.audit import acting
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect
 from auth_agent.server.web.parameters import Parameters

@@ -11,7 +11,7 @@ from auth_agent.server.approval.need import NOTIFY, looks_up_website, needs_owne
 from auth_agent.server.approval.websites import find_known, website_of
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.mail import Mail
-from auth_agent.server.registry.document_rows import keep_approved
+from auth_agent.server.registry.self_registered.document_rows import keep_approved
 from auth_agent.server.security.credentials import digest
 from auth_agent.server.sign_in.state import (
     approve,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from auth_agent.server.approval.questions import short_code
 from auth_agent.server.context import Context
-from auth_agent.server.registry.client_documents import document_host
+from auth_agent.server.registry.self_registered.documents import document_host
 from auth_agent.server.sign_in.parties import resources_of
 from auth_agent.server.web.call import Answer, Headers
 from auth_agent.server.web.urls import host_of, is_private_uri, return_origin

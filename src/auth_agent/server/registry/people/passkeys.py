@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from auth_agent.protocol.jose.base64url import encode
 from auth_agent.server.bounds import DAY
-from auth_agent.server.registry.browser_sessions import OWNER, end_sessions
-from auth_agent.server.registry.notices import PASSKEYS_REMOVED, leave_notice
+from auth_agent.server.registry.people.browser_sessions import OWNER, end_sessions
+from auth_agent.server.registry.people.notices import PASSKEYS_REMOVED, leave_notice
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.security.passkeys import Registered
 from auth_agent.server.storage.approval_tables import passkey, passkey_recovery

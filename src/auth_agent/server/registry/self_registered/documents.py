@@ -20,9 +20,9 @@ from auth_agent.flow.fetching.fetcher import AT_ONCE, Fetcher
 from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.server.registry.client import Client
 from auth_agent.server.registry.client_cache import Clients
-from auth_agent.server.registry.client_metadata import client_metadata
-from auth_agent.server.registry.document_rows import is_stored, refresh_document
 from auth_agent.server.registry.rules import RegistrationError, client_columns
+from auth_agent.server.registry.self_registered.document_rows import is_stored, refresh_document
+from auth_agent.server.registry.self_registered.metadata import client_metadata
 from auth_agent.server.security.limits import Limits
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.storage.database import Database

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from auth_agent.secret import Secret
 from auth_agent.server.bounds import HOUR
-from auth_agent.server.registry.browser_sessions import ADMINISTRATOR, end_sessions
+from auth_agent.server.registry.people.browser_sessions import ADMINISTRATOR, end_sessions
 from auth_agent.server.security.credentials import (
     LONGEST_SECRET,
     digest,

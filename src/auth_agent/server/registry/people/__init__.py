@@ -1,0 +1,1 @@
+"""People: administrators and owners, their browsers, passkeys and tokens."""
