@@ -19,7 +19,7 @@ from sqlalchemy import insert
 
 from auth_agent.server.bounds import DAY
 from auth_agent.server.console import log, queries
-from auth_agent.server.console.overview import attention, statistics
+from auth_agent.server.console.administrators.overview import attention, statistics
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import agent, audit, client, token_family
 

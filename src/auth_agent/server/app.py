@@ -19,8 +19,8 @@ from starlette.routing import Route as Parametrised
 from auth_agent.flow.fetching.fetcher import Fetcher
 from auth_agent.server.api import routes as api
 from auth_agent.server.background import BackgroundWorker
+from auth_agent.server.console.administrators.routes import CONSOLE
 from auth_agent.server.console.owners.routes import OWNERS
-from auth_agent.server.console.routes import CONSOLE
 from auth_agent.server.context import Clock, Context, build_context
 from auth_agent.server.oauth import routes as oauth
 from auth_agent.server.oauth.assembly import build_oauth

@@ -20,7 +20,7 @@ from auth_agent import Settings
 from auth_agent.cli.server.files import new_key_pair
 from auth_agent.secret import Secret
 from auth_agent.server.console import log
-from auth_agent.server.console.routes import CONSOLE
+from auth_agent.server.console.administrators.routes import CONSOLE
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.people import administrators as console_accounts
 from auth_agent.server.storage.people_tables import administrator as administrator_table

@@ -14,8 +14,8 @@ from sqlalchemy import event, insert, select, update
 
 from auth_agent.server.bounds import DAY, HOUR
 from auth_agent.server.console import exports, log, queries
-from auth_agent.server.console.overview import attention, statistics
-from auth_agent.server.console.overview.chart import drawn
+from auth_agent.server.console.administrators.overview import attention, statistics
+from auth_agent.server.console.administrators.overview.chart import drawn
 from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.registry import agents, clients
 from auth_agent.server.registry.people import admin_tokens

@@ -1,1 +1,1 @@
-"""The administrators' web pages."""
+"""The web pages of administrators and owners."""

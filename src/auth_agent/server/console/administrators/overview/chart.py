@@ -8,7 +8,12 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from auth_agent.server.bounds import DAY
-from auth_agent.server.console.overview.statistics import APPROVED, REASONS, Bar, Chart
+from auth_agent.server.console.administrators.overview.statistics import (
+    APPROVED,
+    REASONS,
+    Bar,
+    Chart,
+)
 
 HEIGHT = 100
 _WIDTH = 10  # of one bar, with the gap to the next one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auth_agent.server.console.agents import agent_page_of
+from auth_agent.server.console.administrators.agents import agent_page_of
 from auth_agent.server.console.visit import ConsoleVisit, not_found
 from auth_agent.server.registry.request_keys import add_request_key, remove_request_key
 from auth_agent.server.registry.rules import RegistrationError

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, select
 
 from auth_agent.server.console import log
 from auth_agent.server.console import queries as data
-from auth_agent.server.console.overview.attention import Matter, read_attention
-from auth_agent.server.console.overview.chart import HEIGHT, drawn
-from auth_agent.server.console.overview.statistics import (
+from auth_agent.server.console.administrators.overview.attention import Matter, read_attention
+from auth_agent.server.console.administrators.overview.chart import HEIGHT, drawn
+from auth_agent.server.console.administrators.overview.statistics import (
     APPROVED,
     PERIODS,
     read_chart,

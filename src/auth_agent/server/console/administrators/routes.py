@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auth_agent.server.console import (
+from auth_agent.server.console.administrators import (
     agents,
     entrance,
     history,
@@ -12,7 +12,7 @@ from auth_agent.server.console import (
     signing_keys,
     websites,
 )
-from auth_agent.server.console.overview.page import overview
+from auth_agent.server.console.administrators.overview.page import overview
 from auth_agent.server.console.visit import Guarded, console_page, guarded
 from auth_agent.server.context import Context
 from auth_agent.server.web.pages.refusals import page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auth_agent.server.console import passkeys as ceremony
-from auth_agent.server.console.entrance import sign_in_form, signed_in
+from auth_agent.server.console.administrators.entrance import sign_in_form, signed_in
 from auth_agent.server.console.sessions import known_mark, read_form
 from auth_agent.server.console.visit import ConsoleVisit, not_found
 from auth_agent.server.context import Context
