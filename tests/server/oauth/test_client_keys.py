@@ -16,8 +16,8 @@ from sqlalchemy import select
 from auth_agent.flow.fetching.fetcher import Fetched
 from auth_agent.flow.fetching.refusals import FetchRefused, NoPlace
 from auth_agent.secret import Secret
-from auth_agent.server.oauth import client_keys
-from auth_agent.server.oauth.client_keys import FRESH_FOR, PATIENCE, STRANGERS, ClientKeys
+from auth_agent.server.oauth.clients import keys as client_keys
+from auth_agent.server.oauth.clients.keys import FRESH_FOR, PATIENCE, STRANGERS, ClientKeys
 from auth_agent.server.registry import agents, clients, rules
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.registry.resources import add_resource

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from auth_agent.server.api.agents import moment
 from auth_agent.server.context import Context
-from auth_agent.server.oauth.client_authentication import need_website
+from auth_agent.server.oauth.clients.authentication import need_website
 from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.security.credentials import new_token
 from auth_agent.server.storage import tables

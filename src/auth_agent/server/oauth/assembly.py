@@ -6,12 +6,12 @@ import logging
 from typing import Any
 
 from auth_agent.server.context import Context
-from auth_agent.server.oauth.agent_grant import AgentGrant
-from auth_agent.server.oauth.backchannel_grant import BackchannelGrant
-from auth_agent.server.oauth.client_authentication import ClientProof
-from auth_agent.server.oauth.client_keys import ClientKeys
-from auth_agent.server.oauth.extensions import IdTokenExtension, S256Verifier
-from auth_agent.server.oauth.grants import CodeGrant, RefreshGrant
+from auth_agent.server.oauth.clients.authentication import ClientProof
+from auth_agent.server.oauth.clients.keys import ClientKeys
+from auth_agent.server.oauth.grants.agent import AgentGrant
+from auth_agent.server.oauth.grants.authorization_code import CodeGrant, RefreshGrant
+from auth_agent.server.oauth.grants.backchannel import BackchannelGrant
+from auth_agent.server.oauth.grants.extensions import IdTokenExtension, S256Verifier
 from auth_agent.server.oauth.introspection import Introspection, Revocation
 from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.registry.clients import Client

@@ -15,7 +15,7 @@ from auth_agent.protocol.details import is_line
 from auth_agent.protocol.dpop.proof import Proof
 from auth_agent.server.approval import asking, state
 from auth_agent.server.context import Context
-from auth_agent.server.oauth.client_authentication import METHODS, prove_client
+from auth_agent.server.oauth.clients.authentication import METHODS, prove_client
 from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.registry.agents import LONGEST_MODEL
 from auth_agent.server.registry.claims import AgentLimits, AgentRecord, find_agent

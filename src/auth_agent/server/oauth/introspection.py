@@ -10,7 +10,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
 from auth_agent.server.context import Context
-from auth_agent.server.oauth.client_authentication import METHODS
+from auth_agent.server.oauth.clients.authentication import METHODS
 from auth_agent.server.oauth.server import OAuthRequest
 from auth_agent.server.registry.claims import claims_about
 from auth_agent.server.registry.clients import Client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from auth_agent.server.oauth.client_authentication import METHODS, PUSHED, need_client
+from auth_agent.server.oauth.clients.authentication import METHODS, PUSHED, need_client
 from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.security.dpop import BadProof
 from auth_agent.server.sign_in.authorization.pushed import LIFETIME, push

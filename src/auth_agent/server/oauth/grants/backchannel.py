@@ -13,8 +13,8 @@ from auth_agent.protocol.details import GOOD_FOR, OWNER, at_audience, enriched
 from auth_agent.secret import Secret
 from auth_agent.server.approval import state
 from auth_agent.server.approval.questions import status_of
-from auth_agent.server.oauth.client_authentication import METHODS
-from auth_agent.server.oauth.grants import Issuing
+from auth_agent.server.oauth.clients.authentication import METHODS
+from auth_agent.server.oauth.grants.authorization_code import Issuing
 from auth_agent.server.registry.claims import find_agent
 from auth_agent.server.registry.client import CIBA
 from auth_agent.server.security.credentials import digest, new_token

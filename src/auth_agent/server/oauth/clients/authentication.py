@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 
 from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError, OAuth2Error
 
-from auth_agent.server.oauth.client_keys import ClientKeys
+from auth_agent.server.oauth.clients.keys import ClientKeys
 from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.assertions import (

@@ -18,8 +18,8 @@ from authlib.oauth2.rfc6749.grants import (
 from auth_agent.protocol.details import GOOD_FOR, BadDetails, at_audience, narrowed, read_details
 from auth_agent.secret import Secret
 from auth_agent.server.context import Context
-from auth_agent.server.oauth.client_authentication import METHODS
-from auth_agent.server.oauth.dpop import Proving
+from auth_agent.server.oauth.clients.authentication import METHODS
+from auth_agent.server.oauth.clients.proofs import Proving
 from auth_agent.server.oauth.server import OAuthRequest, OAuthServer
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.security.credentials import digest, new_token

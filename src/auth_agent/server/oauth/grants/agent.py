@@ -16,8 +16,8 @@ from auth_agent.secret import Secret
 from auth_agent.server.approval.asking import may_notify, tell_of_first_call
 from auth_agent.server.approval.need import ALWAYS, FIRST, NOTIFY, is_approved
 from auth_agent.server.approval.websites import api_of, find_known
-from auth_agent.server.oauth.client_authentication import METHODS
-from auth_agent.server.oauth.grants import Issuing
+from auth_agent.server.oauth.clients.authentication import METHODS
+from auth_agent.server.oauth.grants.authorization_code import Issuing
 from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.registry.agents import LONGEST_MODEL
 from auth_agent.server.registry.claims import find_agent

@@ -1,0 +1,1 @@
+"""The grants: what a client redeems for tokens."""
