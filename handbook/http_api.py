@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from auth_agent.server.api.openapi import document
+from auth_agent.server.api.openapi.document import document
 from handbook.reading import one_line
 
 HEAD = """# HTTP

@@ -19,7 +19,7 @@ import pytest
 
 from auth_agent import Requirement, TokenRefused
 from auth_agent.protocol.jose.jws import check_times
-from auth_agent.server.security.limits import Limits
+from auth_agent.server.security.guessing.limits import Limits
 from auth_agent.server.settings import ServerSettings
 from tests.services import free_port
 from tests.website.browser import entry

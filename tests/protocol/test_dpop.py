@@ -19,7 +19,7 @@ from auth_agent.protocol.dpop.proof import check_proof, token_hash
 from auth_agent.protocol.dpop.target import bare_target, is_same_target
 from auth_agent.protocol.jose.access_token import bound_key
 from auth_agent.protocol.signatures.keys import read_key
-from auth_agent.server.security.public_keys import parse_keys
+from auth_agent.server.security.keys.public import parse_keys
 from tests.proofs import ABSENT, EdHolder, Holder, b64, hash_of, packed
 
 NOW = 1_800_000_000

@@ -17,9 +17,9 @@ from auth_agent.server.registry.self_registered.documents import ClientDocuments
 from auth_agent.server.security.assertions import Assertions
 from auth_agent.server.security.credentials import CodeMaker, SecretVerifier
 from auth_agent.server.security.dpop import Proofs
-from auth_agent.server.security.guesses import Guesses
-from auth_agent.server.security.keyring import Keyring, has_keys
-from auth_agent.server.security.limits import Limits
+from auth_agent.server.security.guessing.guesses import Guesses
+from auth_agent.server.security.guessing.limits import Limits
+from auth_agent.server.security.keys.keyring import Keyring, has_keys
 from auth_agent.server.security.mailed_codes import MailedCodes
 from auth_agent.server.security.owner_marks import OwnerMarks
 from auth_agent.server.security.passkeys import Challenges

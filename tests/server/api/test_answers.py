@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from auth_agent.server.api.answers import ANSWERS, OPEN, SHAPES
-from auth_agent.server.api.openapi import OPERATIONS, document
+from auth_agent.server.api.openapi.answers import ANSWERS, OPEN, SHAPES
+from auth_agent.server.api.openapi.document import OPERATIONS, document
 from auth_agent.server.registry.people import admin_tokens
 from tests.server.keys import Pair
 from tests.server.world import ISSUER, REDIRECT, UPSTREAM_PATTERN, World

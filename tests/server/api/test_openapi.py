@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from auth_agent.server import ServerSettings, create_app
 from auth_agent.server.api import routes as api
-from auth_agent.server.api.openapi import OPERATIONS, document
+from auth_agent.server.api.openapi.document import OPERATIONS, document
 from auth_agent.server.oauth import routes as oauth
 from auth_agent.server.sign_in import routes as sign_in
 from tests.server.world import ISSUER, World

@@ -21,7 +21,7 @@ from auth_agent.server.oauth.clients.keys import FRESH_FOR, PATIENCE, STRANGERS,
 from auth_agent.server.registry import agents, clients, rules
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.registry.resources import add_resource
-from auth_agent.server.security.public_keys import choose_key, parse_keys, usable_keys
+from auth_agent.server.security.keys.public import choose_key, parse_keys, usable_keys
 from auth_agent.server.storage.tables import audit, token_family
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build

@@ -20,7 +20,7 @@ from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
 from auth_agent.server.security import credentials
 from auth_agent.server.security.credentials import new_token
-from auth_agent.server.security.limits import Limits, Memory
+from auth_agent.server.security.guessing.limits import Limits, Memory
 from auth_agent.server.storage.audit import REFUSALS
 from auth_agent.server.storage.tables import audit
 from auth_agent.server.web.call import Refusal

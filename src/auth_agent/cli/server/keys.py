@@ -21,7 +21,7 @@ from auth_agent.cli.server.storage import (
 
 if TYPE_CHECKING:
     from auth_agent.server import Database
-    from auth_agent.server.security.keyring import Keyring
+    from auth_agent.server.security.keys.keyring import Keyring
 
 app = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.", epilog=EXIT_CODES)
 
@@ -29,7 +29,7 @@ app = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.", epilo
 @app.command("list", epilog=EXIT_CODES)
 def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = False) -> None:
     """List the published keys, newest first."""
-    from auth_agent.server.security.keyring import list_keys  # noqa: PLC0415
+    from auth_agent.server.security.keys.keyring import list_keys  # noqa: PLC0415
 
     with opened(database) as db:
         found = list_keys(db, int(time.time()))
@@ -57,7 +57,7 @@ def rotate(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = Fa
     The old key stays published until the last token signed with it has expired. Needs the
     server's settings (AUTH_AGENT_SERVER_SECRET), or the secret file beside the SQLite database.
     """
-    from auth_agent.server.security.keyring import rotate_key  # noqa: PLC0415
+    from auth_agent.server.security.keys.keyring import rotate_key  # noqa: PLC0415
 
     with _keyring(database) as (db, keyring):
         kid = rotate_key(db, keyring, int(time.time()))
@@ -77,7 +77,7 @@ def migrate(database: DatabaseOption = DEFAULT_DATABASE) -> None:
 @contextmanager
 def _keyring(database: str) -> Iterator[tuple[Database, Keyring]]:
     from auth_agent.server.bounds import DAY  # noqa: PLC0415
-    from auth_agent.server.security.keyring import Keyring, has_keys  # noqa: PLC0415
+    from auth_agent.server.security.keys.keyring import Keyring, has_keys  # noqa: PLC0415
     from auth_agent.server.security.secret_file import server_secrets  # noqa: PLC0415
 
     with opened(database) as db:

@@ -13,7 +13,7 @@ from auth_agent.protocol.dpop.proof import ADVERTISED
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.clients.authentication import METHODS
 from auth_agent.server.registry.client import CIBA
-from auth_agent.server.security.public_keys import ASSERTION_ALGORITHMS
+from auth_agent.server.security.keys.public import ASSERTION_ALGORITHMS
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 
 _PUBLIC = (("cache-control", "public, max-age=300"),)

@@ -8,11 +8,11 @@ from auth_agent.server.api import (
     agents,
     discovery,
     metrics,
-    openapi,
     registration,
     signing_keys,
     verification,
 )
+from auth_agent.server.api.openapi import document
 from auth_agent.server.context import Context
 from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.web.route import Route
@@ -33,7 +33,7 @@ ROUTES: tuple[Route[Context], ...] = (
     Route("GET", "/api/health", discovery.health, is_quick=True),
     Route("GET", "/ready", discovery.ready),
     Route("GET", "/metrics", metrics.metrics),
-    Route("GET", "/openapi.json", openapi.openapi),
+    Route("GET", "/openapi.json", document.openapi),
     Route("GET", "/static/{name}", discovery.static),
     Route("GET", "/", discovery.front_page),
     Route("GET", "/api/agents/profile", agents.profile),

@@ -13,8 +13,8 @@ from auth_agent.server.bounds import HOUR
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.registry.claims import AgentRecord
-from auth_agent.server.security.attempts import Limit, attempt, fits
 from auth_agent.server.security.credentials import new_token
+from auth_agent.server.security.guessing.attempts import Limit, attempt, fits
 from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.urls import return_origin
 

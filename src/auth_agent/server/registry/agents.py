@@ -19,7 +19,7 @@ from auth_agent.server.registry.request_keys import (
 )
 from auth_agent.server.registry.rules import IdTaken, agent_columns, checked_id, checked_keys
 from auth_agent.server.security.credentials import hash_secret, made_hash, new_token
-from auth_agent.server.security.public_keys import Jwk
+from auth_agent.server.security.keys.public import Jwk
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from auth_agent.protocol.jose.private_key import thumbprint
 from auth_agent.server.registry.rules import RegistrationError
-from auth_agent.server.security.public_keys import Jwk, parse_request_key
+from auth_agent.server.security.keys.public import Jwk, parse_request_key
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from auth_agent.server.outbound.addresses import checked_address
-from auth_agent.server.security.public_keys import parse_keys
+from auth_agent.server.security.keys.public import parse_keys
 from auth_agent.server.settings import ALGORITHMS, APPROVALS, SCOPE_TOKEN
 from auth_agent.server.web.urls import host_of, is_private_uri, url_problem
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from auth_agent.server.bounds import HOUR
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.mail import Mail
-from auth_agent.server.security.attempts import Attempt, Limit, attempt, too_many
+from auth_agent.server.security.guessing.attempts import Attempt, Limit, attempt, too_many
 from auth_agent.server.security.mailed_codes import MOST_GUESSES, clean_code, new_code
 from auth_agent.server.storage.people_tables import second_step
 from auth_agent.server.web.call import Answer, Refusal, json_answer

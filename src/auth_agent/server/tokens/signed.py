@@ -11,7 +11,7 @@ from msgspec import Struct
 from auth_agent.protocol.jose.algorithms import half_hash
 from auth_agent.secret import Secret
 from auth_agent.server.registry.claims import AgentRecord, claims_about
-from auth_agent.server.security.signing_keys import SigningKey, Snapshot
+from auth_agent.server.security.keys.signing import SigningKey, Snapshot
 
 LONGEST_TOKEN = 16_384
 

@@ -32,7 +32,7 @@ from auth_agent.server.registry.people.administrators import (
 )
 from auth_agent.server.registry.people.browser_sessions import ADMINISTRATOR
 from auth_agent.server.registry.people.passkeys import list_passkeys
-from auth_agent.server.security.attempts import Limit, attempt
+from auth_agent.server.security.guessing.attempts import Limit, attempt
 from auth_agent.server.storage.audit import acting, record
 from auth_agent.server.web.call import Answer, Call, Refusal, redirect
 from auth_agent.server.web.pages.refusals import WayOn, page

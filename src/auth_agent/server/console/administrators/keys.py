@@ -5,7 +5,7 @@ from __future__ import annotations
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.visit import ConsoleVisit, pages_of
 from auth_agent.server.registry.people.admin_tokens import list_admin_tokens
-from auth_agent.server.security.keyring import list_keys, rotate_key
+from auth_agent.server.security.keys.keyring import list_keys, rotate_key
 from auth_agent.server.web.call import Answer
 
 

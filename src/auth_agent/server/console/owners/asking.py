@@ -18,8 +18,8 @@ from auth_agent.server.bounds import HOUR, MINUTE
 from auth_agent.server.context import Context
 from auth_agent.server.outbound.addresses import checked_address, needs_smtputf8
 from auth_agent.server.outbound.mail import Mail
-from auth_agent.server.security.attempts import Limit, attempt, fits
 from auth_agent.server.security.credentials import digest, new_token
+from auth_agent.server.security.guessing.attempts import Limit, attempt, fits
 from auth_agent.server.security.mailed_codes import MOST_GUESSES, new_code
 from auth_agent.server.storage import tables
 from auth_agent.server.storage.people_tables import mailed_proof

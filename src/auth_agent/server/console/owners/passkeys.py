@@ -17,7 +17,7 @@ from auth_agent.server.console.sessions import start_session
 from auth_agent.server.console.visit import not_found
 from auth_agent.server.registry.people import passkeys
 from auth_agent.server.registry.people.browser_sessions import OWNER, end_sessions
-from auth_agent.server.security.attempts import Limit, attempt
+from auth_agent.server.security.guessing.attempts import Limit, attempt
 from auth_agent.server.web.call import Answer, Refusal
 
 

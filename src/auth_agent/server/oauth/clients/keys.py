@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from auth_agent.flow.fetching.fetcher import DEADLINE, Fetcher
 from auth_agent.flow.fetching.refusals import FetchRefused, NoPlace
 from auth_agent.server.registry.clients import Client
-from auth_agent.server.security.public_keys import Jwk, name_of, usable_keys
+from auth_agent.server.security.keys.public import Jwk, name_of, usable_keys
 from auth_agent.server.web.at_once import or_wait
 
 FRESH_FOR = 300.0  # seconds

@@ -23,7 +23,7 @@ from auth_agent.server.registry.client_cache import Clients
 from auth_agent.server.registry.rules import RegistrationError, client_columns
 from auth_agent.server.registry.self_registered.document_rows import is_stored, refresh_document
 from auth_agent.server.registry.self_registered.metadata import client_metadata
-from auth_agent.server.security.limits import Limits
+from auth_agent.server.security.guessing.limits import Limits
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.storage.database import Database
 from auth_agent.server.web.at_once import or_wait

@@ -7,8 +7,8 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from auth_agent.extras import DISTRIBUTION
-from auth_agent.server.api.answers import ANSWERS, schemas
-from auth_agent.server.api.bodies import (
+from auth_agent.server.api.openapi.answers import ANSWERS, schemas
+from auth_agent.server.api.openapi.bodies import (
     ADD_AGENT,
     AGENT,
     AGENT_AUTH,

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 
 from auth_agent.server.security.credentials import SecretVerifier
-from auth_agent.server.security.limits import Limits
+from auth_agent.server.security.guessing.limits import Limits
 from auth_agent.server.web.at_once import or_wait
 
 REMEMBERED = 10_000

@@ -26,7 +26,7 @@ from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
 from auth_agent.server.bounds import DAY
 from auth_agent.server.security.credentials import derive_key
-from auth_agent.server.security.signing_keys import (
+from auth_agent.server.security.keys.signing import (
     UNOPENED,
     PrivateKey,
     SigningKey,

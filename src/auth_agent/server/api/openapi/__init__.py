@@ -1,0 +1,1 @@
+"""The OpenAPI document of the JSON endpoints, and the shapes that it describes."""

@@ -1,0 +1,1 @@
+"""Limits on guessing: by people, and by programs."""
