@@ -18,6 +18,7 @@ from auth_agent.website.mcp.message import REFUSED, Malformed, Target, targets_o
 from auth_agent.website.mcp.rules import Rules
 from auth_agent.website.policy.requirement import Requirement
 from auth_agent_mcpserver.guarded import Guarded, hosts, said
+from auth_agent_mcpserver.principal import with_own_events
 from auth_agent_mcpserver.tools import entered, entry_in_scope, refused
 
 KNOWN_SECONDS = 10.0
@@ -36,7 +37,8 @@ def guard_fast(
         "allowed_hosts": hosts(settings),
         "allowed_origins": [settings.base_url],
     }
-    return Guarded(server.http_app(**{**defaults, **options}), catalogue.requirements_of)
+    application = server.http_app(**{**defaults, **with_own_events(options)})
+    return Guarded(application, catalogue.requirements_of)
 
 
 class _Catalogue:

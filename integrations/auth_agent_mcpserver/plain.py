@@ -14,6 +14,7 @@ from auth_agent.website.mcp.door import LISTS, Door, refusal_text
 from auth_agent.website.mcp.message import REFUSED, Target
 from auth_agent.website.policy.requirement import Requirement
 from auth_agent_mcpserver.guarded import Guarded, hosts, said
+from auth_agent_mcpserver.principal import with_own_events
 from auth_agent_mcpserver.tools import entered, entry_in_scope
 
 
@@ -46,7 +47,8 @@ def guard_plain(
             allowed_hosts=hosts(settings), allowed_origins=[settings.base_url]
         ),
     }
-    return Guarded(server.streamable_http_app(**{**defaults, **options}), requirements_of)
+    application = server.streamable_http_app(**{**defaults, **with_own_events(options)})
+    return Guarded(application, requirements_of)
 
 
 def _functions(server: Any, target: Target) -> Iterator[object]:

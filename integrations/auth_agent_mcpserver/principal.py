@@ -11,6 +11,7 @@ import msgspec
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
+from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from starlette.authentication import AuthCredentials
 
 from auth_agent.asgi import Scope
@@ -72,3 +73,50 @@ def _values(
         "expires_at": expires_at,
         "claims": {"iss": issuer, "sub": agent_id},
     }
+
+
+class OwnEvents(EventStore):
+    """Keeps the events of each agent apart in a store that the sessions of all agents share.
+
+    A stream is called by the id of its request, which the clients of other sessions choose, too.
+    """
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+
+    async def store_event(self, stream_id: str, message: Any) -> str:
+        return await self._store.store_event(_owner() + stream_id, message)
+
+    async def replay_events_after(
+        self, last_event_id: str, send_callback: EventCallback
+    ) -> str | None:
+        """Replays a stream of the agent that asks; no event of another agent's is sent."""
+        found: list[EventMessage] = []
+
+        async def hold(event: EventMessage) -> None:
+            found.append(event)
+
+        owner = _owner()
+        stream_id = await self._store.replay_events_after(last_event_id, hold)
+        if stream_id is None or not stream_id.startswith(owner):
+            return None
+        for event in found:
+            await send_callback(event)
+        return stream_id.removeprefix(owner)
+
+
+def with_own_events(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns a server's options with an event store that keeps agents apart, if it has any."""
+    store = options.get("event_store")
+    return options if store is None else {**options, "event_store": OwnEvents(store)}
+
+
+def _owner() -> str:
+    """Returns the identity of the running request's agent, which no other one begins with.
+
+    The task of a session runs in the context of the request that has opened it.
+    """
+    user = auth_context_var.get()
+    token = None if user is None else user.access_token
+    named = [] if token is None else [(token.claims or {}).get("iss"), token.subject]
+    return msgspec.json.encode(named).decode()

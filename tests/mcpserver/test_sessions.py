@@ -7,6 +7,7 @@ import time
 import httpx2
 import msgspec
 import pytest
+from mcp.server.streamable_http import EventMessage, EventStore
 
 from auth_agent.testing import make_agent
 from auth_agent.testing.credentials import new_session
@@ -68,6 +69,46 @@ def test_a_session_that_nobody_opened_is_not_there(agent):
 def test_a_session_without_a_token_is_401(stateful, session):
     answer = httpx2.post(f"{stateful.base_url}/mcp", json={}, headers=session)
     assert answer.status_code == 401
+
+
+class Events(EventStore):
+    """Remembers events by the names of their streams, as the packages' own stores do."""
+
+    def __init__(self):
+        self.all = []
+
+    async def store_event(self, stream_id, message):
+        self.all.append((stream_id, message))
+        return str(len(self.all) - 1)
+
+    async def replay_events_after(self, last_event_id, send_callback):
+        stream_id, _ = self.all[int(last_event_id)]
+        for number, (name, message) in enumerate(self.all):
+            if name == stream_id and number > int(last_event_id) and message is not None:
+                await send_callback(EventMessage(message, str(number)))
+        return stream_id
+
+
+@pytest.mark.parametrize("kind", ["mcp", "fastmcp"])
+def test_a_replay_holds_the_events_of_its_own_agent_alone(serve, kind):
+    """Two sessions give their requests the same ids, so their streams have the same names."""
+    events = Events()
+    world = serve(kind, event_store=events)
+    one, other = world.agent("agent_1"), world.agent("agent_2")
+    sessions = [one.open_session(), other.open_session()]
+    for agent, session in zip((other, one, other), (*reversed(sessions), sessions[1]), strict=True):
+        agent.call("tools/call", WHOAMI, session)
+    seen = ""
+    for number in range(len(events.all)):
+        headers = {**ACCEPT, **sessions[1], "last-event-id": str(number)}
+        with other.stream("GET", "/mcp", headers=headers) as replay:
+            assert replay.status_code == 200
+            for line in replay.iter_lines():
+                seen += line
+                if line.startswith("data:"):
+                    break
+    assert "agent_2" in seen, "a client gets what it has missed"
+    assert "agent_1" not in seen
 
 
 class TestStreams:
