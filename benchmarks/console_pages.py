@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from auth_agent.server.bounds import DAY
-from auth_agent.server.console import log, queries
+from auth_agent.server.console import grants, log, queries
 from auth_agent.server.console.administrators.overview import attention, statistics
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import agent, audit, client, token_family
@@ -93,9 +93,9 @@ def _queries(now: int) -> dict[str, Callable[[Any], Any]]:
         "agents, page 200": lambda c: queries.list_agents(c, {}, 200),
         "agents, search": lambda c: queries.list_agents(c, {"q": "owner9999"}, 1),
         "websites": lambda c: queries.list_websites(c, {}, 1),
-        "active sign-ins, first page": lambda c: queries.list_grants(c, now, {}, 1),
-        "active sign-ins, page 1,000": lambda c: queries.list_grants(c, now, {}, 1_000),
-        "active sign-ins, one website": lambda c: queries.list_grants(
+        "active sign-ins, first page": lambda c: grants.list_grants(c, now, {}, 1),
+        "active sign-ins, page 1,000": lambda c: grants.list_grants(c, now, {}, 1_000),
+        "active sign-ins, one website": lambda c: grants.list_grants(
             c, now, {"website": some_site}, 1
         ),
         "an owner's agents": lambda c: queries.agents_of(c, "owner17@example.com"),

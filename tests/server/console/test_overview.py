@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event, insert, select, update
 
 from auth_agent.server.bounds import DAY, HOUR
-from auth_agent.server.console import exports, log, queries
+from auth_agent.server.console import exports, grants, log, queries
 from auth_agent.server.console.administrators.overview import attention, statistics
 from auth_agent.server.console.administrators.overview.chart import drawn
 from auth_agent.server.outbound.mail import Mail
@@ -321,6 +321,39 @@ def test_sign_ins_are_exported_with_names(ada: Person) -> None:
     assert "exported csv of sign-ins" in written
 
 
+def test_every_list_is_exported_as_its_page_shows_it(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = ada.world
+    world.tokens()
+    agents.change_agent(world.database, world.agent.agent_id, NOW, display_name="=Ann's agent")
+    monkeypatch.setattr(queries, "BATCH", 1)  # one made after the other in the same second
+
+    def rows(page: str, **filters: str) -> list[dict[str, str]]:
+        answer = ada.get(f"/console/{page}/export.csv", **filters)
+        assert "secret_hash" not in answer.text
+        return list(csv.DictReader(io.StringIO(answer.text)))
+
+    shown = re.findall(r"agent\?id=([\w-]+)", ada.get("/console/agents").text)
+    assert [row["id"] for row in rows("agents")] == shown
+    (found,) = rows("agents", q="ANN@", state="active")
+    assert (found["id"], found["display_name"]) == (world.agent.agent_id, "'=Ann's agent")
+    assert (found["email"], found["credential"]) == ("ann@owner.example", "secret")
+    assert (found["last_sign_in"], found["disabled"]) == ("2027-01-15T08:00:00Z", "")
+    assert rows("agents", state="disabled") == []
+    shown = re.findall(r"website\?id=([\w-]+)", ada.get("/console/websites").text)
+    assert [row["id"] for row in rows("websites")] == shown
+    (found,) = rows("websites", q="the shop")
+    assert (found["id"], found["last_sign_in"]) == (world.shop.client_id, "2027-01-15T08:00:00Z")
+    (found,) = rows("grants", agent="ann@", website="shop")
+    assert (found["website"], found["since"]) == ("The Shop", "2027-01-15T08:00:00Z")
+    assert rows("grants", agent="nobody") == []
+    monkeypatch.setattr(queries, "MOST_EXPORTED", 2)
+    assert len(ada.get("/console/agents/export.json").json()) == 2
+    written = ada.get("/console/audit", kind="audit").text
+    assert "exported csv of active-sign-ins" in written
+
+
 @pytest.mark.parametrize(
     ("text", "cell"),
     [
@@ -368,7 +401,15 @@ def test_the_lists_and_the_chart_use_an_index(world: World) -> None:
         assert "ix_token_family_valid" in plans[-1]
         for plan in _plans(connection, attention.read_attention, NOW):
             assert not re.search(r"SCAN audit(?! USING)|Seq Scan on audit", plan), plan
-        (plan,) = _plans(connection, queries.list_grants, NOW, {}, 1)
+        for query, index in (
+            (queries.list_agents, "ix_audit_agent_id"),
+            (queries.list_websites, "ix_audit_client_id"),
+        ):
+            (plan,) = _plans(connection, query, {}, 1)
+            lines = plan[plan.index("lines") :]  # the newest first, judged one by one
+            assert index in lines, plan
+            assert "Sort" not in lines, plan
+        (plan,) = _plans(connection, grants.list_grants, NOW, {}, 1)
         assert "ix_token_family_created_at" in plan
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from auth_agent.server.bounds import DAY
 from auth_agent.server.console.log import (
+    BATCH,
+    MOST_EXPORTED,
     SIGN_IN,
     contains,
     is_website,
-    of_agent,
-    of_website,
-    unindexed,
 )
 from auth_agent.server.console.visit import PAGE_SIZE
+from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import agent, audit, client, request_key, token_family
 
 _MANY = 1_000
@@ -27,16 +27,16 @@ def list_agents(connection: Connection, filters: Mapping[str, str], page: int) -
 
     `q` searches id, address, name and model; `state` is a name of `AGENT_STATES`.
     """
-    statement = select(agent).order_by(agent.c.created_at.desc(), agent.c.id)
-    if words := filters.get("q"):
-        columns = (agent.c.id, agent.c.email, agent.c.name, agent.c.display_name, agent.c.model)
-        statement = statement.where(contains(words, *columns))
-    if (state := AGENT_STATES.get(filters.get("state", ""))) is not None:
-        statement = statement.where(state)
-    found = _limited(statement, page).subquery()
-    seen = _last_sign_in(audit.c.agent_id, found.c.id)
-    statement = select(found, seen).order_by(found.c.created_at.desc(), found.c.id)
-    return list(connection.execute(statement).all())
+    return _with_last_sign_in(connection, limited(_agents(filters), page), audit.c.agent_id)
+
+
+def agent_batches(database: Database, filters: Mapping[str, str]) -> Iterator[list[Any]]:
+    """Yields the agents that `list_agents` finds for an export."""
+
+    def read(connection: Connection, some: Select[Any]) -> list[Any]:
+        return _with_last_sign_in(connection, some, audit.c.agent_id)
+
+    return batches(database, _agents(filters), agent, read)
 
 
 def find_agent(connection: Connection, agent_id: str) -> Any:
@@ -76,52 +76,21 @@ def list_websites(connection: Connection, filters: Mapping[str, str], page: int)
 
     Newest first, each with the time of its last sign-in (`seen_at`).
     """
-    statement = select(client).where(is_website())
-    if words := filters.get("q"):
-        statement = statement.where(
-            contains(words, client.c.id, client.c.name, client.c.redirect_uris)
-        )
-    if filters.get("state") == "compat":
-        statement = statement.where(client.c.upstream_compat.is_(True))
-    statement = statement.order_by(client.c.created_at.desc(), client.c.id)
-    found = _limited(statement, page).subquery()
-    seen = _last_sign_in(audit.c.client_id, found.c.id)
-    statement = select(found, seen).order_by(found.c.created_at.desc(), found.c.id)
-    return list(connection.execute(statement).all())
+    return _with_last_sign_in(connection, limited(_websites(filters), page), audit.c.client_id)
+
+
+def website_batches(database: Database, filters: Mapping[str, str]) -> Iterator[list[Any]]:
+    """Yields the websites that `list_websites` finds for an export."""
+
+    def read(connection: Connection, some: Select[Any]) -> list[Any]:
+        return _with_last_sign_in(connection, some, audit.c.client_id)
+
+    return batches(database, _websites(filters), client, read)
 
 
 def find_website(connection: Connection, client_id: str) -> Any:
     statement = select(client).where(client.c.id == client_id, is_website())
     return connection.execute(statement).one_or_none()
-
-
-def list_grants(
-    connection: Connection, now: int, filters: Mapping[str, str], page: int
-) -> list[Any]:
-    """Returns valid sign-ins, newest first: families whose tokens are valid.
-
-    The filters `agent` and `website` take an id, or words of an address or name.
-    """
-    statement = select(token_family).where(is_alive(now))
-    for name, value in filters.items():
-        if name in _GRANT_FILTERS:
-            statement = statement.where(_GRANT_FILTERS[name](connection, value))
-    statement = statement.order_by(token_family.c.created_at.desc(), token_family.c.id)
-    found = _limited(statement, page).subquery()
-    named = (
-        select(
-            found,
-            agent.c.email,
-            agent.c.display_name,
-            agent.c.model.label("agent_model"),
-            client.c.name.label("website"),
-            client.c.redirect_uris,
-        )
-        .join(agent, agent.c.id == found.c.agent_id)
-        .join(client, client.c.id == found.c.client_id)
-        .order_by(found.c.created_at.desc(), found.c.id)
-    )
-    return list(connection.execute(named).all())
 
 
 def list_agents_keys(connection: Connection, page: int) -> list[Any]:
@@ -133,7 +102,7 @@ def list_agents_keys(connection: Connection, page: int) -> list[Any]:
         .where(key.c.removed_at.is_(None))
         .order_by(key.c.created_at.desc(), key.c.kid)
     )
-    return list(connection.execute(_limited(statement, page)).all())
+    return list(connection.execute(limited(statement, page)).all())
 
 
 def counts(connection: Connection, now: int) -> dict[str, int]:
@@ -167,15 +136,63 @@ def is_alive(now: int) -> ColumnElement[bool]:
     )
 
 
-def _last_sign_in(column: Any, key: Any) -> Any:
-    """Reads the newest lines of one agent or website, not those of all sign-ins."""
-    signed_in = (unindexed(audit.c.kind) == SIGN_IN, unindexed(audit.c.outcome) == "approved")
-    newest = select(audit.c.at).where(column == key, *signed_in)
-    newest = newest.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(1)
-    return newest.scalar_subquery().label("seen_at")
+def _agents(filters: Mapping[str, str]) -> Select[Any]:
+    statement = select(agent).order_by(agent.c.created_at.desc(), agent.c.id)
+    if words := filters.get("q"):
+        columns = (agent.c.id, agent.c.email, agent.c.name, agent.c.display_name, agent.c.model)
+        statement = statement.where(contains(words, *columns))
+    if (state := AGENT_STATES.get(filters.get("state", ""))) is not None:
+        statement = statement.where(state)
+    return statement
 
 
-def _limited(statement: Select[Any], page: int) -> Select[Any]:
+def _websites(filters: Mapping[str, str]) -> Select[Any]:
+    statement = select(client).where(is_website())
+    if words := filters.get("q"):
+        columns = (client.c.id, client.c.name, client.c.redirect_uris)
+        statement = statement.where(contains(words, *columns))
+    if filters.get("state") == "compat":
+        statement = statement.where(client.c.upstream_compat.is_(True))
+    return statement.order_by(client.c.created_at.desc(), client.c.id)
+
+
+def _with_last_sign_in(connection: Connection, some: Select[Any], column: Any) -> list[Any]:
+    """Reads agents or websites, each with the newest of its own lines, not of all sign-ins'.
+
+    The offset keeps the conditions out of the inner query, whose index has its order: PostgreSQL
+    would sort all lines of the agent or website, SQLite read the index of all sign-ins.
+    """
+    found = some.subquery()
+    lines = select(audit).where(column == found.c.id).correlate(found)
+    newest = lines.order_by(audit.c.at.desc(), audit.c.id.desc()).offset(0).subquery("lines")
+    signed_in = (newest.c.kind == SIGN_IN, newest.c.outcome == "approved")
+    seen = select(newest.c.at).where(*signed_in).limit(1).scalar_subquery().label("seen_at")
+    statement = select(found, seen).order_by(found.c.created_at.desc(), found.c.id)
+    return list(connection.execute(statement).all())
+
+
+def batches(
+    database: Database,
+    statement: Select[Any],
+    table: Any,
+    read: Callable[[Connection, Select[Any]], list[Any]],
+) -> Iterator[list[Any]]:
+    """Yields a list, newest first, as `log.audit_batches` does; no batch holds a connection."""
+    narrowed, left = statement, MOST_EXPORTED
+    while left > 0:
+        wanted = min(BATCH, left)
+        with database.read() as connection:
+            rows = read(connection, narrowed.limit(wanted))
+        if rows:
+            yield rows
+        if len(rows) < wanted:
+            return
+        at, last = rows[-1].created_at, rows[-1].id
+        older = or_(table.c.created_at < at, table.c.id > last)
+        narrowed, left = statement.where(table.c.created_at <= at, older), left - wanted
+
+
+def limited(statement: Select[Any], page: int) -> Select[Any]:
     """Adds one row more than a page holds, which tells if there is a next page."""
     return statement.limit(PAGE_SIZE + 1).offset((page - 1) * PAGE_SIZE)
 
@@ -186,12 +203,4 @@ AGENT_STATES: Mapping[str, ColumnElement[bool]] = {
     "unconfirmed": and_(agent.c.email_verified.is_(False), agent.c.disabled_at.is_(None)),
     "secret": uses_secret(),
     "key": and_(agent.c.jwks.is_not(None), agent.c.disabled_at.is_(None)),
-}
-_GRANT_FILTERS: Mapping[str, Callable[[Connection, str], ColumnElement[bool]]] = {
-    "agent": lambda connection, words: of_agent(connection, token_family.c.agent_id, words),
-    "website": lambda connection, words: of_website(connection, token_family.c.client_id, words),
-    "model": lambda _, model: token_family.c.model == model,
-    "owner": lambda _, email: token_family.c.agent_id.in_(
-        select(agent.c.id).where(agent.c.email == email, agent.c.email_verified.is_(True))
-    ),
 }

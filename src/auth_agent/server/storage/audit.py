@@ -45,7 +45,7 @@ KINDS: Mapping[str, str] = {
     "owner invitation": "A link with which an owner adds the first passkey was made or used.",
     "owner sign-in": "An owner signed in, or tried to.",
     "mail": "A mail to an owner could not be delivered.",
-    "audit": "The audit log or the sign-ins were exported.",
+    "audit": "A list of the console was exported.",
     "refusals": "How many refusals of the last minute are not in the audit.",
 }
 REFUSALS = ("refused", "invalid_credentials")

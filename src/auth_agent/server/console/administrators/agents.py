@@ -7,6 +7,8 @@ from typing import Any
 
 from auth_agent.server.console import log
 from auth_agent.server.console import queries as data
+from auth_agent.server.console.exports import Columns, column, export, moment
+from auth_agent.server.console.grants import list_grants
 from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.people import passkeys
@@ -22,14 +24,30 @@ _TEXTS = ("email", "name", "display_name", "model")
 _CHECKS = ("require_origin", "dpop_bound")
 _EDITED = (*_TEXTS, *_CHECKS, "scopes", "permissions", "public_key", "approval")
 _FIELDS = ("verified", *_EDITED)
+_FILTERS = ("q", "state")
+_EXPORTED: Columns = {
+    **{name: column(name) for name in ("id", "display_name", "email", "email_verified", "name")},
+    **{name: column(name) for name in ("model", "scopes", "permissions", "approval")},
+    "credential": lambda row: "key" if row.jwks else "secret",
+    **{name: column(name) for name in ("second_factor", "require_origin", "dpop_bound")},
+    "added": moment("created_at"),
+    "disabled": moment("disabled_at"),
+    "last_sign_in": moment("seen_at"),
+}
 
 
 def agents_page(visit: ConsoleVisit) -> Answer:
     """GET /console/agents."""
-    filters = filters_of(visit.query, "q", "state")
+    filters = filters_of(visit.query, *_FILTERS)
     with visit.context.database.read() as connection:
         rows = data.list_agents(connection, filters, visit.page_number())
     return visit.page("console_agents.html", **pages_of(visit, "/console/agents", rows, filters))
+
+
+def export_agents(visit: ConsoleVisit) -> Answer:
+    """GET /console/agents/export.{csv,json}: the filtered agents, without their credentials."""
+    filters = filters_of(visit.query, *_FILTERS)
+    return export(visit, "agents", _EXPORTED, data.agent_batches(visit.context.database, filters))
 
 
 def new_agent_page(visit: ConsoleVisit) -> Answer:
@@ -87,7 +105,7 @@ def agent_page_of(visit: ConsoleVisit, agent_id: str, problem: str = "") -> Answ
     """Returns the page of one agent, with the problem of a form that was sent from it."""
     row = _agent(visit, agent_id)
     with visit.context.database.read() as connection:
-        grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
+        grants = list_grants(connection, visit.now, {"agent": row.id}, 1)
         history = log.list_history(connection, {"agent": row.id}, 1)
         signing_keys = list_request_keys(connection, row.id)
         owner_passkeys = passkeys.list_passkeys(connection, OWNER, row.email)

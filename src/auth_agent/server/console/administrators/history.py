@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from auth_agent.server.console import log
-from auth_agent.server.console import queries as data
+from auth_agent.server.console import grants, log
 from auth_agent.server.console.exports import Columns, column, export, moment
 from auth_agent.server.console.visit import ConsoleVisit, filters_of, pages_of
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer
 
+_GRANT_FILTERS = ("agent", "website", "model")
 SIGN_IN_FILTERS = ("agent", "website", "outcome", "address", "from", "to")
 AUDIT_FILTERS = (
     *("kind", "outcome", "agent", "website", "actor", "address", "request", "from", "to"),
@@ -18,6 +18,12 @@ _SIGN_INS: Columns = {
     "outcome": column("outcome"),
     **{name: column(name) for name in ("agent_id", "agent_name", "owner")},
     **{name: column(name) for name in ("client_id", "website", "request_id", "address")},
+}
+_GRANTS: Columns = {
+    "since": moment("created_at"),
+    **{name: column(name) for name in ("agent_id", "display_name", "email")},
+    **{name: column(name) for name in ("client_id", "website", "scope", "audience", "model")},
+    "valid_until": moment("refresh_expires_at"),
 }
 _AUDIT: Columns = {
     **{name: column(name) for name in ("id", "at")},
@@ -45,10 +51,17 @@ def export_sign_ins(visit: ConsoleVisit) -> Answer:
 
 def grants_page(visit: ConsoleVisit) -> Answer:
     """GET /console/grants: sign-ins that are still valid."""
-    filters = filters_of(visit.query, "agent", "website", "model")
+    filters = filters_of(visit.query, *_GRANT_FILTERS)
     with visit.context.database.read() as connection:
-        rows = data.list_grants(connection, visit.now, filters, visit.page_number())
+        rows = grants.list_grants(connection, visit.now, filters, visit.page_number())
     return visit.page("console_grants.html", **pages_of(visit, "/console/grants", rows, filters))
+
+
+def export_grants(visit: ConsoleVisit) -> Answer:
+    """GET /console/grants/export.{csv,json}: the filtered sign-ins that are still valid."""
+    filters = filters_of(visit.query, *_GRANT_FILTERS)
+    batches = grants.grant_batches(visit.context.database, visit.now, filters)
+    return export(visit, "active-sign-ins", _GRANTS, batches)
 
 
 def end_grant(visit: ConsoleVisit) -> Answer:

@@ -6,6 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from auth_agent.server.console import queries as data
+from auth_agent.server.console.exports import Columns, column, export, moment
+from auth_agent.server.console.grants import list_grants
 from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.registry import clients
 from auth_agent.server.registry.resources import resource_scopes
@@ -23,15 +25,31 @@ _FIELDS = (
     *("name", "scopes", "backchannel_logout_uri", "id_token_alg", "public"),
     *(*_LISTS, *_CHECKS, *_KEYS),
 )
+_FILTERS = ("q", "state")
+_EXPORTED: Columns = {
+    **{name: column(name) for name in ("id", "name", "redirect_uris", "scopes", "resources")},
+    "credential": column("auth_method"),
+    **{name: column(name) for name in ("backchannel_logout_uri", "id_token_alg", "dpop_bound")},
+    "origin": column("origin"),
+    "added": moment("created_at"),
+    "last_sign_in": moment("seen_at"),
+}
 
 
 def websites_page(visit: ConsoleVisit) -> Answer:
     """GET /console/websites."""
-    filters = filters_of(visit.query, "q", "state")
+    filters = filters_of(visit.query, *_FILTERS)
     with visit.context.database.read() as connection:
         rows = data.list_websites(connection, filters, visit.page_number())
     found = pages_of(visit, "/console/websites", rows, filters)
     return visit.page("console_websites.html", **found)
+
+
+def export_websites(visit: ConsoleVisit) -> Answer:
+    """GET /console/websites/export.{csv,json}: the filtered websites, without their secrets."""
+    filters = filters_of(visit.query, *_FILTERS)
+    batches = data.website_batches(visit.context.database, filters)
+    return export(visit, "websites", _EXPORTED, batches)
 
 
 def new_website_page(visit: ConsoleVisit) -> Answer:
@@ -166,7 +184,7 @@ def _one_website(
     visit: ConsoleVisit, row: Any, values: dict[str, str], problem: str = ""
 ) -> Answer:
     with visit.context.database.read() as connection:
-        grants = data.list_grants(connection, visit.now, {"website": row.id}, 1)
+        grants = list_grants(connection, visit.now, {"website": row.id}, 1)
     return visit.page(
         "console_website.html",
         400 if problem else 200,

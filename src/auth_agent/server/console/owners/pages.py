@@ -10,6 +10,7 @@ from auth_agent.server.approval.need import STRICTNESS
 from auth_agent.server.approval.websites import list_known
 from auth_agent.server.console import log
 from auth_agent.server.console import queries as data
+from auth_agent.server.console.grants import list_grants
 from auth_agent.server.console.owners import questions
 from auth_agent.server.console.owners.visit import OwnerVisit
 from auth_agent.server.console.sessions import end_session
@@ -34,7 +35,7 @@ def home(visit: OwnerVisit) -> Answer:
     with visit.context.database.read() as connection:
         mine = data.agents_of(connection, visit.email)
         unclaimed = data.unclaimed_agents(connection, visit.email)
-        grants = data.list_grants(connection, visit.now, {"owner": visit.email}, 1)
+        grants = list_grants(connection, visit.now, {"owner": visit.email}, 1)
         waiting = asked.list_waiting(connection, visit.email, visit.now)
         recovery = find_recovery(connection, visit.email, visit.now)
     signed_in: dict[str, Counter[str]] = {row.id: Counter() for row in mine}
@@ -73,7 +74,7 @@ def agent_page(visit: OwnerVisit) -> Answer:
     """GET /owner/agent?id=…."""
     row = visit.agent(visit.query.get("id", ""))
     with visit.context.database.read() as connection:
-        grants = data.list_grants(connection, visit.now, {"agent": row.id}, 1)
+        grants = list_grants(connection, visit.now, {"agent": row.id}, 1)
         history = log.list_history(connection, {"agent": row.id}, 1)
         known = list_known(connection, row.id)
     return visit.page(
