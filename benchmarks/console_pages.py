@@ -21,7 +21,9 @@ from auth_agent.server.bounds import DAY
 from auth_agent.server.console import grants, log, queries
 from auth_agent.server.console.administrators.overview import attention, statistics
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.tables import agent, audit, client, token_family
+from auth_agent.server.storage.tables.parties import agent, client
+from auth_agent.server.storage.tables.records import audit
+from auth_agent.server.storage.tables.tokens import token_family
 
 AGENTS, WEBSITES, SIGN_INS = 10_000, 200, 100_000
 PERIOD = 30 * DAY

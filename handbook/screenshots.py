@@ -33,7 +33,8 @@ from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.outbound.outbox import Outbox
 from auth_agent.server.registry import agents, clients
 from auth_agent.server.registry.people.administrators import create_account
-from auth_agent.server.storage.tables import audit, token_family
+from auth_agent.server.storage.tables.records import audit
+from auth_agent.server.storage.tables.tokens import token_family
 from handbook.contents import ROOT
 
 FOLDER = ROOT / "docs/assets/screens"

@@ -28,7 +28,7 @@ from auth_agent.flow.exchange import HttpResponse
 from auth_agent.protocol.jose.private_key import public_jwk
 from auth_agent.server.registry.clients import add_client
 from auth_agent.server.security import credentials
-from auth_agent.server.storage import tables
+from auth_agent.server.storage.tables.metadata import metadata
 from auth_agent.testing import FakeServer
 from auth_agent.testing.provider import json_response
 from tests.adapters.network import free_port, serve_asgi, serve_provider
@@ -172,7 +172,7 @@ def count_rows(database):
     with database.read() as connection:
         return {
             table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in tables.metadata.sorted_tables
+            for table in metadata.sorted_tables
         }
 
 

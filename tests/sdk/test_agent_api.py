@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from auth_agent import AuthError, ServerUnavailable
 from auth_agent.server.registry.agents import add_agent
-from auth_agent.server.storage import tables
+from auth_agent.server.storage.tables import records
 from tests.sdk.test_agent_client import CALLBACK, SEVENTEEN, approve
 
 SITE = "shop.example"
@@ -47,8 +47,8 @@ def test_events_arrive(world, signed_in):
     assert sdk.send_post_run(token, "automated_task", SITE, "x" * 5_000)["ok"]
     with world.database.read() as connection:
         kept = connection.execute(
-            select(tables.event.c.kind, tables.event.c.site, tables.event.c.data).where(
-                tables.event.c.agent_id == agent_id
+            select(records.event.c.kind, records.event.c.site, records.event.c.data).where(
+                records.event.c.agent_id == agent_id
             )
         ).all()
     assert [(row.kind, row.site) for row in kept] == [

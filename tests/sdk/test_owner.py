@@ -11,7 +11,7 @@ from auth_agent import AuthError
 from auth_agent.server.approval.state import Answered, withdraw_of_agent
 from auth_agent.server.registry.agents import add_agent, change_agent
 from auth_agent.server.sign_in.owner import approve_question, deny_question
-from auth_agent.server.storage.approval_tables import owner_question
+from auth_agent.server.storage.tables.approvals import owner_question
 
 OWNER = "ada@example.com"
 

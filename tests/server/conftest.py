@@ -16,7 +16,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from sqlalchemy import delete
 
 from auth_agent.server import Database
-from auth_agent.server.storage.tables import signing_key
+from auth_agent.server.storage.tables.tokens import signing_key
 from tests.server.postgres import Postgres, running_postgres
 from tests.server.world import SECRET, World, make_world, register
 

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 
 from auth_agent.server import ServerSettings
 from auth_agent.server.bounds import DAY, NUMBERS
-from auth_agent.server.storage.tables import audit, event
+from auth_agent.server.storage.tables.records import audit, event
 from tests.server.api.test_agents import _bearer, _challenge, _confirm, _own_tokens
 from tests.server.conftest import Build
 from tests.server.console.test_owners import Postbox, ask, type_code

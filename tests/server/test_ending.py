@@ -22,7 +22,8 @@ from sqlalchemy import select as select_rows
 
 from auth_agent.server import Database
 from auth_agent.server.registry import agents, clients
-from auth_agent.server.storage.tables import audit, logout_delivery
+from auth_agent.server.storage.tables.records import audit
+from auth_agent.server.storage.tables.tokens import logout_delivery
 from tests.server.outbound.test_mail import MailHost
 from tests.server.test_operations import serving
 from tests.server.world import NOW

@@ -28,8 +28,8 @@ from auth_agent.secret import Secret
 from auth_agent.server import Database
 from auth_agent.server.registry import clients
 from auth_agent.server.registry.people import administrators as console_accounts
-from auth_agent.server.storage import people_tables
-from auth_agent.server.storage.tables import audit
+from auth_agent.server.storage.tables import people
+from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.logs import JsonFormatter, log_config
 from tests.server.conftest import Build
@@ -192,7 +192,7 @@ def test_what_people_left_behind_is_swept(own_world: World) -> None:
     with own_world.database.begin() as connection:
         row = {"request_id": "r", "agent_id": "a", "model": "m", "code_hash": "h", "guesses": 0}
         row |= {"mails": 1, "created_at": 1, "expires_at": own_world.context.now()}
-        connection.execute(insert(people_tables.second_step), row)
+        connection.execute(insert(people.second_step), row)
     tables = ("browser_session", "setup_link", "failed_attempt", "mailed_proof", "second_step")
     assert all(count(own_world, name) for name in tables)
     own_world.context.sweeper.sweep(own_world.context.now())
@@ -253,7 +253,7 @@ def test_audit_lines_are_kept_for_the_shortest_retention_and_swept_after_the_lon
 
 
 def count(world: World, name: str) -> int:
-    table = getattr(people_tables, name)
+    table = getattr(people, name)
     with world.database.read() as connection:
         return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
 

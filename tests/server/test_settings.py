@@ -15,7 +15,7 @@ from auth_agent.server import ServerSettings
 from auth_agent.server.registry import agents, clients, rules
 from auth_agent.server.security.credentials import SecretVerifier, hash_secret
 from auth_agent.server.security.secret_file import server_secrets
-from auth_agent.server.storage.tables import metadata
+from auth_agent.server.storage.tables.metadata import metadata
 from auth_agent.server.tokens import endings
 from tests.server.world import World
 

@@ -121,7 +121,7 @@ def test_a_token_for_programs(url: str) -> None:
 def test_the_audit_knows_who_did_it(url: str) -> None:
     from sqlalchemy import select
 
-    from auth_agent.server.storage.tables import audit
+    from auth_agent.server.storage.tables.records import audit
 
     _json("create", "ada")
     database = Database.open(url)

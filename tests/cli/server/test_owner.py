@@ -14,7 +14,7 @@ from auth_agent.server.approval.invitations import find_invited
 from auth_agent.server.registry.people import notices, passkeys
 from auth_agent.server.registry.people.browser_sessions import OWNER
 from auth_agent.server.security.passkeys import Registered
-from auth_agent.server.storage.tables import audit
+from auth_agent.server.storage.tables.records import audit
 from tests.cli.server.test_server_commands import (  # noqa: F401  # fixtures
     _clean_environment,
     _json,

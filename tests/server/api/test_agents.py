@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
 from auth_agent.server.registry import agents, clients
-from auth_agent.server.storage.tables import event
+from auth_agent.server.storage.tables.records import event
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.world import (

@@ -17,7 +17,7 @@ from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
 from auth_agent.server.registry import clients
 from auth_agent.server.security.keys.keyring import Keyring
-from auth_agent.server.storage.tables import metadata
+from auth_agent.server.storage.tables.metadata import metadata
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, NOW, REDIRECT, UPSTREAM_PATTERN, VERIFIER, World

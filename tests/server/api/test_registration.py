@@ -11,7 +11,7 @@ from auth_agent.errors import SettingsError
 from auth_agent.server import ServerSettings
 from auth_agent.server.registry import clients
 from auth_agent.server.registry.resources import add_resource
-from auth_agent.server.storage.tables import client
+from auth_agent.server.storage.tables.parties import client
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, REDIRECT, World
 

@@ -13,7 +13,7 @@ from auth_agent.secret import Secret
 from auth_agent.server.console.owners.questions import subject
 from auth_agent.server.registry import agents, clients
 from auth_agent.server.registry.resources import add_resource
-from auth_agent.server.storage.tables import sign_in
+from auth_agent.server.storage.tables.sign_ins import sign_in
 from tests.server.approval.owners import (
     ISSUER,
     Owner,

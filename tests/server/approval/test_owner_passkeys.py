@@ -13,7 +13,7 @@ from sqlalchemy import select
 from auth_agent.server.approval.recovery import tell_of_notices, tell_of_ready
 from auth_agent.server.console.owners.questions import subject
 from auth_agent.server.registry.people.passkeys import remove_owners_passkeys
-from auth_agent.server.storage.approval_tables import passkey
+from auth_agent.server.storage.tables.approvals import passkey
 from tests.server.approval.owners import (
     ANN,
     ISSUER,

@@ -14,7 +14,7 @@ from auth_agent.server.approval import questions, state
 from auth_agent.server.registry import agents, clients
 from auth_agent.server.registry.resources import add_resource
 from auth_agent.server.sign_in.owner import approve_question, deny_question
-from auth_agent.server.storage.tables import audit
+from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Refusal
 from tests.server.conftest import Build

@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from auth_agent.secret import Secret
 from auth_agent.server.approval import questions
 from auth_agent.server.registry import agents
-from auth_agent.server.storage.approval_tables import known_website
-from auth_agent.server.storage.tables import audit
+from auth_agent.server.storage.tables.approvals import known_website
+from auth_agent.server.storage.tables.records import audit
 from tests.server.approval import racer
 from tests.server.approval.test_questions import of_request, setting, waiting
 from tests.server.conftest import Build

@@ -23,9 +23,11 @@ from auth_agent.server.console import log
 from auth_agent.server.console.administrators.routes import CONSOLE
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.people import administrators as console_accounts
-from auth_agent.server.storage.people_tables import administrator as administrator_table
-from auth_agent.server.storage.people_tables import browser_session, setup_link
-from auth_agent.server.storage.tables import agent, audit, client, logout_delivery
+from auth_agent.server.storage.tables.parties import agent, client
+from auth_agent.server.storage.tables.people import administrator as administrator_table
+from auth_agent.server.storage.tables.people import browser_session, setup_link
+from auth_agent.server.storage.tables.records import audit
+from auth_agent.server.storage.tables.tokens import logout_delivery
 from tests.server.conftest import Build, NewDatabase
 from tests.server.people import PASSWORD, Person, administrator, signed_in
 from tests.server.world import REDIRECT, World, make_world

@@ -19,9 +19,9 @@ from auth_agent.server.console.administrators.overview.chart import drawn
 from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.registry import agents, clients
 from auth_agent.server.registry.people import admin_tokens
-from auth_agent.server.storage import tables
-from auth_agent.server.storage.approval_tables import owner_question
 from auth_agent.server.storage.audit import record
+from auth_agent.server.storage.tables import parties, records, tokens
+from auth_agent.server.storage.tables.approvals import owner_question
 from tests.server.conftest import Build
 from tests.server.people import Person, administrator, signed_in
 from tests.server.world import NOW, REDIRECT, World
@@ -128,7 +128,7 @@ def test_the_page_shows_the_period_that_is_asked_for(ada: Person) -> None:
 
 def test_nothing_needs_attention_where_all_is_well(own_world: World) -> None:
     with own_world.database.begin() as connection:
-        agent = tables.agent
+        agent = parties.agent
         connection.execute(update(agent).values(jwks='{"keys": []}', email_verified=True))
     own_world.tokens()
     assert matters(own_world) == {}
@@ -173,7 +173,7 @@ def test_everything_else_that_needs_attention_is_told(ada: Person) -> None:
     }
     with world.database.begin() as connection:
         connection.execute(insert(owner_question), question)
-        old = update(tables.signing_key).values(created_at=now - 400 * DAY)
+        old = update(tokens.signing_key).values(created_at=now - 400 * DAY)
         connection.execute(old)
     found = matters(world)
     for path, words in {
@@ -206,7 +206,7 @@ def test_mail_that_does_not_leave_is_written_down(build: Build) -> None:
     outbox.close()
     assert told == ["ann@owner.example"]
     with world.database.read() as connection:
-        rows = connection.execute(select(tables.audit).where(tables.audit.c.kind == "mail")).all()
+        rows = connection.execute(select(records.audit).where(records.audit.c.kind == "mail")).all()
     assert [(row.outcome, row.agent_id, row.actor) for row in rows] == [
         ("not delivered", None, None)
     ]
@@ -223,8 +223,8 @@ def _fail() -> bool:
 def test_an_empty_server_leads_to_its_first_sign_in(ada: Person) -> None:
     world = ada.world
     with world.database.begin() as connection:
-        connection.execute(update(tables.agent).values(disabled_at=1))
-        connection.execute(update(tables.client).values(removed_at=1))
+        connection.execute(update(parties.agent).values(disabled_at=1))
+        connection.execute(update(parties.client).values(removed_at=1))
     page = ada.get("/console").text
     for path in ("/console/websites/new", "/console/agents/new", "/console/sign-ins"):
         assert f'href="{path}"' in page
@@ -232,8 +232,8 @@ def test_an_empty_server_leads_to_its_first_sign_in(ada: Person) -> None:
     agents.add_agent(world.database, "new@owner.example", now=world.context.now())
     assert ada.get("/console").text.count('<li class="done">') == 1
     with world.database.begin() as connection:
-        connection.execute(update(tables.agent).values(disabled_at=None))
-        connection.execute(update(tables.client).values(removed_at=None))
+        connection.execute(update(parties.agent).values(disabled_at=None))
+        connection.execute(update(parties.client).values(removed_at=None))
     world.tokens()
     assert "Start here" not in ada.get("/console").text
 

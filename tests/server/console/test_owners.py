@@ -14,8 +14,9 @@ from auth_agent.server.console.owners.routes import OWNERS
 from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.registry import agents
 from auth_agent.server.storage.audit import acting
-from auth_agent.server.storage.people_tables import browser_session, mailed_proof
-from auth_agent.server.storage.tables import agent, audit
+from auth_agent.server.storage.tables.parties import agent
+from auth_agent.server.storage.tables.people import browser_session, mailed_proof
+from auth_agent.server.storage.tables.records import audit
 from tests.server.conftest import Build
 from tests.server.people import Person, administrator, signed_in
 from tests.server.world import World

@@ -18,8 +18,8 @@ from auth_agent.server.registry import agents
 from auth_agent.server.registry.client import CIBA
 from auth_agent.server.security.credentials import digest
 from auth_agent.server.sign_in.owner import approve_question, deny_question
-from auth_agent.server.storage.approval_tables import backchannel_request, owner_question
-from auth_agent.server.storage.tables import audit
+from auth_agent.server.storage.tables.approvals import backchannel_request, owner_question
+from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, World

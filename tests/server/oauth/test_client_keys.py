@@ -22,7 +22,8 @@ from auth_agent.server.registry import agents, clients, rules
 from auth_agent.server.registry.clients import Client
 from auth_agent.server.registry.resources import add_resource
 from auth_agent.server.security.keys.public import choose_key, parse_keys, usable_keys
-from auth_agent.server.storage.tables import audit, token_family
+from auth_agent.server.storage.tables.records import audit
+from auth_agent.server.storage.tables.tokens import token_family
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.keys import JWT_BEARER, Pair

@@ -16,7 +16,8 @@ from auth_agent.server.registry.client import Client
 from auth_agent.server.registry.rules import client_columns
 from auth_agent.server.registry.self_registered.metadata import client_metadata
 from auth_agent.server.security.dpop import Proofs
-from auth_agent.server.storage.tables import audit, token_family, used_assertion
+from auth_agent.server.storage.tables.records import audit
+from auth_agent.server.storage.tables.tokens import token_family, used_assertion
 from tests.proofs import ABSENT, EdHolder, Holder
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, NOW, ORIGIN, REDIRECT, VERIFIER, World

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from auth_agent.server.registry import clients
-from auth_agent.server.storage.tables import audit
+from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.at_once import or_wait
 from tests.server.keys import JWT_BEARER

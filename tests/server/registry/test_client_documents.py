@@ -18,7 +18,7 @@ from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
 from auth_agent.server.registry import clients
 from auth_agent.server.registry.self_registered import document_rows
-from auth_agent.server.storage.tables import audit
+from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.keys import JWT_BEARER, Pair

@@ -12,7 +12,8 @@ from auth_agent.flow.fetching.fetcher import Fetched
 from auth_agent.protocol.jose.private_key import thumbprint
 from auth_agent.server.registry import agents, request_keys
 from auth_agent.server.registry.rules import RegistrationError
-from auth_agent.server.storage.tables import audit, request_key
+from auth_agent.server.storage.tables.parties import request_key
+from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.keys import JWT_BEARER, Pair

@@ -14,7 +14,8 @@ from auth_agent.server.registry.resources import (
     resource_scopes,
 )
 from auth_agent.server.registry.rules import RegistrationError
-from auth_agent.server.storage.tables import audit, client
+from auth_agent.server.storage.tables.parties import client
+from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.urls import is_within, same_address
 from tests.server.world import World

@@ -13,7 +13,7 @@ from auth_agent.errors import SettingsError
 from auth_agent.secret import Secret
 from auth_agent.server.registry import clients
 from auth_agent.server.security.keys.keyring import Keyring
-from auth_agent.server.storage.tables import signing_key
+from auth_agent.server.storage.tables.tokens import signing_key
 from tests.server.conftest import Build
 from tests.server.world import REDIRECT, World
 

@@ -22,7 +22,7 @@ from auth_agent.server.security import credentials
 from auth_agent.server.security.credentials import new_token
 from auth_agent.server.security.guessing.limits import Limits, Memory
 from auth_agent.server.storage.audit import REFUSALS
-from auth_agent.server.storage.tables import audit
+from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.proxies import Proxies, party_of
 from tests.server.conftest import Build

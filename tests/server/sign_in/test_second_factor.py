@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from auth_agent.secret import Secret
 from auth_agent.server.registry import agents
-from auth_agent.server.storage.people_tables import second_step
+from auth_agent.server.storage.tables.people import second_step
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.console.test_owners import Postbox, owner

@@ -18,7 +18,7 @@ from auth_agent.server import Database
 from auth_agent.server.registry import agents, clients
 from auth_agent.server.storage.database import HEAD
 from auth_agent.server.storage.schema import alembic_config
-from auth_agent.server.storage.tables import metadata
+from auth_agent.server.storage.tables.metadata import metadata
 from tests.server.conftest import Build
 from tests.server.world import NOW, World
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.pool import QueuePool
 
 from auth_agent.server.storage import sweep
-from auth_agent.server.storage.people_tables import failed_attempt
+from auth_agent.server.storage.tables.people import failed_attempt
 from tests.server.conftest import Build
 
 

@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import select, update
 
 from auth_agent.server.registry import agents
-from auth_agent.server.storage.tables import agent, sign_in, token_family
+from auth_agent.server.storage.tables.parties import agent
+from auth_agent.server.storage.tables.sign_ins import sign_in
+from auth_agent.server.storage.tables.tokens import token_family
 from auth_agent.server.tokens import endings
 from tests.server.conftest import Build
 from tests.server.world import World

@@ -8,7 +8,8 @@ import pytest
 
 from auth_agent.server.registry.agents import enable_agent
 from auth_agent.server.security.credentials import digest
-from auth_agent.server.storage.tables import agent, client, token_family
+from auth_agent.server.storage.tables.parties import agent, client
+from auth_agent.server.storage.tables.tokens import token_family
 from auth_agent.server.tokens import endings, families
 from tests.server.world import World
 

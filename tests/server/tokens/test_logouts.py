@@ -15,7 +15,7 @@ from auth_agent.flow.fetching.fetcher import Fetched
 from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.server import background
 from auth_agent.server.registry import clients
-from auth_agent.server.storage.tables import logout_delivery
+from auth_agent.server.storage.tables.tokens import logout_delivery
 from auth_agent.server.tokens import endings, logouts
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, REDIRECT, World

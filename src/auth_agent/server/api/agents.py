@@ -10,8 +10,8 @@ from sqlalchemy import bindparam, select
 
 from auth_agent.server.context import Context
 from auth_agent.server.registry.agents import change_agent
-from auth_agent.server.storage import tables
 from auth_agent.server.storage.events import keep_events
+from auth_agent.server.storage.tables import parties
 from auth_agent.server.tokens.bearer import need_agent
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import json_body, need_text
@@ -19,7 +19,7 @@ from auth_agent.server.web.parameters import json_body, need_text
 MOST_EVENTS = 100  # in one batch
 LONGEST_EVENT = 8_192  # characters of JSON
 LONGEST_RESULT = 2_000
-_AGENT = select(tables.agent).where(tables.agent.c.id == bindparam("id"))
+_AGENT = select(parties.agent).where(parties.agent.c.id == bindparam("id"))
 
 
 def profile(context: Context, call: Call) -> Answer:

@@ -11,7 +11,7 @@ from auth_agent.server.registry.request_keys import (
 )
 from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.storage.audit import acting
-from auth_agent.server.storage.tables import agent
+from auth_agent.server.storage.tables.parties import agent
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import json_body
 from auth_agent.server.web.urls import agent_url

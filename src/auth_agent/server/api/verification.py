@@ -17,14 +17,14 @@ from auth_agent.server.context import Context
 from auth_agent.server.oauth.clients.authentication import need_website
 from auth_agent.server.oauth.server import OAuthServer
 from auth_agent.server.security.credentials import new_token
-from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
+from auth_agent.server.storage.tables import parties, sign_ins
 from auth_agent.server.tokens.bearer import need_agent, scheme_of
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import Parameters, from_query, json_body, need_text
 from auth_agent.server.web.urls import origin_of
 
-_TABLE = tables.verification
+_TABLE = sign_ins.verification
 _FIND = select(_TABLE).where(_TABLE.c.id == bindparam("id"))
 _LATEST = (
     select(_TABLE)
@@ -43,10 +43,10 @@ _CONFIRM = (
     )
     .values(verified_at=bindparam("now"))
 )
-_KNOWN_AGENT = select(tables.agent.c.id).where(
-    tables.agent.c.id == bindparam("id"), tables.agent.c.disabled_at.is_(None)
+_KNOWN_AGENT = select(parties.agent.c.id).where(
+    parties.agent.c.id == bindparam("id"), parties.agent.c.disabled_at.is_(None)
 )
-_NEEDS_ORIGIN = select(tables.agent.c.require_origin).where(tables.agent.c.id == bindparam("id"))
+_NEEDS_ORIGIN = select(parties.agent.c.require_origin).where(parties.agent.c.id == bindparam("id"))
 
 
 def challenge(oauth: OAuthServer, call: Call) -> Answer:

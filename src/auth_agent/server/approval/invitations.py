@@ -15,8 +15,8 @@ from auth_agent.server.registry.people.passkeys import has_passkey
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.people_tables import owner_invitation
-from auth_agent.server.storage.tables import agent
+from auth_agent.server.storage.tables.parties import agent
+from auth_agent.server.storage.tables.people import owner_invitation
 
 LIFETIME = HOUR
 KIND = "owner invitation"  # in the audit

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, select
 
-from auth_agent.server.storage.approval_tables import owner_question
+from auth_agent.server.storage.tables.approvals import owner_question
 
 PAGE = 50
 MOST_EXPIRED = 200  # in one round

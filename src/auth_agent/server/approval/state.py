@@ -19,9 +19,10 @@ from sqlalchemy import Connection, Update, bindparam, func, insert, select, upda
 from auth_agent.server.approval.questions import find_of_request, list_due
 from auth_agent.server.bounds import MINUTE
 from auth_agent.server.security.credentials import new_token
-from auth_agent.server.storage.approval_tables import owner_question
 from auth_agent.server.storage.audit import record
-from auth_agent.server.storage.tables import agent, sign_in
+from auth_agent.server.storage.tables.approvals import owner_question
+from auth_agent.server.storage.tables.parties import agent
+from auth_agent.server.storage.tables.sign_ins import sign_in
 
 SIGN_IN, CIBA = "sign-in", "ciba"
 MOST_OPEN = 3  # questions of one agent

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from auth_agent.server.security.credentials import digest
-from auth_agent.server.storage.approval_tables import known_website
+from auth_agent.server.storage.tables.approvals import known_website
 from auth_agent.server.web.urls import is_loopback_uri, is_native_uri, return_origin
 
 _C = known_website.c

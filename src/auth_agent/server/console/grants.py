@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Select, select
 from auth_agent.server.console.log import of_agent, of_website
 from auth_agent.server.console.queries import batches, is_alive, limited
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.tables import agent, client, token_family
+from auth_agent.server.storage.tables.parties import agent, client
+from auth_agent.server.storage.tables.tokens import token_family
 
 
 def list_grants(

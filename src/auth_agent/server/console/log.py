@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func
 from auth_agent.server.bounds import DAY
 from auth_agent.server.console.visit import PAGE_SIZE
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.tables import agent, audit, client
+from auth_agent.server.storage.tables.parties import agent, client
+from auth_agent.server.storage.tables.records import audit
 
 BATCH = 1_000
 MOST_EXPORTED = 100_000

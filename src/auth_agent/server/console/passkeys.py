@@ -27,7 +27,7 @@ from auth_agent.server.security.passkeys import (
     request_options,
     used_challenge,
 )
-from auth_agent.server.storage.tables import used_assertion
+from auth_agent.server.storage.tables.tokens import used_assertion
 from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.parameters import Parameters
 

@@ -17,7 +17,9 @@ from auth_agent.server.console.log import (
 )
 from auth_agent.server.console.visit import PAGE_SIZE
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.tables import agent, audit, client, request_key, token_family
+from auth_agent.server.storage.tables.parties import agent, client, request_key
+from auth_agent.server.storage.tables.records import audit
+from auth_agent.server.storage.tables.tokens import token_family
 
 _MANY = 1_000
 

@@ -19,7 +19,7 @@ from auth_agent.server.bounds import DAY
 from auth_agent.server.context import Context
 from auth_agent.server.registry.people.browser_sessions import ADMINISTRATOR
 from auth_agent.server.security.credentials import digest, new_token
-from auth_agent.server.storage.people_tables import browser_session
+from auth_agent.server.storage.tables.people import browser_session
 from auth_agent.server.web.call import Call, Headers, Refusal, cookie_name
 from auth_agent.server.web.parameters import Parameters, from_body
 from auth_agent.server.web.urls import origin_of

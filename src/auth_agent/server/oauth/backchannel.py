@@ -23,7 +23,7 @@ from auth_agent.server.registry.resources import find_resources
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.security.dpop import BadProof
 from auth_agent.server.sign_in.authorization.wishes import acceptable_details
-from auth_agent.server.storage.approval_tables import backchannel_request
+from auth_agent.server.storage.tables.approvals import backchannel_request
 from auth_agent.server.tokens.signed import read_id_token
 from auth_agent.server.web.call import NO_STORE, Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import Parameters, from_body

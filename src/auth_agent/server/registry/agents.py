@@ -20,9 +20,9 @@ from auth_agent.server.registry.request_keys import (
 from auth_agent.server.registry.rules import IdTaken, agent_columns, checked_id, checked_keys
 from auth_agent.server.security.credentials import hash_secret, made_hash, new_token
 from auth_agent.server.security.keys.public import Jwk
-from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.tables import parties, sign_ins, tokens
 
 LONGEST_MODEL = 200
 
@@ -94,9 +94,9 @@ def _insert(database: Database, row: dict[str, Any], signs_with: Jwk | None, now
         with database.begin() as connection:
             if row["jwks"] is not None:
                 check_no_request_key(connection, row["jwks"])
-            connection.execute(insert(tables.agent), row)
+            connection.execute(insert(parties.agent), row)
             # Agents and clients share one namespace: no client can have the agent's id from now on.
-            connection.execute(insert(tables.client), agent_as_client(agent_id, now))
+            connection.execute(insert(parties.client), agent_as_client(agent_id, now))
             record(connection, at=now, kind="agent", outcome="added", agent_id=agent_id)
             if signs_with is not None:
                 store_request_key(connection, agent_id, signs_with, now)
@@ -113,7 +113,7 @@ def _stored(secret: Secret, *, chosen: bool) -> str | None:
 def list_agents(database: Database) -> list[dict[str, Any]]:
     """Returns all agents, oldest first; no secrets."""
     with database.read() as connection:
-        rows = connection.execute(select(tables.agent).order_by(tables.agent.c.created_at)).all()
+        rows = connection.execute(select(parties.agent).order_by(parties.agent.c.created_at)).all()
         signing = count_request_keys(connection)
     return [
         {
@@ -145,7 +145,7 @@ def change_agent(
     A new address counts as unverified unless the caller vouches for it in the same call. With
     public keys (`jwks`) the agent signs from now on: its secret stops working.
     """
-    table = tables.agent
+    table = parties.agent
     verified = changes.pop("email_verified", None)
     values: dict[str, Any] = agent_columns(changes)
     if "jwks" in values:
@@ -166,7 +166,7 @@ def enable_agent(database: Database, agent_id: str, now: int) -> bool:
 
     Old tokens and codes stay revoked, including those in transit when it was disabled.
     """
-    agent, family, sign_in = tables.agent, tables.token_family, tables.sign_in
+    agent, family, sign_in = parties.agent, tokens.token_family, sign_ins.sign_in
     statement = update(agent).where(agent.c.id == agent_id, agent.c.disabled_at.is_not(None))
     with database.begin() as connection:
         enabled = statement.values(disabled_at=None, updated_at=now)
@@ -184,7 +184,7 @@ def enable_agent(database: Database, agent_id: str, now: int) -> bool:
 
 def vouch_for_owner(database: Database, agent_id: str, now: int) -> bool:
     """Marks the owner's address as verified; False if it already was."""
-    statement = update(tables.agent).where(tables.agent.c.email_verified.is_(False))
+    statement = update(parties.agent).where(parties.agent.c.email_verified.is_(False))
     statement = statement.values(email_verified=True)
     return _update(database, statement, agent_id, "address vouched for", now)
 
@@ -194,7 +194,7 @@ def set_second_factor(database: Database, agent_id: str, now: int, *, needed: bo
 
     False if nothing changed, or if the owner's address is unverified.
     """
-    table = tables.agent
+    table = parties.agent
     statement = update(table).where(table.c.second_factor.is_(not needed))
     if needed:
         statement = statement.where(table.c.email_verified.is_(True))
@@ -204,7 +204,7 @@ def set_second_factor(database: Database, agent_id: str, now: int, *, needed: bo
 
 def claim_agent(database: Database, agent_id: str, email: str, now: int) -> bool:
     """Verifies this one agent for the owner who proved the address; False if none was pending."""
-    table = tables.agent
+    table = parties.agent
     statement = update(table).where(
         table.c.email == email, table.c.email_verified.is_(False), table.c.disabled_at.is_(None)
     )
@@ -214,7 +214,7 @@ def claim_agent(database: Database, agent_id: str, email: str, now: int) -> bool
 
 def rotate_agent_secret(database: Database, agent_id: str, now: int) -> Secret | None:
     """Replaces the secret at once; None if no active agent with a secret has this id."""
-    table, secret = tables.agent, Secret(new_token("ags_"))
+    table, secret = parties.agent, Secret(new_token("ags_"))
     statement = (
         update(table)
         .where(table.c.disabled_at.is_(None), table.c.secret_hash.is_not(None))
@@ -233,7 +233,7 @@ def _update(
     jwks: str | None = None,
 ) -> bool:
     """Writes a change of one agent, with its new `jwks`, and its audit line in one transaction."""
-    statement = statement.where(tables.agent.c.id == agent_id).values(updated_at=now)
+    statement = statement.where(parties.agent.c.id == agent_id).values(updated_at=now)
     with database.begin() as connection:
         if jwks is not None:
             check_no_request_key(connection, jwks)

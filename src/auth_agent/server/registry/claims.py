@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, select
 
-from auth_agent.server.storage import tables
+from auth_agent.server.storage.tables import parties
 
 
 class AgentRecord(Struct, frozen=True):
@@ -35,11 +35,11 @@ class AgentRecord(Struct, frozen=True):
 
 
 AGENT_COLUMNS = (
-    tables.agent.c.email.label("agent_email"),
-    tables.agent.c.email_verified.label("agent_email_verified"),
-    tables.agent.c.name.label("agent_name"),
-    tables.agent.c.permissions.label("agent_permissions"),
-    tables.agent.c.disabled_at.label("agent_disabled_at"),
+    parties.agent.c.email.label("agent_email"),
+    parties.agent.c.email_verified.label("agent_email_verified"),
+    parties.agent.c.name.label("agent_name"),
+    parties.agent.c.permissions.label("agent_permissions"),
+    parties.agent.c.disabled_at.label("agent_disabled_at"),
 )
 
 
@@ -49,7 +49,7 @@ def is_enabled(agent_id: ColumnElement[str]) -> ColumnElement[bool]:
     The lock waits for a transaction that is about to disable the agent (PostgreSQL; SQLite has a
     single writer). A subquery without a lock could issue a token after all tokens were revoked.
     """
-    agent = tables.agent
+    agent = parties.agent
     found = select(agent.c.id).where(agent.c.id == agent_id, agent.c.disabled_at.is_(None))
     return exists(found.with_for_update(read=True))
 
@@ -86,13 +86,13 @@ class AgentLimits(Struct, frozen=True):
 
 
 _FIND = select(
-    tables.agent.c.id.label("agent_id"),
-    tables.agent.c.model,
-    tables.agent.c.scopes,
-    tables.agent.c.second_factor,
-    tables.agent.c.approval,
+    parties.agent.c.id.label("agent_id"),
+    parties.agent.c.model,
+    parties.agent.c.scopes,
+    parties.agent.c.second_factor,
+    parties.agent.c.approval,
     *AGENT_COLUMNS,
-).where(tables.agent.c.id == bindparam("id"))
+).where(parties.agent.c.id == bindparam("id"))
 
 
 def find_agent(connection: Connection, agent_id: str) -> tuple[AgentRecord, AgentLimits]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from auth_agent.server.settings import DEFAULT_SCOPES
-from auth_agent.server.storage import tables
+from auth_agent.server.storage.tables import parties
 from auth_agent.server.web.urls import (
     is_loopback_uri,
     is_native_uri,
@@ -21,7 +21,7 @@ from auth_agent.server.web.urls import (
     same_address,
 )
 
-_TABLE = tables.client
+_TABLE = parties.client
 # Created by the client's own request: registered without a token, or read from its document.
 SELF_MADE = ("open", "document")
 NEW_DOCUMENT: Mapping[str, Any] = {
@@ -35,16 +35,16 @@ SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 # An agent that is a client under its own id keeps its secret and keys in the agent's row.
 _FIND = (
     select(
-        tables.client,
-        tables.agent.c.secret_hash.label("agent_secret_hash"),
-        tables.agent.c.jwks.label("agent_jwks"),
-        tables.agent.c.dpop_bound.label("agent_dpop_bound"),
+        parties.client,
+        parties.agent.c.secret_hash.label("agent_secret_hash"),
+        parties.agent.c.jwks.label("agent_jwks"),
+        parties.agent.c.dpop_bound.label("agent_dpop_bound"),
     )
-    .outerjoin(tables.agent, tables.agent.c.id == tables.client.c.agent_id)
+    .outerjoin(parties.agent, parties.agent.c.id == parties.client.c.agent_id)
     .where(
-        tables.client.c.id == bindparam("id"),
-        tables.client.c.removed_at.is_(None),
-        tables.agent.c.disabled_at.is_(None),
+        parties.client.c.id == bindparam("id"),
+        parties.client.c.removed_at.is_(None),
+        parties.agent.c.disabled_at.is_(None),
     )
 )
 

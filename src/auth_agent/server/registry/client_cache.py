@@ -7,14 +7,14 @@ import time
 from sqlalchemy import Connection, or_, select
 
 from auth_agent.server.registry.clients import Client, find_client
-from auth_agent.server.storage import tables
 from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.tables import parties
 from auth_agent.server.web.urls import is_private_uri, origin_of
 
-_ORIGINS = select(tables.client.c.redirect_uris).where(
-    tables.client.c.removed_at.is_(None),
+_ORIGINS = select(parties.client.c.redirect_uris).where(
+    parties.client.c.removed_at.is_(None),
     # Leaves out self-registered clients that no agent has approved yet.
-    or_(tables.client.c.origin != "open", tables.client.c.approved_at.is_not(None)),
+    or_(parties.client.c.origin != "open", parties.client.c.approved_at.is_not(None)),
 )
 
 MOST_REMEMBERED = 1_000

@@ -17,9 +17,9 @@ from auth_agent.server.registry.rules import (
 )
 from auth_agent.server.security.credentials import made_hash, new_token
 from auth_agent.server.settings import DEFAULT_SCOPES
-from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.tables import parties
 
 __all__ = [
     "Client",
@@ -32,7 +32,7 @@ __all__ = [
     "rotate_client_secret",
 ]
 
-_TABLE = tables.client
+_TABLE = parties.client
 # An agent is a client under its own id; it is changed and removed as an agent.
 _IS_WEBSITE = (_TABLE.c.removed_at.is_(None), _TABLE.c.agent_id.is_(None))
 

@@ -17,13 +17,13 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from auth_agent.protocol.jose.private_key import thumbprint
 from auth_agent.server.registry.rules import RegistrationError
 from auth_agent.server.security.keys.public import Jwk, parse_request_key
-from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.tables import parties
 
 MOST = 10  # of one agent, at the same time
 MOST_REMOVED = 100  # of one agent; older ones are forgotten
-_TABLE = tables.request_key
+_TABLE = parties.request_key
 _UNPADDED = 42  # characters of an Ed25519 key that have one spelling only
 
 
@@ -42,7 +42,7 @@ def add_request_key(database: Database, agent_id: str, public_key: str, now: int
     """
     key = checked_request_key(public_key)
     with database.begin() as connection:
-        agent = select(tables.agent.c.id).where(tables.agent.c.id == agent_id)
+        agent = select(parties.agent.c.id).where(parties.agent.c.id == agent_id)
         if connection.execute(agent.with_for_update()).one_or_none() is None:
             return None
         store_request_key(connection, agent_id, key, now)
@@ -133,8 +133,8 @@ def _check_unused(connection: Connection, key: Jwk) -> None:
         raise RegistrationError("this signing key was removed and stays so; make a new one")
     if found is not None:
         raise RegistrationError("this signing key is registered already; each is one agent's own")
-    held = tables.agent.c.jwks.contains(key["x"][:_UNPADDED], autoescape=True)
-    for jwks in connection.execute(select(tables.agent.c.jwks).where(held)).scalars():
+    held = parties.agent.c.jwks.contains(key["x"][:_UNPADDED], autoescape=True)
+    for jwks in connection.execute(select(parties.agent.c.jwks).where(held)).scalars():
         if any(_is_same(other, key) for other in json.loads(jwks)["keys"]):
             raise RegistrationError(
                 "an agent authenticates with this key; make another one to sign requests with"
@@ -155,7 +155,7 @@ def _record(connection: Connection, now: int, outcome: str, agent_id: str, kid: 
 
 
 _DOCUMENT = (
-    select(_TABLE, tables.agent.c.display_name, tables.agent.c.disabled_at)
-    .join(tables.agent, tables.agent.c.id == _TABLE.c.agent_id)
+    select(_TABLE, parties.agent.c.display_name, parties.agent.c.disabled_at)
+    .join(parties.agent, parties.agent.c.id == _TABLE.c.agent_id)
     .order_by(_TABLE.c.created_at, _TABLE.c.kid)
 )

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from auth_agent.server.registry.rules import RegistrationError, check_resource
-from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.tables import parties
 from auth_agent.server.web.urls import same_address
 
 MOST = 1_000
@@ -35,7 +35,7 @@ def add_resource(
 ) -> KnownResource:
     """Makes an API known; RegistrationError if the URL is not acceptable or is known already."""
     columns = check_resource(url, name, scopes)
-    table = tables.known_resource
+    table = parties.known_resource
     try:
         with database.begin() as connection:
             known = connection.execute(select(table.c.url)).scalars().all()
@@ -52,7 +52,7 @@ def add_resource(
 
 def list_resources(database: Database) -> list[dict[str, Any]]:
     """Returns the APIs that an administrator added, oldest first."""
-    table = tables.known_resource
+    table = parties.known_resource
     with database.read() as connection:
         rows = connection.execute(select(table).order_by(table.c.created_at, table.c.url)).all()
     return [
@@ -68,7 +68,7 @@ def list_resources(database: Database) -> list[dict[str, Any]]:
 
 def remove_resource(database: Database, url: str, now: int) -> bool:
     """Removes an API; False if it is unknown. Tokens that were issued for it stay valid."""
-    table = tables.known_resource
+    table = parties.known_resource
     with database.begin() as connection:
         known = connection.execute(select(table.c.url)).scalars().all()
         found = [one for one in known if same_address(url, one)]
@@ -81,7 +81,7 @@ def remove_resource(database: Database, url: str, now: int) -> bool:
 
 def find_resources(connection: Connection, urls: Collection[str]) -> dict[str, KnownResource]:
     """Returns the known APIs among these URLs, under the URL that was given; compares as URLs."""
-    table, found = tables.known_resource, dict[str, KnownResource]()
+    table, found = parties.known_resource, dict[str, KnownResource]()
     if not urls:
         return found
     known = [
@@ -101,13 +101,13 @@ def find_resources(connection: Connection, urls: Collection[str]) -> dict[str, K
 
 def resource_scopes(connection: Connection) -> frozenset[str]:
     """Returns the known APIs' own scopes."""
-    rows = connection.execute(select(tables.known_resource.c.scopes)).scalars()
+    rows = connection.execute(select(parties.known_resource.c.scopes)).scalars()
     return frozenset(word for scopes in rows for word in scopes.split())
 
 
-_OF_WEBSITES = select(tables.client.c.name, tables.client.c.resources).where(
-    tables.client.c.removed_at.is_(None),
-    tables.client.c.resources != "",
+_OF_WEBSITES = select(parties.client.c.name, parties.client.c.resources).where(
+    parties.client.c.removed_at.is_(None),
+    parties.client.c.resources != "",
 )
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from auth_agent.protocol.jose.algorithms import verifier
 from auth_agent.server.security.keys.public import Jwk, choose_key
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.tables import used_assertion
+from auth_agent.server.storage.tables.tokens import used_assertion
 from auth_agent.server.web.at_once import or_wait
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, bindparam, select
 
 from auth_agent.protocol.details import OWNER, canonical, enriched
 from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord
-from auth_agent.server.storage.approval_tables import owner_question
-from auth_agent.server.storage.tables import agent, sign_in
+from auth_agent.server.storage.tables.approvals import owner_question
+from auth_agent.server.storage.tables.parties import agent
+from auth_agent.server.storage.tables.sign_ins import sign_in
 
 _BY_CODE = (
     select(

@@ -18,7 +18,7 @@ from auth_agent.server.context import Context
 from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.security.guessing.attempts import Attempt, Limit, attempt, too_many
 from auth_agent.server.security.mailed_codes import MOST_GUESSES, clean_code, new_code
-from auth_agent.server.storage.people_tables import second_step
+from auth_agent.server.storage.tables.people import second_step
 from auth_agent.server.web.call import Answer, Refusal, json_answer
 from auth_agent.server.web.urls import host_of
 

@@ -18,7 +18,8 @@ from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from auth_agent.server.registry.claims import is_enabled
 from auth_agent.server.registry.client import SELF_MADE
-from auth_agent.server.storage.tables import agent, client, sign_in
+from auth_agent.server.storage.tables.parties import agent, client
+from auth_agent.server.storage.tables.sign_ins import sign_in
 from auth_agent.server.storage.writes import Write
 from auth_agent.server.web.urls import is_native_uri
 

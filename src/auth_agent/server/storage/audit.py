@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, insert
 
-from auth_agent.server.storage import tables
+from auth_agent.server.storage.tables import records
 from auth_agent.server.storage.writes import Write
 from auth_agent.server.web.counters import count_event
 from auth_agent.server.web.logs import FACTS
 
 _INSERT = Write(
-    insert(tables.audit), [column.name for column in tables.audit.c if not column.primary_key]
+    insert(records.audit), [column.name for column in records.audit.c if not column.primary_key]
 )
 _events = logging.getLogger("auth_agent.server.audit")
 KINDS: Mapping[str, str] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from auth_agent.server.storage.tables import event
+from auth_agent.server.storage.tables.records import event
 
 _INSERT = insert(event)
 _NEWEST = select(func.max(event.c.id))

@@ -9,15 +9,16 @@ from sqlalchemy import Delete, Table, and_, bindparam, delete, func, or_, select
 
 from auth_agent.server.bounds import DAY, HOUR
 from auth_agent.server.settings import ServerSettings
-from auth_agent.server.storage.approval_tables import (
+from auth_agent.server.storage.audit import REFUSALS
+from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.events import forget_old_events
+from auth_agent.server.storage.tables.approvals import (
     backchannel_request,
     owner_question,
     passkey_recovery,
 )
-from auth_agent.server.storage.audit import REFUSALS
-from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.events import forget_old_events
-from auth_agent.server.storage.people_tables import (
+from auth_agent.server.storage.tables.parties import client
+from auth_agent.server.storage.tables.people import (
     browser_session,
     failed_attempt,
     mailed_proof,
@@ -26,18 +27,14 @@ from auth_agent.server.storage.people_tables import (
     second_step,
     setup_link,
 )
-from auth_agent.server.storage.tables import (
-    audit,
-    client,
-    event,
+from auth_agent.server.storage.tables.records import audit, event
+from auth_agent.server.storage.tables.sign_ins import pushed_request, sign_in, verification
+from auth_agent.server.storage.tables.tokens import (
     logout_delivery,
-    pushed_request,
-    sign_in,
     signing_key,
     spent_refresh_token,
     token_family,
     used_assertion,
-    verification,
 )
 
 EVERY = 60.0  # seconds

@@ -8,10 +8,11 @@ from sqlalchemy import Connection, bindparam, case, insert, literal, select, upd
 
 from auth_agent.server.approval.state import withdraw_of_agent
 from auth_agent.server.approval.websites import api_of
-from auth_agent.server.storage import tables
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.tables import client, logout_delivery, token_family
+from auth_agent.server.storage.tables import parties
+from auth_agent.server.storage.tables.parties import client
+from auth_agent.server.storage.tables.tokens import logout_delivery, token_family
 from auth_agent.server.tokens import families
 
 
@@ -121,7 +122,7 @@ def end_family(connection: Connection, family_id: str, now: int) -> bool:
 
 def remove_client(database: Database, client_id: str, now: int) -> bool:
     """Removes a website and ends its tokens; its id is never used again. False if there is none."""
-    table = tables.client
+    table = parties.client
     statement = update(table).where(
         table.c.id == client_id, table.c.removed_at.is_(None), table.c.agent_id.is_(None)
     )
@@ -135,7 +136,7 @@ def remove_client(database: Database, client_id: str, now: int) -> bool:
 
 def disable_agent(database: Database, agent_id: str, now: int) -> bool:
     """Disables an agent and revokes its tokens; False if there is none, or it was disabled."""
-    table = tables.agent
+    table = parties.agent
     statement = update(table).where(table.c.id == agent_id, table.c.disabled_at.is_(None))
     with database.begin() as connection:
         values = {"disabled_at": now, "updated_at": now}

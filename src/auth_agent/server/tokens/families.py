@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord, is_enabled
-from auth_agent.server.storage.tables import agent, client, spent_refresh_token, token_family
+from auth_agent.server.storage.tables.parties import agent, client
+from auth_agent.server.storage.tables.tokens import spent_refresh_token, token_family
 from auth_agent.server.storage.writes import Write
 
 _FAMILY = (

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, func, null, select, update
 
 from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.server.storage.audit import record
-from auth_agent.server.storage.tables import logout_delivery
+from auth_agent.server.storage.tables.tokens import logout_delivery
 
 if TYPE_CHECKING:
     from auth_agent.server.context import Context

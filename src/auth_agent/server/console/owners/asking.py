@@ -21,8 +21,8 @@ from auth_agent.server.outbound.mail import Mail
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.security.guessing.attempts import Limit, attempt, fits
 from auth_agent.server.security.mailed_codes import MOST_GUESSES, new_code
-from auth_agent.server.storage import tables
-from auth_agent.server.storage.people_tables import mailed_proof
+from auth_agent.server.storage.tables import parties
+from auth_agent.server.storage.tables.people import mailed_proof
 from auth_agent.server.web.call import Refusal
 
 SHARED_FOR = 10 * MINUTE
@@ -160,11 +160,11 @@ def _owner(connection: Connection, email: str) -> str | None:
     The mail goes to the registered address, so that a different spelling cannot give access to
     another person's agents.
     """
-    known = select(tables.agent.c.email).where(tables.agent.c.email == email).limit(1)
+    known = select(parties.agent.c.email).where(parties.agent.c.email == email).limit(1)
     alike = (
-        select(tables.agent.c.email)
-        .where(func.lower(tables.agent.c.email) == email.lower())
-        .order_by(tables.agent.c.created_at)
+        select(parties.agent.c.email)
+        .where(func.lower(parties.agent.c.email) == email.lower())
+        .order_by(parties.agent.c.created_at)
     )
     exact = connection.execute(known).scalar()
     others = [each for each in connection.execute(alike).scalars() if each.isascii()]

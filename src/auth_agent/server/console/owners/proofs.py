@@ -17,7 +17,7 @@ from auth_agent.server.registry.people.browser_sessions import OWNER
 from auth_agent.server.security.credentials import digest
 from auth_agent.server.security.mailed_codes import MOST_GUESSES
 from auth_agent.server.storage.audit import acting, record
-from auth_agent.server.storage.people_tables import mailed_proof
+from auth_agent.server.storage.tables.people import mailed_proof
 from auth_agent.server.web.call import Call, Headers, Refusal
 
 _OPEN = (

@@ -19,7 +19,7 @@ from auth_agent.server.registry.claims import find_agent
 from auth_agent.server.registry.client import CIBA
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.sign_in.owner import methods
-from auth_agent.server.storage.approval_tables import backchannel_request, owner_question
+from auth_agent.server.storage.tables.approvals import backchannel_request, owner_question
 from auth_agent.server.tokens.families import hold_agent
 from auth_agent.server.tokens.signed import Issue
 from auth_agent.server.web.at_once import or_wait

@@ -12,7 +12,7 @@ from auth_agent.server.bounds import DAY
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.tables import admin_token
+from auth_agent.server.storage.tables.people import admin_token
 
 LIFETIME = 90 * DAY
 _SHOWN = 100

@@ -18,11 +18,10 @@ from auth_agent.server.security.credentials import (
     is_too_long,
     new_token,
 )
-from auth_agent.server.storage.approval_tables import passkey
 from auth_agent.server.storage.audit import acting, record
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.people_tables import administrator, setup_link
-from auth_agent.server.storage.tables import admin_token
+from auth_agent.server.storage.tables.approvals import passkey
+from auth_agent.server.storage.tables.people import admin_token, administrator, setup_link
 
 SHORTEST_PASSWORD = 12
 LINK_LIFETIME = HOUR

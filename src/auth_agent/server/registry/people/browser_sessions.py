@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam, delete
 
-from auth_agent.server.storage.people_tables import browser_session
+from auth_agent.server.storage.tables.people import browser_session
 
 ADMINISTRATOR, OWNER = "administrator", "owner"
 INVITATION = "invitation"  # how an owner came who may add the first passkey, and no more

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from auth_agent.server.bounds import DAY
 from auth_agent.server.security.credentials import new_token
-from auth_agent.server.storage.people_tables import owner_notice
+from auth_agent.server.storage.tables.people import owner_notice
 
 PASSKEYS_REMOVED = "passkeys removed"
 MOST = 100  # in one round

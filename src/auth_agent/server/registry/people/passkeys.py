@@ -14,10 +14,10 @@ from auth_agent.server.registry.people.browser_sessions import OWNER, end_sessio
 from auth_agent.server.registry.people.notices import PASSKEYS_REMOVED, leave_notice
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.security.passkeys import Registered
-from auth_agent.server.storage.approval_tables import passkey, passkey_recovery
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.tables import agent
+from auth_agent.server.storage.tables.approvals import passkey, passkey_recovery
+from auth_agent.server.storage.tables.parties import agent
 
 MOST = 20  # passkeys of one person
 LONGEST_NAME = 80

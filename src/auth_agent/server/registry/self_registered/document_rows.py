@@ -16,7 +16,7 @@ from auth_agent.server.registry.client import NEW_DOCUMENT, SELF_MADE
 from auth_agent.server.registry.clients import MOST_SELF_MADE, count_self_made
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.tables import client
+from auth_agent.server.storage.tables.parties import client
 from auth_agent.server.web.call import Refusal
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from auth_agent.server.security.credentials import new_token
-from auth_agent.server.storage.people_tables import failed_attempt
+from auth_agent.server.storage.tables.people import failed_attempt
 from auth_agent.server.web.call import Refusal
 
 _COUNT = select(func.count(), func.min(failed_attempt.c.at)).where(

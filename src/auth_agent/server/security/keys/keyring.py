@@ -36,7 +36,7 @@ from auth_agent.server.security.keys.signing import (
 )
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
-from auth_agent.server.storage.tables import signing_key, token_family
+from auth_agent.server.storage.tables.tokens import signing_key, token_family
 
 CACHE_SECONDS = 10
 log = logging.getLogger("auth_agent.server")

@@ -13,12 +13,12 @@ from auth_agent.server.sign_in.agent.proofs import need_secret
 from auth_agent.server.sign_in.authorization.opening import open_sign_in
 from auth_agent.server.sign_in.authorization.request import check_request, validated_client
 from auth_agent.server.sign_in.parties import find_client, known_resources
-from auth_agent.server.storage import tables
+from auth_agent.server.storage.tables import parties
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 from auth_agent.server.web.parameters import Parameters, json_body, need_text
 
-_AGENT = select(tables.agent.c.secret_hash, tables.agent.c.disabled_at).where(
-    tables.agent.c.id == bindparam("id")
+_AGENT = select(parties.agent.c.secret_hash, parties.agent.c.disabled_at).where(
+    parties.agent.c.id == bindparam("id")
 )
 _NAMES = (
     "client_id",

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.sign_in.authorization.opening import stored_party
-from auth_agent.server.storage.tables import pushed_request
+from auth_agent.server.storage.tables.sign_ins import pushed_request
 from auth_agent.server.web.call import Refusal
 from auth_agent.server.web.parameters import Parameters
 

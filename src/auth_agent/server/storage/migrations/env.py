@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from alembic import context
 
-from auth_agent.server.storage.people_tables import metadata
+from auth_agent.server.storage.tables import (  # noqa: F401  # each adds its tables
+    approvals,
+    people,
+    records,
+    sign_ins,
+    tokens,
+)
+from auth_agent.server.storage.tables.metadata import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -11,8 +11,11 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from auth_agent.server.bounds import DAY
 from auth_agent.server.console.log import SIGN_IN, is_website
 from auth_agent.server.console.queries import uses_secret
-from auth_agent.server.storage.approval_tables import owner_question
-from auth_agent.server.storage.tables import admin_token, agent, audit, client, signing_key
+from auth_agent.server.storage.tables.approvals import owner_question
+from auth_agent.server.storage.tables.parties import agent, client
+from auth_agent.server.storage.tables.people import admin_token
+from auth_agent.server.storage.tables.records import audit
+from auth_agent.server.storage.tables.tokens import signing_key
 
 FEW = 5  # rows of one sort; a list page has the others
 OFTEN = 5  # refusals in a day, from which on somebody should look

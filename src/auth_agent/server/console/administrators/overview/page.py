@@ -20,7 +20,7 @@ from auth_agent.server.console.administrators.overview.statistics import (
 from auth_agent.server.console.visit import ConsoleVisit
 from auth_agent.server.context import Context
 from auth_agent.server.security.keys.signing import UNOPENED
-from auth_agent.server.storage.tables import audit
+from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.web.call import Answer
 
 _LATEST = 8

@@ -10,7 +10,9 @@ from sqlalchemy import BigInteger, Connection, Select, column, func, select, val
 from auth_agent.server.bounds import DAY, HOUR
 from auth_agent.server.console.log import SIGN_IN, is_website
 from auth_agent.server.console.queries import is_alive
-from auth_agent.server.storage.tables import agent, audit, client, token_family
+from auth_agent.server.storage.tables.parties import agent, client
+from auth_agent.server.storage.tables.records import audit
+from auth_agent.server.storage.tables.tokens import token_family
 
 TOP = 5
 

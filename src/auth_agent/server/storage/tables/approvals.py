@@ -15,16 +15,8 @@ from sqlalchemy import (
     text,
 )
 
-from auth_agent.server.storage.tables import metadata
-
-__all__ = [
-    "backchannel_request",
-    "known_website",
-    "metadata",
-    "owner_question",
-    "passkey",
-    "passkey_recovery",
-]
+from auth_agent.server.storage.tables.metadata import metadata
+from auth_agent.server.storage.tables.parties import agent
 
 # One question to one owner, about one request of one agent; `approval.state` has its states.
 owner_question = Table(
@@ -34,7 +26,7 @@ owner_question = Table(
     Column("kind", String(16), nullable=False),  # sign-in, or ciba
     # The sign-in's id, or that of a request without a browser.
     Column("request_id", String(64), nullable=False, unique=True),
-    Column("agent_id", String(64), ForeignKey("agent.id"), nullable=False),
+    Column("agent_id", String(64), ForeignKey(agent.c.id), nullable=False),
     Column("owner", String(254), nullable=False),  # the agent's verified address
     Column("model", String(200), nullable=False),  # as the agent claims
     Column("amr", String(64), nullable=False),  # how the agent proved itself
@@ -84,7 +76,7 @@ backchannel_request = Table(
 known_website = Table(
     "known_website",
     metadata,
-    Column("agent_id", String(64), ForeignKey("agent.id"), primary_key=True),
+    Column("agent_id", String(64), ForeignKey(agent.c.id), primary_key=True),
     Column("client_id", String(255), primary_key=True),
     Column("origin", String(255), primary_key=True),
     Column("name", String(200), nullable=False),

@@ -1,22 +1,10 @@
-"""The tables of administrators, owners and their browsers; times as in `tables`."""
+"""The tables of administrators, owners and their browsers, and of the tokens of programs."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table
 
-from auth_agent.server.storage.tables import metadata
-
-__all__ = [
-    "administrator",
-    "browser_session",
-    "failed_attempt",
-    "mailed_proof",
-    "metadata",
-    "owner_invitation",
-    "owner_notice",
-    "second_step",
-    "setup_link",
-]
+from auth_agent.server.storage.tables.metadata import metadata
 
 # People who may use the console; programs use an `admin_token` instead.
 administrator = Table(
@@ -29,12 +17,24 @@ administrator = Table(
     Column("removed_at", BigInteger),
 )
 
+# Bearer tokens of administrators; only a digest is stored.
+admin_token = Table(
+    "admin_token",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
 # Single-use links to set a password; the first administrator's link has no name.
 setup_link = Table(
     "setup_link",
     metadata,
     Column("token_hash", String(64), primary_key=True),
-    Column("administrator_id", String(64), ForeignKey("administrator.id")),
+    Column("administrator_id", String(64), ForeignKey(administrator.c.id)),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("used_at", BigInteger),

@@ -1,0 +1,1 @@
+"""The tables; times are whole seconds since 1970, lists of words are separated by spaces."""
