@@ -337,6 +337,12 @@ class TestTheCommand:
         result = run(world.website, "--details", "act.json", "--json")
         assert json.loads(result.stdout)["authorization_details"][0]["order"] == "7"
 
+    @pytest.mark.parametrize("text", ["[" * 50_000, '{"type": "x"', "", "\xff", "null", "[1]"])
+    def test_what_is_no_act_is_wrong_usage(self, run, world, text):
+        result = run(world.website, "--details", "-", text=text)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "--details" in result.stderr
+
     def test_of_an_agent_that_has_to_prove_a_key_says_so(self, run, world, bound):
         result = run(world.website, "--details", "-", text=json.dumps(ACT))
         assert (result.exit_code, result.stdout) == (1, "")

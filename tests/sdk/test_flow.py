@@ -310,6 +310,8 @@ def test_a_date_to_come_back_at_is_understood():
         ("Sat, 21 Nov 2026 09:00:00 GMT", 0.0),
         ("soon", None),
         ("7", 7.0),
+        ("Sat, 21 Nov 2026 10:00:07 +99999999999999999999", None),
+        ("9" * 400, 999_999_999.0),
     ):
         assert asked_wait(HttpResponse(429, {**said, "retry-after": text}, b"")) == seconds
     assert asked_wait(HttpResponse(429, {"retry-after": said["date"]}, b"")) is None

@@ -35,6 +35,7 @@ from auth_agent.server.web.logs import JsonFormatter, log_config
 from tests.server.conftest import Build
 from tests.server.people import Person, administrator, signed_in
 from tests.server.world import NOW, World
+from tests.services import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -168,6 +169,18 @@ def test_a_json_line_for_each_event(world: World, caplog: pytest.LogCaptureFixtu
     shown = json.dumps(lines)
     assert not any(each in shown for each in (secret, *tokens.values()) if isinstance(each, str)
                    and each not in ("Bearer", tokens["scope"]))  # fmt: skip
+
+
+def test_a_json_line_is_bounded_and_safe_on_a_terminal(
+    own_world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "auth_agent.server.audit")
+    claimed = "x\x9b2J\u202e" + "y" * 8_000
+    answer = own_world.browser().post("/token", data={"grant_type": "x", "client_id": claimed})
+    assert answer.status_code == 400
+    (line,) = (JsonFormatter().format(record) for record in caplog.records)
+    assert (line.isascii(), line.isprintable(), len(line) < 1_000) == (True, True, True)
+    assert json.loads(line)["client_id"] == claimed[:255]
 
 
 def test_a_json_line_holds_the_exception_and_stays_one_line() -> None:
@@ -350,8 +363,8 @@ def test_a_database_that_will_not_do_stops_the_start_with_its_remedy(
     command = [sys.executable, "-c", "from auth_agent.cli import main; main()", "serve"]
     environ = {**os.environ, "AUTH_AGENT_SERVER_SECRET": "s" * 32}
     ended = subprocess.run(
-        [*command, "--database", url], cwd=ROOT, env=environ, capture_output=True, text=True,
-        timeout=120, check=False,
+        [*command, "--database", url, "--port", str(free_port())], cwd=ROOT, env=environ,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr

@@ -113,6 +113,10 @@ def test_a_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
         server_secrets(settings)
     path.chmod(0o600)
     assert server_secrets(settings)
+    for damaged in (b"\xff" * 64, b"", b"\0\xfe" * 40):
+        path.write_bytes(damaged)
+        with pytest.raises(SettingsError, match="no usable secret"):
+            server_secrets(settings)
 
 
 @pytest.mark.parametrize(

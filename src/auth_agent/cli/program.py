@@ -10,7 +10,7 @@ import typer
 
 from auth_agent.cli import doctor
 from auth_agent.cli.agent import ask_owner, login, mcp, sign
-from auth_agent.cli.agent.dotenv import add_identity
+from auth_agent.cli.agent.dotenv import add_identity, trim
 from auth_agent.cli.demo import command as demo
 from auth_agent.cli.output import EXIT_CODES
 from auth_agent.cli.server import admin, agents, clients, keys, owners, resources, serve
@@ -58,6 +58,7 @@ def start(
     ] = False,
 ) -> None:
     """Let AI agents sign in to websites with an identity of their own."""
+    trim(os.environ)
     if context.invoked_subcommand is None:
         typer.echo(START)
     elif context.invoked_subcommand in _OF_AN_AGENT and (

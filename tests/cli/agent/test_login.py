@@ -90,6 +90,16 @@ def test_a_key_instead_of_a_secret(login, world, agent_key, tmp_path):  # noqa: 
     assert answer["body"]["agent_id"] == agent.agent_id
 
 
+def test_blanks_around_a_variable_do_not_count(login, world):  # noqa: F811
+    given = {
+        "AUTH_AGENT_AGENT_ID": f" {world.agent_id}\n",
+        "AUTH_AGENT_AGENT_ISSUER": f"{world.issuer}\r\n",
+        "AUTH_AGENT_AGENT_SECRET": f"{world.secret}\n",
+        "AUTH_AGENT_AGENT_MODEL": "claude-sonnet-4\n",
+    }
+    assert json.loads(login("--json", **given).stdout)["ok"] is True
+
+
 def test_options_win_over_the_environment(login, world):  # noqa: F811
     answer = json.loads(login("--json", "--model", "gpt-x").stdout)
     assert answer["body"]["model"] == "gpt-x"
@@ -146,8 +156,30 @@ def test_what_people_paste_runs_nothing_of_a_website(login, world, tmp_path):  #
     assert words[3].startswith(f"{world.website}/x;touch")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"a": NaN}', "[Infinity]", '{"a": [-Infinity]}', '"\\ud800"', "9" * 5_000, "{",
+        *("[" * depth + "]" * depth for depth in (900, 960, 980, 990, 2_000)),
+    ],
+)  # fmt: skip
+def test_whatever_a_website_answers_json_is_one_object(login, world, body):  # noqa: F811
+    world.shop.instead["/me"] = RedirectResponse("/odd")
+    world.shop.instead["/odd"] = Response(body, media_type="application/json")
+    told = login("--json", url="/auth-agent/login?next=/me").stdout
+    found = json.loads(told, parse_constant=pytest.fail)
+    assert (found["ok"], bool(found["body"])) == (True, True)
+
+
 def test_a_place_that_takes_no_cookies_is_told_before_the_sign_in(login, world, tmp_path):  # noqa: F811
-    for path in (tmp_path, tmp_path / "none" / "cookies.txt"):
+    (tmp_path / "stream").symlink_to("/proc/self/fd/1")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (
+        tmp_path,
+        tmp_path / "none" / "cookies.txt",
+        tmp_path / "stream",
+        tmp_path / "pipe",
+    ):
         assert "--cookies" in login("--cookies", str(path), code=2).stderr
     assert world.shop.asked == []
 

@@ -22,6 +22,7 @@ from auth_agent.cli.server.files import new_key_pair
 from auth_agent.cli.server.serve import _tell
 from auth_agent.cli.server.storage import server_settings
 from auth_agent.server import Database
+from tests.services import free_port
 
 runner = CliRunner()
 
@@ -167,17 +168,19 @@ def test_a_database_that_is_none_is_told() -> None:
 
 
 def test_serve_refuses_wrong_settings() -> None:
-    result = _run("serve", "--host", "0.0.0.0", code=1)  # noqa: S104
+    result = _run("serve", "--host", "0.0.0.0", "--port", str(free_port()), code=1)  # noqa: S104
     assert "AUTH_AGENT_SERVER_ISSUER" in result.stderr
     assert "AUTH_AGENT_SERVER_SECRET" in result.stderr
-    result = _run("serve", "--issuer", "http://id.example", code=1)
+    result = _run("serve", "--port", str(free_port()), "--issuer", "http://id.example", code=1)
     assert "use https" in result.stderr
     _run("serve", "--port", "99999999", code=2)
 
 
 def test_upstream_compat_is_for_loopback_issuers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTH_AGENT_SERVER_SECRET", "s" * 32)
-    result = _run("serve", "--issuer", "https://id.example", "--upstream-compat", code=1)
+    port = ("--port", str(free_port()))
+    issuer = ("--issuer", "https://id.example")
+    result = _run("serve", *port, *issuer, "--upstream-compat", code=1)
     assert "UPSTREAM_COMPAT" in result.stderr
 
 
@@ -324,6 +327,8 @@ def test_a_website_s_variables_are_written_not_copied(tmp_path: Path) -> None:
     result = _run("client", "add", "B", "--redirect-uri", redirect, "--env", ".env", code=1)
     assert "AUTH_AGENT_CLIENT_ID" in result.stderr
     _run("client", "add", "B", "--redirect-uri", redirect, "--env", "no/folder/.env", code=1)
+    result = _run("client", "add", "B", "--redirect-uri", redirect, "--env", "/dev/null", code=1)
+    assert "no file" in result.stderr
     assert len(_json("client", "list")) == 1
 
 

@@ -244,6 +244,23 @@ def test_a_name_server_that_hangs_stops_the_names_of_its_own_domain_only(web: st
     assert not lookups._looking
 
 
+def test_a_look_up_for_which_no_thread_starts_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lookups = Lookups(lambda *_: ["127.0.0.1"])
+
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", exhausted)
+        for _ in range(addresses.LOOKUPS_OF_ONE + 1):
+            with pytest.raises(NoPlace):
+                lookups.look_up("shop.example", 443)
+    assert lookups.look_up("shop.example", 443) == ["127.0.0.1"]
+    lookups.close()
+
+
 def _refused(lookups: Lookups, url: str) -> None:
     with deadline(20), contextlib.suppress(FetchRefused):
         lookups.look_up(url.split("/")[2], 80)

@@ -101,6 +101,18 @@ def test_signing_in_leads_on_to_the_question(own_world: World, box: Postbox) -> 
         assert fields["next"] == "", wrong
 
 
+@pytest.mark.parametrize("root", ["/owner", "/owners", "/id/owner"])
+@pytest.mark.parametrize("is_stripped", [False, True])
+def test_signing_in_leads_on_below_a_path_that_looks_like_this_one(
+    build: Build, root: str, *, is_stripped: bool
+) -> None:
+    world = build(issuer=f"{ISSUER}{root}")
+    path = "/owner/question?id=ask_1"
+    answer = world.browser().get(path if is_stripped else root + path)
+    wanted = f"{root}/owner/sign-in?next=%2Fowner%2Fquestion%3Fid%3Dask_1"
+    assert answer.headers["location"] == wanted
+
+
 def test_the_inbox_and_the_question_show_what_is_asked(own_world: World, box: Postbox) -> None:
     _, question = waiting(own_world)
     ann = by_mail(own_world, box)

@@ -385,3 +385,50 @@ def test_a_relay_below_localhost_is_this_machine(
     else:  # it has answered, with a certificate that nobody knows
         with pytest.raises(ssl.SSLCertVerificationError):
             mailing.send(MailServer.from_settings(settings), LETTER)
+
+
+@pytest.mark.parametrize("user", ["ann", "änn"])
+def test_a_password_that_is_not_ascii_logs_in(hosts: list[MailHost], user: str) -> None:
+    hosts.append(host := MailHost())
+    mailing.send(server(f"smtp://{user}:p%C3%A4ss@localhost:{host.port}"), LETTER)
+    (said,) = (line for line in host.said if line.startswith("AUTH PLAIN "))
+    assert base64.b64decode(said.rpartition(" ")[2]).decode() == f"\0{user}\0päss"
+    host.answers["AUTH"] = "535 no"
+    with pytest.raises(smtplib.SMTPAuthenticationError):
+        mailing.send(server(f"smtp://{user}:p%C3%A4ss@localhost:{host.port}"), LETTER)
+
+
+def test_a_mail_that_fails_in_an_unknown_way_holds_up_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    delivered, given_up = [], []
+
+    def deliver(mail: Mail) -> bool:
+        if mail is not LETTER:
+            raise UnicodeEncodeError("ascii", "your code is 123456", 0, 1, "a secret")
+        delivered.append(mail)
+        return False
+
+    outbox = Outbox(deliver, (0.01, 0.01))
+    outbox.tell_of_failures(lambda: given_up.append(1))
+    for mail in (Mail("a@b.example", "s", "t"), LETTER):
+        outbox.post(mail)
+    outbox.close()
+    assert (delivered, given_up) == ([LETTER], [1])
+    assert "UnicodeEncodeError" in caplog.text
+    assert "123456" not in caplog.text
+
+
+def test_mail_waits_while_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    delivered: list[Mail] = []
+    outbox = Outbox(lambda mail: bool(delivered.append(mail)))
+
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", exhausted)
+        outbox.post(LETTER)
+    outbox.post(LETTER)
+    outbox.close()
+    assert delivered == [LETTER, LETTER]

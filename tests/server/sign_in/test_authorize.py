@@ -280,6 +280,19 @@ def test_a_parameter_in_both_places_is_refused(world: World, name: str) -> None:
     assert "error=invalid_request" in answer.headers["location"]
 
 
+@pytest.mark.parametrize("name", ["client_id", "redirect_uri", "state", "scope", "max_age"])
+def test_a_parameter_in_both_places_is_refused_from_another_website_as_well(
+    world: World, name: str
+) -> None:
+    """The redirect that brings the cookie would drop one of the two."""
+    form = world.request(max_age="60")
+    cross = {"sec-fetch-site": "cross-site"}
+    answer = world.browser().post("/authorize", params={name: form[name]}, data=form, headers=cross)
+    is_shown = name in ("client_id", "redirect_uri")
+    assert answer.status_code == (400 if is_shown else 303)
+    assert is_shown or "error=invalid_request" in answer.headers["location"]
+
+
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
 def test_a_website_that_is_named_in_both_places_is_never_redirected_to(
     world: World, name: str

@@ -109,7 +109,7 @@ def _read(source: str) -> list[dict[str, Any]]:
     try:
         with sys.stdin if source == "-" else Path(source).open(encoding="utf-8") as stream:
             found = json.loads(stream.read(MAX_DETAILS))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(
             [f"--details: {source} holds no JSON ({type(error).__name__})"]
         ) from None

@@ -25,6 +25,15 @@ _FORBIDDEN = PREFIX + "SECRET_FILE"
 MAX_BYTES = 65_536
 
 
+def trim(environ: MutableMapping[str, str]) -> None:
+    """Removes blanks and line breaks around the values of our variables, as settings do.
+
+    A value that was read from a file, or a Kubernetes secret, mostly ends with a line break.
+    """
+    for name in [name for name in environ if name.startswith("AUTH_AGENT_")]:
+        environ[name] = environ[name].strip()
+
+
 def add_identity(environ: MutableMapping[str, str], path: Path) -> str | None:
     """Adds the agent's variables in `path`, unless `environ` already names an agent.
 

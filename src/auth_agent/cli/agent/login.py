@@ -107,10 +107,11 @@ def _ask_code() -> Callable[[], str] | None:
 def _check_folder(cookies: Path | None) -> None:
     """Raises, before the sign-in, if the session could not be written after it."""
     from auth_agent.errors import SettingsError  # noqa: PLC0415
+    from auth_agent.sdk.identity.private_file import may_write  # noqa: PLC0415
 
     if cookies is None:
         return
-    if cookies.is_dir() or not os.access(cookies.parent, os.W_OK):
+    if not may_write(cookies) or not os.access(cookies.parent, os.W_OK):
         raise SettingsError([f"--cookies: {cookies} cannot be written; give a file in a folder of "
                              "your own"])  # fmt: skip
 
@@ -192,10 +193,19 @@ class _JsonOutput:
 
 def _body(site: SignedIn) -> Any:
     """Returns the page as JSON if it is JSON, else the beginning of its text."""
+    import json  # noqa: PLC0415
+
     response = site.response
     if "json" in response.headers.get("content-type", "").lower():
         try:
-            return response.json()
+            found = json.loads(response.content, parse_constant=_no_constant)
+            json.dumps([[found]], indent=2)  # once more inside than it will be printed
         except (ValueError, RecursionError):
             pass
+        else:
+            return found
     return response.text[:MAX_BODY]
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -17,9 +17,13 @@ class EnvironmentFile:
 
     def check(self, *names: str) -> None:
         """Raises ValueError if these lines cannot be added; changes nothing."""
+        from auth_agent.sdk.identity.private_file import may_write  # noqa: PLC0415
+
         _check_folder(self.path)
         if self.path.is_dir():
             raise ValueError(f"{self.path} is a folder; name a file")
+        if not may_write(self.path):
+            raise ValueError(f"{self.path} is no file; name one")
         set_already = _NAME.findall(self._text())
         if taken := [name for name in names if name in set_already]:
             raise ValueError(

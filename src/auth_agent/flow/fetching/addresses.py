@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent import futures
 
 from auth_agent.flow.connections.deadline import seconds_left
-from auth_agent.flow.fetching.refusals import FetchRefused
+from auth_agent.flow.fetching.refusals import FetchRefused, NoPlace
 from auth_agent.flow.kept import Guard
 
 # More than fetches: a hanging look-up keeps its thread after its fetch has given up.
@@ -45,7 +45,11 @@ class Lookups:
             if self._looking[domain] >= LOOKUPS_OF_ONE:
                 raise FetchRefused("the name service of this domain does not answer")
             self._looking[domain] += 1
-        running = self._threads.submit(self._resolve, host, port)
+        try:
+            running = self._threads.submit(self._resolve, host, port)
+        except RuntimeError:  # no thread left, or closed: nothing was learned about the name
+            self._looked_up(domain)
+            raise NoPlace("no thread could be started to look the name up") from None
         running.add_done_callback(lambda _: self._looked_up(domain))
         try:
             return running.result(seconds_left())

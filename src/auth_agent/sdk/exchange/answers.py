@@ -11,6 +11,7 @@ from auth_agent.sdk.exchange.html import excerpt
 
 POLL_SECONDS = 0.5
 MAX_RETRY_AFTER = 30.0
+MAX_DIGITS = 9  # of seconds: longer than anybody waits
 
 
 def read_object(response: HttpResponse, what: str, *, failure: str) -> dict[str, Any]:
@@ -93,11 +94,11 @@ def asked_wait(response: HttpResponse) -> float | None:
     """Returns seconds; a date counts from the answer's own `Date` (RFC 9110 10.2.3)."""
     text = response.headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
-        return float(text)
+        return float(text[:MAX_DIGITS])
     try:
         at, said = (parsedate_to_datetime(when) for when in (text, response.headers["date"]))
         return max(0.0, (at - said).total_seconds())
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -28,8 +29,23 @@ def read_private(path: Path) -> bytes:
         raise SettingsError([f"{path} cannot be read ({error.strerror})"]) from None
 
 
+def may_write(path: Path) -> bool:
+    """Returns True for a file, and for a name that is free."""
+    if not path.exists():
+        return True
+    # /dev/stdout leads to whatever the shell has opened, perhaps a file.
+    is_stream = path.is_symlink() and os.readlink(path).startswith("/proc/")
+    return path.is_file() and not is_stream
+
+
 def write_private(path: Path, content: bytes) -> None:
-    """Replaces the whole file at once; concurrent readers see the old one."""
+    """Replaces the whole file at once; concurrent readers see the old one.
+
+    Raises `OSError` for what is there and no file, such as /dev/stdout: for root, the new file
+    would take the place of the device.
+    """
+    if not may_write(path):
+        raise OSError(errno.EINVAL, "it is no file")
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -92,8 +92,10 @@ class PersonVisit:
 
     def page_number(self) -> int:
         """Returns the requested page of a list, from 1."""
-        text = self.query.get("page", "1")
-        return min(int(text), LAST_PAGE) if text.isascii() and text.isdigit() and int(text) else 1
+        text = self.query.get("page", "1").lstrip("0")
+        if not text.isascii() or not text.isdigit():
+            return 1
+        return min(int(text), LAST_PAGE) if len(text) <= len(str(LAST_PAGE)) else LAST_PAGE
 
 
 class ConsoleVisit(PersonVisit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import smtplib
 import ssl
 from collections.abc import Callable
@@ -87,9 +88,21 @@ def send(server: MailServer, mail: Mail) -> bool:
         if needs_smtputf8(mail.to) and not is_international:
             raise NoSmtpUtf8("the mail server offers no SMTPUTF8, which the address needs")
         if server.user:
-            smtp.login(server.user, server.password.reveal())
+            _log_in(smtp, server)
         smtp.send_message(_message(server, mail))
     return is_international
+
+
+def _log_in(smtp: smtplib.SMTP, server: MailServer) -> None:
+    """Authenticates; smtplib can send ASCII only, and PLAIN is UTF-8 (RFC 4616 section 2)."""
+    user, password = server.user, server.password.reveal()
+    if f"{user}{password}".isascii():
+        smtp.login(user, password)
+        return
+    text = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+    code, answer = smtp.docmd("AUTH", f"PLAIN {text}")
+    if code != 235:
+        raise smtplib.SMTPAuthenticationError(code, answer)
 
 
 class _Dialling:

@@ -69,8 +69,13 @@ class Outbox:
             return
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="mail", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the machine has no thread left: the next mail tries again
+                    log.exception("mail waits: no thread could be started")
+                else:
+                    self._thread = thread
         try:
             self._waiting.put_nowait(mail)
         except queue.Full:
@@ -94,6 +99,7 @@ class Outbox:
             self._try(mail)
 
     def _try(self, mail: Mail) -> None:
+        """Delivers one mail, or gives it up; whatever happens, the next mail has its turn."""
         assert self._deliver is not None  # noqa: S101  (no thread without it)
         for pause in (*self._retry_after, None):
             try:
@@ -103,8 +109,9 @@ class Outbox:
                 log.error("mail was not delivered: %s", error)  # noqa: TRY400
                 self._give_up(mail)
                 return
-            except (OSError, smtplib.SMTPException) as error:
-                if pause is None or is_final(error):
+            except Exception as error:  # noqa: BLE001  (the next mail has its turn)
+                is_passing = isinstance(error, OSError | smtplib.SMTPException)
+                if pause is None or not is_passing or is_final(error):
                     log.error("mail was not delivered: %s", cause_of(error))  # noqa: TRY400
                     self._give_up(mail)
                     return

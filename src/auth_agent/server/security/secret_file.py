@@ -56,8 +56,8 @@ def _kept(path: Path) -> Secret:
         raise SettingsError(
             [f"{path} may be read or changed by others than its owner: chmod 600 {path}"]
         )
-    value = path.read_text().strip()
-    if len(value) < 32:
+    value = path.read_text(errors="replace").strip()
+    if len(value) < 32 or "\N{REPLACEMENT CHARACTER}" in value:
         raise SettingsError([f"{path} holds no usable secret; remove it and start again"])
     return Secret(value)
 

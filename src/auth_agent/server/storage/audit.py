@@ -90,24 +90,19 @@ def record(
     """
     actor = _ACTOR.get()
     count_event(kind, counted_as or outcome)
+    facts = {
+        "kind": kind,
+        "outcome": outcome,
+        "agent_id": _short(agent_id),
+        "client_id": _short(client_id, 255),
+        "request_id": _short(request_id),
+        "actor": _short(actor.name, 254),
+    }
     if _events.isEnabledFor(logging.INFO):
-        facts = {"kind": kind, "outcome": outcome, "agent_id": agent_id, "client_id": client_id}
-        facts |= {"request_id": request_id, "actor": actor.name}
         told = {name: value for name, value in facts.items() if value is not None}
         _events.info("%s: %s", kind, outcome, extra={FACTS: told})
-    _INSERT.run(
-        connection,
-        {
-            "at": at,
-            "kind": kind,
-            "outcome": outcome,
-            "agent_id": _short(agent_id),
-            "client_id": _short(client_id, 255),
-            "request_id": _short(request_id),
-            "address": _short(address or actor.address),
-            "actor": _short(actor.name, 254),
-        },
-    )
+    address = _short(address or actor.address)
+    _INSERT.run(connection, {**facts, "at": at, "address": address})
 
 
 def _short(text: str | None, longest: int = 64) -> str | None:

@@ -115,7 +115,11 @@ class Deliveries:
                 if row.client_id in self._busy or len(self._busy) >= AT_ONCE:
                     continue
                 self._busy.add(row.client_id)
-                started.append(self._pool.submit(self._run, row))
+                try:
+                    started.append(self._pool.submit(self._run, row))
+                except RuntimeError:  # no thread left: the row stays due
+                    self._busy.discard(row.client_id)
+                    raise
         return started
 
     def close(self) -> None:

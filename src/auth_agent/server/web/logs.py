@@ -25,7 +25,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        # In ASCII: a claimed name may hold what a terminal obeys or what turns its line around.
+        return json.dumps(line, default=str)
 
 
 def log_config(log_format: str) -> dict[str, Any]:

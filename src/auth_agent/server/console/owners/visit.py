@@ -84,7 +84,7 @@ def owned(handler: OwnerPage, *, invited: bool = False) -> Handler:
         session = find_session(context, call, OWNER)
         is_invited = session is not None and session.how == INVITATION
         if session is None or (is_invited and not is_fresh(context, session)):
-            return redirect(sign_in_path(context, _wanted(call)))
+            return redirect(sign_in_path(context, _wanted(context, call)))
         if is_invited and not invited:
             if call.method == "GET":
                 return redirect(f"{context.settings.path}/owner/passkeys")
@@ -111,11 +111,14 @@ def after_sign_in(context: Context, following: str) -> Answer:
     return redirect(f"{context.settings.path}{following or '/owner'}")
 
 
-def _wanted(call: Call) -> str:
+def _wanted(context: Context, call: Call) -> str:
     """Returns the page of a GET, without the path that the issuer may have."""
     if call.method != "GET":
         return ""
-    path = call.path[call.path.index("/owner") :]
+    root, path = context.settings.path, call.path
+    # A proxy may have removed the issuer's path already.
+    if path.startswith(f"{root}/owner"):
+        path = path.removeprefix(root)
     wanted = path + (f"?{call.query.decode('ascii', 'replace')}" if call.query else "")
     return wanted if _NEXT.fullmatch(wanted) and wanted != "/owner" else ""
 

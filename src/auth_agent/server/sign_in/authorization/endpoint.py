@@ -32,7 +32,8 @@ def authorize(context: Context, call: Call) -> Answer:
     OpenID Connect Core section 3.1.2.1 demands both methods.
     """
     parameters = _parameters(call)
-    if _is_without_cookies(context, call):
+    # What is refused as given twice must not pass as given once behind a redirect.
+    if not parameters.duplicates and _is_without_cookies(context, call):
         query = [*parameters.items(), *(("resource", one) for one in parameters.resources[1:])]
         target = with_parameters(f"{context.settings.path}/authorize", query)
         if len(target) <= LONGEST_QUERY:
