@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from auth_agent.server.context import Context
 from auth_agent.server.registry.client import Client
 from auth_agent.server.registry.resources import KnownResource, find_resources
 from auth_agent.server.web.urls import return_origin
+
+
+class Resource(NamedTuple):
+    """An API that a sign-in asks for; one that is not registered is named by its URL."""
+
+    url: str
+    name: str
 
 
 def find_client(context: Context, client_id: str, *, party: str) -> Client | None:
@@ -27,10 +34,10 @@ def known_resources(context: Context, urls: Collection[str]) -> dict[str, KnownR
         return find_resources(connection, urls)
 
 
-def resources_of(context: Context, sign_in: Any) -> list[dict[str, str]]:
+def resources_of(context: Context, sign_in: Any) -> list[Resource]:
     """Returns the APIs of a sign-in with their names; none if it is for the website itself."""
     # An agent that is its own client gets its token for this server.
     own = (return_origin(sign_in.redirect_uri), context.settings.issuer)
     urls = [url for url in sign_in.audience.split() if url not in own]
     known = known_resources(context, urls) if urls else {}
-    return [{"url": url, "name": known[url].name if url in known else url} for url in urls]
+    return [Resource(url, known[url].name if url in known else url) for url in urls]

@@ -73,7 +73,7 @@ def describe_request(context: Context, call: Call) -> Answer:
         **told(row),
     }
     if resources := resources_of(context, row):
-        found["resources"] = [one["url"] for one in resources]
+        found["resources"] = [one.url for one in resources]
     if is_native(row):
         found["is_native"] = True
     return json_answer(found)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from auth_agent.server.approval.questions import short_code
 from auth_agent.server.context import Context
 from auth_agent.server.registry.self_registered.documents import document_host
-from auth_agent.server.sign_in.parties import resources_of
+from auth_agent.server.sign_in.parties import Resource, resources_of
 from auth_agent.server.web.call import Answer, Headers
+from auth_agent.server.web.pages.mould import Mould, Values
+from auth_agent.server.web.pages.render import Pages
 from auth_agent.server.web.urls import host_of, is_private_uri, return_origin
 
 
@@ -24,31 +27,56 @@ class Waiting(NamedTuple):
     expires_at: int
 
 
+class _Asked(NamedTuple):
+    """What all sign-ins have in common that one website opens with the same parameters."""
+
+    issuer: str
+    client_id: str
+    website: str
+    redirect_uri: str
+    resources: tuple[Resource, ...]
+    scope: str
+
+
+class _Shown(NamedTuple):
+    """The page of these sign-ins, and where its form may lead."""
+
+    mould: Mould
+    form_target: str
+
+
 # What a website learns with each scope, as people call it.
 _LEARNS = {
     "openid": "which agent this is",
     "profile": "its name and model",
     "email": "its owner's e-mail address",
 }
+MOST_REMEMBERED = 128  # pages of about ten kilobytes
 
 
 def waiting_page(context: Context, sign_in: Any, cookie: Headers) -> Answer:
     """Shows a pending sign-in (`Waiting`, or as `find_sign_in` reads it) to its browser."""
-    is_app = is_private_uri(sign_in.redirect_uri)
-    page = context.pages.page(
-        "waiting.html",
-        form_targets=f" {form_target(sign_in.redirect_uri)}",
-        request_id=sign_in.id,
-        timestamp=int(context.clock() * 1000),
+    now = context.clock()
+    asked = _Asked(
+        issuer=context.settings.issuer,
+        client_id=sign_in.client_id,
         website=sign_in.client_name,
-        verified_host=document_host(sign_in.client_id),
-        resources=resources_of(context, sign_in),
-        host=host_of(sign_in.redirect_uri),
-        way_back=None if is_app else f"{return_origin(sign_in.redirect_uri)}/",
-        asks_for=learns(sign_in.scope),
-        seconds=max(0, int(sign_in.expires_at - context.clock())),
+        redirect_uri=sign_in.redirect_uri,
+        resources=tuple(resources_of(context, sign_in)),
+        scope=sign_in.scope,
+    )
+    shown = _shown(context.pages, asked)
+    seconds = max(0, int(sign_in.expires_at - now))
+    page = context.pages.filled(
+        shown.mould,
+        form_targets=f" {shown.form_target}",
+        request_id=sign_in.id,
         short_code=short_code(sign_in.id),
-        for_agents=_for_agents(context, sign_in),
+        timestamp=int(now * 1000),
+        expires_at=sign_in.expires_at,
+        seconds=seconds,
+        minutes=(seconds + 59) // 60,
+        unit="minute" if seconds <= 60 else "minutes",
     )
     return page.with_headers(cookie)
 
@@ -58,19 +86,44 @@ def learns(scope: str) -> list[str]:
     return [_LEARNS.get(word, word) for word in scope.split()]
 
 
-def _for_agents(context: Context, sign_in: Any) -> dict[str, Any]:
+@functools.lru_cache(MOST_REMEMBERED)
+def _shown(pages: Pages, asked: _Asked) -> _Shown:
+    """Renders the page of these sign-ins once, with holes for what is each one's own."""
+    is_app = is_private_uri(asked.redirect_uri)
+
+    def render(own: Values) -> str:
+        return pages.render(
+            "waiting.html",
+            website=asked.website,
+            verified_host=document_host(asked.client_id),
+            resources=asked.resources,
+            host=host_of(asked.redirect_uri),
+            way_back=None if is_app else f"{return_origin(asked.redirect_uri)}/",
+            asks_for=learns(asked.scope),
+            for_agents=_for_agents(asked, own),
+            **own,
+        )
+
+    mould = Mould(
+        render,
+        words=("nonce", "request_id", "short_code", "unit"),
+        numbers=("timestamp", "expires_at", "seconds", "minutes"),
+    )
+    return _Shown(mould, form_target(asked.redirect_uri))
+
+
+def _for_agents(asked: _Asked, own: Values) -> dict[str, Any]:
     """Returns what an agent that reads the page needs; nothing here is secret."""
-    issuer = context.settings.issuer
     return {
         "type": "auth-agent-request",
-        "request_id": sign_in.id,
-        "issuer": issuer,
-        "website": sign_in.client_name,
-        "redirect_uri": sign_in.redirect_uri,
-        "scope": sign_in.scope,
-        "expires_at": sign_in.expires_at,
-        "look": f"{issuer}/api/auth-requests/{sign_in.id}",
-        "answer": f"{issuer}/api/agent/authenticate",
+        "request_id": own["request_id"],
+        "issuer": asked.issuer,
+        "website": asked.website,
+        "redirect_uri": asked.redirect_uri,
+        "scope": asked.scope,
+        "expires_at": own["expires_at"],
+        "look": f"{asked.issuer}/api/auth-requests/{own['request_id']}",
+        "answer": f"{asked.issuer}/api/agent/authenticate",
         "mcp_tool": "sign_in_with_auth_agent",
     }
 

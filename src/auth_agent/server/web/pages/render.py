@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from auth_agent.mark import ICON, mark
 from auth_agent.server.web.call import NO_STORE, Answer, Headers
+from auth_agent.server.web.pages.mould import Mould
 
 _HERE = Path(__file__).parent
 _IMMUTABLE = (("cache-control", "public, max-age=31536000, immutable"),)
@@ -54,8 +55,16 @@ class Pages:
         to redirects as well.
         """
         nonce = secrets.token_urlsafe(16)
-        body = self._templates.get_template(name).render(nonce=nonce, **values)
-        return Answer(status, body.encode(), (*NO_STORE, *_policy(nonce, form_targets)), _HTML)
+        body = self.render(name, nonce=nonce, **values)
+        return _answer(status, body.encode(), nonce, form_targets)
+
+    def filled(self, mould: Mould, *, form_targets: str = "", **values: str | int) -> Answer:
+        """Returns a page from a mould that has a hole for the nonce, as `page` would."""
+        nonce = secrets.token_urlsafe(16)
+        return _answer(200, mould.fill({"nonce": nonce, **values}), nonce, form_targets)
+
+    def render(self, name: str, **values: object) -> str:
+        return self._templates.get_template(name).render(values)
 
     def error(self, title: str, text: str, status: int = 400) -> Answer:
         return self.page("error.html", status, title=title, text=text)
@@ -86,6 +95,10 @@ def pages_under(root: str) -> Pages:
 def _moment(seconds: int) -> str:
     """Returns a time in UTC in a form for readers of any country."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+
+
+def _answer(status: int, body: bytes, nonce: str, form_targets: str) -> Answer:
+    return Answer(status, body, (*NO_STORE, *_policy(nonce, form_targets)), _HTML)
 
 
 def _policy(nonce: str, form_targets: str) -> Headers:
