@@ -15,7 +15,7 @@ import uvicorn
 from auth_agent.cli.server import http_bounds
 from auth_agent.cli.server.http_bounds import BoundedHttp
 from auth_agent.server import ServerSettings, create_app
-from auth_agent.server.web import shell
+from auth_agent.server.web import body
 from tests.adapters.network import free_port
 
 GOOD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -25,7 +25,7 @@ GOOD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Starts a server on a real socket, with shorter time-outs than usual."""
     monkeypatch.setattr(http_bounds, "HEAD_SECONDS", 0.5)
-    monkeypatch.setattr(shell, "BODY_SECONDS", 0.5)
+    monkeypatch.setattr(body, "SECONDS", 0.5)
     port = free_port()
     url = f"sqlite:///{tmp_path}/auth-agent.db"
     app = create_app(ServerSettings(issuer=f"http://127.0.0.1:{port}", database=url))

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple, Protocol
 
-from anyio import fail_after, to_thread
+from anyio import to_thread
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolIsEmpty
 from starlette.types import Receive, Scope, Send
 
 from auth_agent.server.web.at_once import WouldWait, or_wait
+from auth_agent.server.web.body import read_body
 from auth_agent.server.web.call import Answer, Call, Headers, Refusal
 from auth_agent.server.web.counters import observe_request
 from auth_agent.server.web.hosts import Hosts
@@ -25,11 +26,6 @@ from auth_agent.server.web.route import Route, S
 
 log = logging.getLogger("auth_agent.server")
 
-BODY_SECONDS = 20.0
-# Such a connection is not read any further.
-_CLOSE: Headers = (("connection", "close"),)
-_TOO_LARGE = Refusal(413, "invalid_request", "The body is too large", _CLOSE)
-_TOO_SLOW = Refusal(408, "invalid_request", "The body did not come in time", _CLOSE)
 _NOT_THERE = Refusal(404, "not_found", "There is nothing at this address")
 _TWICE = Refusal(400, "invalid_request", "The Authorization header is given more than once")
 _BROKEN = Refusal(
@@ -111,7 +107,7 @@ class Endpoint:
             self._around.hosts.check(headers.get("host", ""))
         body = b""
         if method in _WITH_BODY:
-            body = await _read_body(receive, headers, self._around.max_body)
+            body = await read_body(receive, headers, self._around.max_body)
         peer = scope["client"][0] if scope.get("client") else ""
         return Call(
             method,
@@ -194,32 +190,6 @@ def _headers(scope: Scope) -> dict[str, str]:
         else:
             found.setdefault(name, value)
     return found
-
-
-async def _read_body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limit:
-        raise _TOO_LARGE
-    try:
-        with fail_after(BODY_SECONDS):
-            return await _whole_body(receive, limit)
-    except TimeoutError:
-        raise _TOO_SLOW from None
-
-
-async def _whole_body(receive: Receive, limit: int) -> bytes:
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionResetError
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _TOO_LARGE
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
