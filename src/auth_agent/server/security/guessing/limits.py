@@ -13,11 +13,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
-from limits import RateLimitItemPerSecond
 from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
-from limits.strategies import FixedWindowRateLimiter
 
 from auth_agent.extras import needed_for
 from auth_agent.server.bounds import HOUR, MINUTE
@@ -94,43 +93,51 @@ class Memory(Storage):
         return found if found is not None and found[1] > self._clock() else None
 
 
+class _Window(NamedTuple):
+    """So many attempts in so many seconds, which begin with the first one."""
+
+    most: int
+    seconds: int
+
+
 class Limits:
     """The counters of one server; the names are those of `WINDOWS`."""
 
     def __init__(self, settings: ServerSettings, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._items = {
-            name: RateLimitItemPerSecond(getattr(settings, f"limit_{name}"), seconds, name)
+        self._windows = {
+            name: _Window(getattr(settings, f"limit_{name}"), seconds)
             for name, seconds in WINDOWS.items()
         }
-        self._items["second_chances"] = RateLimitItemPerSecond(1, MINUTE, "second_chances")
-        self._own = FixedWindowRateLimiter(Memory(clock))
-        self._shared = None
+        self._windows["second_chances"] = _Window(1, MINUTE)
+        self._own: Storage = Memory(clock)
+        self._shared: Storage | None = None
         if address := settings.redis.reveal():
             with needed_for("redis"):
                 import redis  # noqa: F401, PLC0415  # `limits` says less about its absence
-            storage = storage_from_string(
+            self._shared = storage_from_string(
                 address, wrap_exceptions=True, socket_timeout=1.0, socket_connect_timeout=1.0
             )
-            self._shared = FixedWindowRateLimiter(storage)
             self._clock = time.time  # Redis has its own clock
 
     def is_spent(self, name: str, *who: str) -> bool:
         """Returns True if no further attempt is allowed; counts nothing."""
-        item, key, limiter = self._items[name], _key(who), self._limiter(name)
+        key, counters = _key(name, who), self._counters(name)
         try:
-            return not limiter.test(item, key)
+            count = counters.get(key)
         except StorageError:
-            return not self._alone().test(item, key)
+            count = self._alone().get(key)
+        return count >= self._windows[name].most
 
     def count(self, name: str, *who: str) -> bool:
         """Counts one attempt; returns False if it was one too many."""
-        item, key, limiter = self._items[name], _key(who), self._limiter(name)
+        key, counters, window = _key(name, who), self._counters(name), self._windows[name]
         happened()
         try:
-            return limiter.hit(item, key)
+            count = counters.incr(key, window.seconds)
         except StorageError:
-            return self._alone().hit(item, key)
+            count = self._alone().incr(key, window.seconds)
+        return count <= window.most
 
     def take(self, name: str, *who: str) -> Headers:
         """Counts one attempt and returns headers with the remaining number; else refuses (429)."""
@@ -149,27 +156,27 @@ class Limits:
         return Refusal(429, "too_many_requests", text, self._headers(name, who, retry=True))
 
     def _headers(self, name: str, who: tuple[str, ...], *, retry: bool) -> Headers:
-        item, key = self._items[name], _key(who)
+        key, counters, most = _key(name, who), self._counters(name), self._windows[name].most
         try:
-            reset, remaining = self._limiter(name).get_window_stats(item, key)
+            reset, count = counters.get_expiry(key), counters.get(key)
         except StorageError:
-            reset, remaining = self._own.get_window_stats(item, key)
+            reset, count = self._own.get_expiry(key), self._own.get(key)
         wait = max(1, int(reset - self._clock()) + 1)
         return (
             *((("retry-after", str(wait)),) if retry else ()),
-            ("x-ratelimit-limit", str(item.amount)),
-            ("x-ratelimit-remaining", str(max(0, remaining))),
+            ("x-ratelimit-limit", str(most)),
+            ("x-ratelimit-remaining", str(max(0, most - count))),
             ("x-ratelimit-reset", str(wait)),
         )
 
-    def _limiter(self, name: str) -> FixedWindowRateLimiter:
-        """Returns the limiter for this name; Redis must not be asked on the event loop."""
+    def _counters(self, name: str) -> Storage:
+        """Returns the counters of this name; Redis must not be asked on the event loop."""
         if self._shared is None or name in _OF_THIS_PROCESS:
             return self._own
         or_wait()
         return self._shared
 
-    def _alone(self) -> FixedWindowRateLimiter:
+    def _alone(self) -> Storage:
         log.warning(
             "The Redis of AUTH_AGENT_SERVER_REDIS does not answer; this process counts alone, so "
             "that rate limits hold for each worker by itself. Start Redis, or correct the address."
@@ -177,6 +184,7 @@ class Limits:
         return self._own
 
 
-def _key(who: tuple[str, ...]) -> str:
+def _key(name: str, who: tuple[str, ...]) -> str:
     """Returns a key of bounded length for names of any length."""
-    return hashlib.sha256("\0".join(who).encode()).hexdigest()[:32]
+    digest = hashlib.sha256("\0".join(who).encode()).hexdigest()
+    return f"{name}/{digest[:32]}"
