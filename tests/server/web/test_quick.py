@@ -91,6 +91,7 @@ def _calls(world: World) -> dict[tuple[str, str], list[dict[str, Any]]]:
         ("POST", "/authorize"): [{"data": document["params"]}],
         ("POST", "/oauth2/authorize"): [{"data": document["params"]}],
         ("GET", "/api/check-status"): [unknown],
+        ("GET", "/authorize/continue"): [],
         ("POST", "/api/agent/authenticate"): [{"json": answer}],
         ("GET", "/api/auth-requests/{request_id}"): [{}],
         ("POST", "/token"): token,

@@ -28,7 +28,13 @@ ROUTES: tuple[Route[Context], ...] = (
     replace(_AUTHORIZE, path="/oauth2/authorize"),
     replace(_AUTHORIZE, path="/oauth2/authorize", method="POST"),
     Route("GET", "/api/check-status", browser.check_status, is_quick=True),
-    Route("GET", "/authorize/continue", browser.continue_sign_in, says_no=sign_in_page),
+    Route(
+        "GET",
+        "/authorize/continue",
+        browser.continue_sign_in,
+        is_quick=True,
+        says_no=sign_in_page,
+    ),
     Route("POST", "/authorize/cancel", browser.cancel, says_no=sign_in_page),
     Route(
         "GET",

@@ -39,7 +39,7 @@ class Resource:
 
 
 class StaticRouter:
-    """The router of all addresses without parameters: one dictionary look-up.
+    """The router of all addresses without parameters: one look-up for address, one for method.
 
     All other addresses go on to `app`.
     """
@@ -49,10 +49,11 @@ class StaticRouter:
         self._resources = resources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found: ASGIApp | None = None
+        app = self._app
         if scope["type"] == "http":
             path = scope["path"]
             if root := scope.get("root_path"):  # set by a mount or a proxy; ASGI leaves it in path
                 path = path[len(root) :] if path.startswith(f"{root}/") else path
-            found = self._resources.get(path)
-        await (found or self._app)(scope, receive, send)
+            if (found := self._resources.get(path)) is not None:
+                app = found.methods.get(scope["method"], found)
+        await app(scope, receive, send)
