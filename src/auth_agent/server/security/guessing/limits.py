@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
@@ -115,9 +115,10 @@ class Limits:
         if address := settings.redis.reveal():
             with needed_for("redis"):
                 import redis  # noqa: F401, PLC0415  # `limits` says less about its absence
-            self._shared = storage_from_string(
+            storage = storage_from_string(
                 address, wrap_exceptions=True, socket_timeout=1.0, socket_connect_timeout=1.0
             )
+            self._shared = cast(Storage, storage)  # no address that settings take is asynchronous
             self._clock = time.time  # Redis has its own clock
 
     def is_spent(self, name: str, *who: str) -> bool:
