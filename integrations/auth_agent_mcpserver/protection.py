@@ -161,7 +161,8 @@ class _Guard:
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start":
-                for name, value in message.get("headers", ()):
+                message["headers"] = [*message.get("headers", ())]
+                for name, value in message["headers"]:
                     if name.lower() == b"mcp-session-id":
                         sessions.open(value.decode("latin-1"), entry.agent)
                 if scope["method"] == "DELETE" and asked and message["status"] < 300:

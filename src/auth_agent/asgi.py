@@ -200,7 +200,10 @@ def _tells_caches(name: bytes) -> bool:
 def _finishing(send: Send, entry: Entry) -> Send:
     def finish(message: Message) -> Awaitable[None]:
         if (entry.read or entry.adds) and message["type"] == "http.response.start":
-            message["headers"] = _finished(message.get("headers", ()), entry)
+            headers = message.get("headers", ())
+            if not isinstance(headers, list):  # any iterable is allowed, and it is read twice
+                headers = [*headers]
+            message["headers"] = _finished(headers, entry)
         return send(message)
 
     return finish

@@ -438,6 +438,21 @@ def end_sessions(site, whose):
     return party.end_sessions(**whose) if whose else party.end_all_sessions()
 
 
+def test_a_session_is_ended_although_a_machine_with_a_wrong_date_signs_agents_in(
+    make_site, clock, provider, url
+):
+    """The indexes forget sessions by the time of Redis, not of whichever machine writes."""
+    site = make_site()
+    site.sign_in()
+    ahead = Clock(clock.now + 90_000)
+    provider.clock = ahead
+    settings = settings_with(provider, url)
+    Browser(RelyingParty(settings, clock=ahead), provider, site.run).sign_in()
+    provider.clock = clock
+    assert site.relying_party.end_sessions(agent_id="agent_7") == 2
+    assert site.agent is None
+
+
 class TestSignInUnderWay:
     """What ends an agent's sessions ends the one that is about to begin."""
 
@@ -563,6 +578,9 @@ class TestEndSessions:
         for _ in range(6):
             site.sign_in()
             clock.advance(9_000)
+            for key in _indexes(redis_client):  # whose times are those of Redis
+                for member in redis_client.zrange(key, 0, -1):
+                    redis_client.zincrby(key, -9_000, member)
         assert max(redis_client.zcard(key) for key in _indexes(redis_client)) <= 4
 
 

@@ -70,7 +70,6 @@ def test_an_address_is_verified_only_where_the_token_says_so(api, server, claims
         ({"model": 7, "model_name": None}, "model", None),
         ({"permissions": ["refund", 7]}, "permissions", ("refund",)),
         ({"permissions": "refund"}, "permissions", ()),
-        ({"scope": ["a", "b"]}, "scopes", ()),
         ({"scope": " a  b "}, "scopes", ("a", "b")),
         ({"client_id": "client_shop"}, "client_id", "client_shop"),
     ],
@@ -85,6 +84,24 @@ def token_with(server, claims, opaque):
     server.active.add("opaque-token")
     server.introspection.update(claims)
     return "opaque-token"
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize(
+    ("scope", "scopes"),
+    [
+        (["a", "b c"], ("a", "b", "c")),
+        ("a b", ("a", "b")),
+        (["a", 5], ()),
+        ({"a": 1}, ()),
+        ([], ()),
+        (None, ()),
+    ],
+)
+def test_a_list_of_words_is_a_scope(api, server, scope, scopes, opaque):
+    """Reads it as the token endpoint's answer is read; of anything else no scope is made."""
+    token = token_with(server, {"scope": scope}, opaque)
+    assert call(api, token).agent.scopes == scopes
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
@@ -407,6 +424,9 @@ class TestOpaque:
         ("claim", "value", "code"),
         [
             ("aud", "https://other.example", "audience_mismatch"),
+            ("aud", [5], "audience_mismatch"),
+            ("aud", {"https://shop.example": True}, "audience_mismatch"),
+            ("aud", True, "audience_mismatch"),
             ("client_id", "client_other", "audience_mismatch"),
             ("client_id", ABSENT, "audience_mismatch"),
             ("iss", "https://evil.example", "issuer_mismatch"),
@@ -427,6 +447,11 @@ class TestOpaque:
     @pytest.mark.parametrize("aud", ["https://shop.example", "client_shop", ["x", "client_shop"]])
     def test_for_us_is_accepted_whoever_asked_for_it(self, api, server, token, aud):
         server.introspection.update(aud=aud, client_id="client_other")
+        assert isinstance(call(api, token), Pass)
+
+    @pytest.mark.parametrize("aud", [None, "", []])
+    def test_without_an_audience_is_its_clients(self, api, server, token, aud):
+        server.introspection["aud"] = aud
         assert isinstance(call(api, token), Pass)
 
     @pytest.mark.parametrize("kind", ["Bearer", "bearer", "access_token", ABSENT, None])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from auth_agent import SettingsError
+from auth_agent.asgi import _finishing
 from auth_agent.website.entry import Entry, agent_of
 from auth_agent.website.web.outcome import Pass
 from auth_agent.website.web.visit import Cookie
@@ -50,6 +53,25 @@ def test_the_agent_itself_tells_nobody_that_it_was_read(somebody):
     """Lets adapters look on behalf of other code, without marking the response."""
     assert somebody.agent.id == "agent_7"
     assert not somebody.read
+
+
+def test_the_headers_of_an_asgi_application_may_be_any_iterable(somebody, nobody):
+    """ASGI allows an iterator; it is read once, and no header is lost."""
+    for left, status in ((somebody, PRIVATE), (nobody, [])):
+        for kind in (JSON, PAGE):
+            given, sent = [*kind, ("x-frame-options", "DENY")], []
+            left.read = left is somebody
+
+            async def send(message, sent=sent):
+                sent.extend(message["headers"])
+
+            raw = ((name.encode(), value.encode()) for name, value in given)
+            start = {"type": "http.response.start", "status": 200, "headers": raw}
+            asyncio.run(_finishing(send, left)(start))
+            names = [name for name, _ in sent]
+            assert names[: len(given)] == [name.encode() for name, _ in given]
+            for name, value in status:
+                assert (name.lower().encode(), value.encode()) in sent
 
 
 def test_a_page_shows_only_nobody_the_door(somebody, nobody):

@@ -379,6 +379,11 @@ class TestResponseHeaders:
             ([("Vary", "*")], "*", "private"),
             ([("Cache-Control", "public, max-age=60")], None, "max-age=60, private"),
             ([("Cache-Control", "max-age=60, s-maxage=600")], None, "max-age=60, private"),
+            (
+                [("Cache-Control", "must-understand, no-store, max-age=60")],
+                None,
+                "must-understand, no-store, max-age=60, private",
+            ),
             ([("Cache-Control", "no-store")], None, "no-store"),
             ([("Cache-Control", "private")], None, "private"),
         ],

@@ -30,6 +30,16 @@ def test_every_pattern_that_matches_must_hold():
     assert WRITE in list(rules.requirements([long]))
 
 
+@pytest.mark.parametrize(
+    "uri",
+    ["inv\toice://1", "invoice:/\n/1", "\0 invoice://1", "inv%09oice://1", "\x1fINVOICE://1\r"],
+)
+def test_a_uri_matches_without_what_readers_of_urls_leave_out(uri):
+    rules = Rules(resources={"invoice://*": Requirement(scopes=["a"])})
+    needed = [one for one in rules.requirements([Target("resources", uri)]) if one.scopes]
+    assert len(needed) == 1
+
+
 def test_a_challenge_names_the_scopes_of_all_of_them():
     first, *others = together((Requirement(), WRITE, READ))
     assert first == Requirement(scopes=("write", "read"))

@@ -69,7 +69,7 @@ def check_introspected(
     if claims.get("iss") not in (None, expected.issuer):
         raise TokenRefused("The token comes from another issuer.", code="issuer_mismatch")
     ours = {expected.audience, expected.client_id}
-    audience = _list(claims.get("aud")) or _list(claims.get("client_id"))
+    audience = _list(claims.get("aud") or claims.get("client_id"))  # some say [] for no audience
     if not ours & set(audience):
         raise TokenRefused("The token was made for another website.", code="audience_mismatch")
     if "exp" in claims and now >= number(claims, "exp"):

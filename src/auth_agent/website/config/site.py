@@ -61,12 +61,17 @@ def name_of(hook: Any) -> str:
 
 
 class Site(msgspec.Struct, frozen=True):
-    """The argument of every decision of the relying party. `clock` gives seconds since 1970."""
+    """The argument of every decision of the relying party.
+
+    `clock` gives seconds since 1970; `ticks` gives seconds for ages, also if this machine's date is
+    corrected.
+    """
 
     settings: Settings
     seal: Seal
     provider: Provider
     clock: Callable[[], float]
+    ticks: Callable[[], float]
     random: Callable[[int], bytes]
     hooks: Hooks
 
@@ -84,8 +89,7 @@ class Site(msgspec.Struct, frozen=True):
         random: Callable[[int], bytes] = os.urandom,
     ) -> Site:
         context = (settings.issuer, settings.client_id, settings.base_url)
-        # The cache of the server's data ages even if this machine's date is corrected.
         ticks = time.monotonic if clock is time.time else clock
         provider = Provider(settings.issuer, ticks, needs_keys=settings.identity == "id_token")
         seal = Seal(settings.secret, *context, random=random)
-        return cls(settings, seal, provider, clock, random, hooks)
+        return cls(settings, seal, provider, clock, ticks, random, hooks)

@@ -16,6 +16,9 @@ from auth_agent.website.policy.requirement import Requirement
 Patterns = Mapping[str, Requirement]
 
 _KINDS = get_args(Kind)
+# What readers of URLs leave out (WHATWG URL 4.4): `inv<tab>oice://1` is `invoice://1` to them.
+_DROPPED = dict.fromkeys(map(ord, "\t\n\r"))
+_AROUND = "".join(map(chr, range(0x21)))
 MAX_REMEMBERED = 256  # characters of a name; a longer one is checked again each time
 
 
@@ -77,7 +80,7 @@ def _readings(uri: str) -> set[str]:
     """Returns the URI as given and as lenient servers read it, in lower case."""
     readings = set()
     for spelling in (uri, unquote(uri), unquote(unquote(uri))):
-        lower = spelling.strip().lower()
+        lower = spelling.translate(_DROPPED).strip(_AROUND).strip().lower()
         scheme, separator, rest = lower.partition("://")
         path = posixpath.normpath(rest.replace("\\", "/"))
         readings |= {lower, lower.rstrip("/"), f"{scheme}{separator}{path}"}

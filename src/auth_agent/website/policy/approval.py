@@ -51,7 +51,7 @@ class Approvals:
     def __init__(self, site: Site, spend: Spend | None) -> None:
         self._site = site
         self._used = Used()
-        self._spend = spend or self._used.spend_here(site.clock)
+        self._spend = spend or self._used.spend_here(site.ticks)
         self._warns = spend is None
         if _declared:
             self._warn()
@@ -87,9 +87,8 @@ class Approvals:
             log_event("approvals_in_memory", level=logging.WARNING, detail=detail)
 
     def _use(self, approval: Approval) -> Flow[bool]:
-        until = approval["approved_at"] + GOOD_FOR + CLOCK_SKEW
         name = f"approval\0{approval['approval_id']}\0{digest_of(approval)}"
-        return self._spend(name, max(1, int(until - self._site.clock()) + 1))
+        return self._spend(name, GOOD_FOR + CLOCK_SKEW)
 
 
 class Used:
@@ -103,7 +102,7 @@ class Used:
     def spend(self, name: str, until: float, now: float) -> bool:
         """Returns True the first time; raises `ServerUnavailable` if no more can be remembered."""
         with self._guard:
-            if self._until.get(name, 0) > now:
+            if self._until.get(name, float("-inf")) > now:
                 return False
             if len(self._until) >= self._most:
                 self._until = {one: end for one, end in self._until.items() if end > now}
@@ -112,11 +111,11 @@ class Used:
             self._until[name] = until
             return True
 
-    def spend_here(self, clock: Callable[[], float]) -> Spend:
+    def spend_here(self, ticks: Callable[[], float]) -> Spend:
         """Returns `spend` in the form of a store's."""
 
         def spend(name: str, seconds: int) -> Flow[bool]:
-            now = clock()
+            now = ticks()
             return self.spend(name, now + seconds, now)
             yield  # a flow, as with a store
 

@@ -40,8 +40,15 @@ def agent_of_token(
         claims,
         issuer=issuer,
         client_id=text_of(claims.get("client_id")) or "",
-        scopes=tuple((text_of(claims.get("scope")) or "").split()),
+        scopes=_words(claims.get("scope")),
         authenticated_at=since or 0,
         expires_at=int(expires_at),
         via=via,
     )
+
+
+def _words(value: object) -> tuple[str, ...]:
+    """Returns the scopes of a claim: text (RFC 9068 2.2.3, RFC 7662 2.2), or a list of words."""
+    words = value if isinstance(value, list) else [value]
+    texts = [word for word in words if isinstance(word, str)]
+    return tuple(" ".join(texts).split()) if len(texts) == len(words) else ()

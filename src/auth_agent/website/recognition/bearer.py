@@ -58,6 +58,7 @@ class Bearers:
         self._expected = ExpectedAccess(
             settings.issuer, settings.expected_audience, settings.client_id
         )
+        self._opaque_seconds = min(settings.bearer_recheck or OPAQUE_SECONDS, OPAQUE_SECONDS)
         self._known: OrderedDict[bytes, Known] = OrderedDict()
         # Apart from the good ones, so that garbage crowds out none of them.
         self._refused: OrderedDict[bytes, float] = OrderedDict()
@@ -91,7 +92,7 @@ class Bearers:
         A question to the server is asked once, however many requests bring the token meanwhile.
         """
         digest = digest_of(f"Bearer {token}")  # one token is one entry, however it is spelt
-        if self._refused.get(digest, 0) > self._site.clock():
+        if self._refused.get(digest, float("-inf")) > self._site.ticks():
             raise inactive()
         if token.count(".") == 2:
             return (yield from self._resolve_signed(token, digest))
@@ -112,14 +113,16 @@ class Bearers:
 
     def _is_verified(self, known: Known) -> bool:
         return self._site.clock() < known.expires_at and (
-            known.key is None or self._site.provider.still_has(known.key)
+            self._site.ticks() < known.checked_at + self._opaque_seconds
+            if known.key is None
+            else self._site.provider.still_has(known.key)
         )
 
     def _must_ask(self, known: Known) -> bool:
         settings = self._site.settings
         recheck = settings.bearer_recheck
         asks = recheck > 0 and known.key is not None and settings.has_client
-        return asks and self._site.clock() >= known.checked_at + recheck
+        return asks and self._site.ticks() >= known.checked_at + recheck
 
     def _check_revoked(self, content: bytes) -> None:
         """Raises `TokenRefused` if the server has revoked what was signed."""
@@ -143,7 +146,8 @@ class Bearers:
         key = yield from self._site.provider.key(header)
         now = self._site.clock()
         claims = verify_access_token(token, header, key, expected=self._expected, now=now)
-        checked_at = min(claims["iat"], now) if before is None else before.checked_at
+        age = max(0, now - claims["iat"])
+        checked_at = self._site.ticks() - age if before is None else before.checked_at
         known = self._known_by(
             claims, Known(NOBODY, claims["exp"], checked_at, key, content_of(token)), claims["exp"]
         )
@@ -160,7 +164,7 @@ class Bearers:
             yield from self._revoke(known)
             raise inactive()
         yield from self._ask_store(known)
-        checked = msgspec.structs.replace(known, checked_at=self._site.clock())
+        checked = msgspec.structs.replace(known, checked_at=self._site.ticks())
         return self._remember(digest, checked)
 
     def _resolve_opaque(self, token: str, digest: bytes) -> Flow[Known]:
@@ -170,12 +174,11 @@ class Bearers:
         claims = yield from self._introspect(token)
         now = self._site.clock()
         if claims is None:
-            self._refuse(digest, until=now + REFUSED_SECONDS)
+            self._refuse(digest, until=self._site.ticks() + REFUSED_SECONDS)
             raise inactive()
         claims = check_introspected(claims, expected=self._expected, now=now)
-        seconds = min(self._site.settings.bearer_recheck or OPAQUE_SECONDS, OPAQUE_SECONDS)
-        exp = claims.get("exp", now + seconds)
-        known = Known(NOBODY, min(exp, now + seconds), now, None)
+        exp = claims.get("exp", now + self._opaque_seconds)
+        known = Known(NOBODY, exp, self._site.ticks(), None)
         return self._remember(digest, self._known_by(claims, known, exp))
 
     def _revoke(self, known: Known) -> Flow[None]:

@@ -152,7 +152,7 @@ class CookieSessions:
             session = self._decode(find_cookie(header, name))
             if session is not None and not is_ended(session, marks):
                 since, until = lifetime(session, settings)
-                due = min(until, due_at(session, settings))
+                due = min(until, due_at(session, settings, self._clock()))
                 known = Known(session, since, until, due, Recognised(session.agent), name)
                 return self._remember(visit, known)
         return None

@@ -12,7 +12,13 @@ from collections import Counter
 from auth_agent.errors import AuthError, ProofRefused, ServerUnavailable, TokenRefused
 from auth_agent.flow.effects import Flow
 from auth_agent.flow.kept import Guard
-from auth_agent.protocol.dpop.proof import Proof, check_proof, is_same_key
+from auth_agent.protocol.dpop.proof import (
+    SECONDS_AHEAD,
+    SECONDS_BACK,
+    Proof,
+    check_proof,
+    is_same_key,
+)
 from auth_agent.protocol.jose.base64url import encode
 from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.authorization import read_token
@@ -25,6 +31,8 @@ from auth_agent.website.web.visit import Visit
 MAX_PROOFS = 524_288
 MAX_OF_ONE = 131_072  # of one agent, so that none fills the memory for all others
 BUCKET_SECONDS = 60
+# For as long as a proof of the future, within the skew, can be sent again.
+KEPT_SECONDS = SECONDS_BACK + SECONDS_AHEAD
 
 
 class BoundTokens:
@@ -61,8 +69,7 @@ class BoundTokens:
             if self._store is None:
                 return self._judge(known, proof)
             _check_key(known, proof)
-            seconds = max(1, int(proof.expires_at() - self._site.clock()) + 1)
-            if not (yield from self._store.spend(f"proof {encode(proof.mark())}", seconds)):
+            if not (yield from self._store.spend(f"proof {encode(proof.mark())}", KEPT_SECONDS)):
                 raise _replayed()
         except AuthError as problem:
             return Recognised(None, problem=problem)
@@ -72,7 +79,7 @@ class BoundTokens:
         _check_key(known, proof)
         agent = known.bound.agent
         owner = f"{agent.issuer} {agent.id}" if agent is not None else ""
-        self._used.add(proof, self._site.clock(), owner)
+        self._used.add(proof, self._site.ticks(), owner)
         return known.bound
 
 
@@ -88,9 +95,12 @@ class UsedProofs:
         self._lock = Guard()
 
     def add(self, proof: Proof, now: float, owner: str) -> None:
-        """Remembers an agent's proof; raises `ProofRefused` if it counted before."""
+        """Remembers an agent's proof; raises `ProofRefused` if it counted before.
+
+        `now` is in ticks: a date that was wrong for a moment forgets no proof.
+        """
         mark = proof.mark()
-        bucket = int(proof.expires_at() // BUCKET_SECONDS)
+        bucket = int((now + KEPT_SECONDS) // BUCKET_SECONDS)
         with self._lock:
             self._forget(now)
             if any(mark in marks for marks in self._buckets.values()):

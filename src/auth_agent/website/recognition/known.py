@@ -23,7 +23,7 @@ class Known(msgspec.Struct, frozen=True):
     """What the token is worth as `Bearer`: a refusal, if it is bound to a key."""
     expires_at: float
     checked_at: float
-    """When it was last known not to be revoked: when it was issued, to begin with."""
+    """When it was last known not to be revoked, in ticks: when it was issued, to begin with."""
     key: Key | None
     content: bytes = b""
     """The digest of what the key has signed: the same in every spelling of the signature."""

@@ -16,6 +16,7 @@ from auth_agent.website.config.site import Site
 from auth_agent.website.recognition.session import (
     Session,
     StoredTokens,
+    is_of_the_future,
     read_refresh_token,
     seal_refresh_token,
 )
@@ -89,9 +90,8 @@ def _is_active(refresh_token: str, metadata: Metadata, site: Site) -> Flow[bool 
 def wants_keeping(session: Session, site: Site) -> bool:
     """Returns True if a stored session has to be written: tokens end soon, or old `seen_at`."""
     now = site.clock()
-    return _is_stale(session, now) or now >= session.seen_at + min(
-        60, site.settings.session_idle / 4
-    )
+    is_old = now >= session.seen_at + min(60, site.settings.session_idle / 4)
+    return is_old or is_of_the_future(session, now) or _is_stale(session, now)
 
 
 def keep(session: Session, store: Store, site: Site) -> Flow[Session | None]:

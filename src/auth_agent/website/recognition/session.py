@@ -105,9 +105,16 @@ def is_alive(session: Session, site: Site, now: float) -> bool:
     return since <= now < until
 
 
-def due_at(session: Session, settings: Settings) -> float:
-    """Returns the time when half of the idle lifetime has passed."""
+def due_at(session: Session, settings: Settings, now: float) -> float:
+    """Returns the time when half of the idle lifetime has passed; for the future `now`."""
+    if is_of_the_future(session, now):
+        return now
     return session.seen_at + settings.session_idle / 2
+
+
+def is_of_the_future(session: Session, now: float) -> bool:
+    """Returns True if a clock that was ahead has written when the session was last used."""
+    return session.seen_at > now + CLOCK_SKEW
 
 
 def lifetime(session: Session, settings: Settings) -> tuple[float, float]:

@@ -36,14 +36,15 @@ end
 """
 _COUNT_ENDS = _COUNT + "return count"
 _CREATE = """
+local now = tonumber(redis.call('TIME')[1])
 for i = 2, #KEYS, 2 do
   if tonumber(redis.call('GET', KEYS[i + 1]) or 0) > tonumber(ARGV[1]) then return 0 end
 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 for i = 2, #KEYS, 2 do
-  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', ARGV[4])
-  redis.call('ZADD', KEYS[i], ARGV[5], ARGV[6])
-  redis.call('EXPIRE', KEYS[i], ARGV[7])
+  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
+  redis.call('ZADD', KEYS[i], now + ARGV[4], ARGV[5])
+  redis.call('EXPIRE', KEYS[i], ARGV[6])
 end
 return 1
 """
@@ -131,11 +132,11 @@ class Store:
 
     def create(self, session: Session, *, since: int) -> Flow[bool]:
         """Returns False if the agent's sessions were ended after `count_ends` said `since`."""
-        now, lifetime = int(self._site.clock()), self._site.settings.session_lifetime
+        lifetime = self._site.settings.session_lifetime
         keys = [self._key(session.id)]
         for index in self._indexes(session):
             keys += (index, _mark(index))
-        member = (now, now + lifetime, _digest(session.id), lifetime + CLOCK_SKEW)
+        member = (lifetime, _digest(session.id), lifetime + CLOCK_SKEW)
         command: Command = (
             "EVAL",
             _CREATE,

@@ -55,9 +55,18 @@ def private_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]
     if "*" not in named:
         vary += [name for name in ("Cookie", "Authorization") if name.lower() not in named]
     control = [part for part in control if not part.lower().startswith(("public", "s-maxage"))]
-    if not {"private", "no-store"} & {part.lower() for part in control}:
+    if _may_be_shared({part.lower() for part in control}):
         control.append("private")
     return [*kept, ("Vary", ", ".join(vary)), ("Cache-Control", ", ".join(control))]
+
+
+def _may_be_shared(control: set[str]) -> bool:
+    """Returns False if no shared cache stores the response.
+
+    A cache that knows `must-understand` passes over `no-store` (RFC 9111 5.2.2.3).
+    """
+    is_stored = "no-store" not in control or "must-understand" in control
+    return "private" not in control and is_stored
 
 
 def cookie_headers(

@@ -7,7 +7,6 @@ opens a WebSocket, is checked every time, because its nonce counts once.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -73,11 +72,11 @@ class Signatures:
     def __init__(self, site: Site, store: Store | None = None) -> None:
         self._site = site
         self._names = Names(site.settings)
-        # The cache of directories ages even if this machine's date is corrected.
-        ticks = time.monotonic if site.clock is time.time else site.clock
         own, loopback_allowed = normal_origin(site.settings.issuer), self._names.loopback_allowed
-        self._directories = Directories(ticks, site.clock, own, loopback_allowed=loopback_allowed)
-        self._nonces = Nonces(store, ticks)
+        self._directories = Directories(
+            site.ticks, site.clock, own, loopback_allowed=loopback_allowed
+        )
+        self._nonces = Nonces(store, site.ticks)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._lock = Guard()
 
