@@ -887,7 +887,10 @@ def test_a_proof_counts_once_on_all_machines(make_site, monkeypatch, provider, c
     assert _document(one.request("/api/x", headers=other))["cause"] == "token_key_mismatch"
 
 
-def test_a_proof_is_remembered_as_long_as_it_is_valid(make_site, provider, clock, redis_client):
+def test_a_proof_is_remembered_as_long_as_one_can_be_valid(
+    make_site, provider, clock, redis_client
+):
+    """Whatever time this machine believes it to be: its date may be corrected meanwhile."""
     from tests.proofs import Holder
 
     holder, site = Holder(), make_site(protect="/api/*")
@@ -895,7 +898,7 @@ def test_a_proof_is_remembered_as_long_as_it_is_valid(make_site, provider, clock
     text = holder.proof("GET", "https://shop.example/api/x", clock() - 100, token)
     assert site.request("/api/x", headers={"authorization": f"DPoP {token}", "dpop": text}).agent
     (key,) = redis_client.scan_iter("*:spent:*")
-    assert 195 <= redis_client.ttl(key) <= 201
+    assert 325 <= redis_client.ttl(key) <= 330
     assert holder.jkt not in key.decode()
 
 
