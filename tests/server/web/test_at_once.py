@@ -14,10 +14,10 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from auth_agent.server import Database
 from auth_agent.server.registry import clients
+from auth_agent.server.storage.statements import Write
 from auth_agent.server.storage.tables.parties import client
 from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.storage.tables.tokens import signing_key, spent_refresh_token
-from auth_agent.server.storage.writes import Write
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.at_once import WouldWait, happened, is_trying, or_wait
 from tests.server.conftest import Build

@@ -20,8 +20,8 @@ from auth_agent.protocol.jose.base64url import encode
 from auth_agent.secret import Secret
 from auth_agent.server.security.credentials import derive_key
 from auth_agent.server.settings import ServerSettings
+from auth_agent.server.storage.statements import Write
 from auth_agent.server.storage.tables.tokens import used_assertion
-from auth_agent.server.storage.writes import Write
 from auth_agent.server.web.call import Headers
 
 NONCE_SECONDS = 60

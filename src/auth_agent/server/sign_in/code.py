@@ -9,11 +9,12 @@ from sqlalchemy import Connection, bindparam, select
 
 from auth_agent.protocol.details import OWNER, canonical, enriched
 from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord
+from auth_agent.server.storage.statements import Read
 from auth_agent.server.storage.tables.approvals import owner_question
 from auth_agent.server.storage.tables.parties import agent
 from auth_agent.server.storage.tables.sign_ins import sign_in
 
-_BY_CODE = (
+_BY_CODE = Read(
     select(
         sign_in.c.id,
         sign_in.c.client_id,
@@ -77,5 +78,5 @@ class AuthorizationCode:
 
 def find_by_code(connection: Connection, code_hash: str) -> AuthorizationCode | None:
     """Returns the approved sign-in of this code, redeemed or not."""
-    row = connection.execute(_BY_CODE, {"code_hash": code_hash}).one_or_none()
+    row = _BY_CODE.one(connection, {"code_hash": code_hash})
     return None if row is None else AuthorizationCode(row)

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from auth_agent.server.registry.claims import is_enabled
 from auth_agent.server.registry.client import SELF_MADE
+from auth_agent.server.storage.statements import Read, Write
 from auth_agent.server.storage.tables.parties import agent, client
 from auth_agent.server.storage.tables.sign_ins import sign_in
-from auth_agent.server.storage.writes import Write
 from auth_agent.server.web.urls import is_native_uri
 
 # A client that is a document has no row until an agent approves it.
@@ -34,13 +34,13 @@ _OF_CLIENT = (
     client.c.approved_at.label("client_approved_at"),
     client.c.auth_method.label("client_auth_method"),
 )
-_WITH_CLIENT = (
+_WITH_CLIENT = Read(
     select(sign_in, *_OF_CLIENT, client.c.upstream_compat.label("upstream_compat"))
     .outerjoin(client, client.c.id == sign_in.c.client_id)
     .where(sign_in.c.id == bindparam("id"), _HAS_CLIENT)
 )
 # Joins the agent by the id that it claims, so that one statement reads both.
-_WITH_CLAIMANT = (
+_WITH_CLAIMANT = Read(
     select(
         sign_in,
         agent.c.secret_hash,
@@ -113,13 +113,13 @@ _REDEEMED_AS = select(sign_in.c.redeemed_at, sign_in.c.family_id).where(
 
 def find_sign_in(connection: Connection, request_id: str) -> Any:
     """Returns the sign-in with its website's name, or None."""
-    return connection.execute(_WITH_CLIENT, {"id": request_id}).one_or_none()
+    return _WITH_CLIENT.one(connection, {"id": request_id})
 
 
 def find_with_claimant(connection: Connection, request_id: str, agent_id: str) -> Any:
     """Returns the sign-in beside the claimed agent, whose columns are null if there is none."""
     values = {"id": request_id, "claimant": agent_id}
-    return connection.execute(_WITH_CLAIMANT, values).one_or_none()
+    return _WITH_CLAIMANT.one(connection, values)
 
 
 def status_of(row: Any, now: float) -> str:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, insert
 
+from auth_agent.server.storage.statements import Write
 from auth_agent.server.storage.tables import records
-from auth_agent.server.storage.writes import Write
 from auth_agent.server.web.counters import count_event
 from auth_agent.server.web.logs import FACTS
 

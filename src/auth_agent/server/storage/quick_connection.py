@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from auth_agent.server.web.at_once import WouldWait, happened, is_trying, try_at_once
 
@@ -65,6 +65,26 @@ class QuickConnection(AbstractContextManager[None]):
             raise
         finally:
             self._raw.execute("RELEASE part")
+
+    def fetch(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Returns all rows of a SELECT; raises the errors that SQLAlchemy would."""
+        try:
+            rows: list[tuple[Any, ...]] = self._raw.execute(text, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._as_told(error, text) from error
+        return rows
+
+    def change(self, text: str, values: tuple[Any, ...]) -> int:
+        """Returns how many rows a statement changed; raises the errors that SQLAlchemy would."""
+        try:
+            return int(self._raw.execute(text, values).rowcount)
+        except sqlite3.Error as error:
+            raise self._as_told(error, text) from error
+
+    def _as_told(self, error: sqlite3.Error, text: str) -> BaseException:
+        return DBAPIError.instance(
+            text, None, error, sqlite3.Error, hide_parameters=True, dialect=self.dialect
+        )
 
     def version(self) -> int:
         """Returns a number that changes when another connection of any process writes."""

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from auth_agent.server.registry.claims import AGENT_COLUMNS, AgentRecord, is_enabled
+from auth_agent.server.storage.statements import Read, Write
 from auth_agent.server.storage.tables.parties import agent, client
 from auth_agent.server.storage.tables.tokens import spent_refresh_token, token_family
-from auth_agent.server.storage.writes import Write
 
 _FAMILY = (
     select(token_family, *AGENT_COLUMNS)
@@ -18,11 +18,13 @@ _FAMILY = (
     .join(client, client.c.id == token_family.c.client_id)
     .where(client.c.removed_at.is_(None))
 )
-_BY_ID = _FAMILY.where(token_family.c.id == bindparam("id"))
-_BY_REFRESH = _FAMILY.where(token_family.c.refresh_hash == bindparam("hash"))
-_BY_SPENT = _FAMILY.join(
-    spent_refresh_token, spent_refresh_token.c.family_id == token_family.c.id
-).where(spent_refresh_token.c.hash == bindparam("hash"))
+_BY_ID = Read(_FAMILY.where(token_family.c.id == bindparam("id")))
+_BY_REFRESH = Read(_FAMILY.where(token_family.c.refresh_hash == bindparam("hash")))
+_BY_SPENT = Read(
+    _FAMILY.join(spent_refresh_token, spent_refresh_token.c.family_id == token_family.c.id).where(
+        spent_refresh_token.c.hash == bindparam("hash")
+    )
+)
 _HOLD = select(is_enabled(bindparam("id")))
 _START = Write(
     insert(token_family),
@@ -100,19 +102,19 @@ class Family:
 
 
 def find_family(connection: Connection, family_id: str) -> Family | None:
-    row = connection.execute(_BY_ID, {"id": family_id}).one_or_none()
+    row = _BY_ID.one(connection, {"id": family_id})
     return None if row is None else Family(row)
 
 
 def find_by_refresh_token(connection: Connection, token_hash: str) -> Family | None:
     """Returns the family whose current refresh token this is."""
-    row = connection.execute(_BY_REFRESH, {"hash": token_hash}).one_or_none()
+    row = _BY_REFRESH.one(connection, {"hash": token_hash})
     return None if row is None else Family(row)
 
 
 def find_by_spent_token(connection: Connection, token_hash: str) -> Family | None:
     """Returns the family that used this refresh token before."""
-    row = connection.execute(_BY_SPENT, {"hash": token_hash}).one_or_none()
+    row = _BY_SPENT.one(connection, {"hash": token_hash})
     return None if row is None else Family(row)
 
 

@@ -22,8 +22,8 @@ from sqlalchemy.types import NullType, TypeEngine
 from auth_agent.server.context import Context
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.sign_in.authorization.request import AuthorizationRequest
+from auth_agent.server.storage.statements import Write
 from auth_agent.server.storage.tables.sign_ins import sign_in
-from auth_agent.server.storage.writes import Write
 from auth_agent.server.web.call import Refusal
 
 _OPENED = [
