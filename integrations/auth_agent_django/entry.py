@@ -16,6 +16,7 @@ from auth_agent.website.paths import path_readings, raw_path
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.visit import Visit
 from auth_agent.wsgi import WsgiVisit, request_target
+from auth_agent.wsgi import body_reader as wsgi_body_reader
 
 
 class MetaVisit(WsgiVisit):
@@ -66,6 +67,8 @@ def body_reader(request: HttpRequest) -> Callable[[int], bytes | None]:
 
     def read(limit: int) -> bytes | None:
         body = request.read(limit + 1)
+        if not body and "wsgi.input" in request.META:  # a body in chunks, which Django leaves out
+            return wsgi_body_reader(request.META)(limit)
         return body if len(body) <= limit else None
 
     return read

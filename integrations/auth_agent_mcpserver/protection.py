@@ -135,8 +135,9 @@ class _Guard:
                     reply = answer
                 else:
                     messages = answer
+                    reply = self._door.refuse_session(entry, routing, messages)
                     if all_targets(messages) != targets:  # else the headers have said it all
-                        reply = await self._refuse_messages(entry, routing, messages)
+                        reply = reply or await self._refuse_messages(entry, routing, messages)
             if reply is not None:
                 await send_reply(scope, receive, send, reply)
                 return

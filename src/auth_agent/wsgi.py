@@ -128,13 +128,19 @@ def body_reader(environ: WSGIEnvironment) -> Callable[[int], bytes | None]:
     """Returns a reader of the body, for our own routes; other bodies are never read."""
 
     def read(limit: int) -> bytes | None:
-        length = environ.get("CONTENT_LENGTH") or "0"
-        if not length.isdecimal() or int(length) > limit:
+        length = environ.get("CONTENT_LENGTH") or ""
+        if not length and environ.get("wsgi.input_terminated"):  # a body in chunks
+            return _bounded(environ["wsgi.input"].read(limit + 1), limit)
+        if not (length or "0").isdecimal() or int(length or "0") > limit:
             return None
-        body: bytes = environ["wsgi.input"].read(int(length))
+        body: bytes = environ["wsgi.input"].read(int(length or "0"))
         return body
 
     return read
+
+
+def _bounded(body: bytes, limit: int) -> bytes | None:
+    return body if len(body) <= limit else None
 
 
 def send_reply(visit: Visit, reply: Reply, start_response: StartResponse) -> Iterable[bytes]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import anyio
 import pytest
+from django.core.handlers.wsgi import WSGIRequest
 
-from auth_agent import asgi
+from auth_agent import asgi, wsgi
+from auth_agent_django.entry import body_reader
 from tests.adapters.conftest import Visitor
 from tests.adapters.stacks import STACKS
 from tests.services import redis_server
@@ -42,6 +46,28 @@ def test_a_body_is_bounded_in_size_and_complete(chunks, body):
         return messages.pop(0)
 
     assert anyio.run(asgi.body_reader(receive), 10) == body
+
+
+@pytest.mark.parametrize("framework", ["bare", "django"])
+@pytest.mark.parametrize(
+    ("sent", "environ", "body"),
+    [
+        (b"x" * 10, {"CONTENT_LENGTH": "10"}, b"x" * 10),
+        (b"x" * 11, {"CONTENT_LENGTH": "11"}, None),
+        (b"x" * 10, {"wsgi.input_terminated": True}, b"x" * 10),
+        (b"x" * 11, {"wsgi.input_terminated": True}, None),
+        (b"x" * 99, {"wsgi.input_terminated": True, "CONTENT_LENGTH": "3"}, b"xxx"),
+        (b"x" * 99, {}, b""),
+        (b"x" * 99, {"CONTENT_LENGTH": ""}, b""),
+    ],
+)
+def test_a_body_in_chunks_is_read_where_the_server_ends_it(framework, sent, environ, body):
+    """gunicorn gives no length for `Transfer-Encoding: chunked`, as some proxies send it."""
+    environ = {"REQUEST_METHOD": "POST", "wsgi.input": io.BytesIO(sent), **environ}
+    if framework == "bare":
+        assert wsgi.body_reader(environ)(10) == body
+    else:
+        assert body_reader(WSGIRequest(environ))(10) == body
 
 
 @pytest.mark.parametrize("chunk", [b"", b"x"])

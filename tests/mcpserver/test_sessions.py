@@ -12,6 +12,7 @@ from mcp.server.streamable_http import EventMessage, EventStore
 from auth_agent.testing import make_agent
 from auth_agent.testing.credentials import new_session
 from auth_agent.website.config.site import Hooks, Site
+from auth_agent.website.mcp import sessions
 from auth_agent.website.recognition.session import session_cookie
 from tests.mcpserver.sites import ACCEPT, META, MODERN, ran, settings_of, text_of
 
@@ -69,6 +70,19 @@ def test_a_session_that_nobody_opened_is_not_there(agent):
 def test_a_session_without_a_token_is_401(stateful, session):
     answer = httpx2.post(f"{stateful.base_url}/mcp", json={}, headers=session)
     assert answer.status_code == 401
+
+
+def test_one_agent_does_not_take_the_sessions_of_the_others(stateful, monkeypatch):
+    monkeypatch.setattr(sessions, "MOST_OF_ONE", 2)
+    busy, other = stateful.agent("busy"), stateful.agent("other")
+    kept, ended = busy.open_session(), busy.open_session()
+    body = {"jsonrpc": "2.0", "id": 5, "method": "initialize", "params": {}}
+    refused = busy.send_body(body)
+    assert (refused.status_code, refused.json()["id"]) == (429, 5)
+    assert text_of(busy.call("tools/call", WHOAMI, kept)) == "busy"
+    assert text_of(other.call("tools/call", WHOAMI, other.open_session())) == "other"
+    assert busy.delete("/mcp", headers=ended).status_code == 200
+    assert text_of(busy.call("tools/call", WHOAMI, busy.open_session())) == "busy"
 
 
 class Events(EventStore):

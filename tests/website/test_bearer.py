@@ -162,6 +162,29 @@ def test_an_audience_among_others_is_enough(api, server):
     assert isinstance(call(api, token), Pass)
 
 
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize(
+    ("audience", "of_the_token", "is_ours"),
+    [
+        (None, "https://shop.example/", True),
+        ("https://shop.example/", "https://shop.example", True),
+        ("https://shop.example/", "https://shop.example/", True),
+        ("https://shop.example/mcp", "https://shop.example/mcp/", False),
+        ("https://shop.example/mcp/", "https://shop.example/mcp", False),
+        ("https://shop.example/mcp", "https://shop.example/", False),
+        ("https://shop.example", "https://shop.example//", False),
+        ("https://shop.example", "https://shop.example/mcp", False),
+        ("https://shop.example", "https://", False),
+    ],
+)
+def test_an_origin_is_one_audience_with_and_without_its_slash(
+    make_site, server, audience, of_the_token, is_ours, opaque
+):
+    site = make_site(protect="/api/*", audience=audience)
+    token = token_with(server, {"aud": of_the_token, "client_id": "client_other"}, opaque)
+    assert isinstance(call(site, token), Pass) is is_ours
+
+
 def test_the_audience_can_be_set(make_site, server):
     site = make_site(protect="/api/*", audience="https://api.shop.example")
     assert call(site, server.access_token()).status == 401

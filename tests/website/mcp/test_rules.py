@@ -9,6 +9,7 @@ import pytest
 from auth_agent import RelyingParty, Requirement
 from auth_agent.testing import make_agent, test_settings
 from auth_agent.website.entry import Entry
+from auth_agent.website.mcp import sessions
 from auth_agent.website.mcp.door import Door, together
 from auth_agent.website.mcp.message import Malformed, Target, read_messages
 from auth_agent.website.mcp.routing import read_routing
@@ -66,6 +67,24 @@ def test_sessions_are_bounded_and_never_change_hands():
     assert not owners.belongs("s", first), "the oldest is forgotten, and then belongs to nobody"
     owners.open("x" * 1_000, first)
     assert not owners.belongs("x" * 1_000, first)
+
+
+def test_an_agent_with_very_many_sessions_opens_no_more(monkeypatch, clock):
+    monkeypatch.setattr(sessions, "MOST_OF_ONE", 2)
+    owners, busy, other = SessionOwners(clock), make_agent(id="busy"), make_agent(id="other")
+    for session_id in ("a", "b"):
+        assert owners.may_open(busy)
+        owners.open(session_id, busy)
+    assert not owners.may_open(busy)
+    assert owners.may_open(other)
+    owners.close("a")
+    assert owners.may_open(busy)
+    owners.open("c", busy)
+    clock.advance(sessions.IDLE_SECONDS)
+    assert owners.belongs("b", busy)
+    assert owners.may_open(busy), "what is idle has ended"
+    assert not owners.belongs("c", busy)
+    assert owners.belongs("b", busy)
 
 
 def test_blanks_around_a_header_do_not_count():

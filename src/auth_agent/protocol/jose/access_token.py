@@ -35,6 +35,12 @@ class ExpectedAccess(msgspec.Struct, frozen=True):
     audience: str
     client_id: str
 
+    def audiences(self) -> set[str]:
+        """Returns the spellings of the audience: clients write an origin with a slash behind it,
+        or without, and both are one URI (RFC 3986 6.2.3)."""
+        bare = self.audience.removesuffix("/")
+        return {bare, f"{bare}/"} if bare.count("/") == 2 else {self.audience}
+
 
 def read_access_token(token: str, *, allowed: Sequence[str]) -> Header:
     """Runs the checks that need no key. Refuses an ID token: the type is compulsory."""
@@ -50,7 +56,7 @@ def verify_access_token(
     """Returns the claims if all of RFC 9068 4 holds; raises `TokenRefused` naming what does not."""
     claims = verify_signature(token, key, header.alg)
     check_issuer(claims, expected.issuer)
-    if expected.audience not in _list(claims.get("aud")):
+    if not expected.audiences() & set(_list(claims.get("aud"))):
         raise TokenRefused("The token was made for another website.", code="audience_mismatch")
     check_times(claims, now=now)
     check_subject(claims)
@@ -68,7 +74,7 @@ def check_introspected(
         raise TokenRefused("This is not an access token.", code="typ_mismatch")
     if claims.get("iss") not in (None, expected.issuer):
         raise TokenRefused("The token comes from another issuer.", code="issuer_mismatch")
-    ours = {expected.audience, expected.client_id}
+    ours = {*expected.audiences(), expected.client_id}
     audience = _list(claims.get("aud") or claims.get("client_id"))  # some say [] for no audience
     if not ours & set(audience):
         raise TokenRefused("The token was made for another website.", code="audience_mismatch")

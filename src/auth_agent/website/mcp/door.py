@@ -38,6 +38,7 @@ from auth_agent.website.web.replies import json_reply
 
 _BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")
 _STREAMING = "subscriptions/listen"
+_OPENING = "initialize"
 
 
 LISTS: Mapping[str, tuple[str, Kind, str]] = {
@@ -110,6 +111,17 @@ class Door:
             return None
         reply = self._require(entry, targets, said_at_tools)
         return as_rpc(reply, _id_of(messages)) if reply is not None else None
+
+    def refuse_session(
+        self, entry: Entry, routing: Routing, messages: tuple[Rpc, ...]
+    ) -> Reply | None:
+        """Refuses another session to an agent that has very many: a server has room for so many
+        of all agents."""
+        opens = routing.session_id is None and any(one.method == _OPENING for one in messages)
+        if not opens or self.sessions.may_open(entry.agent):
+            return None
+        told = "This agent has too many open sessions: end some of them (DELETE), or wait."
+        return rpc_error(429, REFUSED, told, _id_of(messages))
 
     def refuse_call(
         self,
