@@ -96,3 +96,37 @@ def test_tables_hold_text_alone_on_a_terminal():
 def test_an_address_keeps_its_brackets(capsys):
     print_values({"link": "https://[fd00::1]/console/start?code=x"})
     assert "https://[fd00::1]/console/start?code=x" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("login", "http://127.0.0.1:1/"), 2),  # no secret, and nobody to ask for one
+        (("ask-owner", "http://127.0.0.1:1/", "--details", "-"), 2),
+        (("sign", "http://127.0.0.1:1/", "--body", "-"), 1),
+        (("doctor", "--json"), 1),
+    ],
+)
+def test_closed_streams_are_none_of_a_commands_business(words, code):
+    given = {"AUTH_AGENT_AGENT_ID": "a", "AUTH_AGENT_AGENT_ISSUER": "http://127.0.0.1:1"}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("AUTH_AGENT")}
+    start = [sys.executable, "-m", "auth_agent", *words]
+    closed = 'exec <&- >&-; exec "$@"'
+    done = subprocess.run(["sh", "-c", closed, "sh", *start], env={**kept, **given},
+                          stderr=subprocess.PIPE, check=False, timeout=60)  # fmt: skip
+    assert b"Traceback" not in done.stderr
+    assert done.returncode == code, done.stderr
+
+
+def test_a_full_disk_is_told_in_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "auth_agent"], stdout=full,
+                              stderr=subprocess.PIPE, check=False, timeout=60)  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, b"auth-agent: No space left on device\n")
+
+
+def test_a_pipe_is_no_screen_in_whatever_colour(tmp_path):
+    given = {"AUTH_AGENT_SERVER_DATABASE": f"sqlite:///{tmp_path}/auth-agent.db"}
+    Database.open(given["AUTH_AGENT_SERVER_DATABASE"]).close()
+    done = run("client", "list", FORCE_COLOR="1", **given)
+    assert done.stdout == b"client_id\tname\tredirect URIs\tscopes\n"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import delete, func, insert, select
@@ -466,3 +467,19 @@ def test_the_documentation_names_commands_and_settings_that_exist() -> None:
         assert not hasattr(command, "commands") or not command.no_args_is_help, words
         options = {name for each in command.params for name in each.opts}
         assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_a_primary_that_became_a_standby_is_left_for_the_new_one(build: Build) -> None:
+    """The connections of the pool go on to answer, but take no writes."""
+    world = build()
+    if world.database.is_sqlite:
+        return
+    url = world.context.settings.database
+    server, _, name = url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        world.database.engine.dispose()
+        answer = world.browser().get("/authorize", params=world.request())
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        admin.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    assert world.tokens()

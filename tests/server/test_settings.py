@@ -15,6 +15,7 @@ from auth_agent.server import ServerSettings
 from auth_agent.server.registry import agents, clients, rules
 from auth_agent.server.security.credentials import SecretVerifier, hash_secret
 from auth_agent.server.security.secret_file import server_secrets
+from auth_agent.server.storage.database import shown_url
 from auth_agent.server.storage.tables.metadata import metadata
 from auth_agent.server.tokens import endings
 from tests.server.world import World
@@ -86,6 +87,38 @@ def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         ServerSettings.from_env(_environ(ISSUER="x", SECRET="y", CODE_LIFETIME="z"))
     assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("postgresql+asyncpg://h/x", "postgresql+psycopg2://h/x", "sqlite+aiosqlite:///a.db"),
+        *(
+            "mysql://h/x",
+            "postgresql://h:port/x",
+            "postgresql://u:y@[::1/x",
+            "auth-agent.db",
+            "://",
+        ),
+        *("postgresql://u:se@cret@h/x", "se cret://h/x"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named_at_once(url: str) -> None:
+    with pytest.raises(SettingsError, match="AUTH_AGENT_SERVER_DATABASE ") as caught:
+        ServerSettings.from_env(_environ(DATABASE=url))
+    assert len(caught.value.problems) == 1
+    assert "cret" not in str(caught.value)
+
+
+def test_what_is_shown_of_a_database_holds_no_password() -> None:
+    shown = shown_url("postgresql://ann:secret@db.example:5433/x?password=secret&sslkey=secret")
+    assert shown == "postgresql://ann:***@db.example:5433/x"
+
+
+@pytest.mark.parametrize("url", ["http://h", "redis://h:port/0", "redis://[::1/0", "h:6379"])
+def test_a_redis_that_cannot_be_used_is_named_at_once(url: str) -> None:
+    with pytest.raises(SettingsError, match="AUTH_AGENT_SERVER_REDIS is not a Redis URL"):
+        ServerSettings.from_env(_environ(REDIS=url))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "[::1]", "localhost"])

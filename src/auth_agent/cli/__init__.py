@@ -6,10 +6,11 @@ import sys
 
 
 def main() -> None:
-    """Runs `auth-agent`; a missing extra is named in one line, with exit code 2."""
-    from auth_agent.cli.streams import accept_any_text  # noqa: PLC0415
+    """Runs `auth-agent`; a missing extra, or a failing device, is named in one line."""
+    from auth_agent.cli.streams import accept_any_text, open_closed  # noqa: PLC0415
     from auth_agent.extras import missing_extra  # noqa: PLC0415
 
+    open_closed()
     accept_any_text()
     try:
         from auth_agent.cli.program import app  # noqa: PLC0415
@@ -26,3 +27,7 @@ def main() -> None:
             sys.exit(doctor(sys.argv[2:]))
         sys.stderr.write(f"{hint}\n")
         sys.exit(2)
+    except OSError as error:  # a full disk, a device that is gone
+        named = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"auth-agent: {named}{error.strerror or type(error).__name__}\n")
+        sys.exit(1)

@@ -27,6 +27,11 @@ def literal(value: object) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
 
 
+def _is_screen(console: Console) -> bool:
+    """Returns True if people read it; FORCE_COLOR, which CI sets, makes no screen of a pipe."""
+    return console.is_terminal and console.file.isatty()
+
+
 class Lines:
     """Prints lines, wrapped between words at a terminal's width; a pipe gets whole lines."""
 
@@ -40,7 +45,7 @@ class Lines:
                 margin = " " * len(margin)
 
     def _wrapped(self, text: str, margin: int) -> list[str]:
-        if not self._console.is_terminal:
+        if not _is_screen(self._console):
             return [text]
         width = max(self._console.width - margin, 20)
         wrapped = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
@@ -55,7 +60,7 @@ def print_json(data: Any) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Prints a table; in a pipe each row is one line, its cells separated by tabs."""
     console = Console()
-    if not console.is_terminal:
+    if not _is_screen(console):
         for row in (columns, *rows):
             typer.echo("\t".join(literal(cell) for cell in row))
         return

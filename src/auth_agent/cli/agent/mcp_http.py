@@ -53,5 +53,7 @@ def serve(app: Protected, listening: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM."""
     import uvicorn  # noqa: PLC0415
 
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, workers=1
+    )
     uvicorn.Server(config).run(sockets=[listening])

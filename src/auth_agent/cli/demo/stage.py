@@ -123,7 +123,12 @@ def new_client(base_url: str) -> httpx2.Client:
 @contextmanager
 def _server(url: str, app: ASGIApp) -> Iterator[None]:
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=_port(url), log_level="warning", access_log=False
+        app,
+        host="127.0.0.1",
+        port=_port(url),
+        log_level="warning",
+        access_log=False,
+        workers=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name=f"server at {url}", daemon=True)

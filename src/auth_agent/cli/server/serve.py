@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from auth_agent.server import ServerSettings
 
 
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+
+
 def serve(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -46,6 +49,7 @@ def serve(
 ) -> None:
     """Run the Auth Agent server until it is interrupted."""
     with refusals_are_told():
+        _check_metrics()
         _check_free(host, port)
         settings = server_settings(
             database, issuer or _loopback_issuer(host, port), upstream_compat=upstream_compat
@@ -54,6 +58,15 @@ def serve(
         _tell(settings, host, port, workers)
         _tell_first_step(settings, _prepare(settings))
     _run(settings, host, port, workers)
+
+
+def _check_metrics() -> None:
+    """Raises ValueError if the folder that workers share their counters in cannot be used."""
+    folder = os.environ.get(METRICS)
+    if folder == "":
+        del os.environ[METRICS]  # the library would take it for a folder
+    elif folder is not None and not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
+        raise ValueError(f"{METRICS} names no folder to write to; make it, or unset the variable")
 
 
 def _check_free(host: str, port: int) -> None:
@@ -143,11 +156,12 @@ def _run(settings: ServerSettings, host: str, port: int, workers: int) -> None:
     if workers == 1:
         from auth_agent.server import create_app  # noqa: PLC0415
 
-        uvicorn.run(create_app(settings), **options)
+        # Said, because uvicorn would take WEB_CONCURRENCY, which many platforms set.
+        uvicorn.run(create_app(settings), workers=1, **options)
         return
     _hand_over(settings)
     with TemporaryDirectory(prefix="auth-agent-metrics-") as folder:
-        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        os.environ.setdefault(METRICS, folder)
         uvicorn.run("auth_agent.server:create_app", factory=True, workers=workers, **options)
 
 
@@ -164,18 +178,15 @@ def _hand_over(settings: ServerSettings) -> None:
 
 def _tell(settings: ServerSettings, host: str, port: int, workers: int) -> None:
     from rich.console import Console  # noqa: PLC0415
-    from sqlalchemy import make_url  # noqa: PLC0415
 
     from auth_agent.server.security.secret_file import secret_path  # noqa: PLC0415
+    from auth_agent.server.storage.database import shown_url  # noqa: PLC0415
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("[bold]Auth Agent server[/bold]")
     console.print(f"  issuer     {settings.issuer}", markup=False)
     console.print(f"  listens    http://{_bracketed(host)}:{port}", markup=False)
-    console.print(
-        f"  database   {make_url(settings.database).render_as_string(hide_password=True)}",
-        markup=False,
-    )
+    console.print(f"  database   {shown_url(settings.database)}", markup=False)
     if not settings.secrets:
         kept = secret_path(settings.database) or "memory, gone at the end"
         console.print(f"  secret     {kept}", markup=False)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from auth_agent.server import Database, ServerSettings
 
 DEFAULT_DATABASE = "sqlite:///auth-agent.db"
-SUPPORTED = ("sqlite", "postgresql", "postgres")
 
 DatabaseOption = Annotated[
     str,
@@ -91,22 +90,12 @@ def cause(error: Exception) -> str:
 def sqlite_path(url: str) -> Path | None:
     """Returns the file of an SQLite URL; None for other databases and one in memory."""
     from sqlalchemy import make_url  # noqa: PLC0415
-    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
-    from auth_agent.cli.output import literal  # noqa: PLC0415
+    from auth_agent.server.config.checks import database_problem  # noqa: PLC0415
 
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ValueError(
-            "the database URL cannot be read; write sqlite:///auth-agent.db, or "
-            "postgresql://user:password@host/name"
-        ) from None
-    if parsed.get_backend_name() not in SUPPORTED:
-        raise ValueError(
-            f"{literal(parsed.get_backend_name())} is not a supported database; use SQLite "
-            "(sqlite:///auth-agent.db) or PostgreSQL (postgresql://user:password@host/name)"
-        )
+    if problem := database_problem(url):
+        raise ValueError(f"the database's URL {problem}")
+    parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         return None
     return Path(str(parsed.database)).absolute()
@@ -114,9 +103,9 @@ def sqlite_path(url: str) -> Path | None:
 
 def _described(url: str) -> str:
     """Returns the URL without its password, or the full path of an SQLite file."""
-    from sqlalchemy import make_url  # noqa: PLC0415
+    from auth_agent.server.storage.database import shown_url  # noqa: PLC0415
 
-    return str(sqlite_path(url) or make_url(url).render_as_string(hide_password=True))
+    return str(sqlite_path(url) or shown_url(url))
 
 
 def check_folder(url: str) -> None:

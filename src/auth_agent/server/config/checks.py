@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from auth_agent.protocol.details import TYPE as DETAILS_TYPE
 from auth_agent.server.bounds import NUMBERS
@@ -12,6 +13,7 @@ from auth_agent.server.web.proxies import proxy_problem
 from auth_agent.server.web.urls import issuer_problem, smtp_problem
 
 PREFIX = "AUTH_AGENT_SERVER_"
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgres", "postgresql+psycopg")
 ALGORITHMS = ("ES256", "RS256", "EdDSA")
 LOG_FORMATS = ("text", "json")
 APPROVALS = ("off", "notify", "first", "always")  # when an agent's owner is asked
@@ -24,8 +26,8 @@ _ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,189}")
 def settings_problems(settings: Fields) -> list[str]:
     problems = list(_issuer_problems(settings))
     problems += _secret_problems(settings)
-    if "://" not in settings.database:
-        problems.append(f"{PREFIX}DATABASE is not a database URL; write e.g. {DEFAULT_DATABASE}")
+    if problem := database_problem(settings.database):
+        problems.append(f"{PREFIX}DATABASE {problem}")
     for field, (low, high) in NUMBERS.items():
         if not low <= getattr(settings, field) <= high:
             name = PREFIX + field.upper()
@@ -48,6 +50,31 @@ def settings_problems(settings: Fields) -> list[str]:
             f"{PREFIX}SCOPES holds a character that no scope has; use plain ASCII words"
         )
     return problems
+
+
+def database_problem(url: str) -> str | None:
+    """Returns the problem of a database's URL without quoting it, or None."""
+    from sqlalchemy import make_url  # noqa: PLC0415  (slow to import)
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    write = f"write {DEFAULT_DATABASE}, or postgresql://user:password@host/name"
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return f"is not a database URL; {write}"
+    if parsed.drivername not in DRIVERS:
+        return f"names a database or a driver that is not supported; {write}"
+    if "@" in (parsed.host or ""):
+        return "has an @ in its user name or password; write it as %40"
+    return None
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        _port = urlsplit(url).port
+    except ValueError:
+        return False
+    return url.startswith(("redis://", "rediss://", "redis+unix://"))
 
 
 def _operations_problems(settings: Fields) -> list[str]:
@@ -83,8 +110,7 @@ def _abuse_problems(settings: Fields) -> list[str]:
     ]
     if settings.approval not in APPROVALS:
         problems.append(f"{PREFIX}APPROVAL is unknown; choose one of {', '.join(APPROVALS)}")
-    redis = settings.redis.reveal()
-    if redis and not redis.startswith(("redis://", "rediss://", "redis+unix://")):
+    if settings.redis and not _is_redis(settings.redis.reveal()):
         problems.append(f"{PREFIX}REDIS is not a Redis URL; write e.g. redis://127.0.0.1:6379/0")
     if settings.agent_registration not in ("", "off", "token", "open"):
         problems.append(f"{PREFIX}AGENT_REGISTRATION is unknown; choose off, token or open")

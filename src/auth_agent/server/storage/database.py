@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
 from auth_agent.server.storage.quick_connection import QuickConnection
 from auth_agent.server.storage.schema import current_revision, upgrade
 
 HEAD = "0022"
+_READ_ONLY = "25006"  # SQLSTATE read_only_sql_transaction
 _MIGRATING = 0x61757468  # any number that no other program locks
 # 16 MiB: a checkpoint waits for the disk, and copies a page that was written often only once.
 _CHECKPOINT_PAGES = 4_000
@@ -142,7 +144,15 @@ class Database:
         self.engine.dispose()
 
     def __repr__(self) -> str:
-        return f"Database({self.engine.url!r})"
+        return f"Database({shown_url(self.engine.url)})"
+
+
+def shown_url(url: str | URL) -> str:
+    """Returns a database's URL for people: without the password, and without the query.
+
+    A query may hold the password, too (`?password=`).
+    """
+    return make_url(url).set(query={}).render_as_string(hide_password=True)
 
 
 def _engine(url: str) -> Engine:
@@ -197,7 +207,22 @@ def _network_engine(url: URL, options: dict[str, Any]) -> Engine:
         url = url.difference_update_query(["prepare_threshold", "client_encoding"])
     # One connection for each of the event loop's 40 threads.
     options |= {"pool_size": 10, "max_overflow": 30, "pool_timeout": 10}
-    return create_engine(url, pool_pre_ping=True, connect_args=arguments, **options)
+    engine = create_engine(url, pool_pre_ping=True, connect_args=arguments, **options)
+    event.listen(engine, "handle_error", _leave_standby)
+    return engine
+
+
+def _leave_standby(context: ExceptionContext) -> Exception | None:
+    """Gives up all connections to a PostgreSQL that has become a standby, which takes no writes.
+
+    It answers every other question, so that nothing else would notice; the next call connects to
+    the new primary.
+    """
+    error = context.original_exception
+    if getattr(error, "sqlstate", None) != _READ_ONLY:
+        return None
+    context.is_disconnect = True
+    return OperationalError("a write", None, error, hide_parameters=True)
 
 
 def _sqlite_set_up(synchronous: str) -> Callable[[Any, Any], None]:

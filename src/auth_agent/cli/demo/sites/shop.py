@@ -120,7 +120,12 @@ async def stylesheet(request: Request) -> Response:  # noqa: ARG001
 def main() -> None:
     """Serves until the parent process closes the pipe, or is killed."""
     config = uvicorn.Config(
-        create_app(), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False
+        create_app(),
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        log_level="warning",
+        access_log=False,
+        workers=1,
     )
     server = uvicorn.Server(config)
 
