@@ -194,6 +194,25 @@ def test_the_console_without_javascript(office, visit):
     assert page.url.endswith("/console/sign-in")
 
 
+def test_scripts_add_local_times_and_buttons_that_copy(office, visit):
+    page = visit(timezone_id="Asia/Tokyo", locale="en-GB")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    _enter(page, office)
+    page.goto(f"{office.base}/console/sign-ins")
+    time = page.locator("td time").first
+    utc = time.get_attribute("datetime")
+    assert utc.replace("T", " ").rstrip("Z") == time.text_content()
+    hour = (int(utc[11:13]) + 9) % 24
+    assert f"{hour:02}{utc[13:19]}" in time.get_attribute("title")
+    page.goto(f"{office.base}/console/agents/new")
+    page.get_by_label("Owner's e-mail address").fill("copied@owner.example")
+    page.get_by_role("button", name="Add agent").click()
+    environment = page.locator("pre").first
+    environment.locator("+ button").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == environment.text_content()
+
+
 def test_a_form_that_is_refused_says_so_to_everybody(office, visit):
     """Shows the error in the title, in the text and at the field, which keeps focus and value."""
     page = visit()
@@ -253,7 +272,7 @@ def test_an_owner_by_code_and_by_link(office, visit):
         page.get_by_role("heading", name="Your agents").wait_for()
         page.get_by_role("link", name="Shopper").click()
         assert page.get_by_text(office.agent_id).is_visible()
-        for path in ("/owner", f"/owner/agent?id={office.agent_id}"):
+        for path in ("/owner", "/owner/websites", f"/owner/agent?id={office.agent_id}"):
             _look(page, office, path, (("light", 1280), ("light", 375)))
 
 
@@ -294,7 +313,12 @@ def test_every_page_fits_and_can_be_read(office, visit):
         *("/console", "/console/agents", "/console/agents/new", f"/console/agent{link}"),
         *("/console/websites", "/console/websites/new", f"/console/website?id={office.client_id}"),
         *("/console/sign-ins", "/console/grants", "/console/keys", "/console/audit"),
-        *("/console/account", "/console/audit?kind=agent", "/console/agents?q=nobody"),
+        *(
+            "/console/invitations",
+            "/console/account",
+            "/console/audit?kind=agent",
+            "/console/agents?q=nobody",
+        ),
         *("/console/agent?id=nobody", "/console/keys?done=rotated"),
     ):
         _look(page, office, path, LOOKS)

@@ -181,11 +181,13 @@ def test_always_asks_no_more_until_the_owner_wants_to_be_asked_again(
     assert approve(ann, question.id, device, "always").status_code == 303
     assert own_world.answer(own_world.open(own_world.browser())).json()["status"] == "authenticated"
     page = f"/owner/agent?id={own_world.agent.agent_id}"
-    assert "Websites that you approved" in ann.http.get(page).text
+    assert "always, <time" in ann.http.get(page).text
     website = {"client": own_world.shop.client_id, "origin": "https://shop.example"}
     about = {"id": own_world.agent.agent_id, **website}
     assert ann.send(page, "/owner/agent/ask-again", **about).status_code == 303
     waiting(own_world)
+    assert "always, <time" not in ann.http.get("/owner/websites").text
+    assert "https://shop.example" in ann.http.get("/owner/websites").text
     wrong = {**about, "client": "other"}
     assert ann.send(page, "/owner/agent/ask-again", **wrong).status_code == 404
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from auth_agent.secret import Secret
 from auth_agent.server.console.owners.routes import OWNERS
@@ -17,6 +17,7 @@ from auth_agent.server.storage.audit import acting
 from auth_agent.server.storage.tables.parties import agent
 from auth_agent.server.storage.tables.people import browser_session, mailed_proof
 from auth_agent.server.storage.tables.records import audit
+from auth_agent.server.storage.tables.tokens import token_family
 from tests.server.conftest import Build
 from tests.server.people import Person, administrator, signed_in
 from tests.server.world import World
@@ -495,16 +496,16 @@ def test_no_other_action_touches_an_unclaimed_agent(own_world: World, box: Postb
     request_id = own_world.open(browser)
     own_world.answer(request_id, strange)
     tokens = own_world.redeem(own_world.poll(browser, request_id)["code"]).json()
-    family = own_world.introspect(tokens["access_token"])["sid"]
     bob = owner(own_world, box, BOB)
     assert "The Shop" not in bob.get("/owner").text
+    assert "The Shop" not in bob.get("/owner/websites").text
     assert bob.get("/owner/agent", id=strange.agent_id).status_code == 404
     before = agent_row(own_world, strange.agent_id)
     for path in ("end-all", "disable", "second-factor", "rotate-secret"):
         send = bob.send("/owner", f"/owner/agent/{path}", id=strange.agent_id, needed="yes")
         assert send.status_code == 404
-    ended = bob.send("/owner", "/owner/grants/end", id=family, agent=strange.agent_id)
-    assert ended.status_code == 404
+    there = {"id": strange.agent_id, "website": own_world.shop.client_id}
+    assert bob.send("/owner", "/owner/agent/end-at", **there).status_code == 404
     assert agent_row(own_world, strange.agent_id) == before
     assert own_world.introspect(tokens["access_token"])["active"] is True
 
@@ -542,17 +543,31 @@ def test_an_unclaimed_agent_is_shown_with_when_and_from_where(
 
 
 def test_an_owner_ends_a_sign_in_at_once(own_world: World, box: Postbox) -> None:
-    one, other = own_world.tokens(), own_world.tokens()
+    shop, other = own_world.shop, own_world.other
+    tokens = [own_world.tokens()["access_token"] for _ in range(2)]
+    own_world.clock.forward(5)
+    tokens.append(own_world.tokens()["access_token"])
+    with own_world.database.begin() as connection:  # as if the first had been at another website
+        first = own_world.introspect(tokens[0])["sid"]
+        moved = update(token_family).where(token_family.c.id == first)
+        connection.execute(moved.values(client_id=other.client_id))
     ann, agent_id = owner(own_world, box), own_world.agent.agent_id
     where = f"/owner/agent?id={agent_id}"
-    page = ann.http.get(where).text
-    assert "The Shop" in page
-    family = own_world.introspect(one["access_token"])["sid"]
-    ann.send(where, "/owner/grants/end", id=family, agent=agent_id)
-    assert own_world.introspect(one["access_token"]) == {"active": False}
-    assert own_world.introspect(other["access_token"])["active"] is True
+    for page in (where, "/owner/websites"):
+        text = ann.http.get(page).text
+        assert [text.count(words) for words in (">2 sign-ins<", ">1 sign-in<")] == [1, 1], page
+        assert text.index("The Shop") < text.index("Other"), page  # the latest first
+    assert "2027-01-15 08:00:05" in text
+    for path, back in (("/owner/websites", "websites"), (where, "")):
+        fields = {"id": agent_id, "website": shop.client_id, "back": back}
+        answer = ann.send(path, "/owner/agent/end-at", **fields)
+        assert answer.headers["location"].startswith(path)
+    active = [own_world.introspect(token)["active"] for token in tokens[1:]]
+    assert active == [False, False]
+    text = ann.http.get("/owner/websites").text
+    assert [text.count(words) for words in (">no<", ">1 sign-in<")] == [1, 1]
     ann.send(where, "/owner/agent/end-all", id=agent_id)
-    assert own_world.introspect(other["access_token"]) == {"active": False}
+    assert ">1 sign-in<" not in ann.http.get(where).text
 
 
 def test_an_owner_replaces_a_secret_and_disables_an_agent(own_world: World, box: Postbox) -> None:
@@ -571,7 +586,6 @@ def test_an_owner_replaces_a_secret_and_disables_an_agent(own_world: World, box:
 
 def test_an_owner_touches_nobody_elses_agent(own_world: World, box: Postbox) -> None:
     tokens = own_world.tokens()
-    family = own_world.introspect(tokens["access_token"])["sid"]
     bob = owner(own_world, box, BOB)
     theirs, mine = own_world.agent.agent_id, own_world.rival.agent_id
     bob.send("/owner", "/owner/agent/claim", id=mine)
@@ -581,7 +595,8 @@ def test_an_owner_touches_nobody_elses_agent(own_world: World, box: Postbox) -> 
         answer = bob.send(home, f"/owner/agent/{path}", id=theirs, needed="yes")
         assert answer.status_code == 404
     for agent_id in (theirs, mine):
-        bob.send(home, "/owner/grants/end", id=family, agent=agent_id)
+        there = {"id": agent_id, "website": own_world.shop.client_id}
+        bob.send(home, "/owner/agent/end-at", **there)
     assert own_world.introspect(tokens["access_token"])["active"] is True
     assert own_world.answer(own_world.open(own_world.browser())).status_code == 200
 

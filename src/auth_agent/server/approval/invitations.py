@@ -5,6 +5,8 @@ An invitation never replaces a passkey: it is neither made nor usable for an own
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from auth_agent.secret import Secret
@@ -34,9 +36,15 @@ _VALID = (
 )
 _FIND = select(_C.owner).where(*_VALID)
 _USE = update(owner_invitation).where(*_VALID).values(used_at=bindparam("now"))
+_OPEN = (
+    select(_C.owner, _C.created_at, _C.expires_at)
+    .where(_C.used_at.is_(None), _C.expires_at > bindparam("now"))
+    .order_by(_C.created_at.desc(), _C.owner)
+    .limit(bindparam("most"))
+)
 _VOID = (
     update(owner_invitation)
-    .where(_C.owner == bindparam("of"), _C.expires_at > bindparam("at"))
+    .where(_C.owner == bindparam("of"), _C.used_at.is_(None), _C.expires_at > bindparam("at"))
     .values(expires_at=bindparam("at"))
 )
 
@@ -69,9 +77,26 @@ def invite(
     return owner, Secret(token)
 
 
-def void_invitations(connection: Connection, owner: str, now: int) -> None:
-    """Ends an owner's open links, so that none outlives the passkey that was added."""
-    connection.execute(_VOID, {"of": owner, "at": now})
+def void_invitations(connection: Connection, owner: str, now: int) -> bool:
+    """Ends an owner's open link, so that none outlives the passkey; False if there was none."""
+    return bool(connection.execute(_VOID, {"of": owner, "at": now}).rowcount)
+
+
+def withdraw(database: Database, owner: str, now: int) -> bool:
+    """Ends an owner's open link, of which an administrator thinks better; False if it is over."""
+    with database.begin() as connection:
+        if not void_invitations(connection, owner, now):
+            return False
+        agent_id = next(
+            (row.id for row in connection.execute(_OF_OWNER, {"address": owner.lower()})), None
+        )
+        record(connection, at=now, kind=KIND, outcome="withdrawn", agent_id=agent_id)
+    return True
+
+
+def list_invitations(connection: Connection, now: int, most: int) -> list[Any]:
+    """Returns the owners whose links are open, the newest first."""
+    return list(connection.execute(_OPEN, {"now": now, "most": most}).all())
 
 
 def find_invited(connection: Connection, token: str, now: int) -> str | None:

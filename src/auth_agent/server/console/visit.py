@@ -39,6 +39,8 @@ NOTICES = {
     "signing-key-removed": "Removed. Websites stop accepting the key within five minutes.",
     "approved": "Approved. The agent continues by itself.",
     "denied": "Denied. The website is notified.",
+    "withdrawn": "The invitation is withdrawn: its link no longer works.",
+    "ended-there": "Its sign-ins there are ended, and the website is notified.",
     "asked-again": "You will be asked again about this website.",
     "passkey-added": "The passkey is added. From now on, approving needs it.",
     "passkey-removed": "The passkey is removed. You have been mailed about it.",

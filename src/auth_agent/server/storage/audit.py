@@ -42,7 +42,7 @@ KINDS: Mapping[str, str] = {
     "setup link": "A link that makes an administrator.",
     "console sign-in": "An administrator signed in, or tried to.",
     "passkey": "A person added or removed a passkey.",
-    "owner invitation": "A link with which an owner adds the first passkey was made or used.",
+    "owner invitation": "An owner's link to add a first passkey was made, used or withdrawn.",
     "owner sign-in": "An owner signed in, or tried to.",
     "mail": "A mail to an owner could not be delivered.",
     "audit": "A list of the console was exported.",

@@ -8,8 +8,8 @@ from typing import Any
 from auth_agent.server.console import log
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.exports import Columns, column, export, moment
-from auth_agent.server.console.grants import list_grants
 from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
+from auth_agent.server.console.visited import list_visited
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.people import passkeys
 from auth_agent.server.registry.people.browser_sessions import OWNER
@@ -105,7 +105,7 @@ def agent_page_of(visit: ConsoleVisit, agent_id: str, problem: str = "") -> Answ
     """Returns the page of one agent, with the problem of a form that was sent from it."""
     row = _agent(visit, agent_id)
     with visit.context.database.read() as connection:
-        grants = list_grants(connection, visit.now, {"agent": row.id}, 1)
+        visited = list_visited(connection, [row], visit.now)
         history = log.list_history(connection, {"agent": row.id}, 1)
         signing_keys = list_request_keys(connection, row.id)
         owner_passkeys = passkeys.list_passkeys(connection, OWNER, row.email)
@@ -113,7 +113,8 @@ def agent_page_of(visit: ConsoleVisit, agent_id: str, problem: str = "") -> Answ
         "console_agent.html",
         400 if problem else 200,
         agent=row,
-        grants=grants[:PAGE_SIZE],
+        visited=visited[:PAGE_SIZE],
+        is_signed_in=any(each.valid for each in visited),
         history=history[:10],
         signing_keys=signing_keys,
         owner_passkeys=len(owner_passkeys),
@@ -169,6 +170,14 @@ def rotate_agent_secret(visit: ConsoleVisit) -> Answer:
             409, "invalid_request", "This agent is disabled or signs with a key; it gets no secret"
         )
     return _show_secret(visit, row.id, secret.reveal(), "Secret replaced")
+
+
+def end_agent_at_website(visit: ConsoleVisit) -> Answer:
+    """POST: ends the agent's sign-ins at one website, and notifies it."""
+    row = _agent(visit, visit.form.get("id", ""))
+    website = visit.form.get("website", "")
+    endings.end_at_website(visit.context.database, row.id, website, visit.now)
+    return visit.go("/agent", id=row.id, done="ended-there")
 
 
 def end_agent_grants(visit: ConsoleVisit) -> Answer:

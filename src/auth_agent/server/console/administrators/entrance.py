@@ -141,6 +141,7 @@ def _account(visit: ConsoleVisit, problem: str = "") -> Answer:
         handle=handle,
         is_fresh=is_fresh,
         has_name=passkeys.party_of(context) is not None,
+        local_name=passkeys.local_name(context),
     )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.exports import Columns, column, export, moment
 from auth_agent.server.console.grants import list_grants
-from auth_agent.server.console.visit import PAGE_SIZE, ConsoleVisit, filters_of, not_found, pages_of
+from auth_agent.server.console.visit import ConsoleVisit, filters_of, not_found, pages_of
 from auth_agent.server.registry import clients
 from auth_agent.server.registry.resources import resource_scopes
 from auth_agent.server.registry.rules import RegistrationError
@@ -26,6 +26,7 @@ _FIELDS = (
     *(*_LISTS, *_CHECKS, *_KEYS),
 )
 _FILTERS = ("q", "state")
+_LATEST = 10  # sign-ins on the page of one website
 _EXPORTED: Columns = {
     **{name: column(name) for name in ("id", "name", "redirect_uris", "scopes", "resources")},
     "credential": column("auth_method"),
@@ -192,7 +193,7 @@ def _one_website(
         values=values,
         problem=problem,
         algorithms=ALGORITHMS,
-        grants=grants[:PAGE_SIZE],
+        grants=grants[:_LATEST],
     )
 
 

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 from auth_agent.server.approval import questions as asked
 from auth_agent.server.approval.need import STRICTNESS
-from auth_agent.server.approval.websites import list_known
 from auth_agent.server.console import log
 from auth_agent.server.console import queries as data
 from auth_agent.server.console.grants import list_grants
@@ -15,11 +14,14 @@ from auth_agent.server.console.owners import questions
 from auth_agent.server.console.owners.visit import OwnerVisit
 from auth_agent.server.console.sessions import end_session
 from auth_agent.server.console.visit import PAGE_SIZE, not_found
+from auth_agent.server.console.visited import by_website, list_visited
 from auth_agent.server.registry import agents
 from auth_agent.server.registry.people.browser_sessions import OWNER
 from auth_agent.server.registry.people.passkeys import find_recovery
 from auth_agent.server.tokens import endings
 from auth_agent.server.web.call import Answer, Refusal
+
+_LATEST = 10
 
 # What each setting does, as owners read it.
 SETTINGS = {
@@ -74,25 +76,35 @@ def agent_page(visit: OwnerVisit) -> Answer:
     """GET /owner/agent?id=…."""
     row = visit.agent(visit.query.get("id", ""))
     with visit.context.database.read() as connection:
-        grants = list_grants(connection, visit.now, {"agent": row.id}, 1)
+        visited = list_visited(connection, [row], visit.now)
         history = log.list_history(connection, {"agent": row.id}, 1)
-        known = list_known(connection, row.id)
     return visit.page(
         "console_owner_agent.html",
-        known=[website for website in known if website.always_at or website.approved_at],
         setting=row.approval or visit.context.settings.approval,
         default=visit.context.settings.approval,
         settings=SETTINGS,
         agent=row,
-        grants=grants[:PAGE_SIZE],
-        history=history[:PAGE_SIZE],
+        visited=visited[:PAGE_SIZE],
+        is_signed_in=any(each.valid for each in visited),
+        history=history[:_LATEST],
     )
 
 
-def end_grant(visit: OwnerVisit) -> Answer:
-    row = visit.agent(visit.form.get("agent", ""))
-    endings.end_grant(visit.context.database, visit.form.get("id", ""), visit.now, of=row.id)
-    return visit.go("/agent", id=row.id, done="ended")
+def websites_page(visit: OwnerVisit) -> Answer:
+    """GET /owner/websites: where all the owner's agents signed in, by website."""
+    with visit.context.database.read() as connection:
+        mine = data.agents_of(connection, visit.email)[:PAGE_SIZE]
+        websites = by_website(list_visited(connection, mine, visit.now))
+    return visit.page("console_owner_websites.html", websites=websites[:PAGE_SIZE])
+
+
+def end_at_website(visit: OwnerVisit) -> Answer:
+    """POST /owner/agent/end-at: ends the agent's sign-ins at one website, and notifies it."""
+    row, website = visit.agent(visit.form.get("id", "")), visit.form.get("website", "")
+    endings.end_at_website(visit.context.database, row.id, website, visit.now)
+    if visit.form.get("back") == "websites":
+        return visit.go("/websites", done="ended-there")
+    return visit.go("/agent", id=row.id, done="ended-there")
 
 
 def end_all(visit: OwnerVisit) -> Answer:

@@ -128,6 +128,8 @@ def ask_again(visit: OwnerVisit) -> Answer:
     with visit.context.database.begin() as connection:
         if not websites.ask_again(connection, row.id, client_id, origin):
             raise not_found("website")
+    if visit.form.get("back") == "websites":
+        return visit.go("/websites", done="asked-again")
     return visit.go("/agent", id=row.id, done="asked-again")
 
 
@@ -135,8 +137,10 @@ def history(visit: OwnerVisit) -> Answer:
     """GET /owner/history: the owner's latest questions and what came of them."""
     with visit.context.database.read() as connection:
         rows = questions.list_answered(connection, visit.email, visit.now)
+        mine = data.agents_of(connection, visit.email)
     told = [{**shown(row), "status": questions.status_of(row, visit.now)} for row in rows]
-    return visit.page("console_owner_history.html", rows=told)
+    names = {row.id: row.display_name or row.name or "Agent" for row in mine}
+    return visit.page("console_owner_history.html", rows=told, names=names)
 
 
 def _answered(visit: OwnerVisit, connection: Any, question: Any, decision: str) -> Answered:

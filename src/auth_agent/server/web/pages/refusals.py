@@ -10,9 +10,9 @@ from auth_agent.server.web.pages.render import Pages
 _TITLES = {404: "Not found", 429: "Please wait", 503: "Not at present"}
 _NOT_SERVED = {
     404: ("not_found", "Not found", "There is nothing at this address"),
-    405: ("method_not_allowed", "Not so", "This address does not take this method"),
+    405: ("method_not_allowed", "Not possible", "This address does not take this method"),
 }
-_OTHERWISE = ("invalid_request", "Not so", "The request cannot be served")
+_OTHERWISE = ("invalid_request", "Not possible", "The request cannot be served")
 
 
 class WayOn(NamedTuple):
@@ -22,9 +22,11 @@ class WayOn(NamedTuple):
     text: str
 
 
-def page(pages: Pages, refusal: Refusal, way_on: WayOn | None = None) -> Answer:
+def page(
+    pages: Pages, refusal: Refusal, way_on: WayOn | None = None, title: str | None = None
+) -> Answer:
     """Returns a refusal as a page."""
-    title = _TITLES.get(refusal.status, "This did not work")
+    title = title or _TITLES.get(refusal.status, "This did not work")
     more: dict[str, Any] = {} if way_on is None else {"way_on": way_on}
     text = f"{refusal.description}."
     shown = pages.page("error.html", refusal.status, title=title, text=text, **more)
@@ -44,5 +46,5 @@ def not_served(pages: Pages, status: int, accept: str) -> Answer:
     """Returns a page for browsers, JSON for programs, if no route takes a request."""
     code, title, text = _NOT_SERVED.get(status, _OTHERWISE)
     if "text/html" in accept:
-        return pages.error(title, f"{text}.", status)
+        return page(pages, Refusal(status, code, text), WayOn("/", "To the start page"), title)
     return json_answer({"error": code, "error_description": text}, status, ())

@@ -28,6 +28,7 @@ class Pages:
         self.stylesheet_name = self._publish("auth-agent.css")
         console = self._publish("console.css")
         passkeys = self._publish("passkeys.js")
+        script = self._publish("console.js")
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -42,6 +43,7 @@ class Pages:
             "mark": Markup(mark(20, attributes=' aria-hidden="true"')),  # noqa: S704  # ours
             "stylesheet": f"{root}/static/{self.stylesheet_name}",
             "console_stylesheet": f"{root}/static/{console}",
+            "console_script": f"{root}/static/{script}",
             "passkey_script": f"{root}/static/{passkeys}",
         }
         self._templates.filters["moment"] = _moment
