@@ -65,7 +65,7 @@ class Pages:
         nonce = secrets.token_urlsafe(16)
         return _answer(200, mould.fill({"nonce": nonce, **values}), nonce, form_targets)
 
-    def render(self, name: str, **values: object) -> str:
+    def render(self, name: str, /, **values: object) -> str:
         return self._templates.get_template(name).render(values)
 
     def error(self, title: str, text: str, status: int = 400) -> Answer:
