@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auth_agent.protocol.jose.base64url import encode
 
 if TYPE_CHECKING:
     from jwt import PyJWS
+    from jwt.algorithms import Algorithm
 
 # JWA algorithm -> key types and curves. All are asymmetric.
 FITTING: dict[str, tuple[tuple[str, str | None], ...]] = {
@@ -70,6 +71,32 @@ def verifier(alg: str) -> PyJWS:
     if library_name(alg) != alg:
         found.register_algorithm(alg, jwt.get_algorithm_by_name(library_name(alg)))
     return found
+
+
+def is_signed(data: bytes, signature: bytes, public: Any, alg: str) -> bool:
+    """Returns True if the key signed the data with this algorithm; False if it does not fit it."""
+    import jwt  # noqa: PLC0415  # 100 ms that the first request need not wait for
+
+    try:
+        algorithm = _implementation(alg)
+        return algorithm.verify(data, algorithm.prepare_key(public), signature)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return False
+
+
+def signature_of(data: bytes, private: Any, alg: str) -> bytes:
+    """Returns the signature by a private key, which has to fit the algorithm."""
+    return _implementation(alg).sign(data, private)
+
+
+@functools.cache
+def _implementation(alg: str) -> Algorithm:
+    """Returns PyJWT's implementation of an algorithm of ours; ValueError for any other."""
+    import jwt  # noqa: PLC0415  # 100 ms that the first request need not wait for
+
+    if alg not in FITTING:
+        raise ValueError("not a signature algorithm")
+    return jwt.get_algorithm_by_name(library_name(alg))
 
 
 def half_hash(token: str, alg: str, crv: str | None = None) -> str:

@@ -6,6 +6,7 @@ allows its values, and its signature is verified before any claim is read.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
@@ -14,8 +15,8 @@ import msgspec
 
 from auth_agent.errors import TokenRefused
 from auth_agent.flow.documents import read_object
-from auth_agent.protocol.jose.algorithms import verifier
-from auth_agent.protocol.jose.base64url import decode
+from auth_agent.protocol.jose.algorithms import is_signed, signature_of
+from auth_agent.protocol.jose.base64url import decode, decode_strictly, encode
 from auth_agent.protocol.jose.bounds import CLOCK_SKEW
 from auth_agent.protocol.jose.jwks import Key
 
@@ -34,6 +35,14 @@ class Header(msgspec.Struct, frozen=True):
     alg: str
     kid: str | None
     typ: str | None
+
+
+class _Protected(msgspec.Struct, frozen=True):
+    """What a header says about its signature: the algorithm, and extensions (RFC 7515 4.1.11)."""
+
+    alg: str
+    crit: Any = msgspec.UNSET
+    b64: Any = msgspec.UNSET
 
 
 def read_header(token: str) -> Header:
@@ -88,15 +97,43 @@ def check_type(header: Header, *expected: str) -> None:
 
 def verify_signature(token: str, key: Key, alg: str) -> dict[str, Any]:
     """Returns the claims of a token that was signed with this key and algorithm."""
-    import jwt  # noqa: PLC0415  # 100 ms that the first request need not wait for
-
     if not key.fits(alg):
         raise TokenRefused("The key does not fit the token's algorithm.", code="key_mismatch")
+    return signed_claims(token, key.public, alg)
+
+
+def signed_claims(token: str, public: Any, alg: str) -> dict[str, Any]:
+    """Returns the claims of a compact JWS that this key has signed with this algorithm.
+
+    The header has to name the algorithm, and no extension. PyJWT's own reader looks at the
+    characters of a token one by one, which takes three times as long as checking the signature.
+    """
+    signed, _, signature = token.rpartition(".")
+    header, _, payload = signed.partition(".")
     try:
-        payload = verifier(alg).decode(token, key.public, algorithms=[alg])
-    except (jwt.PyJWTError, ValueError, TypeError):
-        raise TokenRefused("The token's signature is wrong.", code="signature_invalid") from None
-    return _json_object(payload)
+        named = msgspec.json.decode(decode_strictly(header), type=_Protected)
+        is_right = named == _Protected(alg) and is_signed(
+            signed.encode("ascii"), decode_strictly(signature), public, alg
+        )
+        data = decode_strictly(payload) if is_right else None
+    except (ValueError, RecursionError):
+        data = None
+    if data is None:
+        raise TokenRefused("The token's signature is wrong.", code="signature_invalid")
+    return _json_object(data)
+
+
+def sign(header: Mapping[str, str], payload: bytes, private: Any) -> str:
+    """Returns a compact JWS, signed with the algorithm that the header names."""
+    signed = f"{_protected(tuple(header.items()))}.{encode(payload)}"
+    signature = signature_of(signed.encode("ascii"), private, header["alg"])
+    return f"{signed}.{encode(signature)}"
+
+
+@functools.lru_cache(64)
+def _protected(header: tuple[tuple[str, str], ...]) -> str:
+    """Returns the header of a JWS, which is the same in all tokens of one key and type."""
+    return encode(msgspec.json.encode(dict(header)))
 
 
 def check_times(claims: Mapping[str, Any], *, now: float) -> None:

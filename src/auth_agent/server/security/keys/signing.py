@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from auth_agent.errors import SettingsError
 from auth_agent.protocol.jose.bounds import MIN_RSA_BITS
+from auth_agent.protocol.jose.jws import sign
 from auth_agent.server.settings import ALGORITHMS
 
-_JWS = jwt.PyJWS()
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 UNOPENED = (
     "AUTH_AGENT_SERVER_SECRET does not open the signing keys in this database; "
@@ -41,8 +41,8 @@ class SigningKey:
         """Returns a compact JWS over the claims."""
         if self.private is None:
             raise SettingsError([UNOPENED])
-        headers = {"kid": self.kid, "typ": typ}
-        return _JWS.encode(msgspec.json.encode(claims), self.private, self.algorithm, headers)
+        header = {"alg": self.algorithm, "kid": self.kid, "typ": typ}
+        return sign(header, msgspec.json.encode(claims), self.private)
 
 
 @dataclass(frozen=True, slots=True)
