@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
@@ -30,9 +30,17 @@ Judge = Callable[[Any], Reply | None]
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
+@overload
+def requires_agent(
+    view: ViewFunction, **requirement: Unpack[RequirementFields]
+) -> ViewFunction: ...
+@overload
+def requires_agent(
+    view: None = None, **requirement: Unpack[RequirementFields]
+) -> Callable[[ViewFunction], ViewFunction]: ...
 def requires_agent(
     view: ViewFunction | None = None, **requirement: Unpack[RequirementFields]
-) -> Any:
+) -> ViewFunction | Callable[[ViewFunction], ViewFunction]:
     """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
 
     For sync and async views, and with `method_decorator` for those that are classes.
@@ -43,7 +51,7 @@ def requires_agent(
 
 def requires_approval(
     act: Act | Callable[[Any], Any], /, **requirement: Unpack[RequirementFields]
-) -> Any:
+) -> Callable[[ViewFunction], ViewFunction]:
     """Lets an agent do one act that its owner has approved: `request.approval`.
 
     `act` is what the owner sees, an object of RFC 9396 with `type` and `title`, or a function of
@@ -52,7 +60,11 @@ def requires_approval(
     """
     check_source(act)
     judge = _judge(Requirement.of(**requirement))
-    return lambda view: _guard_act(view, act, judge, is_async=iscoroutinefunction(view))
+
+    def guard(view: ViewFunction) -> ViewFunction:
+        return _guard_act(view, act, judge, is_async=iscoroutinefunction(view))
+
+    return guard
 
 
 def no_agents(view: ViewFunction) -> ViewFunction:
@@ -130,7 +142,7 @@ def _guard(view: ViewFunction, judge: Judge) -> ViewFunction:
     return cast(ViewFunction, guarded)
 
 
-def _guard_act(view: Any, act: Any, judge: Judge, *, is_async: bool) -> Any:
+def _guard_act(view: ViewFunction, act: Any, judge: Judge, *, is_async: bool) -> ViewFunction:
     """Guards a view with the owner's approval of an act."""
     check_view(view)
 
@@ -161,4 +173,4 @@ def _guard_act(view: Any, act: Any, judge: Judge, *, is_async: bool) -> Any:
         answer = view(request, *args, **kwargs) if response is None else response
         return await answer if inspect.isawaitable(answer) else answer
 
-    return guarded_async if is_async else guarded
+    return cast(ViewFunction, guarded_async if is_async else guarded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from flask import Flask, Response, current_app, request
 from werkzeug.local import LocalProxy
@@ -47,7 +47,15 @@ current_approval = cast(Mapping[str, Any], LocalProxy(_read_approval))
 """What the agent's owner has approved, in a view that `requires_approval` guards."""
 
 
-def requires_agent(view: View | None = None, **requirement: Unpack[RequirementFields]) -> Any:
+@overload
+def requires_agent(view: View, **requirement: Unpack[RequirementFields]) -> View: ...
+@overload
+def requires_agent(
+    view: None = None, **requirement: Unpack[RequirementFields]
+) -> Callable[[View], View]: ...
+def requires_agent(
+    view: View | None = None, **requirement: Unpack[RequirementFields]
+) -> View | Callable[[View], View]:
     """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
 
     For sync and async views, below `@app.route`; for class-based ones in `View.decorators`; for a
@@ -59,7 +67,7 @@ def requires_agent(view: View | None = None, **requirement: Unpack[RequirementFi
 
 def requires_approval(
     act: Act | Callable[[Any], Any], /, **requirement: Unpack[RequirementFields]
-) -> Any:
+) -> Callable[[View], View]:
     """Lets an agent do one act that its owner has approved: `current_approval`.
 
     `act` is what the owner sees, an object of RFC 9396 with `type` and `title`, or a function of
@@ -72,7 +80,7 @@ def requires_approval(
 
 def no_agents(view: View) -> View:
     """Refuses signed-in agents, for a view that is meant for people."""
-    return cast(View, _guard(view, Entry.require_no_agent))
+    return _guard(view, Entry.require_no_agent)
 
 
 def login_path(next_path: str = "/") -> str:
@@ -90,7 +98,7 @@ def logout_path() -> str:
     return _relying_party().logout_path()
 
 
-def _guard(view: Callable[..., Any], judge: Judge) -> Any:
+def _guard(view: View, judge: Judge) -> View:
     check_view(view)
 
     @functools.wraps(view)
@@ -101,7 +109,7 @@ def _guard(view: Callable[..., Any], judge: Judge) -> Any:
         return current_app.ensure_sync(view)(*args, **kwargs)
 
     remember(view, guarded)
-    return guarded
+    return cast(View, guarded)
 
 
 def _approve(act: Any, require: Judge, entry: Entry) -> Reply | None:

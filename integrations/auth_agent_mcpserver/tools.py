@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from auth_agent.errors import SettingsError, TokenRefused
 from auth_agent.flow.drive import arun
@@ -18,9 +18,12 @@ from auth_agent.website.entry import Entry
 from auth_agent.website.mcp.door import refusal_text, remedy_text
 from auth_agent.website.policy.approval import Approval, check_source
 from auth_agent.website.policy.guard import check_view
-from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.policy.requirement import Requirement, RequirementFields
 from auth_agent.website.web.outcome import Reply
 from auth_agent_mcpserver.acts import with_approval
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -29,7 +32,15 @@ _PACKAGES = ("mcp.", "fastmcp.")
 _current: ContextVar[Entry | None] = ContextVar("auth_agent_entry", default=None)
 
 
-def requires_agent(function: Function | None = None, /, **requirement: Any) -> Any:
+@overload
+def requires_agent(function: Function, /, **requirement: Unpack[RequirementFields]) -> Function: ...
+@overload
+def requires_agent(
+    function: None = None, /, **requirement: Unpack[RequirementFields]
+) -> Callable[[Function], Function]: ...
+def requires_agent(
+    function: Function | None = None, /, **requirement: Unpack[RequirementFields]
+) -> Function | Callable[[Function], Function]:
     """Lets only an agent that meets the requirement call a tool, a resource or a prompt.
 
     Takes what `Requirement` takes, e.g. `scopes=["a"]`. `protect` finds it and answers with a real
@@ -41,7 +52,9 @@ def requires_agent(function: Function | None = None, /, **requirement: Any) -> A
     return _guard(function, wanted)
 
 
-def requires_approval(act: Act | Callable[..., Any], /, **requirement: Any) -> Any:
+def requires_approval(
+    act: Act | Callable[..., Any], /, **requirement: Unpack[RequirementFields]
+) -> Callable[[Function], Function]:
     """Lets an agent call a tool whose act its owner has approved; `approval_of()` gives it inside.
 
     `act` is what the owner sees, an object of RFC 9396 with `type` and `title`, or a function of

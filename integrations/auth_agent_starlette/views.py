@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
@@ -32,9 +32,15 @@ Judge = Callable[[Entry], Reply | None]
 Approve = Callable[[HTTPConnection], Awaitable[Reply | None]]
 
 
+@overload
+def requires_agent(endpoint: Endpoint, **requirement: Unpack[RequirementFields]) -> Endpoint: ...
+@overload
+def requires_agent(
+    endpoint: None = None, **requirement: Unpack[RequirementFields]
+) -> Callable[[Endpoint], Endpoint]: ...
 def requires_agent(
     endpoint: Endpoint | None = None, **requirement: Unpack[RequirementFields]
-) -> Any:
+) -> Endpoint | Callable[[Endpoint], Endpoint]:
     """Lets only a signed-in agent in; takes what `Requirement` takes, e.g. `scopes=["a"]`.
 
     For sync and async endpoints that have a `request` argument, and for WebSocket endpoints, where
@@ -48,7 +54,7 @@ def requires_agent(
 
 def requires_approval(
     act: Act | Callable[[Any], Any], /, **requirement: Unpack[RequirementFields]
-) -> Any:
+) -> Callable[[Endpoint], Endpoint]:
     """Lets an agent do one act that its owner has approved: `request.state.approval`.
 
     `act` is what the owner sees, an object of RFC 9396 with `type` and `title`, or a function of
@@ -61,7 +67,7 @@ def requires_approval(
 
 def no_agents(endpoint: Endpoint) -> Endpoint:
     """Refuses signed-in agents, for an endpoint that is meant for people."""
-    return cast(Endpoint, _guard(endpoint, Entry.require_no_agent))
+    return _guard(endpoint, Entry.require_no_agent)
 
 
 def login_path(connection: HTTPConnection, next_path: str = "/") -> str:
@@ -81,7 +87,7 @@ def logout_path(connection: HTTPConnection) -> str:
     return entry_of(connection).relying_party.logout_path()
 
 
-def _guard(endpoint: Callable[..., Any], judge: Judge, approve: Approve | None = None) -> Any:
+def _guard(endpoint: Endpoint, judge: Judge, approve: Approve | None = None) -> Endpoint:
     check_view(endpoint)
     parameters = list(inspect.signature(endpoint).parameters)
     name = next((name for name in ("request", "websocket") if name in parameters), None)
@@ -108,7 +114,7 @@ def _guard(endpoint: Callable[..., Any], judge: Judge, approve: Approve | None =
         return await answer if inspect.isawaitable(answer) else answer
 
     remember(endpoint, guarded)
-    return guarded
+    return cast(Endpoint, guarded)
 
 
 async def _approve(act: Any, connection: HTTPConnection) -> Reply | None:

@@ -105,7 +105,7 @@ async def prices(request: Request) -> Response:  # noqa: ARG001
     return JSONResponse({good["name"]: good["agents"] for good in GOODS})
 
 
-@requires_approval(ORDER)  # type: ignore[untyped-decorator]
+@requires_approval(ORDER)
 async def pay(request: Request) -> Response:
     """Needs the approval of the agent's owner, for this very payment, once."""
     approval = request.state.approval

@@ -21,20 +21,20 @@ def _server() -> MCPServer:
     server = MCPServer("Corner Shop", log_level="WARNING")
 
     @server.tool()
-    @requires_agent(scopes=["goods:read"])  # type: ignore[untyped-decorator]
+    @requires_agent(scopes=["goods:read"])
     def find_goods(word: str) -> list[str]:
         """The goods whose name holds a word; the agent needs the scope goods:read."""
         goods = ("Oat bread", "Mountain tea", "Wild honey")
         return [name for name in goods if word.lower() in name.lower()]
 
     @server.tool()
-    @requires_agent(scopes=["orders:write"])  # type: ignore[untyped-decorator]
+    @requires_agent(scopes=["orders:write"])
     def place_order(item: str, ctx: Context) -> str:
         """Orders one item; the agent needs the scope orders:write."""
         return f"{item} is ordered for {agent_of(ctx).id}"
 
     @server.tool()
-    @requires_agent(scopes=["prices:write"])  # type: ignore[untyped-decorator]
+    @requires_agent(scopes=["prices:write"])
     def change_price(item: str, price: str) -> str:
         """Changes a price; the agent needs the scope prices:write."""
         return f"{item} costs {price} from now on"
