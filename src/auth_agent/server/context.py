@@ -26,8 +26,8 @@ from auth_agent.server.security.passkeys import Challenges
 from auth_agent.server.security.secret_file import server_secrets
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.storage.audit import record
-from auth_agent.server.storage.database import HEAD, Database
-from auth_agent.server.storage.schema import current_revision
+from auth_agent.server.storage.database import Database
+from auth_agent.server.storage.schema import OtherSchema, need_head
 from auth_agent.server.storage.sweep import Sweeper
 from auth_agent.server.web.at_once import or_wait
 from auth_agent.server.web.call import Answer, Call
@@ -131,9 +131,8 @@ def build_context(
     outbox: Outbox | None = None,
 ) -> Context:
     """Opens the database and makes the first signing key."""
-    database = Database.open(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
+    database = _opened(settings)
     try:
-        _need_schema(database)
         secrets = server_secrets(settings, has_keys=has_keys(database, int(clock())))
         lifetime = max(settings.access_token_lifetime, settings.id_token_lifetime)
         keyring = Keyring(database, secrets, settings.signing_algorithm, clock, lifetime)
@@ -174,14 +173,15 @@ def build_context(
     return context
 
 
-def _need_schema(database: Database) -> None:
-    """Raises SettingsError unless the tables are those of this version."""
-    with database.read() as connection:
-        found = current_revision(connection)
-    if found != HEAD:
-        raise SettingsError(
-            [
-                f"AUTH_AGENT_SERVER_DATABASE holds {f'schema {found}' if found else 'no schema'}, "
-                f"this version needs {HEAD}; run: auth-agent migrate"
-            ]
-        )
+def _opened(settings: ServerSettings) -> Database:
+    """Opens the database; raises SettingsError if its tables are those of another version."""
+    try:
+        database = Database.open(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
+        try:
+            need_head(database.revision())
+        except BaseException:
+            database.close()
+            raise
+    except OtherSchema as error:
+        raise SettingsError([f"AUTH_AGENT_SERVER_DATABASE: {error}"]) from None
+    return database

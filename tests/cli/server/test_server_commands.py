@@ -10,10 +10,12 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from handbook import commands
 from typer.testing import CliRunner, Result
 
 from auth_agent import Settings
@@ -145,18 +147,47 @@ def test_migrate_can_be_run_twice(tmp_path: Path) -> None:
     database.close()
 
 
+def _with_a_database() -> Iterator[tuple[str, list[str]]]:
+    """Yields each command that has `--database`, and the words that call it."""
+    values = {"redirect_uri": "https://shop.example/cb", "email": "ann@owner.example"}
+    options = {
+        "agent signing-key add": ["--new", "key.pem"],
+        "agent update": ["--name", "x"],
+        "client update": ["--name", "x"],
+        "serve": ["--port", str(free_port())],
+    }
+    for name, command in commands.tree():
+        if any(parameter.name == "database" for parameter in command.params):
+            words = name.split()
+            for each in command.params:
+                if each.required:
+                    named = [option for option in each.opts if option.startswith("--")]
+                    words += [*named[:1], values.get(each.name, "x")]
+            yield name, words + options.get(name, [])
+
+
 @pytest.mark.parametrize(
-    ("revision", "told"), [("0010", "auth-agent migrate"), ("9999", "newer version")]
+    ("revision", "told"),
+    [
+        ("0010", "the database is older than this program"),
+        ("9999", "this program is older than the database"),
+    ],
 )
 def test_only_migrate_changes_the_schema_under_a_server(
     tmp_path: Path, revision: str, told: str
 ) -> None:
+    """Every command that works on the database says which of the two is older."""
     _run("keys", "rotate")
     database = Database.open(f"sqlite:///{tmp_path}/auth-agent.db")
     with database.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = ?", (revision,))
-    for command in (["agent", "list"], ["keys", "rotate"], ["client", "list"]):
-        assert told in _run(*command, code=1).stderr
+    found = dict(_with_a_database())
+    assert len(found) > 20
+    for name, words in found.items():
+        if revision == "9999" or name not in ("serve", "migrate"):  # these two migrate it
+            result = _run(*words, code=1)
+            assert told in result.stderr, (name, result.output)
+            assert ("auth-agent migrate" in result.stderr) is (revision == "0010")
     assert database.revision() == revision
     database.close()
 

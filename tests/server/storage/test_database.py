@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -13,11 +14,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
-from auth_agent.server import Database
+from auth_agent.errors import SettingsError
+from auth_agent.secret import Secret
+from auth_agent.server import Database, ServerSettings
+from auth_agent.server.context import build_context
 from auth_agent.server.registry import agents, clients
-from auth_agent.server.storage.database import HEAD
-from auth_agent.server.storage.schema import alembic_config
+from auth_agent.server.storage.schema import HEAD, SCRIPTS, OtherSchema, alembic_config, need_head
 from auth_agent.server.storage.tables.metadata import metadata
 from tests.server.conftest import Build
 from tests.server.world import NOW, World
@@ -29,6 +33,62 @@ def test_models_and_migrations_agree(own_world: World) -> None:
         assert compare_metadata(context, metadata) == []
         script = ScriptDirectory.from_config(alembic_config(connection))
     assert script.get_current_head() == HEAD
+
+
+def test_the_migrations_are_one_chain_in_the_order_of_their_numbers() -> None:
+    """Read as text: two files of one number would already stop Alembic, with other words."""
+    before, seen = None, dict[str, str]()
+    for path in sorted(SCRIPTS.glob("versions/r*.py")):
+        number, text = path.name[1:5], path.read_text()
+        assert number not in seen, (
+            f"{path.name} and {seen[number]} have one number: give the one that is not on main yet "
+            f"the number after {HEAD}, in its file's name, revision and down_revision"
+        )
+        for name, value in (("revision", number), ("down_revision", before)):
+            found = re.search(rf'^{name}(?:: [^=]+)? = "?(\w+)"?$', text, re.MULTILINE)
+            assert found is not None, f"{path.name} has no {name}"
+            assert found[1] == str(value), (
+                f"{path.name}: {name} is {found[1]}, but the file's name and the one before it "
+                f"in the chain want {value}"
+            )
+        before, seen[number] = number, path.name
+    assert before == HEAD
+
+
+@pytest.mark.parametrize(
+    ("revision", "told"),
+    [
+        ("0010", f"older than this program: it has schema 0010, and schema {HEAD} is needed"),
+        (None, "no tables yet"),
+        ("9999", "this program is older than the database"),
+    ],
+)
+def test_a_database_of_another_version_says_which_is_older(
+    revision: str | None, told: str, empty_database: str
+) -> None:
+    """A server, a command and a migration say the same; none changes a newer database."""
+    database = Database.open(empty_database)
+    database.migrate()
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM alembic_version")
+        if revision is not None:
+            connection.execute(text("INSERT INTO alembic_version VALUES (:r)"), {"r": revision})
+    with pytest.raises(OtherSchema, match=told) as caught:
+        need_head(database.revision())
+    is_newer = revision == "9999"
+    assert ("auth-agent migrate" in str(caught.value)) is not is_newer
+    if is_newer:
+        with pytest.raises(OtherSchema, match=told):
+            database.migrate()
+    if is_newer or not database.is_sqlite:  # a server brings an older SQLite file up to date
+        secrets = (Secret("s" * 32),)
+        settings = ServerSettings(
+            issuer="http://127.0.0.1", secrets=secrets, database=empty_database
+        )
+        with pytest.raises(SettingsError, match=told):
+            build_context(settings)
+    assert database.revision() == revision
+    database.close()
 
 
 def test_migrations_run_twice_and_back(empty_database: str) -> None:

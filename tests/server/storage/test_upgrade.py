@@ -15,8 +15,7 @@ from alembic.script import ScriptDirectory
 from anyio.from_thread import BlockingPortal
 
 from auth_agent.server import Database
-from auth_agent.server.storage.database import HEAD
-from auth_agent.server.storage.schema import SCRIPTS, alembic_config
+from auth_agent.server.storage.schema import HEAD, SCRIPTS, alembic_config
 from tests.server.conftest import NewDatabase
 from tests.server.world import make_world
 

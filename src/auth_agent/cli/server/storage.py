@@ -34,6 +34,7 @@ def opened(url: str, *, may_create: bool = False, upgrade: bool = False) -> Iter
     from auth_agent.cli.output import fail, refusals_are_told  # noqa: PLC0415
     from auth_agent.server.storage.audit import acting  # noqa: PLC0415
     from auth_agent.server.storage.database import Database  # noqa: PLC0415
+    from auth_agent.server.storage.schema import need_head  # noqa: PLC0415
 
     with refusals_are_told():
         name = _described(url)
@@ -47,28 +48,13 @@ def opened(url: str, *, may_create: bool = False, upgrade: bool = False) -> Iter
             raise fail(f"The database cannot be opened: {cause(error)}") from None
         try:
             if not upgrade:
-                _check_revision(database)
+                need_head(database.revision())
             with acting("command line"):
                 yield database
         except SQLAlchemyError as error:
             raise fail(f"The database refused: {cause(error)}") from None
         finally:
             database.close()
-
-
-def _check_revision(database: Database) -> None:
-    """Raises for a schema of another version, which may belong to a running server."""
-    from auth_agent.cli.output import fail  # noqa: PLC0415
-    from auth_agent.server.storage.database import HEAD  # noqa: PLC0415
-
-    found = database.revision()
-    if found is not None and found > HEAD:
-        raise fail("The database belongs to a newer version of auth-agent; update this one")
-    if found != HEAD:
-        raise fail(
-            "The tables in the database are not those of this version; stop the servers that use "
-            "it, run: auth-agent migrate"
-        )
 
 
 def server_settings(

@@ -18,9 +18,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
 from auth_agent.server.storage.quick_connection import QuickConnection
-from auth_agent.server.storage.schema import current_revision, upgrade
+from auth_agent.server.storage.schema import current_revision, is_head, upgrade
 
-HEAD = "0022"
 _READ_ONLY = "25006"  # SQLSTATE read_only_sql_transaction
 _MIGRATING = 0x61757468  # any number that no other program locks
 # 16 MiB: a checkpoint waits for the disk, and copies a page that was written often only once.
@@ -105,10 +104,12 @@ class Database:
             return current_revision(connection)
 
     def migrate(self) -> bool:
-        """Updates the schema; False if it was up to date. Safe to call twice at once."""
-        with self.read() as connection:
-            if current_revision(connection) == HEAD:
-                return False
+        """Updates the schema; False if it was up to date. Safe to call twice at once.
+
+        Raises ValueError for a database of a newer version.
+        """
+        if is_head(self.revision()):
+            return False
         with self._turn, self.engine.connect() as connection:
             return self._upgrade(connection)
 
@@ -128,7 +129,7 @@ class Database:
             connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
     def _upgrade_in(self, connection: Connection) -> bool:
-        if current_revision(connection) == HEAD:
+        if is_head(current_revision(connection)):
             return False
         upgrade(connection)
         if self.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
