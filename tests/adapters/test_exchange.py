@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from auth_agent import RelyingParty, ServerMisbehaved, ServerUnavailable
-from auth_agent.flow import drive
+from auth_agent.flow import drive, places
 from auth_agent.flow.connections import transport
 from auth_agent.flow.effects import join, send
 from auth_agent.flow.exchange import HttpRequest
@@ -344,7 +344,7 @@ def test_a_site_starts_although_its_server_is_down(serve, provider):
 @pytest.mark.parametrize("colour", ["threads", "tasks"])
 def test_five_hundred_cold_verifications_cost_two_fetches(provider, colour, monkeypatch):
     """Fetches the metadata and the keys once each, whichever request comes first."""
-    monkeypatch.setattr(drive, "PLACE_SECONDS", 30)  # however busy this machine is
+    monkeypatch.setattr(places, "SECONDS", 30)  # however busy this machine is
     party = RelyingParty(settings_of(provider, "http://127.0.0.1:1"))
     tokens = [provider.access_token(aud="http://127.0.0.1:1") for _ in range(500)]
     visits = [TokenVisit(token) for token in tokens]

@@ -11,7 +11,7 @@ import anyio.to_thread
 import pytest
 
 from auth_agent import ServerUnavailable
-from auth_agent.flow import drive
+from auth_agent.flow import drive, places
 from auth_agent.flow.connections import breaker, transport
 from auth_agent.flow.effects import limited, send
 from auth_agent.flow.exchange import HttpRequest
@@ -79,7 +79,7 @@ def test_a_refused_connection_pauses_nothing():
 
 
 def test_three_threads_wait_and_the_fourth_is_sent_on(monkeypatch):
-    monkeypatch.setattr(drive, "PLACE_SECONDS", 0.05)
+    monkeypatch.setattr(places, "SECONDS", 0.05)
     opened, go = threading.Semaphore(0), threading.Event()
 
     def hold():
@@ -108,8 +108,8 @@ def _nothing():
 
 
 def test_tasks_have_more_places_but_not_all_connections(monkeypatch):
-    monkeypatch.setattr(drive, "PLACE_SECONDS", 0.05)
-    monkeypatch.setattr(drive, "TASK_PLACES", 2)
+    monkeypatch.setattr(places, "SECONDS", 0.05)
+    monkeypatch.setattr(places, "TASKS", 2)
 
     async def main():
         with listening() as server:

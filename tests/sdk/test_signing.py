@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from auth_agent import SettingsError
 from auth_agent.sdk import AgentSDK, AsyncAgentSDK
-from auth_agent.sdk.flow.pages import signed_headers
+from auth_agent.sdk.flow.paused import signed_headers
 from auth_agent.sdk.flow.signer import Signer
 from auth_agent.secret import Secret
 from auth_agent.server.registry.agents import enable_agent

@@ -12,12 +12,11 @@ import functools
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from auth_agent.errors import AuthError, ServerUnavailable
 from auth_agent.flow.connections import redis_exchange, transport
-from auth_agent.flow.connections.breaker import Places
 from auth_agent.flow.connections.deadline import within_budget
 from auth_agent.flow.connections.transport import exchange, exchange_async
 from auth_agent.flow.effects import (
@@ -34,23 +33,16 @@ from auth_agent.flow.effects import (
     Spawn,
 )
 from auth_agent.flow.fetching import shared
-from auth_agent.flow.flights import Flight, Flights, loop_flights, threads
-from auth_agent.flow.kept import PerLoop, PerProcess
+from auth_agent.flow.flights import Flight, Flights, loop_flights, threads, to_its_end
+from auth_agent.flow.places import task_place, thread_place
 
 T = TypeVar("T")
 __all__ = ["Running", "aclose", "arun", "close", "run"]
 
-
 BodyReader = Callable[[int], bytes | None]
-
-
 AsyncBodyReader = Callable[[int], Awaitable[bytes | None]]
 
-
 WAIT_SECONDS = 30.0  # three exchanges; a leader takes two at most
-PLACE_SECONDS = 0.5
-THREAD_PLACES = 3  # waitress has four threads, and one must stay free for other visits
-TASK_PLACES = 20  # a fifth of the connections that a client opens at most
 
 
 def close() -> None:
@@ -171,40 +163,14 @@ async def _invoke_async(effect: Invoke) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-_thread_places: PerProcess[Places] = PerProcess()
-_task_places: PerLoop[Any] = PerLoop("auth_agent_places")
-
-
 def _limit(effect: Limited) -> Any:
-    # One share for all of them: three of each kind would be more than a small server has.
-    places = _thread_places.get("all", lambda: Places(THREAD_PLACES))
-    if not places.take(PLACE_SECONDS):
-        raise _no_place()
-    try:
+    with thread_place():
         return run(effect.start())
-    finally:
-        places.give()
 
 
 async def _limit_async(effect: Limited) -> Any:
-    import anyio  # noqa: PLC0415
-
-    places = _task_places.get(effect.share, lambda: anyio.Semaphore(TASK_PLACES))
-    with anyio.move_on_after(PLACE_SECONDS) as scope:
-        await places.acquire()
-    if scope.cancelled_caught:
-        raise _no_place()
-    try:
+    async with task_place(effect.share):
         return await arun(effect.start())
-    finally:
-        places.release()
-
-
-def _no_place() -> ServerUnavailable:
-    return ServerUnavailable(
-        "Too many questions to the Auth Agent server are under way; try again in a few seconds.",
-        code="too_many_questions",
-    )
 
 
 def _join(effect: Join) -> Any:
@@ -224,7 +190,7 @@ async def _join_async(effect: Join) -> Any:
     flights = loop_flights()
     flight, leads = flights.board(effect.key, anyio.Event)
     if leads:
-        await _to_its_end(functools.partial(_fly, flights, effect, flight))
+        await to_its_end(functools.partial(_fly, flights, effect, flight))
     else:
         with anyio.move_on_after(WAIT_SECONDS) as scope:
             await flight.landed.wait()
@@ -236,30 +202,6 @@ async def _join_async(effect: Join) -> Any:
 async def _fly(flights: Flights, effect: Join, flight: Flight) -> None:
     with contextlib.suppress(AuthError), flights.landing(effect.key, flight):
         flight.result = await arun(effect.start())
-
-
-async def _to_its_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Completes a flow even if its caller is cancelled, for example by a visitor who hangs up.
-
-    Other callers still wait for it, and a refresh token that was sent works only once.
-    """
-    import anyio  # noqa: PLC0415
-
-    try:
-        import asyncio  # noqa: PLC0415
-
-        loop = asyncio.get_running_loop()
-    except RuntimeError:  # trio, where only a scope cancels
-        with anyio.CancelScope(shield=True):
-            await work()
-    else:
-        task = loop.create_task(work())
-        _under_way.add(task)  # the loop itself would let it be collected
-        task.add_done_callback(_under_way.discard)
-        await asyncio.shield(task)
-
-
-_under_way: set[Any] = set()
 
 
 def _spawn(effect: Spawn) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,3 +78,27 @@ _loops: PerLoop[Flights] = PerLoop("auth_agent_flights")
 def loop_flights() -> Flights:
     """Returns the runs of the running event loop."""
     return _loops.get("flights", Flights)
+
+
+async def to_its_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Completes a flow even if its caller is cancelled, for example by a visitor who hangs up.
+
+    Other callers still wait for it, and a refresh token that was sent works only once.
+    """
+    import anyio  # noqa: PLC0415
+
+    try:
+        import asyncio  # noqa: PLC0415
+
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # trio, where only a scope cancels
+        with anyio.CancelScope(shield=True):
+            await work()
+    else:
+        task = loop.create_task(work())
+        _under_way.add(task)  # the loop itself would let it be collected
+        task.add_done_callback(_under_way.discard)
+        await asyncio.shield(task)
+
+
+_under_way: set[Any] = set()

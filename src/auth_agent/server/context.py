@@ -22,7 +22,7 @@ from auth_agent.server.security.guessing.limits import Limits
 from auth_agent.server.security.keys.keyring import Keyring, has_keys
 from auth_agent.server.security.mailed_codes import MailedCodes
 from auth_agent.server.security.owner_marks import OwnerMarks
-from auth_agent.server.security.passkeys import Challenges
+from auth_agent.server.security.passkey_challenges import Challenges
 from auth_agent.server.security.secret_file import server_secrets
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.storage.audit import record

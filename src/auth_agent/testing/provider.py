@@ -190,34 +190,22 @@ class FakeServer(Issuer):
             or challenge != begun["code_challenge"]
         ):
             return json_response(400, {"error": "invalid_grant"})
-        access_token, refresh_token = self._issue(jkt)
-        document = {
-            "access_token": access_token,
-            "token_type": "DPoP" if jkt else "Bearer",
-            "expires_in": 3600,
-            "refresh_token": refresh_token,
-            "scope": begun["scope"],
-            "id_token": self.sign(self.id_claims(begun, agent, access_token), self.header),
-            **self.token_response,
-        }
-        return json_response(200, present(document))
+        issued = self._issue(jkt)
+        claims = self.id_claims(begun, agent, issued["access_token"])
+        issued.update(scope=begun["scope"], id_token=self.sign(claims, self.header))
+        return json_response(200, present({**issued, **self.token_response}))
 
     def _refresh(self, form: dict[str, str], jkt: str | None) -> HttpResponse:
         if form.get("refresh_token") not in self.active:
             return json_response(400, {"error": "invalid_grant"})
         self.active.discard(form["refresh_token"])
-        access_token, refresh_token = self._issue(jkt, self._families[form["refresh_token"]])
-        document = {
-            "access_token": access_token,
-            "token_type": "DPoP" if jkt else "Bearer",
-            "expires_in": 3600,
-            "refresh_token": refresh_token,
-            **self.token_response,
-        }
+        issued = self._issue(jkt, self._families[form["refresh_token"]])
+        document = {**issued, **self.token_response}
         document.pop("id_token", None)
         return json_response(200, present(document))
 
-    def _issue(self, jkt: str | None, family: set[str] | None = None) -> tuple[str, str]:
+    def _issue(self, jkt: str | None, family: set[str] | None = None) -> dict[str, Any]:
+        """Returns the token response's part about new tokens, which live and die together."""
         access_token, refresh_token = (f"{p}_{secrets.token_urlsafe(16)}" for p in ("at", "rt"))
         family = set() if family is None else family
         for token in (access_token, refresh_token):
@@ -226,7 +214,12 @@ class FakeServer(Issuer):
             self._families[token] = family
         if jkt is not None:
             self.bound[access_token] = jkt
-        return access_token, refresh_token
+        return {
+            "access_token": access_token,
+            "token_type": "DPoP" if jkt else "Bearer",
+            "expires_in": 3600,
+            "refresh_token": refresh_token,
+        }
 
     def _userinfo(self, _: HttpRequest) -> HttpResponse:
         return json_response(200, present({**self.agent, **self.userinfo}))

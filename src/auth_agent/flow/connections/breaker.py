@@ -6,7 +6,6 @@ time-out. One request at a time finds out whether the place answers again.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -71,25 +70,3 @@ class Breaker:
         if self._closed_until:
             with self._guard:
                 self._closed_until.pop(place, None)
-
-
-class Places:
-    """So many threads at a time, and after somebody has waited in vain no queue for a while.
-
-    Those who queue would hold the last thread of a small server, one after the other.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._free = threading.BoundedSemaphore(count)
-        self._are_stuck = False
-
-    def take(self, seconds: float) -> bool:
-        """Returns True within so many seconds, or False: at once until a place is given back."""
-        taken = self._free.acquire(timeout=0 if self._are_stuck else seconds)
-        self._are_stuck = self._are_stuck or not taken
-        return taken
-
-    def give(self) -> None:
-        """Gives a place back."""
-        self._are_stuck = False
-        self._free.release()

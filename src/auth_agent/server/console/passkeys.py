@@ -14,18 +14,16 @@ from auth_agent.server.bounds import MINUTE
 from auth_agent.server.console.sessions import BrowserSession
 from auth_agent.server.context import Context
 from auth_agent.server.registry.people import passkeys
+from auth_agent.server.security.passkey_challenges import BadPasskey, Use, used_challenge
 from auth_agent.server.security.passkeys import (
-    BadPasskey,
     Known,
     RelyingParty,
     Signed,
-    Use,
     check_assertion,
     check_registration,
     read_credential,
     registration_options,
     request_options,
-    used_challenge,
 )
 from auth_agent.server.storage.tables.tokens import used_assertion
 from auth_agent.server.web.call import Refusal

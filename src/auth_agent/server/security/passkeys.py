@@ -1,34 +1,23 @@
-"""Passkeys (WebAuthn Level 3): challenges that are bound to their use, and checked answers.
+"""Passkeys (WebAuthn Level 3): options for browsers, and their checked answers.
 
 The library checks origin, RP ID, user verification, signature and counter. Checked here: that the
-challenge was made here for this browser and this act and is fresh, that the page is no frame of
-another website, and the user handle. A challenge is used once, which the caller writes down.
+page is no frame of another website, and the user handle; the challenge beside this module.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
 import json
-import secrets
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
 from auth_agent.protocol.jose.base64url import decode, encode
-from auth_agent.secret import Secret
-from auth_agent.server.security.credentials import derive_key
+from auth_agent.server.security.passkey_challenges import LIFETIME, BadPasskey
 
-LIFETIME = 300  # seconds
 LONGEST = 16_384  # characters of a credential's JSON
 LONGEST_ID = 1_023  # bytes (WebAuthn section 4)
-_RANDOM, _TIME, _MAC = 16, 8, 32
-
-
-class BadPasskey(Exception):
-    """The answer of a passkey proves nothing; the message is plain ASCII, for people."""
 
 
 class RelyingParty(NamedTuple):
@@ -47,40 +36,6 @@ class RelyingParty(NamedTuple):
         except ValueError:
             return cls(host, f"{parts.scheme}://{parts.netloc}")
         return None
-
-
-class Use(NamedTuple):
-    """What a challenge is for: the browser's cookie, what it does, and to what exactly."""
-
-    browser: str
-    purpose: str
-    subject: str = ""
-
-
-class Challenges:
-    """Makes and recognises challenges; nothing is stored until one is used.
-
-    random bytes, time, MAC over all of it, SHA-256 of the subject: an assertion that is kept shows
-    later what was signed.
-    """
-
-    def __init__(self, server_secrets: tuple[Secret, ...]) -> None:
-        self._keys = [derive_key(secret, "passkey challenge") for secret in server_secrets]
-
-    def make(self, use: Use, now: float) -> bytes:
-        head = secrets.token_bytes(_RANDOM) + int(now).to_bytes(_TIME, "big")
-        return head + _mac(self._keys[0], head, use) + _digest(use.subject)
-
-    def check(self, challenge: bytes, use: Use, now: float) -> None:
-        """Raises BadPasskey unless this challenge was made for this use just now."""
-        head, rest = challenge[: _RANDOM + _TIME], challenge[_RANDOM + _TIME :]
-        mac, about = rest[:_MAC], rest[_MAC:]
-        is_ours = any(hmac.compare_digest(mac, _mac(key, head, use)) for key in self._keys)
-        if not is_ours or not hmac.compare_digest(about, _digest(use.subject)):
-            raise BadPasskey("This answer belongs to another page; open the page again")
-        made = int.from_bytes(head[_RANDOM:], "big")
-        if not now - LIFETIME <= made <= now + 1:
-            raise BadPasskey("This page is too old; open it again")
 
 
 class Known(NamedTuple):
@@ -237,18 +192,3 @@ def check_assertion(
         "signature": response.signature,
     }
     return Signed(signed.new_sign_count, json.dumps(evidence))
-
-
-def used_challenge(challenge: bytes, now: int) -> dict[str, Any]:
-    """Returns the row that marks a challenge as used, as those of assertions."""
-    hashed = hashlib.sha256(b"passkey challenge\0" + challenge).hexdigest()
-    return {"hash": hashed, "expires_at": now + LIFETIME + 1}
-
-
-def _mac(key: bytes, head: bytes, use: Use) -> bytes:
-    told = "\0".join((hashlib.sha256(use.browser.encode()).hexdigest(), use.purpose, use.subject))
-    return hmac.digest(key, head + told.encode(), "sha256")
-
-
-def _digest(subject: str) -> bytes:
-    return hashlib.sha256(subject.encode()).digest()
