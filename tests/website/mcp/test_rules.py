@@ -147,6 +147,30 @@ def test_what_two_parsers_may_read_differently_is_refused(body, separator):
         read_messages(body.replace('":', f'"{separator}').encode())
 
 
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("tools/call", lambda name: {"name": name}),
+        ("prompts/get", lambda name: {"name": name}),
+        ("resources/read", lambda name: {"uri": name}),
+        ("resources/subscribe", lambda name: {"uri": name}),
+        ("completion/complete", lambda name: {"ref": {"name": name}}),
+        ("completion/complete", lambda name: {"ref": {"uri": name}}),
+        (
+            "subscriptions/listen",
+            lambda name: {"notifications": {"resourceSubscriptions": ["a", name]}},
+        ),
+    ],
+)
+def test_a_name_is_bounded(method, params):
+    """Each character of a name costs time for every rule, while the other requests wait."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params("a" * 4_096)}
+    assert read_messages(json.dumps(body).encode())[0].targets
+    body["params"] = params("a" * 4_097)
+    with pytest.raises(Malformed, match="more than 4096 characters"):
+        read_messages(json.dumps(body).encode())
+
+
 def test_a_body_in_another_encoding_is_refused():
     for encoding in ("utf-16", "utf-32"):
         with pytest.raises(Malformed):

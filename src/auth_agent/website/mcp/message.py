@@ -21,6 +21,8 @@ REFUSED = -32001
 
 MAX_MEMBERS = 100
 """Messages in a batch (2025-03-26); a longer one is refused."""
+MAX_NAME = 4_096
+"""Characters of a name or a URI, each of which is compared with every pattern in many spellings."""
 _MAX_ID = 256
 
 Kind = Literal["tools", "resources", "prompts"]
@@ -142,7 +144,14 @@ def _text(method: str, params: Mapping[str, Any], member: str) -> str:
     value = params.get(member)
     if not isinstance(value, str):
         raise Malformed(INVALID_PARAMS, f"{method} needs {member} as text in its params.")
-    return value
+    return _bounded(method, value)
+
+
+def _bounded(method: str, name: str) -> str:
+    if len(name) > MAX_NAME:
+        told = f"{method} names something in more than {MAX_NAME} characters."
+        raise Malformed(INVALID_PARAMS, told)
+    return name
 
 
 def _tool(method: str, params: Mapping[str, Any]) -> tuple[Target, ...]:
@@ -189,7 +198,7 @@ def _listened(method: str, params: Mapping[str, Any]) -> Iterator[Target]:
         raise Malformed(INVALID_PARAMS, f"{method} needs resourceSubscriptions as a list of URIs.")
     if len(uris) > MAX_MEMBERS:
         raise Malformed(INVALID_PARAMS, f"{method} names more than {MAX_MEMBERS} resources.")
-    yield from (Target("resources", uri) for uri in uris)
+    yield from (Target("resources", _bounded(method, uri)) for uri in uris)
 
 
 _READERS = {
