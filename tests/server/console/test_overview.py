@@ -301,6 +301,20 @@ def test_agents_by_state_and_when_each_was_last_used(own_world: World) -> None:
     assert found[world.shop.client_id] == world.context.now()
 
 
+def test_tokens_and_administrators_are_listed_and_a_token_is_revoked(ada: Person) -> None:
+    world = ada.world
+    token = admin_tokens.add_admin(world.database, "Terraform", world.context.now())
+    (row,) = read(world, admin_tokens.list_admin_tokens, world.context.now())
+    fields = {"id": row["id"]}
+    assert ada.send("/console/keys", "/console/keys/revoke-token", **fields).status_code == 303
+    now = world.context.now()
+    assert admin_tokens.find_admin(world.database, token.reveal(), now) is None
+    assert ada.send("/console/keys", "/console/keys/revoke-token", **fields).status_code == 404
+    administrator(world, "grace")
+    page = ada.get("/console/account").text
+    assert 'href="/console/audit?actor=administrator%20grace"' in page
+
+
 # Files
 
 

@@ -29,6 +29,7 @@ NOTICES = {
     "forgotten": "Removed. Tokens that were issued for it stay valid until they expire.",
     "ended": "The sign-in is ended.",
     "all-ended": "All sign-ins are ended.",
+    "token-revoked": "The token is revoked.",
     "rotated": "A new key is published; it signs ten seconds from now.",
     "claimed": "This agent is yours: websites that it signs in to see your address.",
     "disowned": "The agent is disabled. It never had your address in its tokens.",

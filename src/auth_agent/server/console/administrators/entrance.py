@@ -27,6 +27,7 @@ from auth_agent.server.registry.people.administrators import (
     find_account_named,
     find_setup_link,
     hash_password,
+    list_accounts,
     set_password,
     use_setup_link,
 )
@@ -137,6 +138,7 @@ def _account(visit: ConsoleVisit, problem: str = "") -> Answer:
         problem=problem,
         shortest=SHORTEST_PASSWORD,
         known=known,
+        administrators=list_accounts(context.database),
         options=options,
         handle=handle,
         is_fresh=is_fresh,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from auth_agent.server.console import queries as data
-from auth_agent.server.console.visit import ConsoleVisit, pages_of
-from auth_agent.server.registry.people.admin_tokens import list_admin_tokens
+from auth_agent.server.console.visit import ConsoleVisit, not_found, pages_of
+from auth_agent.server.registry.people.admin_tokens import list_admin_tokens, revoke_admin
 from auth_agent.server.security.keys.keyring import list_keys, rotate_key
 from auth_agent.server.web.call import Answer
 
@@ -32,3 +32,10 @@ def rotate_keys(visit: ConsoleVisit) -> Answer:
     """POST /console/keys/rotate."""
     rotate_key(visit.context.database, visit.context.keyring, visit.now)
     return visit.go("/keys", done="rotated")
+
+
+def revoke_token(visit: ConsoleVisit) -> Answer:
+    """POST /console/keys/revoke-token: ends a program's administration token."""
+    if not revoke_admin(visit.context.database, visit.form.get("id", ""), visit.now):
+        raise not_found("token")
+    return visit.go("/keys", done="token-revoked")

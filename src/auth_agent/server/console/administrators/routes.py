@@ -71,6 +71,7 @@ _GUARDED: tuple[tuple[str, str, Guarded], ...] = (
     ("POST", "/console/grants/end", history.end_grant),
     ("GET", "/console/keys", keys.keys_page),
     ("POST", "/console/keys/rotate", keys.rotate_keys),
+    ("POST", "/console/keys/revoke-token", keys.revoke_token),
     ("GET", "/console/audit", history.audit_page),
     ("GET", "/console/audit/export.{suffix}", history.export_audit),
 )

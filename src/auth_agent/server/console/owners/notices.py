@@ -9,6 +9,7 @@ from typing import Any
 
 from auth_agent.server.approval.websites import find_by_link
 from auth_agent.server.bounds import DAY
+from auth_agent.server.console.queries import find_agent
 from auth_agent.server.console.sessions import form_token, known_mark, read_form, visitor_mark
 from auth_agent.server.context import Context
 from auth_agent.server.storage.audit import acting
@@ -40,10 +41,13 @@ def end(context: Context, call: Call) -> Answer:
 
 def _page(context: Context, call: Call, website: Any, token: str, *, ended: int | None) -> Answer:
     mark, cookie = visitor_mark(context, call)
+    with context.database.read() as connection:
+        agent = find_agent(connection, website.agent_id)
     page = context.pages.page(
         "console_owner_end.html",
         form_token=form_token(mark),
         website=website,
+        agent_name=agent.display_name if agent is not None else "",
         is_own_call=_is_own_call(website),
         token=token,
         ended=ended,
