@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings as django_settings
 from django.utils.module_loading import import_string
 
@@ -18,7 +19,15 @@ from auth_agent.website.events import logger
 
 Scenario = Literal["full", "contextual", "fresh"]
 SCENARIOS = ("full", "contextual", "fresh")
-HOOKS = ("ON_SIGN_IN", "ON_REFUSED", "ON_SIGN_OUT", "EMAIL_IS_VERIFIED", "CAN_LINK")
+HOOKS = (
+    "ON_SIGN_IN",
+    "ON_REFUSED",
+    "ON_SIGN_OUT",
+    "IS_WELCOME",
+    "RENDER_PAGE",
+    "EMAIL_IS_VERIFIED",
+    "CAN_LINK",
+)
 REQUIRED = ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "SECRET", "BASE_URL")
 
 
@@ -33,6 +42,8 @@ class Configuration(NamedTuple):
     on_sign_in: Callable[..., Any] | None
     on_refused: Callable[..., Any] | None
     on_sign_out: Callable[..., Any] | None
+    is_welcome: Callable[..., Any] | None
+    render_page: Callable[..., Any] | None
     email_is_verified: Callable[..., Any] | None
     can_link: Callable[..., Any] | None
 
@@ -110,6 +121,9 @@ def _function(name: str, value: Any, problems: list[str]) -> Callable[..., Any] 
         function: Callable[..., Any] = import_string(value) if isinstance(value, str) else value
     except Exception as error:  # noqa: BLE001  # the module is the website's
         problems.append(f"AUTH_AGENT_{name} cannot be imported: {type(error).__name__}: {error}")
+        return None
+    if name == "RENDER_PAGE" and iscoroutinefunction(function):
+        problems.append(f"AUTH_AGENT_{name} must name a plain function, not an async one")
         return None
     if not callable(function):
         problems.append(f"AUTH_AGENT_{name} must name a function: {value} is none")

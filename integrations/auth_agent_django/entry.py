@@ -22,10 +22,11 @@ from auth_agent.wsgi import body_reader as wsgi_body_reader
 class MetaVisit(WsgiVisit):
     """A visit read from `request.META`, whose PATH_INFO Django has already decoded."""
 
-    __slots__ = ("_path_info",)
+    __slots__ = ("_path_info", "request")
 
     def __init__(self, request: HttpRequest) -> None:
         Visit.__init__(self, request.method or "GET", request.path)
+        self.request: Any = request
         self._environ = request.META
         self._path_info = request.path_info
 
@@ -51,6 +52,7 @@ class ScopeVisit(AsgiVisit):
         super().__init__(
             {**request.scope, "query_string": query}, root=request.META.get("SCRIPT_NAME") or ""
         )
+        self.request = request
         self._seen = (request.path, request.path_info)
 
     @property

@@ -13,23 +13,42 @@ from django.conf import settings
 from auth_agent.errors import AuthError
 from auth_agent.website.agent import Agent
 from auth_agent.website.config.site import name_of
+from auth_agent.website.entry import Entry
 from auth_agent.website.gate import RelyingParty
+from auth_agent.website.web.outcome import Pass
+from auth_agent.website.web.own_page import Page
 from auth_agent_django.configuration import Configuration
+from auth_agent_django.entry import visit_of
 from auth_agent_django.signals import agent_refused, agent_signed_in, agent_signed_out
 
 
 def open_relying_party(configuration: Configuration, *, is_async: bool) -> RelyingParty:
     """Returns the website's relying party; under ASGI its functions run in the database thread."""
     adapt = _in_database_thread if is_async else _as_it_is
-    keeps_accounts = configuration.accounts is not None
-    return RelyingParty(
+    judges = configuration.accounts is not None or configuration.is_welcome is not None
+
+    def render(page: Page) -> Any:
+        return _render(configuration, relying_party, page)
+
+    relying_party = RelyingParty(
         configuration.settings,
         on_sign_in=adapt(functools.partial(_signed_in, configuration)),
         on_refused=adapt(functools.partial(_refused, configuration)),
         on_sign_out=adapt(functools.partial(_signed_out, configuration)),
-        is_welcome=adapt(functools.partial(_is_welcome, configuration)) if keeps_accounts else None,
+        is_welcome=adapt(functools.partial(_is_welcome, configuration)) if judges else None,
+        render_page=render if configuration.render_page is not None else None,
         accounts=_name_accounts(configuration),
     )
+    return relying_party
+
+
+def _render(configuration: Configuration, relying_party: RelyingParty, page: Page) -> Any:
+    """Calls the website's function with a request that templates can ask for its agent."""
+    assert configuration.render_page is not None  # noqa: S101  (for mypy)
+    request = page.request
+    if not hasattr(request, "auth_agent_entry"):  # the middleware answers by itself
+        request.auth_agent_entry = Entry(relying_party, visit_of(request), Pass(None))
+    return configuration.render_page(page)
 
 
 def _name_accounts(configuration: Configuration) -> str:
@@ -58,6 +77,11 @@ def _signed_in(configuration: Configuration, agent: Agent) -> str | None:
 
 
 def _is_welcome(configuration: Configuration, agent: Agent) -> bool:
+    own = configuration.is_welcome
+    if own is not None and _sync(own)(agent) is not True:
+        return False
+    if configuration.accounts is None:
+        return True
     from auth_agent_django.accounts.arrival import still_fits  # noqa: PLC0415  # needs its models
 
     return still_fits(agent, configuration)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask
+from flask import Flask, has_request_context
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from auth_agent.errors import AuthError
@@ -17,6 +17,7 @@ from auth_agent.website.entry import Entry
 from auth_agent.website.gate import RelyingParty
 from auth_agent.website.policy.guard import check_order
 from auth_agent.website.web.button import login_button_style
+from auth_agent.website.web.own_page import Page
 from auth_agent.wsgi import AuthAgentMiddleware
 from auth_agent_flask.commands import group
 from auth_agent_flask.views import current_agent, login_button, login_path, logout_path
@@ -31,7 +32,7 @@ class AuthAgent:
     """Lets agents in to a Flask application. Raises `SettingsError` if the settings are wrong.
 
     Give the application here, or to `init_app` in a factory. The hooks are those of `RelyingParty`,
-    sync or async, called with an application context.
+    sync or async, called with an application context; `render_page` with a request context.
     """
 
     def __init__(
@@ -43,16 +44,20 @@ class AuthAgent:
         on_sign_in: Callable[[Agent], Any] | None = None,
         on_refused: Callable[[AuthError], Any] | None = None,
         on_sign_out: Callable[[Agent], Any] | None = None,
+        is_welcome: Callable[[Agent], Any] | None = None,
+        render_page: Callable[[Page], Any] | None = None,
         accounts: str | None = None,
     ) -> None:
         """Takes `settings` in place of environment and `app.config`, or a `relying_party`."""
         self._settings = settings
         self._relying_party = relying_party
         self._accounts = accounts
+        self._render_page = render_page
         self._hooks: dict[str, Any] = {
             "on_sign_in": on_sign_in,
             "on_refused": on_refused,
             "on_sign_out": on_sign_out,
+            "is_welcome": is_welcome,
         }
         if app is not None:
             self.init_app(app)
@@ -62,6 +67,7 @@ class AuthAgent:
         relying_party = self._relying_party or RelyingParty(
             self._settings or read_settings(app.config),
             accounts=self._accounts,
+            render_page=_in_request(app, self._render_page),
             **{name: _in_context(app, hook) for name, hook in self._hooks.items() if hook},
         )
         app.extensions["auth_agent"] = relying_party
@@ -125,5 +131,19 @@ def _in_context(app: Flask, hook: Hook) -> Hook:
     def call(*arguments: Any) -> Any:
         with app.app_context():
             return app.ensure_sync(hook)(*arguments)
+
+    return call
+
+
+def _in_request(app: Flask, render: Callable[[Page], Any] | None) -> Callable[[Page], Any] | None:
+    """Returns the function for pages that are shown before and after Flask knows the request."""
+    if render is None:
+        return None
+
+    def call(page: Page) -> Any:
+        if has_request_context():
+            return app.ensure_sync(render)(page)
+        with app.request_context(page.request):
+            return app.ensure_sync(render)(page)
 
     return call

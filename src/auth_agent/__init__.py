@@ -18,10 +18,12 @@ from auth_agent.website.gate import RelyingParty
 from auth_agent.website.policy.accounts import may_link
 from auth_agent.website.policy.requirement import Requirement
 from auth_agent.website.web.button import login_button, login_button_style
+from auth_agent.website.web.own_page import Page
 
 __all__ = [
     "Agent",
     "AuthError",
+    "Page",
     "RelyingParty",
     "Requirement",
     "ServerMisbehaved",

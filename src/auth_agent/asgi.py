@@ -53,12 +53,14 @@ class AsgiVisit(Visit):
         "_root",
         "authorization",
         "cookie_key",
+        "request",
     )
 
     def __init__(self, scope: Scope, root: str = "") -> None:  # calls no function: has to be fast
         self.problem = None
         self.judged = self.is_handshake = False
         self.method = scope.get("method", "GET")
+        self.request: Any = scope
         self._given = self.path = given = scope["path"]
         self._root = root = root or scope.get("root_path", "")
         if root:

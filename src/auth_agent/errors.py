@@ -45,8 +45,9 @@ class SettingsError(AuthError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        count = "a mistake" if len(self.problems) == 1 else f"{len(self.problems)} mistakes"
-        super().__init__(f"{count} in the settings:\n" + "\n".join(f"- {p}" for p in self.problems))
+        count = len(self.problems)
+        heading = f"{count} configuration error{'' if count == 1 else 's'}:"
+        super().__init__("\n".join([heading, *(f"- {problem}" for problem in self.problems)]))
 
 
 class SignInRefused(AuthError):

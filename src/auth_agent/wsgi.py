@@ -49,6 +49,10 @@ class WsgiVisit(Visit):
         self._environ = environ
 
     @property
+    def request(self) -> Any:
+        return self._environ
+
+    @property
     def paths(self) -> tuple[str, ...]:
         environ = self._environ
         root, given = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import httpx2
@@ -21,6 +22,7 @@ from auth_agent.testing import (
     test_settings,
 )
 
+MANY_LINES = re.DOTALL | re.MULTILINE
 WEBSITES = Path(__file__).parents[2] / "docs" / "websites"
 READER = {
     "id": "agent_1",
@@ -37,7 +39,8 @@ def paste(monkeypatch, request):
 
     def run(page, site):
         text = (WEBSITES / f"{page}.md").read_text()
-        blocks = re.findall(rf"<!-- site: {site} -->\n```python\n(.*?)```", text, re.DOTALL)
+        found = rf"^( *)<!-- site: {site} -->\n *```python\n(.*?)^ *```"
+        blocks = [textwrap.dedent(block) for _, block in re.findall(found, text, MANY_LINES)]
         assert blocks
         namespace = {"__name__": f"guide_{site}"}
         for block in blocks:
@@ -111,6 +114,43 @@ def test_flask_guards_a_whole_blueprint(paste):
     client = paste("flask", "flask")["app"].test_client()
     sign_in(client, make_agent(scopes=["openid"]))
     assert client.get("/reports/").status_code == 403
+
+
+@pytest.fixture
+def agent_html(tmp_path, monkeypatch):
+    """Writes the template of the guide to where the blocks look for it."""
+    text = (WEBSITES / "look.md").read_text()
+    (template,) = re.findall(r"```html\n(<!doctype.*?)```", text, re.DOTALL)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "agent.html").write_text(template)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "templates"
+
+
+def test_own_templates_in_starlette(paste, agent_html):
+    client = starlette_client(paste("look", "look-starlette")["app"])
+    shown = client.get("/auth-agent/callback", headers={"accept": "text/html"})
+    assert shown.status_code == 400
+    assert '<link rel="stylesheet" href="/static/shop.css">\n<h1>The sign-in did not' in shown.text
+    shown = client.get("/auth-agent/logout", headers={"accept": "text/html"})
+    assert '<form method="post" action="/auth-agent/logout"><button>Sign out</but' in shown.text
+
+
+def test_own_templates_in_flask(paste, agent_html):
+    app = paste("look", "look-flask")["app"]
+    app.jinja_loader.searchpath.append(str(agent_html))
+    shown = app.test_client().get("/auth-agent/callback", headers={"accept": "text/html"})
+    assert (shown.status_code, "/static/shop.css" in shown.text) == (400, True)
+
+
+def test_texts_in_another_language(paste):
+    from types import SimpleNamespace
+
+    texts = paste("look", "look-translate")["texts"]
+    page = SimpleNamespace(code="sign_out", title="Sign out?", message="M", language="de-CH")
+    assert texts(page)[0] == "Abmelden?"
+    page.code = "state_missing"
+    assert texts(page) == ("Sign out?", "M")
 
 
 def test_wsgi(paste):

@@ -64,7 +64,7 @@ def test_an_example_in_python_is_run_or_says_why_not(page):
     lines = page.read_text().splitlines()
     for at, line in enumerate(lines):
         if line.strip() == "```python":
-            above = lines[at - 1]
+            above = lines[at - 1].strip()
             assert re.fullmatch(r"<!-- (run|test|site|file|not run): .+ -->", above), lines[at + 1]
 
 

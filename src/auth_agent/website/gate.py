@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from auth_agent.errors import AuthError
+from auth_agent.errors import AuthError, SettingsError
 from auth_agent.flow.drive import arun, run
 from auth_agent.flow.effects import Flow
 from auth_agent.protocol.details import Act
@@ -29,6 +29,7 @@ from auth_agent.website.policy.requirement import Decision, Requirement, explain
 from auth_agent.website.recognition.recogniser import Recogniser
 from auth_agent.website.sign_in.routes import Routes
 from auth_agent.website.web.outcome import Outcome, Reply
+from auth_agent.website.web.own_page import Page, check_renderer
 from auth_agent.website.web.visit import Visit
 
 RECHECK_SECONDS = 60
@@ -49,17 +50,22 @@ class RelyingParty:
         on_refused: Callable[[AuthError], Any] | None = None,
         on_sign_out: Callable[[Agent], Any] | None = None,
         is_welcome: Callable[[Agent], Any] | None = None,
+        render_page: Callable[[Page], Any] | None = None,
         accounts: str | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.settings = settings or Settings.from_env()
+        problems = check_renderer(render_page)
+        if problems:
+            raise SettingsError(problems)
         hooks = Hooks(
             on_sign_in=on_sign_in,
             on_refused=on_refused,
             on_sign_out=on_sign_out,
             is_welcome=is_welcome,
             accounts=name_accounts(on_sign_in, accounts),
+            render_page=render_page,
         )
         self._site = Site.open(self.settings, hooks, clock=clock, random=random)
         self._recogniser = Recogniser(self._site)

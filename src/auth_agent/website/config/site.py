@@ -32,6 +32,9 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
     `accounts` names the accounts whose ids `on_sign_in` returns. A session with an account id is
     valid only while this name stays the same, so that an id never means another kind of account.
+
+    `render_page(page)`, always sync, returns the HTML of a page that the middleware shows, or None
+    for the built-in one.
     """
 
     on_sign_in: Callable[[Agent], Any] | None = None
@@ -39,6 +42,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     on_sign_out: Callable[[Agent], Any] | None = None
     is_welcome: Callable[[Agent], Any] | None = None
     accounts: str | None = None
+    render_page: Callable[[Any], Any] | None = None
 
 
 def name_accounts(hook: Callable[..., Any] | None, name: str | None) -> str | None:

@@ -27,6 +27,7 @@ from auth_agent.website.policy.requirement import (
 from auth_agent.website.policy.signed import offer_signature
 from auth_agent.website.web.origin import is_own_request
 from auth_agent.website.web.outcome import Outcome, Pass, Recognised, Reply
+from auth_agent.website.web.own_page import dressed
 from auth_agent.website.web.visit import Cookie, Visit
 
 ANY_AGENT = Requirement()
@@ -144,7 +145,7 @@ class Admission:
                 max_age=requirement.max_age,
                 approved=requirement.approved,
             )
-        return offer_signature(visit, self._settings, reply)
+        return dressed(self._site.hooks, offer_signature(visit, self._settings, reply), visit)
 
     def _refuse(self, visit: Visit, agent: Agent | None, refusal: Refusal | None) -> Reply | None:
         if refusal is None or self._is_only_reported(agent, refusal.rule):
@@ -156,7 +157,8 @@ class Admission:
         log_event(
             "refused", agent=agent_id, client=client_id, cause=refusal.code, rule=refusal.rule
         )
-        return offer_signature(visit, self._settings, forbid(visit, self._settings, refusal))
+        reply = offer_signature(visit, self._settings, forbid(visit, self._settings, refusal))
+        return dressed(self._site.hooks, reply, visit)
 
     def _is_only_reported(self, agent: Agent | None, rule: str) -> bool:
         if not self._settings.report_only:

@@ -29,6 +29,7 @@ from auth_agent.website.policy.challenge import challenge, reject
 from auth_agent.website.policy.remediation import remedy
 from auth_agent.website.policy.requirement import is_approved
 from auth_agent.website.web.outcome import Reply
+from auth_agent.website.web.own_page import dressed
 from auth_agent.website.web.visit import Visit
 
 LONGEST_ACT = 1_536
@@ -65,16 +66,17 @@ class Approvals:
         self._warn()
         check_own_act(act)
         if agent is None:
-            return challenge(visit, self._site.settings, approved=True)
+            reply = challenge(visit, self._site.settings, approved=True)
+            return dressed(self._site.hooks, reply, visit)
         try:
             for approval in granted(agent, now=self._site.clock()):
                 if same_act(approval, act) and (yield from self._use(approval)):
                     log_event("approved_act", agent=agent.id, approval=approval["approval_id"])
                     return copy.deepcopy(approval)  # other requests share the agent
         except ServerUnavailable as problem:
-            return reject(visit, self._site.settings, problem)
+            return dressed(self._site.hooks, reject(visit, self._site.settings, problem), visit)
         log_event("refused", agent=agent.id, cause="insufficient_authorization", rule="act")
-        return remedy(visit, agent, act, self._site)
+        return dressed(self._site.hooks, remedy(visit, agent, act, self._site), visit)
 
     def _warn(self) -> None:
         """Says once, if possible at start, that used approvals are remembered in this process."""

@@ -23,7 +23,7 @@ from auth_agent.website.policy.scheme import (
 )
 from auth_agent.website.web.origin import is_navigation, is_preflight, own_referer, wants_page
 from auth_agent.website.web.outcome import Reply
-from auth_agent.website.web.replies import NO_STORE, json_reply, link, page, redirect
+from auth_agent.website.web.replies import NO_STORE, Button, json_reply, page, redirect
 from auth_agent.website.web.visit import Cookie, Visit
 
 _READS = ("GET", "HEAD")
@@ -75,8 +75,9 @@ def _ask_to_sign_in(
             401,
             "Sign in first",
             description + lost,
+            code=refusal.code if refusal else "login_required",
             site=settings,
-            action=link(login, "Sign in with Auth Agent"),
+            button=Button(login, "Sign in with Auth Agent"),
             headers=headers,
         )
     content = {
@@ -128,8 +129,9 @@ def forbid(visit: Visit, settings: Settings, refusal: Refusal) -> Reply:
             403,
             "This agent does not have access",
             refusal.description,
+            code=refusal.code,
             site=settings,
-            action=link("/", "Back to the website"),
+            button=Button("/", "Back to the website"),
             headers=headers,
         )
     return json_reply(403, content, headers=headers)
@@ -153,9 +155,10 @@ def refuse(
             error.status_code,
             "The sign-in did not work",
             error.description,
+            code=error.code,
             note=error.code,
             site=settings,
-            action=link(login, "Start again"),
+            button=Button(login, "Start again"),
             headers=headers,
             cookies=cookies,
         )
@@ -215,9 +218,10 @@ def _reject_signature(
             401,
             "The signature is not accepted",
             problem.description,
+            code=problem.code,
             note=problem.code,
             site=settings,
-            action=link(login, "Sign in with Auth Agent"),
+            button=Button(login, "Sign in with Auth Agent"),
             headers=headers,
         )
     content["login_url"] = f"{settings.base_url}{login}"

@@ -20,7 +20,7 @@ from auth_agent.website.config.site import Site
 from auth_agent.website.policy.scheme import INSUFFICIENT, NOT_APPROVED, challenge_of_act
 from auth_agent.website.web.origin import is_navigation, own_referer, wants_page
 from auth_agent.website.web.outcome import Reply
-from auth_agent.website.web.replies import json_reply, link, page, redirect
+from auth_agent.website.web.replies import Button, json_reply, page, redirect
 from auth_agent.website.web.visit import Visit
 
 TICKET_SECONDS = 900
@@ -63,7 +63,8 @@ def remedy(visit: Visit, agent: Agent, act: Act, site: Site) -> Reply:
             "Ask the owner",
             f"{NOT_APPROVED} {act['title']}.{lost}",
             site=settings,
-            action=link(url, "Ask the owner"),
+            code=INSUFFICIENT,
+            button=Button(url, "Ask the owner"),
             headers=headers,
         )
     return json_reply(401, {**content, "approval_url": url}, headers=headers)

@@ -28,7 +28,8 @@ from auth_agent.website.web.origin import (
     is_own_request,
 )
 from auth_agent.website.web.outcome import Outcome, Reply
-from auth_agent.website.web.replies import json_reply, page, post_button, redirect
+from auth_agent.website.web.own_page import dressed
+from auth_agent.website.web.replies import Button, json_reply, page, redirect
 from auth_agent.website.web.visit import Cookie, Visit
 
 Route = Callable[[Visit], Outcome | Flow[Outcome]]
@@ -108,28 +109,30 @@ class Routes:
 
     def _logout(self, visit: Visit) -> Outcome | Flow[Outcome]:
         if visit.method in ("GET", "HEAD"):
-            return self._sign_out_page(200)
+            return self._sign_out_page(visit, 200)
         if visit.method != "POST":
             return method_not_allowed("GET, HEAD, POST")
         if not is_own_request(visit, self._settings.base_url):
             # A page without a referrer sends `Origin: null`; our own page asks once more.
             if visit.header("origin") == "null" and is_navigation(visit):
-                return self._sign_out_page(403)
+                return self._sign_out_page(visit, 403)
             description = "Only a page of this website can sign an agent out."
             content = {"error": "cross_site_request", "error_description": description}
             return json_reply(403, content)
         return self._sign_out(visit)
 
-    def _sign_out_page(self, status: int) -> Reply:
+    def _sign_out_page(self, visit: Visit, status: int) -> Reply:
         """Asks with a form, whose redirect may leave the site: `form-action` would stop it."""
-        return page(
+        reply = page(
             status,
             "Sign out?",
             "The agent will be signed out of this website.",
+            code="sign_out",
             site=self._settings,
-            action=post_button(f"{self._settings.prefix}/logout", "Sign out"),
+            button=Button(f"{self._settings.prefix}/logout", "Sign out", "post"),
             leads_away=True,
         )
+        return dressed(self._site.hooks, reply, visit)
 
     def _sign_out(self, visit: Visit) -> Flow[Outcome]:
         try:
@@ -168,4 +171,5 @@ class Routes:
             detail=error.description,
         )
         yield from self._tell(self._site.hooks.on_refused, error)
-        return refuse(visit, self._settings, error, next_path=next_path, cookies=cookies)
+        reply = refuse(visit, self._settings, error, next_path=next_path, cookies=cookies)
+        return dressed(self._site.hooks, reply, visit)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from auth_agent.errors import AuthError, SignInRefused
 from auth_agent.flow.effects import Flow
 from auth_agent.url import normal_origin, safe_next
-from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Site
 from auth_agent.website.policy.remediation import Ticket, read_ticket
 from auth_agent.website.sign_in import transaction
@@ -17,7 +16,8 @@ from auth_agent.website.sign_in.login import authorization_request, authorizatio
 from auth_agent.website.sign_in.queries import Asked, read_asked, read_next, read_one
 from auth_agent.website.web.origin import is_internal, is_prefetch, may_start_login, wants_page
 from auth_agent.website.web.outcome import Outcome, Reply
-from auth_agent.website.web.replies import json_reply, link, page, redirect
+from auth_agent.website.web.own_page import dressed
+from auth_agent.website.web.replies import Button, json_reply, page, redirect
 from auth_agent.website.web.visit import Cookie, Visit
 
 Refuse = Callable[[Visit, AuthError, str], Flow[Outcome]]
@@ -60,7 +60,7 @@ class Starts:
         if may_start_login(visit):
             return self._lead(visit, next_path, asked, ticket, redirect)
         if wants_page(visit) and not is_prefetch(visit):
-            offer = functools.partial(_offer, self._settings)
+            offer = functools.partial(_offer, visit, self._site)
             return self._lead(visit, next_path, asked, ticket, offer)
         description = (
             "A sign-in starts when a page is opened, not by a prefetch, an image or a script."
@@ -111,18 +111,20 @@ class Starts:
         return answer(location, cookies=cookies)
 
 
-def _offer(settings: Settings, location: str, *, cookies: tuple[Cookie, ...]) -> Reply:
+def _offer(visit: Visit, site: Site, location: str, *, cookies: tuple[Cookie, ...]) -> Reply:
     """Answers a service worker's navigation with a page: its `fetch` cannot follow a redirect to
     the server, but the visitor can.
     """
-    return page(
+    reply = page(
         403,
         "Sign in with Auth Agent",
         "The sign-in continues at the Auth Agent server.",
-        site=settings,
-        action=link(location, "Continue to sign in"),
+        code="sign_in_offered",
+        site=site.settings,
+        button=Button(location, "Continue to sign in"),
         cookies=cookies,
     )
+    return dressed(site.hooks, reply, visit)
 
 
 def method_not_allowed(allowed: str) -> Reply:

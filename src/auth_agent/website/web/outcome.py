@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
@@ -12,6 +13,19 @@ from auth_agent.website.agent import Agent
 from auth_agent.website.web.visit import Cookie
 
 
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What a built-in page says, in plain text, and the policy that a website's own page gets."""
+
+    code: str
+    site: str
+    title: str
+    message: str
+    action: str
+    url: str
+    method: Literal["get", "post"] = "get"
+    policy: str
+
+
 class Reply(msgspec.Struct, frozen=True):
     """An answer of the gate; the website's application does not see the request."""
 
@@ -19,6 +33,8 @@ class Reply(msgspec.Struct, frozen=True):
     headers: Headers = ()
     body: bytes = b""
     cookies: tuple[Cookie, ...] = ()
+    page: Shown | None = None
+    """Set if the body is a page that the website may render by itself."""
 
     def header_list(self) -> list[tuple[str, str]]:
         """Returns all headers, with one `Set-Cookie` for each cookie."""

@@ -6,14 +6,14 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from html import escape
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from auth_agent.flow.exchange import Headers
 from auth_agent.mark import ICON
 from auth_agent.url import normal_origin
-from auth_agent.website.web.outcome import Reply
+from auth_agent.website.web.outcome import Reply, Shown
 from auth_agent.website.web.visit import Cookie
 
 NO_STORE = ("Cache-Control", "no-store")
@@ -59,21 +59,13 @@ _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode("
 
 
 def _page_headers(stylesheet: str, *, leads_away: bool) -> Headers:
-    """Returns a page's headers; the website's own style may bring fonts and images of its origin.
-
-    `form-action` would also stop a form whose answer redirects to another origin.
-    """
-    own = ""
-    if stylesheet:
-        own = " 'self'" if stylesheet.startswith("/") else f" {normal_origin(stylesheet)}"
+    own = _origin_of(stylesheet)
     policy = [
         "default-src 'none'",
         f"style-src 'sha256-{_STYLE_HASH}'{own}",
         f"img-src data:{own}",
         *([f"font-src{own}"] if own else []),
-        *([] if leads_away else ["form-action 'self'"]),
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
+        *_frame(leads_away=leads_away),
     ]
     return (
         ("Content-Type", "text/html; charset=utf-8"),
@@ -82,6 +74,37 @@ def _page_headers(stylesheet: str, *, leads_away: bool) -> Headers:
         ("Referrer-Policy", "same-origin"),  # none at all would make a form's Origin "null"
         ("X-Content-Type-Options", "nosniff"),
     )
+
+
+def _own_policy(stylesheet: str, *, leads_away: bool) -> str:
+    """Returns the policy of a page that the website renders; it may load files of its origin."""
+    sheet = _origin_of(stylesheet)
+    own = f" 'self'{sheet if sheet != _SELF else ''}"
+    policy = [
+        "default-src 'self'",
+        f"style-src 'unsafe-inline'{own}",
+        f"img-src data:{own}",
+        f"font-src data:{own}",
+        "object-src 'none'",
+        *_frame(leads_away=leads_away),
+    ]
+    return "; ".join(policy)
+
+
+_SELF = " 'self'"
+
+
+def _origin_of(stylesheet: str) -> str:
+    """Returns the source of a stylesheet, from which fonts and images may come, too."""
+    if not stylesheet:
+        return ""
+    return _SELF if stylesheet.startswith("/") else f" {normal_origin(stylesheet)}"
+
+
+def _frame(*, leads_away: bool) -> list[str]:
+    """`form-action` would also stop a form whose answer redirects to another origin."""
+    action = [] if leads_away else ["form-action 'self'"]
+    return [*action, "base-uri 'none'", "frame-ancestors 'none'"]
 
 
 def redirect(location: str, *, cookies: tuple[Cookie, ...] = ()) -> Reply:
@@ -106,41 +129,55 @@ def json_reply(
     return Reply(status, (("Content-Type", "application/json"), NO_STORE, *headers), body, cookies)
 
 
+class Button(NamedTuple):
+    """The one thing to do on a page."""
+
+    url: str
+    text: str
+    method: Literal["get", "post"] = "get"
+
+    def html(self) -> str:
+        url, text = escape(self.url), escape(self.text)
+        if self.method == "post":
+            return f'<form method="post" action="{url}"><button>{text}</button></form>'
+        return f'<a class="act" href="{url}">{text}</a>'
+
+
 def page(
     status: int,
     title: str,
     message: str,
     *,
+    code: str,
     site: Face,
-    action: str,
+    button: Button,
     note: str = "",
     headers: Headers = (),
     cookies: tuple[Cookie, ...] = (),
     leads_away: bool = False,
 ) -> Reply:
-    """Returns a page that names the site and has its style; `action` is HTML (see `link`,
-    `post_button`), all else is escaped.
-    """
-    host = escape(site.base_url.partition("://")[2])
+    """Returns a page that names the site and has its style; `own_page` may replace it."""
+    host = site.base_url.partition("://")[2]
     sheet = site.stylesheet
     own = f'<link rel="stylesheet" href="{escape(sheet)}">' if sheet else ""
     small = f"<p><small>{escape(note)}</small></p>" if note else ""
     body = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<link rel="icon" href="{ICON}"><title>{escape(title)} - {host}</title>'
-        f'<style>{STYLE}</style>{own}</head><body><main><p class="site">{host}</p>'
+        f'<link rel="icon" href="{ICON}"><title>{escape(title)} - {escape(host)}</title>'
+        f'<style>{STYLE}</style>{own}</head><body><main><p class="site">{escape(host)}</p>'
         f"<h1>{escape(title)}</h1>"
-        f"<p>{escape(message)}</p>{small}{action}</main></body></html>"
+        f"<p>{escape(message)}</p>{small}{button.html()}</main></body></html>"
+    )
+    shown = Shown(
+        code=code,
+        site=host,
+        title=title,
+        message=message,
+        action=button.text,
+        url=button.url,
+        method=button.method,
+        policy=_own_policy(sheet, leads_away=leads_away),
     )
     common = _page_headers(sheet, leads_away=leads_away)
-    return Reply(status, (*common, *headers), body.encode(), cookies)
-
-
-def link(href: str, text: str) -> str:
-    return f'<a class="act" href="{escape(href)}">{escape(text)}</a>'
-
-
-def post_button(target: str, text: str) -> str:
-    button = f"<button>{escape(text)}</button>"
-    return f'<form method="post" action="{escape(target)}">{button}</form>'
+    return Reply(status, (*common, *headers), body.encode(), cookies, shown)

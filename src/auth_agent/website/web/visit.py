@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from auth_agent.errors import AuthError
 from auth_agent.secret import Discreet
@@ -73,6 +74,11 @@ class Visit:
     def paths(self) -> tuple[str, ...]:
         """Returns every path by which the application may route this visit."""
         return (self.path,)
+
+    @property
+    def request(self) -> Any:
+        """Returns the framework's own request, for the website's functions."""
+        return None
 
     @property
     def raw_path(self) -> str:
