@@ -16,6 +16,15 @@ HEAD = """# Error codes
 A website's page, its JSON (`error` or `cause`) and its log (`cause=`) name the same code; so do the agent's SDK
 (`error.code`), the command line and its tools. Each has one cause and one remedy here. What OAuth itself defines
 (`invalid_scope`, `invalid_target`, ...) is explained where it is sent, in `error_description`.
+
+| HTTP status | in short | codes |
+|---|---|---|
+| 400 Bad Request | the sign-in cannot go on: state, cookie or host do not fit | [`login_cookie_missing`](#login_cookie_missing), [`login_cookie_unreadable`](#login_cookie_unreadable), [`other_host`](#other_host), [`state_unknown`](#state_unknown), [`state_reused`](#state_reused) |
+| 401 Unauthorized | no agent, or its token, proof or signature is not accepted | [`login_required`](#login_required), [`token_required`](#token_required), [`invalid_token`](#invalid_token), [`insufficient_authorization`](#insufficient_authorization), [`invalid_signature`](#invalid_signature) |
+| 403 Forbidden | the agent is known, and may not do this | [`insufficient_scope`](#insufficient_scope), [`access_denied`](#access_denied), [`agent_refused`](#agent_refused), [`cross_site_request`](#cross_site_request) |
+| 429 Too Many Requests | a rate limit: `Retry-After` says when to try again | [`rate_limited`](#rate_limited) |
+| 502 Bad Gateway | the Auth Agent server answers what the protocol forbids | [below](#a-server-answers-what-the-protocol-forbids) |
+| 503 Service Unavailable | the Auth Agent server, or Redis, cannot be reached | [`server_unavailable`](#server_unavailable) |
 """
 # Kind: heading. A code that several kinds of errors have stands under the first of them.
 KINDS = {
@@ -31,6 +40,17 @@ KINDS = {
     "Refusal": "A website's answer to a visit",
 }
 STATUS = {"Refusal": 403}
+# The documents that a website answers with by itself, without an error of the source.
+REPLIES = {
+    "cross_site_request": 403,
+    "insufficient_authorization": 401,
+    "invalid_signature": 401,
+    "login_required": 401,
+    "method_not_allowed": 405,
+    "not_a_navigation": 403,
+    "not_implemented": 501,
+    "token_required": 401,
+}
 _CODE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
@@ -53,10 +73,11 @@ def error_codes(root: Path) -> str:
 def codes(root: Path) -> dict[str, set[str]]:
     """Returns code: kinds of errors that have it, of all the source."""
     found: defaultdict[str, set[str]] = defaultdict(set)
+    found.update({code: {"Refusal"} for code in REPLIES})
     rooms = sources(root / "src/auth_agent", root / "integrations")
     for tree in rooms.values():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
+            if isinstance(node, ast.Call) and not _is_page(node):
                 for code in _codes_of(node):
                     found[code].add(_kind(node.func))
             elif isinstance(node, ast.ClassDef) and node.name in KINDS:
@@ -68,11 +89,33 @@ def codes(root: Path) -> dict[str, set[str]]:
 def statuses(root: Path) -> dict[str, set[int]]:
     """Returns code: HTTP statuses that the source gives it in place of its kind's own."""
     found: defaultdict[str, set[int]] = defaultdict(set)
+    found.update({code: {status} for code, status in REPLIES.items()})
     for tree in sources(root / "src/auth_agent", root / "integrations").values():
         for node in ast.walk(tree):
             for code in _codes_of(node) if isinstance(node, ast.Call) else ():
+                if code in REPLIES:
+                    continue
                 found[code] |= {_status_of(node, _kind(node.func))}
     return dict(found)
+
+
+def replied(root: Path) -> set[str]:
+    """Returns the codes of the JSON documents that a website answers with."""
+    return {
+        text.value
+        for tree in sources(root / "src/auth_agent/website").values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict)
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and key.value == "error"
+        for text in ast.walk(value)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+    }
+
+
+def _is_page(call: ast.Call) -> bool:
+    """Returns whether the code names a page of the middleware, which need not be an error."""
+    return ast.unparse(call.func) == "page"
 
 
 def _status_of(call: ast.Call, kind: str) -> int:

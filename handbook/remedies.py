@@ -371,6 +371,40 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "add it to `AUTH_AGENT_AGENT_WEBSITES`",
     ),
     # A website's answers
+    "cross_site_request": (
+        "a page of another website sent this request with the agent's cookie",
+        "send it from the website's own pages, or with a token",
+    ),
+    "insufficient_authorization": (
+        "the agent's owner has not approved this act",
+        "ask the owner: open `approval_url`, or `sdk.ask_owner(...)`",
+    ),
+    "invalid_signature": (
+        "the signature of a request (Web Bot Auth) is not accepted; `cause` says why",
+        "see the code in `cause`",
+    ),
+    "login_required": (
+        "this place needs a signed-in agent, and nobody is signed in",
+        "open `login_url`, or `auth-agent login URL`; if you were signed in before, the session has "
+        "ended or the cookies were not sent",
+    ),
+    "method_not_allowed": (
+        "this address takes another method",
+        "the header `Allow` names those that it takes; sign out with POST",
+    ),
+    "not_a_navigation": (
+        "a script, an image or a prefetch has opened the sign-in URL",
+        "open it as a page: link to it instead of calling `fetch`",
+    ),
+    "not_implemented": (
+        "back-channel logout needs sessions that the website can end",
+        "set `AUTH_AGENT_SESSION_STORE=redis://...`",
+    ),
+    "token_required": (
+        "this API needs an access token, and the request has none",
+        "get one for `resource` from `issuer` and send it as `Authorization: Bearer`; "
+        "`sdk.session(url)` does both",
+    ),
     "insufficient_scope": (
         "the agent lacks a scope that this place needs",
         "ask for it: `AUTH_AGENT_SCOPE` of the website, `client add --scope`, and the agent's own scopes",

@@ -140,6 +140,14 @@ def test_every_error_code_has_a_cause_and_a_remedy() -> None:
         assert re.match(r"\nCause: .+\. Remedy: .+\. `\w+`, \d{3}( or \d{3})*\.\n", entry), code
 
 
+def test_every_answer_of_a_website_has_its_code_on_the_page() -> None:
+    found = errors.replied(ROOT)
+    assert {"login_required", "token_required", "not_a_navigation"} <= found
+    assert found - set(errors.codes(ROOT)) == set(), "add it to REPLIES and to REMEDIES"
+    page = errors.error_codes(ROOT)
+    assert "`Refusal`, 401.\n" in page.partition("\n### login_required\n")[2].partition("###")[0]
+
+
 def test_a_code_without_a_text_stops_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(REMEDIES, "state_unknown")
     with pytest.raises(KeyError, match="state_unknown"):
