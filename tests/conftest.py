@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpcore2
 import pytest
+from hypothesis import HealthCheck, settings
 
 from auth_agent import RelyingParty, Settings
 from auth_agent.testing import FakeServer, offline
@@ -17,6 +18,10 @@ from tests.website.browser import Browser, Clock
 pytest_plugins = ["auth_agent.testing.plugin"]
 
 ROOT = Path(__file__).parent
+
+# A busy machine makes no property wrong.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _default_context = httpcore2.default_ssl_context
 

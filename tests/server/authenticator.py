@@ -43,7 +43,8 @@ class Authenticator:
         attested = bytes(16) + len(self.id).to_bytes(2, "big") + self.id + key
         flags = changes.pop("flags", UP | UV) | AT
         data = self._data(flags, self.count, changes.pop("rp", self.rp)) + attested
-        attestation = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
+        statement = changes.pop("attestation", {"fmt": "none", "attStmt": {}})
+        attestation = cbor2.dumps({**statement, "authData": data})
         response = {
             "clientDataJSON": self._client("webauthn.create", asked["challenge"], changes),
             "attestationObject": encoded(attestation),

@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from auth_agent.letters import SILENT, STYLES
+
 OWNER = "urn:auth-agent:owner"
 """The `acr` of an authentication that the agent's owner has approved."""
 ADDED = ("approval_id", "approved_at")
@@ -95,10 +97,13 @@ def is_line(value: object, longest: int) -> bool:
 
 def visible(text: str) -> str:
     """Returns text with every hidden letter (controls, direction, zero width) as an escape."""
-    return "".join(
-        f"\\u{ord(letter):04x}" if unicodedata.category(letter) in _HIDDEN else letter
-        for letter in text
-    )
+    return "".join(f"\\u{ord(letter):04x}" if _is_hidden(letter) else letter for letter in text)
+
+
+def _is_hidden(letter: str) -> bool:
+    if unicodedata.category(letter) in _HIDDEN:
+        return True
+    return SILENT.match(letter) is not None and letter not in STYLES
 
 
 def canonical(value: object) -> str:

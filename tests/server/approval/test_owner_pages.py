@@ -394,11 +394,13 @@ def test_an_act_is_approved_in_front_of_the_waiting_page(own_world: World, box: 
 
 def test_hidden_letters_of_an_act_are_shown(own_world: World, box: Postbox) -> None:
     act = {**PAY[0], "payee": "\u202eknab", "\u2066to": "a\u200bb\n", "who": {"\u202dx": "\u202e"}}
+    act["for"] = "tea\u3164\U000e0141 ☕\ufe0f"
     _, question = asks_for_act(own_world, [act])
     text = by_mail(own_world, box).get("/owner/question", id=question.id).text
-    assert not {"\u202e", "\u2066", "\u200b", "\u202d"} & {*text}
+    assert not {*"\u202e\u2066\u200b\u202d\u3164\U000e0141"} & {*text}
     for shown in ("\\u202eknab", "\\u2066to", "a\\u200bb\\u000a", "\\u202dx"):
         assert shown in text
+    assert "tea\\u3164\\ue0141 ☕\ufe0f" in text
 
 
 def test_the_owner_sees_what_the_token_of_a_program_opens(own_world: World, box: Postbox) -> None:

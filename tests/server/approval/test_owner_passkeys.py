@@ -132,6 +132,9 @@ def test_a_stranger_with_a_passkey_of_his_own_is_nobody(own_world: World, box: P
         {"rp": "evil.example"},
         {"crossOrigin": True},
         {"flags": UP},
+        {"attestation": {"fmt": "android-safetynet", "attStmt": {"ver": "1", "response": 5}}},
+        {"attestation": {"fmt": "packed", "attStmt": {"sig": b"x", "alg": -7, "x5c": [b"0"]}}},
+        {"attestation": {"fmt": 5, "attStmt": []}},
     ],
     ids=str,
 )
