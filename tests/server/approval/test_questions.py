@@ -450,3 +450,8 @@ def test_a_program_is_approved_for_the_api_that_the_owner_saw(own_world: World) 
         for other in (apis[1], apis):
             _, more = waiting(own_world, **about, resource=other)
             deny(own_world, more)
+
+
+def test_the_short_code_of_a_request_never_changes() -> None:
+    """Shows the same letters on the waiting page and in older mail, whatever computes them."""
+    assert questions.short_code("req_1") == "37T-343"

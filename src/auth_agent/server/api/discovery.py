@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,6 +16,7 @@ from auth_agent.server.context import Context
 from auth_agent.server.oauth.clients.authentication import METHODS
 from auth_agent.server.registry.client import CIBA
 from auth_agent.server.security.keys.public import ASSERTION_ALGORITHMS
+from auth_agent.server.settings import ServerSettings
 from auth_agent.server.web.call import Answer, Call, Refusal, json_answer
 
 _PUBLIC = (("cache-control", "public, max-age=300"),)
@@ -28,7 +31,8 @@ CLAIMS = [
 
 def server_metadata(context: Context, call: Call) -> Answer:  # noqa: ARG001
     """Serves both well-known documents (RFC 8414, OpenID Connect Discovery), which are equal."""
-    return json_answer(metadata_of(context), headers=_PUBLIC)
+    algorithms = tuple(context.keyring.current().algorithms())
+    return Answer(200, _metadata(context.settings, algorithms), _PUBLIC)
 
 
 def jwks(context: Context, call: Call) -> Answer:  # noqa: ARG001
@@ -36,10 +40,11 @@ def jwks(context: Context, call: Call) -> Answer:  # noqa: ARG001
     return json_answer(context.keyring.current().jwks(), headers=_PUBLIC)
 
 
-def metadata_of(context: Context) -> dict[str, Any]:
-    """Returns the metadata: only what this server does today."""
-    issuer = context.settings.issuer
-    return {
+@functools.lru_cache(16)
+def _metadata(settings: ServerSettings, algorithms: tuple[str, ...]) -> bytes:
+    """Returns the metadata as JSON: only what this server does today."""
+    issuer = settings.issuer
+    found = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
@@ -52,18 +57,18 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "backchannel_user_code_parameter_supported": False,
         "require_pushed_authorization_requests": False,
         "authorization_details_types_supported": list(
-            context.settings.authorization_details_types or TYPES
+            settings.authorization_details_types or TYPES
         ),
         "acr_values_supported": [OWNER],
         "end_session_endpoint": f"{issuer}/end-session",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
-        "scopes_supported": list(context.settings.scopes),
+        "scopes_supported": list(settings.scopes),
         "claims_supported": CLAIMS,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": GRANT_TYPES,
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": context.keyring.current().algorithms(),
+        "id_token_signing_alg_values_supported": list(algorithms),
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": METHODS,
         "revocation_endpoint_auth_methods_supported": METHODS,
@@ -75,7 +80,7 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "dpop_signing_alg_values_supported": list(ADVERTISED),
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
-        **_optional(context),
+        **_optional(settings),
         "authorization_response_iss_parameter_supported": True,
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
@@ -84,11 +89,12 @@ def metadata_of(context: Context) -> dict[str, Any]:
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "agent_authentication_endpoint": f"{issuer}/api/agent/authenticate",
     }
+    return msgspec.json.encode(found)
 
 
-def _optional(context: Context) -> dict[str, Any]:
+def _optional(settings: ServerSettings) -> dict[str, Any]:
     """Returns what is there only if a setting switches it on."""
-    settings, found = context.settings, dict[str, Any]()
+    found: dict[str, Any] = {}
     if settings.registers_clients != "off":
         found["registration_endpoint"] = f"{settings.issuer}/register"
     if settings.client_documents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -137,7 +138,7 @@ class Fields(Struct, frozen=True, kw_only=True):
 
     @property
     def is_loopback(self) -> bool:
-        return is_loopback(urlsplit(self.issuer).hostname or "")
+        return _is_on_loopback(self.issuer)
 
     @property
     def registers_agents(self) -> str:
@@ -158,3 +159,8 @@ class Fields(Struct, frozen=True, kw_only=True):
     def path(self) -> str:
         """Returns the issuer's path, mostly empty; every public address starts with it."""
         return urlsplit(self.issuer).path
+
+
+@functools.lru_cache(64)
+def _is_on_loopback(issuer: str) -> bool:
+    return is_loopback(urlsplit(issuer).hostname or "")

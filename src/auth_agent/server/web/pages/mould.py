@@ -29,19 +29,14 @@ class Mould:
         names = {str(mark): name for name, mark in marks.items()}
         # Every second part is a mark, which no foreign text on the page can contain by chance.
         parts = re.split(f"({'|'.join(names)})", render(marks))
-        self._parts = [part.encode() for part in parts]
+        self._parts = parts
         self._holes = [names[mark] for mark in parts[1::2]]
 
     def fill(self, values: Values) -> bytes:
         """Returns the page with these values; ValueError if one would have to be escaped."""
-        plain = {name: _plain(value) for name, value in values.items()}
+        texts = {name: str(value) for name, value in values.items()}
+        if not _PLAIN.fullmatch("".join(texts.values())):
+            raise ValueError("a value has characters that a page has to escape")
         parts = self._parts.copy()
-        parts[1::2] = [plain[name] for name in self._holes]
-        return b"".join(parts)
-
-
-def _plain(value: str | int) -> bytes:
-    text = str(value)
-    if not _PLAIN.fullmatch(text):
-        raise ValueError("a value has characters that a page has to escape")
-    return text.encode("ascii")
+        parts[1::2] = [texts[name] for name in self._holes]
+        return "".join(parts).encode()
