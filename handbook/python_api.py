@@ -77,7 +77,9 @@ def _signature(value: Any) -> str:
     except (TypeError, ValueError):
         return ""
     kept = [
-        each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()
+        each.replace(annotation=inspect.Parameter.empty)
+        for name, each in signature.parameters.items()
+        if not name.startswith("_")
     ]
     shown = signature.replace(parameters=kept, return_annotation=inspect.Signature.empty)
     return _ADDRESS.sub("", str(shown))

@@ -21,8 +21,7 @@ from auth_agent.website.mcp.door import Door
 from auth_agent.website.mcp.message import Rpc, all_targets
 from auth_agent.website.mcp.routing import Routing, read_routing
 from auth_agent.website.mcp.rules import Patterns, Rules
-from auth_agent.website.policy.admission import ANY_AGENT
-from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.policy.requirement import ANY_AGENT, Requirement
 from auth_agent.website.web.outcome import Reply
 from auth_agent_mcpserver.bodies import TooLarge, TooSlow, read_body, replay
 from auth_agent_mcpserver.guarded import Guarded

@@ -120,7 +120,9 @@ class _Guard(SecurityBase):
     ) -> Agent | None:
         if self.requirement is not None:
             entry = entry_of(connection)
-            _judge(connection, entry.relying_party.require(entry.visit, agent, self.requirement))
+            reply = entry.relying_party.require(entry.visit, agent, self.requirement)
+            if reply is not None:
+                raise _refused(connection, reply)
         return agent
 
 
@@ -177,18 +179,15 @@ async def _no_agent(connection: HTTPConnection) -> None:
     agent = entry.look() if get_agent not in overrides else overrides[get_agent]()
     if inspect.isawaitable(agent):
         agent = await agent
-    _judge(connection, entry.relying_party.require_no_agent(entry.visit, agent))
+    reply = entry.relying_party.require_no_agent(entry.visit, agent)
+    if reply is not None:
+        raise _refused(connection, reply)
 
 
 CurrentAgent = Annotated[Agent, agent_with()]
 OptionalAgent = Annotated[Agent | None, Security(_guard(None), scope="request")]
 no_agents = Security(_no_agent)
 """In `dependencies=[no_agents]`: refuses agents, for a place that is meant for people."""
-
-
-def _judge(connection: HTTPConnection, reply: Reply | None) -> None:
-    if reply is not None:
-        raise _refused(connection, reply)
 
 
 def _refused(connection: HTTPConnection, reply: Reply) -> AgentRefused:

@@ -144,13 +144,14 @@ async def deny(websocket: WebSocket, reply: Reply) -> None:
 
 def entry_of(connection: HTTPConnection) -> Entry:
     """Returns the entry. Raises `SettingsError` if the middleware has not seen the request."""
-    entry = connection.scope.get("auth_agent.entry")
-    if not isinstance(entry, Entry):
+    try:
+        entry: Entry = connection.scope["auth_agent.entry"]
+    except KeyError:
         raise SettingsError(
             [
                 "AuthAgentMiddleware is missing: app.add_middleware(AuthAgentMiddleware). In a "
                 "test of one endpoint, use the application's client: "
                 "auth_agent.testing.sign_in(TestClient(app), make_agent())."
             ]
-        )
+        ) from None
     return entry

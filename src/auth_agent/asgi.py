@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from auth_agent.flow.drive import aclose, arun
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.entry import Entry, agent_of
@@ -56,9 +58,10 @@ class AsgiVisit(Visit):
         "request",
     )
 
-    def __init__(self, scope: Scope, root: str = "") -> None:  # calls no function: has to be fast
+    def __init__(self, scope: Scope, root: str = "") -> None:
+        # Has to be fast: calls no function of ours, and builds no dictionary of the headers.
         self.problem = None
-        self.judged = self.is_handshake = False
+        self.is_private = self.is_handshake = False
         self.method = scope.get("method", "GET")
         self.request: Any = scope
         self._given = self.path = given = scope["path"]
@@ -68,14 +71,18 @@ class AsgiVisit(Visit):
         self._raw_path: bytes | None = scope.get("raw_path")
         self._query: bytes = scope["query_string"]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
-        self.authorization: str | None = None
-        self.cookie_key: str | bytes | None
-        values = dict(self._headers)
-        if len(values) == len(self._headers):  # no name is repeated
-            self.cookie_key = values.get(b"cookie")
-            if b"authorization" in values:
-                self.authorization = values[b"authorization"].decode("latin-1")
-        else:
+        cookie = authorization = None
+        is_repeated = False
+        for name, value in self._headers:
+            if name == b"cookie":
+                is_repeated = is_repeated or cookie is not None
+                cookie = value
+            elif name == b"authorization":
+                is_repeated = is_repeated or authorization is not None
+                authorization = value
+        self.cookie_key: str | bytes | None = cookie
+        self.authorization = None if authorization is None else authorization.decode("latin-1")
+        if is_repeated:
             self.cookie_key = self.header("cookie")
             self.authorization = self.header("authorization")
 
@@ -136,7 +143,7 @@ class AuthAgentMiddleware:
                 return
         entry = Entry(relying_party, visit, outcome)
         self.attach(scope, entry)
-        await self.app(scope, receive, _finishing(send, entry))
+        await self.app(scope, receive, _Answer(send, entry).send)
 
     def attach(self, scope: Scope, entry: Entry) -> None:
         """Stores the agent; a plain dict does not notice reads, so an agent counts as read."""
@@ -190,8 +197,14 @@ async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -
 _PRIVATE = [(b"vary", b"Cookie, Authorization"), (b"cache-control", b"private")]
 
 
+_OF_CONTENT = frozenset({b"content-type", b"content-length"})  # in nearly every response
+
+
 def _has_cache_headers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    return any(map(_tells_caches, dict(headers)))
+    for name, _ in headers:  # noqa: SIM110  # quicker than any()
+        if name not in _OF_CONTENT and _tells_caches(name):
+            return True
+    return False
 
 
 @lru_cache(maxsize=256)
@@ -199,26 +212,30 @@ def _tells_caches(name: bytes) -> bool:
     return tells_caches(name.lower().decode("latin-1"))
 
 
-def _finishing(send: Send, entry: Entry) -> Send:
-    def finish(message: Message) -> Awaitable[None]:
-        if (entry.read or entry.adds) and message["type"] == "http.response.start":
+class _Answer(msgspec.Struct, eq=False):
+    """The application's response to one request; made quicker than a closure."""
+
+    pass_on: Send
+    entry: Entry
+
+    def send(self, message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start" and self.entry.finishes():
             headers = message.get("headers", ())
             if not isinstance(headers, list):  # any iterable is allowed, and it is read twice
                 headers = [*headers]
-            message["headers"] = _finished(headers, entry)
-        return send(message)
-
-    return finish
+            message["headers"] = _finished(headers, self.entry)
+        return self.pass_on(message)
 
 
 def _finished(
     headers: Iterable[tuple[bytes, bytes]], entry: Entry
 ) -> Iterable[tuple[bytes, bytes]]:
     """Returns the result of `Entry.finish`, with a fast path for common cases."""
-    if not entry.cookies:
-        if not entry.read and not _is_page(headers):
+    passed = entry.passed
+    if not passed.cookies:
+        if not entry.visit.is_private and not _is_page(headers):
             return headers
-        if not entry.is_nobody and not _has_cache_headers(headers):
+        if passed.agent is not None and not _has_cache_headers(headers):
             return [*headers, *_PRIVATE]
     texts = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
     return _encode(entry.finish(texts))

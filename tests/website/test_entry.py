@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from auth_agent import SettingsError
-from auth_agent.asgi import _finishing
+from auth_agent.asgi import AsgiVisit, _Answer
+from auth_agent.testing import make_agent
 from auth_agent.website.entry import Entry, agent_of
 from auth_agent.website.web.outcome import Pass
 from auth_agent.website.web.visit import Cookie
@@ -67,7 +69,7 @@ def test_the_headers_of_an_asgi_application_may_be_any_iterable(somebody, nobody
 
             raw = ((name.encode(), value.encode()) for name, value in given)
             start = {"type": "http.response.start", "status": 200, "headers": raw}
-            asyncio.run(_finishing(send, left)(start))
+            asyncio.run(_Answer(send, left).send(start))
             names = [name for name, _ in sent]
             assert names[: len(given)] == [name.encode() for name, _ in given]
             for name, value in status:
@@ -87,11 +89,11 @@ def test_cookies_are_set_and_stored_nowhere(browser, request, name):
         ("Cache-Control", "no-store"),
         ("Set-Cookie", COOKIE.header()),
     ]
-    assert left.adds
+    assert left.finishes()
 
 
 def test_only_a_response_to_an_agent_is_left_alone(somebody, nobody):
-    assert (somebody.adds, nobody.adds) == (False, True)
+    assert (somebody.finishes(), nobody.finishes()) == (False, True)
 
 
 def test_a_missing_middleware_is_told(somebody):
@@ -100,3 +102,31 @@ def test_a_missing_middleware_is_told(somebody):
     for request in ({}, {"auth_agent.entry": "planted"}):
         with pytest.raises(SettingsError, match="AuthAgentMiddleware is missing"):
             agent_of(request)
+
+
+def test_a_nested_claim_is_this_requests_own(browser):
+    shared = make_agent(claims={"roles": ["a"], "level": 1, "address": Counter(town=1)})
+    left = entry(browser, Pass(shared))
+    left.agent.claims["roles"].append("b")
+    left.agent.claims["address"]["town"] = 2
+    assert shared.claims == {"roles": ["a"], "level": 1, "address": {"town": 1}}
+
+
+def test_an_entry_shows_neither_the_agent_nor_its_cookies(browser):
+    left = entry(browser, Pass(make_agent(email="ada@example.com"), (COOKIE,)))
+    shown = repr(left) + str(list(left.__rich_repr__()))
+    assert "ada@example.com" not in shown
+    assert "value" not in shown
+
+
+@pytest.mark.parametrize("name", ["cookie", "authorization"])
+def test_repeated_headers_are_joined(name):
+    def visit(*values):
+        headers = [(b"host", b"x"), *((name.encode(), value) for value in values)]
+        return AsgiVisit({"path": "/", "query_string": b"", "headers": headers})
+
+    joined = "a=1; b=2" if name == "cookie" else "a=1, b=2"
+    for values, expected in (((b"a=1",), "a=1"), ((b"a=1", b"b=2"), joined), ((), None)):
+        seen = visit(*values)
+        read = seen.cookie_header if name == "cookie" else seen.authorization
+        assert read == seen.header(name) == expected

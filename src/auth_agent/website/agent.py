@@ -27,6 +27,8 @@ _NOT_KEPT = frozenset(
     }
 )
 
+_IMMUTABLE = frozenset({str, int, float, bool, type(None)})
+
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """An agent that proved its identity to the Auth Agent server.
@@ -103,9 +105,10 @@ def text_of(value: object) -> str | None:
 def copied(agent: Agent) -> Agent:
     """Returns the agent for one request, so that changed claims do not reach the next request."""
     claims = {**agent.claims}
-    for name, value in claims.items():
-        if isinstance(value, (dict, list)):
-            claims[name] = _copied(value)
+    for value in claims.values():
+        if type(value) not in _IMMUTABLE:
+            claims = _copied(claims)
+            break
     return msgspec.structs.replace(agent, claims=claims)
 
 

@@ -5,70 +5,77 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from auth_agent.errors import SettingsError
 from auth_agent.flow.effects import Flow
 from auth_agent.protocol.details import Act
 from auth_agent.website.agent import Agent, copied
 from auth_agent.website.gate import RelyingParty
-from auth_agent.website.policy.admission import ANY_AGENT
 from auth_agent.website.policy.approval import Approval
-from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.policy.requirement import ANY_AGENT, Requirement
 from auth_agent.website.web.headers import cookie_headers, is_page, link_headers, private_headers
 from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.website.web.visit import Cookie, Visit
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """The agent of one request, and whether the application has read it."""
 
-    __slots__ = ("_own", "_passed", "adds", "read", "refused", "relying_party", "visit")
-
-    def __init__(self, relying_party: RelyingParty, visit: Visit, passed: Pass) -> None:
-        self.relying_party = relying_party
-        self.visit = visit
-        self.read = visit.judged
-        self.adds = passed.agent is None or bool(passed.cookies)
-        """Whether `finish` may add headers although the application has not read the agent."""
-        self.refused: Reply | None = None
-        """The reply of which the framework renders a part, in a way of its own."""
-        self._passed = passed
-        self._own: Agent | None = None
+    relying_party: RelyingParty
+    visit: Visit
+    passed: Pass
+    refused: Reply | None = None
+    """The reply of which the framework renders a part, in a way of its own."""
+    _own: Agent | None = None
 
     @property
     def agent(self) -> Agent | None:
         """Returns this request's own agent: changed claims do not reach the next request."""
-        if self._own is None and self._passed.agent is not None:
-            self._own = copied(self._passed.agent)
-        return self._own
+        return self._copy()
 
     @property
     def is_nobody(self) -> bool:
-        return self._passed.agent is None
+        return self.passed.agent is None
 
     @property
     def cookies(self) -> tuple[Cookie, ...]:
         """Returns the cookies that the response has to set."""
-        return self._passed.cookies
+        return self.passed.cookies
+
+    @property
+    def read(self) -> bool:
+        """Whether the response depends on the agent, so that it is private."""
+        return self.visit.is_private
+
+    @read.setter
+    def read(self, read: bool) -> None:
+        self.visit.is_private = read
+
+    def finishes(self) -> bool:
+        """Returns whether `finish` may change the headers of a response."""
+        passed = self.passed
+        return self.visit.is_private or passed.agent is None or bool(passed.cookies)
 
     def look(self) -> Agent | None:
         """Returns the agent and marks the response as private, because it depends on the agent."""
-        self.read = True
-        return self._own or self.agent
+        self.visit.is_private = True
+        return self._copy()
 
     def require(self, requirement: Requirement = ANY_AGENT) -> Reply | None:
         """Returns None if the agent meets the requirement, else the reply to send instead."""
-        self.read = True
-        return self.relying_party.require(self.visit, self._passed.agent, requirement)
+        self.visit.is_private = True
+        return self.relying_party.require(self.visit, self.passed.agent, requirement)
 
     def require_no_agent(self) -> Reply | None:
         """Returns None if no agent is signed in, else a reply: for pages kept for humans."""
-        self.read = True
-        return self.relying_party.require_no_agent(self.visit, self._passed.agent)
+        self.visit.is_private = True
+        return self.relying_party.require_no_agent(self.visit, self.passed.agent)
 
     def use_approval(self, act: Act) -> Flow[Approval | Reply]:
         """Uses the owner's approval of this very act, else returns the reply to send instead."""
-        self.read = True
-        return self.relying_party.use_approval(self.visit, self._passed.agent, act)
+        self.visit.is_private = True
+        return self.relying_party.use_approval(self.visit, self.passed.agent, act)
 
     def finish(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Returns the headers of the application's response, with ours.
@@ -81,6 +88,17 @@ class Entry:
             login_path = self.relying_party.login_path(self.visit.target)
             finished = link_headers(finished, f'<{login_path}>; rel="login"')
         return cookie_headers(finished, self.cookies) if self.cookies else finished
+
+    def __repr__(self) -> str:
+        return f"Entry(is_nobody={self.is_nobody}, read={self.read})"
+
+    def __rich_repr__(self) -> Iterable[str]:
+        yield repr(self)
+
+    def _copy(self) -> Agent | None:
+        if self._own is None and self.passed.agent is not None:
+            self._own = copied(self.passed.agent)
+        return self._own
 
 
 def agent_of(request: Mapping[str, Any]) -> Agent | None:

@@ -23,9 +23,9 @@ from auth_agent.website.agent import Agent
 from auth_agent.website.config.settings import Settings
 from auth_agent.website.config.site import Hooks, Site, name_accounts
 from auth_agent.website.events import log_event
-from auth_agent.website.policy.admission import ANY_AGENT, Admission
+from auth_agent.website.policy.admission import Admission
 from auth_agent.website.policy.approval import Approval, Approvals
-from auth_agent.website.policy.requirement import Decision, Requirement, explain
+from auth_agent.website.policy.requirement import ANY_AGENT, Decision, Requirement, explain
 from auth_agent.website.recognition.recogniser import Recogniser
 from auth_agent.website.sign_in.routes import Routes
 from auth_agent.website.web.outcome import Outcome, Reply
@@ -79,9 +79,8 @@ class RelyingParty:
 
     def enter(self, visit: Visit) -> Outcome | Flow[Outcome]:
         """Admits a request; this code runs for every request of the website."""
-        route = self._routes.get(visit.path)
-        if route is not None:
-            return route(visit)
+        if visit.path in self._routes:
+            return self._routes[visit.path](visit)
         return self._admission.admit(visit, self._recogniser.recognise(visit))
 
     def enter_socket(self, visit: Visit) -> Outcome | Flow[Outcome]:

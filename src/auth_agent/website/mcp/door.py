@@ -30,8 +30,7 @@ from auth_agent.website.mcp.message import (
 from auth_agent.website.mcp.routing import Routing, contradiction
 from auth_agent.website.mcp.rules import MAX_REMEMBERED, Rules
 from auth_agent.website.mcp.sessions import SessionOwners
-from auth_agent.website.policy.admission import ANY_AGENT
-from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.policy.requirement import ANY_AGENT, Requirement
 from auth_agent.website.web.origin import is_preflight
 from auth_agent.website.web.outcome import Reply
 from auth_agent.website.web.replies import json_reply

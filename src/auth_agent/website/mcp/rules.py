@@ -10,8 +10,7 @@ from typing import get_args
 from urllib.parse import unquote
 
 from auth_agent.website.mcp.message import Kind, Target
-from auth_agent.website.policy.admission import ANY_AGENT
-from auth_agent.website.policy.requirement import Requirement
+from auth_agent.website.policy.requirement import ANY_AGENT, Requirement
 
 Patterns = Mapping[str, Requirement]
 

@@ -16,6 +16,7 @@ from auth_agent.website.events import log_event
 from auth_agent.website.paths import is_protected
 from auth_agent.website.policy.challenge import challenge, forbid, reject
 from auth_agent.website.policy.requirement import (
+    ANY_AGENT,
     FOREIGN_REQUEST,
     NOT_WELCOME,
     Refusal,
@@ -29,8 +30,6 @@ from auth_agent.website.web.origin import is_own_request
 from auth_agent.website.web.outcome import Outcome, Pass, Recognised, Reply
 from auth_agent.website.web.own_page import dressed
 from auth_agent.website.web.visit import Cookie, Visit
-
-ANY_AGENT = Requirement()
 
 # Credentials that a browser adds by itself, whichever page sends the request.
 _AMBIENT = ("session", "signature")
@@ -73,7 +72,7 @@ class Admission:
                 agent = None
         if not self._protects or not is_protected(visit.paths, self._settings.protect):
             return Pass(agent, cookies)
-        visit.judged = True
+        visit.is_private = True
         if agent is None:
             reply = self._refuse_nobody(visit)
             if reply is not None:

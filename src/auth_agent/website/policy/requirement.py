@@ -61,13 +61,20 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, **fields: Unpack[RequirementFields]) -> Requirement:
-        """Returns the requirement of a decorator. Raises `TypeError` if a name is unknown."""
+        """Returns the requirement of a decorator. Raises `TypeError` if a name is unknown.
+
+        One that asks for nothing is `ANY_AGENT` itself, which is compared the quickest.
+        """
         for name in fields:
             if name not in cls.__struct_fields__:
                 close = difflib.get_close_matches(name, cls.__struct_fields__, n=1)
                 hint = f"did you mean {close[0]}=?" if close else "Requirement lists the names."
                 raise TypeError(f"{name}= is no requirement: {hint}")
-        return cls(**fields)  # type: ignore[arg-type]  # text and lists become tuples
+        wanted = cls(**fields)  # type: ignore[arg-type]  # text and lists become tuples
+        return ANY_AGENT if wanted == ANY_AGENT else wanted
+
+
+ANY_AGENT = Requirement()
 
 
 class RequirementFields(TypedDict, total=False):

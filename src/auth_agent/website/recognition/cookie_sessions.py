@@ -70,9 +70,8 @@ class CookieSessions:
         key = visit.cookie_key
         if key is None:
             return NOBODY
-        now = self._clock()
-        known = self.recall(key)
-        if known is None or not known.since <= now < known.due_at:
+        now, known = self._clock(), self.recall(key)
+        if known is None or now < known.since or now >= known.due_at:
             known = self.read(visit, now)
             if known is None:
                 return self._ended(visit)
@@ -153,8 +152,10 @@ class CookieSessions:
             if session is not None and not is_ended(session, marks):
                 since, until = lifetime(session, settings)
                 due = min(until, due_at(session, settings, self._clock()))
-                known = Known(session, since, until, due, Recognised(session.agent), name)
-                return self._remember(visit, known)
+                times = map(float, (since, until, due))  # compared the quickest with the clock
+                return self._remember(
+                    visit, Known(session, *times, Recognised(session.agent), name)
+                )
         return None
 
     def _decode(self, value: str | None) -> Session | None:

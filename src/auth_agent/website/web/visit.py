@@ -41,13 +41,13 @@ class Visit:
     `path` is the public path, decoded; `raw_path` is the same, percent-encoded.
     """
 
-    __slots__ = ("is_handshake", "judged", "method", "path", "problem")
+    __slots__ = ("is_handshake", "is_private", "method", "path", "problem")
 
     def __init__(self, method: str, path: str) -> None:
         self.problem: AuthError | None = None
         """Why the credentials of this visit prove nothing; the reply if an agent is needed."""
-        self.judged = False
-        """Whether the answer depends on the agent, although the application does not read it."""
+        self.is_private = False
+        """Whether the answer depends on the agent: a rule or the application has looked at it."""
         self.is_handshake = False
         """Whether the request opens a WebSocket, through which anything may be changed."""
         self.method = method
