@@ -11,7 +11,6 @@ those for which `agent_of` was called.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from auth_agent.website.config.settings import Settings
 from auth_agent.website.entry import Entry, agent_of
 from auth_agent.website.gate import RelyingParty
 from auth_agent.website.paths import path_readings, public_path, raw_path
-from auth_agent.website.web.headers import tells_caches
+from auth_agent.website.web.headers import has_cache_headers
 from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.website.web.visit import Visit
 
@@ -81,7 +80,9 @@ class AsgiVisit(Visit):
                 is_repeated = is_repeated or authorization is not None
                 authorization = value
         self.cookie_key: str | bytes | None = cookie
-        self.authorization = None if authorization is None else authorization.decode("latin-1")
+        self.authorization: str | None = None
+        if authorization is not None:
+            self.authorization = authorization.decode("latin-1")
         if is_repeated:
             self.cookie_key = self.header("cookie")
             self.authorization = self.header("authorization")
@@ -197,21 +198,6 @@ async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -
 _PRIVATE = [(b"vary", b"Cookie, Authorization"), (b"cache-control", b"private")]
 
 
-_OF_CONTENT = frozenset({b"content-type", b"content-length"})  # in nearly every response
-
-
-def _has_cache_headers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    for name, _ in headers:  # noqa: SIM110  # quicker than any()
-        if name not in _OF_CONTENT and _tells_caches(name):
-            return True
-    return False
-
-
-@lru_cache(maxsize=256)
-def _tells_caches(name: bytes) -> bool:
-    return tells_caches(name.lower().decode("latin-1"))
-
-
 class _Answer(msgspec.Struct, eq=False):
     """The application's response to one request; made quicker than a closure."""
 
@@ -235,7 +221,7 @@ def _finished(
     if not passed.cookies:
         if not entry.visit.is_private and not _is_page(headers):
             return headers
-        if passed.agent is not None and not _has_cache_headers(headers):
+        if passed.agent is not None and not has_cache_headers(headers):
             return [*headers, *_PRIVATE]
     texts = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
     return _encode(entry.finish(texts))

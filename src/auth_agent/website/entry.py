@@ -92,7 +92,7 @@ class Entry(msgspec.Struct, eq=False):
     def __repr__(self) -> str:
         return f"Entry(is_nobody={self.is_nobody}, read={self.read})"
 
-    def __rich_repr__(self) -> Iterable[str]:
+    def __rich_repr__(self) -> Any:
         yield repr(self)
 
     def _copy(self) -> Agent | None:

@@ -152,10 +152,10 @@ class CookieSessions:
             if session is not None and not is_ended(session, marks):
                 since, until = lifetime(session, settings)
                 due = min(until, due_at(session, settings, self._clock()))
-                times = map(float, (since, until, due))  # compared the quickest with the clock
-                return self._remember(
-                    visit, Known(session, *times, Recognised(session.agent), name)
-                )
+                found = Recognised(session.agent)
+                # As floats they are compared with the clock the quickest.
+                known = Known(session, float(since), float(until), float(due), found, name)
+                return self._remember(visit, known)
         return None
 
     def _decode(self, value: str | None) -> Session | None:

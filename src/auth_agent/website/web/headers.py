@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from auth_agent.website.web.replies import NO_STORE
 from auth_agent.website.web.visit import Cookie
@@ -13,11 +14,21 @@ _TARGETED = "-cache-control"
 _FOR_SHARED_CACHES = frozenset(
     {"surrogate-control", "edge-control", "x-accel-expires", "x-varnish-ttl", "x-cache-ttl"}
 )
+_OF_CONTENT = frozenset({b"content-type", b"content-length"})  # in nearly every response
 
 
-def tells_caches(name: str) -> bool:
-    """Returns whether a header, in lower case, tells a cache what to store."""
-    return name in ("vary", "cache-control") or _tells_shared_caches(name)
+def has_cache_headers(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Returns whether a header tells a cache what to store."""
+    for name, _ in headers:  # noqa: SIM110  # quicker than any()
+        if name not in _OF_CONTENT and _tells_caches(name):
+            return True
+    return False
+
+
+@lru_cache(maxsize=256)
+def _tells_caches(name: bytes) -> bool:
+    lower = name.lower().decode("latin-1")
+    return lower in ("vary", "cache-control") or _tells_shared_caches(lower)
 
 
 def _tells_shared_caches(name: str) -> bool:
