@@ -49,24 +49,6 @@ def create_app(
     """
     settings = settings or ServerSettings.from_env(os.environ)
     context = build_context(settings, clock, fetcher=fetcher, outbox=outbox)
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        worker = BackgroundWorker(context)
-        worker.start()
-        try:
-            yield
-        finally:
-            worker.close()
-            context.close()
-
-    async def refuse(request: Request, error: Exception) -> Response:
-        if not isinstance(error, HTTPException):
-            raise error
-        answer = not_served(context.pages, error.status_code, request.headers.get("accept", ""))
-        headers = {**dict(answer.headers), **EVERYWHERE}
-        return Response(answer.body, answer.status, headers, answer.content_type)
-
     resources = _resources(context)
     # An address with a parameter, sent literally ("/agents/{id}"), is no static one.
     static = {path: resource for path, resource in resources.items() if "{" not in path}
@@ -77,13 +59,34 @@ def create_app(
             if path not in static
         ],
         middleware=[Middleware(StaticRouter, resources=static)],
-        lifespan=lifespan,
-        exception_handlers={HTTPException: refuse},
+        lifespan=_lifespan,
+        exception_handlers={HTTPException: _refuse},
     )
     # A redirect to the address with or without a slash would trust the Host header.
     app.router.redirect_slashes = False
     app.state.context = context
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    context: Context = app.state.context
+    worker = BackgroundWorker(context)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.close()
+        context.close()
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    pages = request.app.state.context.pages
+    answer = not_served(pages, error.status_code, request.headers.get("accept", ""))
+    headers = {**dict(answer.headers), **EVERYWHERE}
+    return Response(answer.body, answer.status, headers, answer.content_type)
 
 
 def _resources(context: Context) -> dict[str, Resource]:

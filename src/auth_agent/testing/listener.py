@@ -16,7 +16,17 @@ MAX_BODY = 262_144
 @contextmanager
 def listen(respond: Callable[[HttpRequest], HttpResponse], port: int = 0) -> Iterator[str]:
     """Yields the address; an exception of `respond` closes the connection without an answer."""
+    with _Server(("127.0.0.1", port), _handler(respond)) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield _address(server)
+        finally:
+            server.shutdown()
+            thread.join(10)
 
+
+def _handler(respond: Callable[[HttpRequest], HttpResponse]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 10
@@ -25,7 +35,7 @@ def listen(respond: Callable[[HttpRequest], HttpResponse], port: int = 0) -> Ite
             length = int(self.headers.get("Content-Length") or 0)
             self.close_connection = length > MAX_BODY
             body = self.rfile.read(min(length, MAX_BODY))
-            url = f"{address}{self.path}"
+            url = f"{_address(self.server)}{self.path}"
             try:
                 response = respond(
                     HttpRequest(self.command, url, tuple(self.headers.items()), body)
@@ -45,15 +55,11 @@ def listen(respond: Callable[[HttpRequest], HttpResponse], port: int = 0) -> Ite
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with _Server(("127.0.0.1", port), Handler) as server:
-        address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield address
-        finally:
-            server.shutdown()
-            thread.join(10)
+    return Handler
+
+
+def _address(server: Any) -> str:
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 class _Server(ThreadingHTTPServer):

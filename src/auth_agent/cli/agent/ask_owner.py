@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from auth_agent.cli.agent.options import (
     AgentIdOption,
     IssuerOption,
     ModelOption,
-    find_credential,
+    find_sdk,
 )
 
 if TYPE_CHECKING:
@@ -58,22 +57,12 @@ def ask_owner(
     """
     from auth_agent.cli.output import Lines  # noqa: PLC0415
     from auth_agent.errors import AuthError, ServerUnavailable, SettingsError  # noqa: PLC0415
-    from auth_agent.sdk import AgentSDK  # noqa: PLC0415
-    from auth_agent.sdk.identity.credentials import find_bounds  # noqa: PLC0415
 
     told = Lines(stderr=True)
     try:
         acts = _read(details)
-        secret, key = find_credential(agent_id)
-        sdk = AgentSDK(
-            agent_id=agent_id,
-            agent_secret=secret,
-            private_key=key,
-            server_url=issuer,
-            model=model,
-            dpop=False,  # a token that is bound to a key of this process would be of no use to curl
-            **find_bounds(os.environ),
-        )
+        # A token that is bound to a key of this process would be of no use to curl.
+        sdk = find_sdk(agent_id, issuer, model, dpop=False)
         told.print(f"Asking the owner of {agent_id}; waiting up to {timeout} seconds.")
         with sdk:
             tokens = sdk.ask_owner(

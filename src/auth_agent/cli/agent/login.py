@@ -15,7 +15,7 @@ from auth_agent.cli.agent.options import (
     AgentIdOption,
     IssuerOption,
     ModelOption,
-    find_credential,
+    find_sdk,
 )
 
 if TYPE_CHECKING:
@@ -68,22 +68,12 @@ def login(
     may sign in to.
     """
     from auth_agent.errors import AuthError, ServerUnavailable, SettingsError  # noqa: PLC0415
-    from auth_agent.sdk import AgentSDK  # noqa: PLC0415
-    from auth_agent.sdk.identity.credentials import find_bounds, find_signing  # noqa: PLC0415
+    from auth_agent.sdk.identity.credentials import find_signing  # noqa: PLC0415
 
     output = _JsonOutput(url, agent_id) if as_json else _Output(quiet=quiet)
     try:
         _check_folder(cookies)
-        secret, key = find_credential(agent_id)
-        sdk = AgentSDK(
-            agent_id=agent_id,
-            agent_secret=secret,
-            private_key=key,
-            server_url=issuer,
-            model=model,
-            **find_signing(os.environ),
-            **find_bounds(os.environ),
-        )
+        sdk = find_sdk(agent_id, issuer, model, **find_signing(os.environ))
         with sdk.sign_in(
             url, second_factor=_ask_code(), follow_form=follow_form, on_step=output.step
         ) as site:

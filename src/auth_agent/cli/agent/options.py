@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from auth_agent.sdk import AgentSDK
     from auth_agent.secret import Secret
 
 AgentIdOption = Annotated[str, typer.Option(envvar="AUTH_AGENT_AGENT_ID", help="The agent's id.")]
@@ -58,6 +59,23 @@ VARIABLES: Mapping[str, str] = {
     ),
 }
 """Every variable that the commands of an agent read, and its meaning."""
+
+
+def find_sdk(agent_id: str, issuer: str, model: str | None, **options: Any) -> AgentSDK:
+    """Returns the SDK with the agent's credential and bounds; asks for a missing secret."""
+    from auth_agent.sdk import AgentSDK  # noqa: PLC0415
+    from auth_agent.sdk.identity.credentials import find_bounds  # noqa: PLC0415
+
+    secret, key = find_credential(agent_id)
+    return AgentSDK(
+        agent_id=agent_id,
+        agent_secret=secret,
+        private_key=key,
+        server_url=issuer,
+        model=model,
+        **options,
+        **find_bounds(os.environ),
+    )
 
 
 def find_credential(agent_id: str) -> tuple[Secret | None, str | None]:

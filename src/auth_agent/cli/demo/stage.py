@@ -28,7 +28,7 @@ from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings, create_app
 from auth_agent.server.outbound.outbox import Outbox
 from auth_agent.server.registry.agents import AgentCredentials, add_agent
-from auth_agent.server.registry.clients import add_client
+from auth_agent.server.registry.clients import ClientCredentials, add_client
 from auth_agent.server.registry.resources import add_resource
 
 START_SECONDS = 20.0
@@ -70,14 +70,7 @@ def set_up() -> Iterator[Stage]:
         database, now = app.state.context.database, int(time.time())
         add_resource(database, f"{tools}/mcp", scopes=SCOPES, now=now)
         client = add_client(database, SHOP, [f"{website}/auth-agent/callback"], now=now)
-        environment = {
-            "AUTH_AGENT_ISSUER": server,
-            "AUTH_AGENT_CLIENT_ID": client.client_id,
-            "AUTH_AGENT_CLIENT_SECRET": (client.client_secret or Secret("")).reveal(),
-            "AUTH_AGENT_SECRET": secrets.token_urlsafe(48),
-            "AUTH_AGENT_BASE_URL": website,
-            "AUTH_AGENT_PROTECT": "/members/*",
-        }
+        environment = _environment(server, website, client)
         shop = running.enter_context(_running("shop", website, environment, Path(folder)))
         agent = add_agent(
             database, OWNER, name="Ada's assistant", model=MODEL, scopes=AGENT_SCOPES, now=now
@@ -97,6 +90,17 @@ def set_up() -> Iterator[Stage]:
             postbox,
             shop.process.wait,
         )
+
+
+def _environment(server: str, website: str, client: ClientCredentials) -> dict[str, str]:
+    return {
+        "AUTH_AGENT_ISSUER": server,
+        "AUTH_AGENT_CLIENT_ID": client.client_id,
+        "AUTH_AGENT_CLIENT_SECRET": (client.client_secret or Secret("")).reveal(),
+        "AUTH_AGENT_SECRET": secrets.token_urlsafe(48),
+        "AUTH_AGENT_BASE_URL": website,
+        "AUTH_AGENT_PROTECT": "/members/*",
+    }
 
 
 @contextmanager

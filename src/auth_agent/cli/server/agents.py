@@ -99,12 +99,11 @@ def add(
         if signer:
             signer.write()
         if file:
-            path = str(new_key.absolute()) if new_key else None
-            signs_with = signer.path if signer else None
-            variables = agent_variables(
-                issuer, made.agent_id, model=model, secret=secret, key=path, signing_key=signs_with
-            )
-            file.add(variables)
+            keys = {
+                "key": str(new_key.absolute()) if new_key else None,
+                "signing_key": signer.path if signer else None,
+            }
+            file.add(agent_variables(issuer, made.agent_id, model=model, secret=secret, **keys))
     print_credentials({"agent_id": made.agent_id, "agent_secret": secret}, as_json=as_json)
     if not as_json:
         _print_files(new_key, new_signing_key, env)

@@ -22,15 +22,20 @@ from auth_agent.cli.server.files import EnvironmentFile
 from auth_agent.cli.server.options import (
     ClientArgument,
     DpopOption,
+    EnvOption,
     IdTokenAlgOption,
     JwksOption,
     JwksUriOption,
     LogoutOption,
     LogoutSessionOption,
+    NativeOption,
     PostLogoutOption,
+    PublicOption,
+    RedirectUriOption,
     ResourceOption,
     ScopeOption,
     StrictAudienceOption,
+    UpstreamCompatOption,
     changes_of,
     words,
 )
@@ -43,42 +48,21 @@ app = typer.Typer(no_args_is_help=True, help="Websites that may sign agents in."
 def add(
     name: Annotated[str, typer.Argument(help="The website's name, shown while an agent signs in.")],
     *,
-    redirect_uri: Annotated[
-        list[str],
-        typer.Option(
-            "--redirect-uri",
-            help="https, or http on a loopback host; of an app also under its own scheme.",
-        ),
-    ],
+    redirect_uri: RedirectUriOption,
     scope: ScopeOption = None,
     resource: ResourceOption = None,
     backchannel_logout_uri: LogoutOption = None,
     logout_session: LogoutSessionOption = None,
     jwks: JwksOption = None,
     jwks_uri: JwksUriOption = None,
-    public: Annotated[
-        bool,
-        typer.Option("--public", help="Public client: it cannot keep a secret and uses PKCE."),
-    ] = False,
-    native: Annotated[
-        bool,
-        typer.Option(
-            "--native",
-            help="An app on a device, e.g. an MCP client: public, and may ask for any known API.",
-        ),
-    ] = False,
+    public: PublicOption = False,
+    native: NativeOption = False,
     post_logout_redirect_uri: PostLogoutOption = None,
     id_token_alg: IdTokenAlgOption = None,
     strict_audience: StrictAudienceOption = None,
     dpop: DpopOption = None,
-    upstream_compat: Annotated[
-        bool,
-        typer.Option("--upstream-compat", help="UNSAFE: anyone can read the codes of sign-ins."),
-    ] = False,
-    env: Annotated[
-        Path | None,
-        typer.Option("--env", help="Write the website's variables to this file, e.g. .env."),
-    ] = None,
+    upstream_compat: UpstreamCompatOption = False,
+    env: EnvOption = None,
     issuer: IssuerOption = DEFAULT_ISSUER,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
@@ -87,18 +71,10 @@ def add(
     from auth_agent.server.registry import clients  # noqa: PLC0415
     from auth_agent.server.registry.variables import website_variables  # noqa: PLC0415
     from auth_agent.server.settings import DEFAULT_SCOPES  # noqa: PLC0415
-    from auth_agent.server.web.urls import is_native_uri  # noqa: PLC0415
 
-    if native and not all(map(is_native_uri, redirect_uri)):
-        raise fail(
-            "A native client returns to a loopback host or under a scheme of its own; leave out "
-            "--native, or the other redirect URIs"
-        )
-    file = EnvironmentFile(env) if env else None
-    if file:
-        with refusals_are_told():
-            file.check("AUTH_AGENT_ISSUER", "AUTH_AGENT_CLIENT_ID", "AUTH_AGENT_CLIENT_SECRET",
-                       "AUTH_AGENT_SECRET", "AUTH_AGENT_BASE_URL")  # fmt: skip
+    if native:
+        _check_native(redirect_uri)
+    file = _environment_file(env)
     with opened(database) as db:
         made = clients.add_client(
             db,
@@ -125,6 +101,27 @@ def add(
     print_credentials({"client_id": made.client_id, "client_secret": secret}, as_json=as_json)
     if file and not as_json:
         typer.echo(f"The website's variables are in {env}, for an Auth Agent server at {issuer}.")
+
+
+def _check_native(redirect_uris: list[str]) -> None:
+    from auth_agent.server.web.urls import is_native_uri  # noqa: PLC0415
+
+    if not all(map(is_native_uri, redirect_uris)):
+        raise fail(
+            "A native client returns to a loopback host or under a scheme of its own; leave out "
+            "--native, or the other redirect URIs"
+        )
+
+
+def _environment_file(path: Path | None) -> EnvironmentFile | None:
+    """Returns the file, before anything is made, if the website's lines can be added to it."""
+    if path is None:
+        return None
+    file = EnvironmentFile(path)
+    with refusals_are_told():
+        file.check("AUTH_AGENT_ISSUER", "AUTH_AGENT_CLIENT_ID", "AUTH_AGENT_CLIENT_SECRET",
+                   "AUTH_AGENT_SECRET", "AUTH_AGENT_BASE_URL")  # fmt: skip
+    return file
 
 
 @app.command("list", epilog=EXIT_CODES)

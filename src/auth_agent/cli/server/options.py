@@ -27,6 +27,32 @@ LogoutSessionOption = Annotated[
         help="Back-channel logouts name each session (sid), as mod_auth_openidc needs.",
     ),
 ]
+RedirectUriOption = Annotated[
+    list[str],
+    typer.Option(
+        "--redirect-uri",
+        help="https, or http on a loopback host; of an app also under its own scheme.",
+    ),
+]
+PublicOption = Annotated[
+    bool,
+    typer.Option("--public", help="Public client: it cannot keep a secret and uses PKCE."),
+]
+NativeOption = Annotated[
+    bool,
+    typer.Option(
+        "--native",
+        help="An app on a device, e.g. an MCP client: public, and may ask for any known API.",
+    ),
+]
+UpstreamCompatOption = Annotated[
+    bool,
+    typer.Option("--upstream-compat", help="UNSAFE: anyone can read the codes of sign-ins."),
+]
+EnvOption = Annotated[
+    Path | None,
+    typer.Option("--env", help="Write the website's variables to this file, e.g. .env."),
+]
 PostLogoutOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -75,12 +75,17 @@ def answer(
         response = yield from _second_factor(asked, options, journey, wanted)
     text = f"{options.agent_id} proved itself to {issuer}, for {website} only"
     yield from report("agent_proved", text, approval.answer_url(issuer), response.status)
+    yield from _allow_for_owner(response, issuer, journey)
+    return request
+
+
+def _allow_for_owner(response: HttpResponse, issuer: str, journey: Journey) -> Flow[None]:
+    """Stops the journey's clock while the owner has time to answer, if the owner was asked."""
     waits = approval.owner_seconds(response)
     if waits is not None:
         journey.pause(waits)
         text = f"the owner was asked to approve this, and has {waits / 60:.0f} minutes to answer"
         yield from report("owner_asked", text, approval.answer_url(issuer), response.status)
-    return request
 
 
 def await_code(issuer: str, request_id: str, website: str, journey: Journey) -> Flow[Code]:

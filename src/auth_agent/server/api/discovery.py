@@ -46,13 +46,7 @@ def _metadata(settings: ServerSettings, algorithms: tuple[str, ...]) -> bytes:
     issuer = settings.issuer
     found = {
         "issuer": issuer,
-        "authorization_endpoint": f"{issuer}/authorize",
-        "token_endpoint": f"{issuer}/token",
-        "userinfo_endpoint": f"{issuer}/userinfo",
-        "introspection_endpoint": f"{issuer}/introspect",
-        "revocation_endpoint": f"{issuer}/revoke",
-        "pushed_authorization_request_endpoint": f"{issuer}/par",
-        "backchannel_authentication_endpoint": f"{issuer}/bc-authorize",
+        **_endpoints(issuer),
         "backchannel_token_delivery_modes_supported": ["poll"],
         "backchannel_user_code_parameter_supported": False,
         "require_pushed_authorization_requests": False,
@@ -60,8 +54,6 @@ def _metadata(settings: ServerSettings, algorithms: tuple[str, ...]) -> bytes:
             settings.authorization_details_types or TYPES
         ),
         "acr_values_supported": [OWNER],
-        "end_session_endpoint": f"{issuer}/end-session",
-        "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "scopes_supported": list(settings.scopes),
         "claims_supported": CLAIMS,
         "response_types_supported": ["code"],
@@ -87,6 +79,20 @@ def _metadata(settings: ServerSettings, algorithms: tuple[str, ...]) -> bytes:
         "request_uri_parameter_supported": False,
         # An agent answers each request anew, so that all but `none` need nothing special.
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
+    }
+
+
+def _endpoints(issuer: str) -> dict[str, str]:
+    return {
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "userinfo_endpoint": f"{issuer}/userinfo",
+        "introspection_endpoint": f"{issuer}/introspect",
+        "revocation_endpoint": f"{issuer}/revoke",
+        "pushed_authorization_request_endpoint": f"{issuer}/par",
+        "backchannel_authentication_endpoint": f"{issuer}/bc-authorize",
+        "end_session_endpoint": f"{issuer}/end-session",
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "agent_authentication_endpoint": f"{issuer}/api/agent/authenticate",
     }
     return msgspec.json.encode(found)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from sqlalchemy import Update, and_, insert, or_, select, update
@@ -17,12 +16,22 @@ from auth_agent.server.registry.request_keys import (
     count_request_keys,
     store_request_key,
 )
-from auth_agent.server.registry.rules import IdTaken, agent_columns, checked_id, checked_keys
+from auth_agent.server.registry.rules import (
+    AgentFields,
+    IdTaken,
+    agent_columns,
+    checked_id,
+    checked_keys,
+    new_agent_columns,
+)
 from auth_agent.server.security.credentials import hash_secret, made_hash, new_token
 from auth_agent.server.security.keys.public import Jwk
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import parties, sign_ins, tokens
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 LONGEST_MODEL = 200
 
@@ -39,36 +48,22 @@ def add_agent(
     email: str,
     *,
     now: int,
-    name: str = "",
-    display_name: str = "",
-    model: str = "",
-    scopes: Sequence[str] | None = None,
-    permissions: Sequence[str] = (),
     require_origin: bool = False,
-    approval: str | None = None,
     dpop_bound: bool = False,
     verified: bool = True,
     public_key: str | None = None,
     signing_key: str | None = None,
     agent_id: str | None = None,
     agent_secret: Secret | None = None,
+    **described: Unpack[AgentFields],
 ) -> AgentCredentials:
     """Registers an agent under its owner's address; with `verified` the caller vouches for it.
 
-    `name` is the owner's, `display_name` the agent's. Without `scopes` the agent may grant every
-    scope that a website asks for. With `public_key` (PEM, JWK or JWKS) it signs instead of
-    sending a secret, and always names the website. `signing_key` is another public key, with
-    which it signs its HTTP requests. Raises IdTaken if an agent or a client has, or ever had, the
-    requested id.
+    With `public_key` (PEM, JWK or JWKS) it signs instead of sending a secret, and always names the
+    website. `signing_key` is another public key, with which it signs its HTTP requests. Raises
+    IdTaken if an agent or a client has, or ever had, the requested id.
     """
-    given: dict[str, Any] = {
-        "email": email,
-        "name": name,
-        "display_name": display_name,
-        "model": model,
-    }
-    given |= {"scopes": scopes, "permissions": permissions, "approval": approval}
-    columns = agent_columns(given)
+    columns = new_agent_columns(email, described)
     agent_id = new_token("agent_", 12) if agent_id is None else checked_id(agent_id)
     secret = Secret("") if public_key else agent_secret or Secret(new_token("ags_"))
     row = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, func, insert, select, update
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from auth_agent.secret import Secret
 from auth_agent.server.registry.client import SELF_MADE, Client, find_client
 from auth_agent.server.registry.rules import (
+    ClientFields,
     TooMany,
     client_columns,
     website_columns,
@@ -20,6 +21,9 @@ from auth_agent.server.settings import DEFAULT_SCOPES
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import parties
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "Client",
@@ -53,41 +57,12 @@ def add_client(
     redirect_uris: Sequence[str],
     *,
     now: int,
-    scopes: Sequence[str] = DEFAULT_SCOPES,
-    resources: Sequence[str] = (),
-    public: bool = False,
     upstream_compat: bool = False,
-    jwks: str | None = None,
-    jwks_uri: str | None = None,
-    backchannel_logout_uri: str | None = None,
-    post_logout_redirect_uris: Sequence[str] = (),
-    id_token_alg: str | None = None,
-    strict_audience: bool = False,
-    backchannel_logout_session_required: bool = False,
-    dpop_bound: bool = False,
-    origin: str = "added",
+    **fields: Unpack[ClientFields],
 ) -> ClientCredentials:
-    """Registers a website; raises RegistrationError if a value is not acceptable.
-
-    With `jwks` (PEM, JWK or JWKS) or `jwks_uri` it signs instead of sending a secret. With
-    `dpop_bound` it gets no token without a proof of a key (RFC 9449 section 5.2).
-    """
-    columns = client_columns(
-        name,
-        redirect_uris,
-        scopes=scopes,
-        resources=resources,
-        public=public,
-        jwks=jwks,
-        jwks_uri=jwks_uri,
-        backchannel_logout_uri=backchannel_logout_uri,
-        post_logout_redirect_uris=post_logout_redirect_uris,
-        id_token_alg=id_token_alg,
-        strict_audience=strict_audience,
-        backchannel_logout_session_required=backchannel_logout_session_required,
-        dpop_bound=dpop_bound,
-        origin=origin,
-    )
+    """Registers a website; raises RegistrationError if a value is not acceptable."""
+    columns = client_columns(name, redirect_uris, **fields)
+    origin, scopes = columns["origin"], columns["scopes"].split()
     secret = Secret(new_token("cs_")) if columns["auth_method"] == "client_secret" else None
     client_id = new_token("client_", 12)
     row = {

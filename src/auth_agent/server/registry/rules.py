@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from auth_agent.server.outbound.addresses import checked_address
 from auth_agent.server.security.keys.public import parse_keys
-from auth_agent.server.settings import ALGORITHMS, APPROVALS, SCOPE_TOKEN
+from auth_agent.server.settings import ALGORITHMS, APPROVALS, DEFAULT_SCOPES, SCOPE_TOKEN
 from auth_agent.server.web.urls import host_of, is_private_uri, url_problem
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 LONGEST_RESOURCE = 2_048
 _AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
@@ -28,6 +31,67 @@ class TooMany(RegistrationError):
     """The limit of self-registered agents or clients has been reached."""
 
 
+class ClientFields(TypedDict, total=False):
+    """What a client may have beside its name and redirect URIs; what is left out has its default.
+
+    With `jwks` (PEM, JWK or JWKS) or `jwks_uri` it signs instead of sending a secret. With
+    `dpop_bound` it gets no token without a proof of a key (RFC 9449 section 5.2).
+    """
+
+    scopes: Sequence[str]
+    resources: Sequence[str]
+    public: bool
+    jwks: str | None
+    jwks_uri: str | None
+    backchannel_logout_uri: str | None
+    backchannel_logout_session_required: bool
+    post_logout_redirect_uris: Sequence[str]
+    id_token_alg: str | None
+    strict_audience: bool
+    dpop_bound: bool
+    origin: str
+
+
+class AgentFields(TypedDict, total=False):
+    """What an agent may have beside its owner's address; what is left out has its default.
+
+    `name` is the owner's, `display_name` the agent's. Without `scopes` the agent may grant every
+    scope that a website asks for.
+    """
+
+    name: str
+    display_name: str
+    model: str
+    scopes: Sequence[str] | None
+    permissions: Sequence[str]
+    approval: str | None
+
+
+_CLIENT_DEFAULTS: dict[str, Any] = {
+    "scopes": DEFAULT_SCOPES,
+    "resources": (),
+    "backchannel_logout_uri": None,
+    "backchannel_logout_session_required": False,
+    "post_logout_redirect_uris": (),
+    "id_token_alg": None,
+    "strict_audience": False,
+    "dpop_bound": False,
+}
+_AGENT_DEFAULTS: dict[str, Any] = {
+    "name": "",
+    "display_name": "",
+    "model": "",
+    "scopes": None,
+    "permissions": (),
+    "approval": None,
+}
+
+
+def new_agent_columns(email: str, fields: AgentFields) -> dict[str, Any]:
+    """Returns the described columns of a new agent; raises RegistrationError."""
+    return agent_columns({"email": email, **_AGENT_DEFAULTS, **fields})
+
+
 def agent_columns(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the given columns of an agent as they are stored; raises RegistrationError."""
     return {name: _AGENT[name](value) for name, value in values.items()}
@@ -39,37 +103,13 @@ def website_columns(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def client_columns(
-    name: str,
-    redirect_uris: Sequence[str],
-    *,
-    scopes: Sequence[str],
-    resources: Sequence[str] = (),
-    public: bool,
-    jwks: str | None,
-    jwks_uri: str | None,
-    backchannel_logout_uri: str | None,
-    post_logout_redirect_uris: Sequence[str] = (),
-    id_token_alg: str | None = None,
-    strict_audience: bool = False,
-    backchannel_logout_session_required: bool = False,
-    dpop_bound: bool = False,
-    origin: str,
+    name: str, redirect_uris: Sequence[str], **fields: Unpack[ClientFields]
 ) -> dict[str, Any]:
     """Returns the columns for a client's metadata; raises RegistrationError."""
-    columns = website_columns(
-        {
-            "name": name,
-            "redirect_uris": redirect_uris,
-            "scopes": scopes,
-            "resources": resources,
-            "backchannel_logout_uri": backchannel_logout_uri,
-            "post_logout_redirect_uris": post_logout_redirect_uris,
-            "id_token_alg": id_token_alg,
-            "strict_audience": strict_audience,
-            "backchannel_logout_session_required": backchannel_logout_session_required,
-            "dpop_bound": dpop_bound,
-        }
-    )
+    public, origin = fields.pop("public", False), fields.pop("origin", "added")
+    jwks, jwks_uri = fields.pop("jwks", None), fields.pop("jwks_uri", None)
+    given = {"name": name, "redirect_uris": redirect_uris, **_CLIENT_DEFAULTS, **fields}
+    columns = website_columns(given)
     if not public and any(is_private_uri(uri) for uri in redirect_uris):
         raise RegistrationError(
             "a redirect URI under a private scheme belongs to an app, which can keep no secret; "

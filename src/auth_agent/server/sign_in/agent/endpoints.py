@@ -127,16 +127,9 @@ def verify_second_factor(context: Context, call: Call) -> Answer:
             answer, mail = accept_in(context, connection, row, by)
         else:
             answer, mail = None, None
-            record(
-                connection,
-                at=context.now(),
-                kind="approval",
-                outcome="invalid_code",
-                agent_id=step.agent_id,
-                client_id=row.client_id,
-                request_id=row.id,
-                address=call.address,
-            )
+            ids = {"agent_id": step.agent_id, "client_id": row.client_id, "request_id": row.id}
+            record(connection, at=context.now(), kind="approval", outcome="invalid_code",
+                   address=call.address, **ids)  # fmt: skip
     if answer is not None:
         if mail is not None:
             context.outbox.post(mail)

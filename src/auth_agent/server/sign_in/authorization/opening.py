@@ -104,22 +104,12 @@ def open_sign_in(
     settings, now, address = context.settings, context.now(), stored_party(party)
     row = {
         "id": new_token("req_", 18),
-        "client_id": request.client.id,
-        "redirect_uri": request.redirect_uri,
-        "scope": request.scope,
-        "audience": " ".join(request.audience),
-        "state": request.state,
-        "nonce": request.nonce,
-        "code_challenge": request.code_challenge,
+        **_asked(request),
         "browser_hash": None if browser is None else digest(browser),
         "created_at": now,
         "expires_at": now + settings.request_lifetime,
         "address": address,
         "only_agent": only_agent,
-        "document": request.client.document,
-        "document_name": None if request.client.document is None else request.client.name,
-        "dpop_jkt": request.dpop_jkt,
-        **request.wishes._asdict(),
     }
     values: dict[str, Any] = {f"in_{name}": value for name, value in row.items()}
     values["most"] = settings.limit_pending
@@ -136,6 +126,23 @@ def open_sign_in(
         wait = (("retry-after", str(settings.request_lifetime)),)
         raise Refusal(429, "too_many_requests", text, wait)
     return str(row["id"])
+
+
+def _asked(request: AuthorizationRequest) -> dict[str, Any]:
+    """Returns the columns that the request itself fills."""
+    return {
+        "client_id": request.client.id,
+        "redirect_uri": request.redirect_uri,
+        "scope": request.scope,
+        "audience": " ".join(request.audience),
+        "state": request.state,
+        "nonce": request.nonce,
+        "code_challenge": request.code_challenge,
+        "document": request.client.document,
+        "document_name": None if request.client.document is None else request.client.name,
+        "dpop_jkt": request.dpop_jkt,
+        **request.wishes._asdict(),
+    }
 
 
 @functools.lru_cache(4_096)

@@ -99,18 +99,7 @@ def check_request(
     details_types: Collection[str],
 ) -> AuthorizationRequest:
     """Checks all other parameters; a Refusal from here is for the website."""
-    if parameters.duplicates:
-        raise _invalid("A parameter is given more than once")
-    if "response_type" not in parameters:
-        raise _invalid("Missing required parameter: response_type")
-    if parameters["response_type"] != "code":
-        text = "Only response_type=code is supported"
-        raise Refusal(400, "unsupported_response_type", text)
-    if parameters.get("response_mode", "query") != "query":
-        raise _invalid("Only response_mode=query is supported")
-    for name in ("request", "request_uri"):
-        if name in parameters:
-            raise Refusal(400, f"{name}_not_supported", "Request objects are not supported")
+    _check_form(parameters)
     wishes = read_wishes(parameters, details_types)
     known: Mapping[str, KnownResource] = {}
     if parameters.resources and client.is_native(redirect_uri):
@@ -131,6 +120,22 @@ def check_request(
     return AuthorizationRequest(
         client, redirect_uri, scope, audience, state, nonce, challenge, wishes, jkt
     )
+
+
+def _check_form(parameters: Parameters) -> None:
+    """Refuses a request in a form that is not supported."""
+    if parameters.duplicates:
+        raise _invalid("A parameter is given more than once")
+    if "response_type" not in parameters:
+        raise _invalid("Missing required parameter: response_type")
+    if parameters["response_type"] != "code":
+        text = "Only response_type=code is supported"
+        raise Refusal(400, "unsupported_response_type", text)
+    if parameters.get("response_mode", "query") != "query":
+        raise _invalid("Only response_mode=query is supported")
+    for name in ("request", "request_uri"):
+        if name in parameters:
+            raise Refusal(400, f"{name}_not_supported", "Request objects are not supported")
 
 
 def _audience(

@@ -168,12 +168,15 @@ class Signatures:
         covered = _covered_headers(signed)
         values = _digest_of(visit, covered)
         known = _Known(found, signed.params["expires"], named.agent, key, covered, values)
+        self._remember(digest, known)
+        return found
+
+    def _remember(self, digest: bytes, known: _Known) -> None:
         with self._lock:
             self._known[digest] = known
             self._known.move_to_end(digest)
             while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
-        return found
 
 
 def _fields_of(visit: Visit) -> _Fields:
