@@ -155,6 +155,25 @@ class McpAuth(httpx2.Auth):
         ends_at = (yield from now()) + options.deadline
         return Journey(ends_at=ends_at, timeout=options.timeout, too_late=TOO_LATE)
 
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        steps = self._attach(request)
+        step = next(steps)
+        while True:
+            if isinstance(step, httpx2.Request):
+                result: Any = yield step
+            else:
+                result = await self._run_async(step)
+            try:
+                step = steps.send(result)
+            except StopIteration:
+                return
+
+    async def _run_async(self, flow: Flow[Any]) -> Any:
+        """Runs a flow for a task, one at a time: later callers find the new token."""
+        raise NotImplementedError
+
 
 class SyncMcpAuth(McpAuth):
     """The auth of an `AgentSDK`, for `httpx2.Client` and, in a thread, `httpx2.AsyncClient`."""
@@ -178,25 +197,13 @@ class SyncMcpAuth(McpAuth):
             except StopIteration:
                 return
 
-    async def async_auth_flow(
-        self, request: httpx2.Request
-    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        steps = self._attach(request)
-        step = next(steps)
-        while True:
-            if isinstance(step, httpx2.Request):
-                result: Any = yield step
-            else:
-                result = await anyio.to_thread.run_sync(self._run_one, step)
-            try:
-                step = steps.send(result)
-            except StopIteration:
-                return
-
     def _run_one(self, flow: Flow[Any]) -> Any:
         """Runs one at a time: later callers find the new token."""
         with self._turn:
             return self._run(flow)
+
+    async def _run_async(self, flow: Flow[Any]) -> Any:
+        return await anyio.to_thread.run_sync(self._run_one, flow)
 
 
 class AsyncMcpAuth(McpAuth):
@@ -209,18 +216,6 @@ class AsyncMcpAuth(McpAuth):
         self._run = run
         self._turn = anyio.Lock()
 
-    async def async_auth_flow(
-        self, request: httpx2.Request
-    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        steps = self._attach(request)
-        step = next(steps)
-        while True:
-            if isinstance(step, httpx2.Request):
-                result: Any = yield step
-            else:
-                async with self._turn:
-                    result = await self._run(step)
-            try:
-                step = steps.send(result)
-            except StopIteration:
-                return
+    async def _run_async(self, flow: Flow[Any]) -> Any:
+        async with self._turn:
+            return await self._run(flow)

@@ -102,7 +102,7 @@ def approve(visit: OwnerVisit) -> Answer:
     if decision not in (APPROVE, ALWAYS) or (decision == ALWAYS and question.act is not None):
         raise Refusal(400, "invalid_request", "There is no such decision")
     with visit.context.database.begin() as connection:
-        answered = _answered(visit, connection, question, decision)
+        answered = proven_answer(visit, connection, question, decision)
         approve_question(visit.context, connection, question, answered, always=decision == ALWAYS)
     return visit.go("/question", id=question.id, done="approved")
 
@@ -143,7 +143,7 @@ def history(visit: OwnerVisit) -> Answer:
     return visit.page("console_owner_history.html", rows=told, names=names)
 
 
-def _answered(visit: OwnerVisit, connection: Any, question: Any, decision: str) -> Answered:
+def proven_answer(visit: OwnerVisit, connection: Any, question: Any, decision: str) -> Answered:
     """Returns who approves and how; refuses a mailed code where the owner has a passkey."""
     if not has_passkey(connection, OWNER, visit.email):
         return Answered(by=visit.email, how="mail")

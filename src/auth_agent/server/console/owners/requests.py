@@ -11,13 +11,10 @@ import json
 from typing import Any
 
 from auth_agent.server.approval import asking, questions, state
-from auth_agent.server.approval.state import Answered
 from auth_agent.server.console import queries as data
-from auth_agent.server.console.owners.questions import act_facts, subject
+from auth_agent.server.console.owners.questions import act_facts, proven_answer, subject
 from auth_agent.server.console.owners.visit import OwnerVisit, with_query
-from auth_agent.server.console.passkeys import act_options, party_of, prove_act
-from auth_agent.server.registry.people.browser_sessions import OWNER
-from auth_agent.server.registry.people.passkeys import has_passkey
+from auth_agent.server.console.passkeys import act_options, party_of
 from auth_agent.server.sign_in.agent.answering import Answering, granted_scope, question_about
 from auth_agent.server.sign_in.browser.mark import is_bound
 from auth_agent.server.sign_in.browser.waiting import form_target, learns
@@ -72,7 +69,7 @@ def approve(visit: OwnerVisit) -> Answer:
     now = context.now()
     until = max(row.expires_at, now + 60)
     with context.database.begin() as connection:
-        answered = _answered(visit, connection, question)
+        answered = proven_answer(visit, connection, question, PURPOSE)
         asking.hold_owner(context, connection, question)
         waits = await_owner(
             connection, row.id, now, question_id=question.id, agent_id=agent.id, until=until
@@ -108,21 +105,6 @@ def _question(visit: OwnerVisit, request_id: str, agent_id: str) -> Any:
         raise Refusal(410, "not_waiting", "This sign-in is over; start again at the website")
     by = Answering(agent_id, row.agent_model, "", visit.call.address)
     return question_about(row, by, granted_scope(row))
-
-
-def _answered(visit: OwnerVisit, connection: Any, question: Any) -> Answered:
-    if not has_passkey(connection, OWNER, visit.email):
-        return Answered(by=visit.email, how="mail")
-    proof = prove_act(
-        visit.context,
-        connection,
-        visit.session,
-        purpose=PURPOSE,
-        subject=subject(question, PURPOSE),
-        text=visit.form.get("credential", ""),
-    )
-    evidence = proof.signed.evidence
-    return Answered(by=visit.email, how=proof.how, passkey_id=proof.passkey.id, assertion=evidence)
 
 
 def _acts(row: Any) -> list[dict[str, Any]]:
