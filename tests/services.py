@@ -27,6 +27,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def website_environ(provider, base_url) -> dict[str, str]:
+    """Returns the variables of a website at this URL, which a server in a value knows."""
+    return {
+        "AUTH_AGENT_ISSUER": provider.issuer,
+        "AUTH_AGENT_CLIENT_ID": provider.client_id,
+        "AUTH_AGENT_CLIENT_SECRET": provider.client_secret,
+        "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
+        "AUTH_AGENT_BASE_URL": base_url,
+    }
+
+
 @contextmanager
 def redis_server(*options):
     """Starts a Redis that keeps nothing; yields its URL."""

@@ -39,7 +39,7 @@ from auth_agent_starlette import AuthAgentMiddleware, requires_approval
 from auth_agent_starlette.fastapi import approval_of
 from tests.adapters.conftest import Visitor, settings_of
 from tests.adapters.network import free_port, serve_asgi, serve_wsgi
-from tests.services import redis_server
+from tests.services import redis_server, website_environ
 from tests.world import run_process
 
 JSON = {"accept": "application/json"}
@@ -335,11 +335,7 @@ class TestRedis:
         port = free_port()
         base_url = f"http://127.0.0.1:{port}"
         environ = {
-            "AUTH_AGENT_ISSUER": provider.issuer,
-            "AUTH_AGENT_CLIENT_ID": provider.client_id,
-            "AUTH_AGENT_CLIENT_SECRET": provider.client_secret,
-            "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
-            "AUTH_AGENT_BASE_URL": base_url,
+            **website_environ(provider, base_url),
             "AUTH_AGENT_SESSION_STORE": redis,
         }
         with run_process("tests.adapters.acts_site:app", "uvicorn with workers", port, environ):

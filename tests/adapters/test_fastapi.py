@@ -23,6 +23,7 @@ from auth_agent_starlette.fastapi import (
     no_agents,
 )
 from tests.adapters.conftest import settings_of
+from tests.services import website_environ
 from tests.test_readme import example
 
 BASE_URL = "http://127.0.0.1:8000"
@@ -340,13 +341,7 @@ def test_a_socket_is_handed_its_agent(app, visit):
 
 
 def test_the_readmes_example_lets_agents_in(provider, monkeypatch):
-    environ = {
-        "AUTH_AGENT_ISSUER": provider.issuer,
-        "AUTH_AGENT_CLIENT_ID": provider.client_id,
-        "AUTH_AGENT_CLIENT_SECRET": provider.client_secret,
-        "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
-        "AUTH_AGENT_BASE_URL": BASE_URL,
-    }
+    environ = website_environ(provider, BASE_URL)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     namespace = {}

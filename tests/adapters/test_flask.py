@@ -20,6 +20,7 @@ from auth_agent_flask import (
     no_agents,
     requires_agent,
 )
+from tests.services import website_environ
 from tests.test_readme import example
 
 JSON = {"Accept": "application/json"}
@@ -30,11 +31,7 @@ PAGE = {"Accept": "text/html"}
 def config(provider):
     """Returns `app.config` of a site at the URL that Flask's test client visits."""
     return {
-        "AUTH_AGENT_ISSUER": provider.issuer,
-        "AUTH_AGENT_CLIENT_ID": provider.client_id,
-        "AUTH_AGENT_CLIENT_SECRET": provider.client_secret,
-        "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
-        "AUTH_AGENT_BASE_URL": "http://localhost",
+        **website_environ(provider, "http://localhost"),
         "AUTH_AGENT_PROTECT": ["/private/*", "/static/*"],
     }
 

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from tests.adapters.network import free_port
+from tests.services import website_environ
 from tests.world import run_process
 
 pytest.importorskip("gevent")
@@ -57,11 +58,7 @@ def test_a_preloaded_worker_serves_others_while_a_visit_waits(provider, tmp_path
     port = free_port()
     site = f"http://127.0.0.1:{port}"
     environ = {
-        "AUTH_AGENT_ISSUER": provider.issuer,
-        "AUTH_AGENT_CLIENT_ID": provider.client_id,
-        "AUTH_AGENT_CLIENT_SECRET": provider.client_secret,
-        "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
-        "AUTH_AGENT_BASE_URL": site,
+        **website_environ(provider, site),
         "AUTH_AGENT_PROTECT": "/private/*",
         "PYTHONPATH": str(tmp_path),
     }

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.adapters.conftest import TLS
-from tests.services import free_port
+from tests.services import free_port, website_environ
 from tests.world import run_process
 
 METADATA = "/.well-known/oauth-authorization-server"
@@ -41,13 +41,7 @@ def waitress(provider):
     """Starts the Flask shop in waitress with its four threads."""
     port = free_port()
     site = f"http://127.0.0.1:{port}"
-    environ = {
-        "AUTH_AGENT_ISSUER": provider.issuer,
-        "AUTH_AGENT_CLIENT_ID": provider.client_id,
-        "AUTH_AGENT_CLIENT_SECRET": provider.client_secret,
-        "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
-        "AUTH_AGENT_BASE_URL": site,
-    }
+    environ = website_environ(provider, site)
     with run_process("examples.flask_site:app", "waitress", port, environ):
         yield site
 

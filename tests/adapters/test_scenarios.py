@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from tests.adapters.conftest import Visitor
 from tests.adapters.network import free_port, serve_asgi, serve_wsgi
+from tests.services import website_environ
 
 JSON = {"Accept": "application/json"}
 SITES = {"flask": (flask_accounts, serve_wsgi), "fastapi": (fastapi_accounts, serve_asgi)}
@@ -26,11 +27,7 @@ def open_site(request, provider, monkeypatch, tmp_path):
             port = free_port()
             base_url = f"http://127.0.0.1:{port}"
             environ = {
-                "AUTH_AGENT_ISSUER": provider.issuer,
-                "AUTH_AGENT_CLIENT_ID": provider.client_id,
-                "AUTH_AGENT_CLIENT_SECRET": provider.client_secret,
-                "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
-                "AUTH_AGENT_BASE_URL": base_url,
+                **website_environ(provider, base_url),
                 "SHOP_SCENARIO": scenario,
                 "SHOP_DATABASE": f"sqlite:///{tmp_path}/shop.db",
             }

@@ -18,6 +18,7 @@ from auth_agent.flow import drive
 from auth_agent.flow.connections import redis_exchange
 from auth_agent.flow.effects import Ask, Invoke, Join, Limited, ReadBody, Send, Sleep, Spawn
 from tests.conftest import SECRET
+from tests.flows import run_with
 from tests.services import redis_server
 from tests.website.browser import Browser, ValueVisit
 from tests.website.test_strange_answers import CLAIMS, VALUES, check, strange_answers
@@ -53,17 +54,7 @@ class Driver:
         self.body = b""
 
     def __call__(self, flow, server):
-        result, error = None, None
-        while True:
-            try:
-                effect = flow.send(result) if error is None else flow.throw(error)
-            except StopIteration as stop:
-                return stop.value
-            result, error = None, None
-            try:
-                result = self._perform(effect, server)
-            except Exception as raised:  # noqa: BLE001  # as `auth_agent.flow.drive` does
-                error = raised
+        return run_with(lambda effect: self._perform(effect, server), flow)
 
     def _perform(self, effect, server):
         if isinstance(effect, Send):

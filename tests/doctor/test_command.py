@@ -33,7 +33,7 @@ from auth_agent.testing import FakeServer
 from auth_agent.testing.provider import json_response
 from tests.adapters.network import free_port, serve_asgi, serve_provider
 from tests.adapters.stacks import build_starlette
-from tests.services import redis_server
+from tests.services import redis_server, website_environ
 from tests.tls import make_certificate
 from tests.world import serve_auth_server
 
@@ -350,15 +350,7 @@ def provider():
 @pytest.fixture
 def guest(provider):
     """Registers a website at the server that misbehaves."""
-    return Shop(
-        {
-            "AUTH_AGENT_ISSUER": provider.issuer,
-            "AUTH_AGENT_CLIENT_ID": provider.client_id,
-            "AUTH_AGENT_CLIENT_SECRET": provider.client_secret,
-            "AUTH_AGENT_SECRET": "a secret of the website that is long enough",
-            "AUTH_AGENT_BASE_URL": f"http://127.0.0.1:{free_port()}",
-        }
-    )
+    return Shop(website_environ(provider, f"http://127.0.0.1:{free_port()}"))
 
 
 METADATA = "/.well-known/oauth-authorization-server"

@@ -17,6 +17,7 @@ from auth_agent.sdk.flow.effects import (
     Today,
     Wait,
 )
+from tests.flows import run_with
 
 
 def html(text, status=200):
@@ -45,17 +46,7 @@ class Internet:
         self.addresses: dict[str, tuple[str, ...]] = {}
 
     def run(self, flow):
-        result, error = None, None
-        while True:
-            try:
-                effect = flow.send(result) if error is None else flow.throw(error)
-            except StopIteration as stop:
-                return stop.value
-            result, error = None, None
-            try:
-                result = self.perform(effect)
-            except AuthError as raised:
-                error = raised
+        return run_with(self.perform, flow)
 
     def perform(self, effect):
         match effect:

@@ -12,6 +12,7 @@ from auth_agent.website.entry import Entry
 from auth_agent.website.recognition.session import _cookie_name
 from auth_agent.website.web.outcome import Pass, Reply
 from auth_agent.website.web.visit import Visit
+from tests.flows import run_with
 
 NAVIGATION = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 
@@ -55,28 +56,22 @@ class ValueVisit(Visit):
 
 def drive(flow, server: FakeServer):
     """Performs effects against the server in the value."""
-    result, error = None, None
-    while True:
-        try:
-            effect = flow.send(result) if error is None else flow.throw(error)
-        except StopIteration as stop:
-            return stop.value
-        result, error = None, None
-        try:
-            if isinstance(effect, Send):
-                result = server.answer(effect.request)
-            elif isinstance(effect, Fetch):
-                result = server.directory(effect)
-            elif isinstance(effect, Invoke):
-                result = effect.function(*effect.arguments)
-            elif isinstance(effect, Join | Limited):
-                result = drive(effect.start(), server)
-            else:
-                assert isinstance(effect, Spawn)
-                with suppress(AuthError):
-                    drive(effect.start(), server)
-        except Exception as raised:  # noqa: BLE001  # as `auth_agent.flow.drive` does
-            error = raised
+    return run_with(lambda effect: _perform(effect, server), flow)
+
+
+def _perform(effect, server):
+    if isinstance(effect, Send):
+        return server.answer(effect.request)
+    if isinstance(effect, Fetch):
+        return server.directory(effect)
+    if isinstance(effect, Invoke):
+        return effect.function(*effect.arguments)
+    if isinstance(effect, Join | Limited):
+        return drive(effect.start(), server)
+    assert isinstance(effect, Spawn)
+    with suppress(AuthError):
+        drive(effect.start(), server)
+    return None
 
 
 class Browser:
