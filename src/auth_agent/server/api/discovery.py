@@ -80,6 +80,7 @@ def _metadata(settings: ServerSettings, algorithms: tuple[str, ...]) -> bytes:
         # An agent answers each request anew, so that all but `none` need nothing special.
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
     }
+    return msgspec.json.encode(found)
 
 
 def _endpoints(issuer: str) -> dict[str, str]:
@@ -95,7 +96,6 @@ def _endpoints(issuer: str) -> dict[str, str]:
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "agent_authentication_endpoint": f"{issuer}/api/agent/authenticate",
     }
-    return msgspec.json.encode(found)
 
 
 def _optional(settings: ServerSettings) -> dict[str, Any]:
