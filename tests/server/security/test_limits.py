@@ -13,9 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import redis
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
+from auth_agent.flow.connections import breaker
 from auth_agent.secret import Secret
 from auth_agent.server import ServerSettings
 from auth_agent.server.security import credentials
@@ -448,6 +450,39 @@ def test_without_redis_each_worker_counts_alone(caplog: pytest.LogCaptureFixture
     assert not limits.count("registrations", "a")
     assert limits.refusal("registrations", "a").status == 429
     assert "s3cret" not in caplog.text
+
+
+def test_a_redis_that_hangs_costs_one_second_for_all(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # accepts and never answers
+        address = Secret(f"redis://127.0.0.1:{hanging.getsockname()[1]}/0")
+        limits = Limits(ServerSettings(issuer=ISSUER, redis=address, limit_registrations=2))
+        started = time.monotonic()
+        told = [limits.count("registrations", "a") for _ in range(3)]
+        for _ in range(10):
+            assert limits.is_spent("registrations", "a")
+            assert limits.refusal("registrations", "a").status == 429
+        assert time.monotonic() - started < 10  # not a second for each of 23 questions
+    assert told == [True, True, False]
+    assert caplog.text.count("counts alone") == 1
+
+
+def test_a_redis_that_became_a_replica_is_left_for_the_new_master(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "PAUSE_SECONDS", 0.0)
+    settings = ServerSettings(issuer=ISSUER, redis=Secret(redis_url), limit_registrations=2)
+    limits, admin = Limits(settings), redis.Redis.from_url(redis_url)
+    assert limits.count("registrations", "replica")
+    before = {each["id"] for each in admin.client_list()}
+    admin.replicaof("127.0.0.1", "1")
+    try:
+        assert limits.count("registrations", "replica")  # alone
+    finally:
+        admin.replicaof("no", "one")
+    assert limits.count("registrations", "replica")
+    assert not limits.count("registrations", "replica")
+    kept = before & {each["id"] for each in admin.client_list()}
+    assert kept == {str(admin.client_id())}
 
 
 def test_pending_sign_ins_are_counted_for_a_network_as_well(build: Build) -> None:

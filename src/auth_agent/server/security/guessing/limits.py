@@ -13,16 +13,20 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar, cast
 
 from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 
 from auth_agent.extras import needed_for
+from auth_agent.flow.connections.breaker import Breaker
 from auth_agent.server.bounds import HOUR, MINUTE
 from auth_agent.server.settings import ServerSettings
 from auth_agent.server.web.at_once import happened, or_wait
 from auth_agent.server.web.call import Headers, Refusal
+
+T = TypeVar("T")
 
 MOST_COUNTERS = 100_000
 # Counter by name: the setting that bounds it, and the window in seconds.
@@ -93,6 +97,10 @@ class Memory(Storage):
         return found if found is not None and found[1] > self._clock() else None
 
 
+class _Paused(TimeoutError):
+    """Redis did not answer, now or a moment ago."""
+
+
 class _Window(NamedTuple):
     """So many attempts in so many seconds, which begin with the first one."""
 
@@ -112,6 +120,7 @@ class Limits:
         self._windows["second_chances"] = _Window(1, MINUTE)
         self._own: Storage = Memory(clock)
         self._shared: Storage | None = None
+        self._breaker = Breaker()
         if address := settings.redis.reveal():
             with needed_for("redis"):
                 import redis  # noqa: F401, PLC0415  # `limits` says less about its absence
@@ -123,22 +132,15 @@ class Limits:
 
     def is_spent(self, name: str, *who: str) -> bool:
         """Returns True if no further attempt is allowed; counts nothing."""
-        key, counters = _key(name, who), self._counters(name)
-        try:
-            count = counters.get(key)
-        except StorageError:
-            count = self._alone().get(key)
-        return count >= self._windows[name].most
+        key = _key(name, who)
+        return self._ask(name, lambda counters: counters.get(key)) >= self._windows[name].most
 
     def count(self, name: str, *who: str) -> bool:
         """Counts one attempt; returns False if it was one too many."""
-        key, counters, window = _key(name, who), self._counters(name), self._windows[name]
+        key, window = _key(name, who), self._windows[name]
+        self._wait_for(name)
         happened()
-        try:
-            count = counters.incr(key, window.seconds)
-        except StorageError:
-            count = self._alone().incr(key, window.seconds)
-        return count <= window.most
+        return self._ask(name, lambda shared: shared.incr(key, window.seconds)) <= window.most
 
     def take(self, name: str, *who: str) -> Headers:
         """Counts one attempt and returns headers with the remaining number; else refuses (429)."""
@@ -157,11 +159,8 @@ class Limits:
         return Refusal(429, "too_many_requests", text, self._headers(name, who, retry=True))
 
     def _headers(self, name: str, who: tuple[str, ...], *, retry: bool) -> Headers:
-        key, counters, most = _key(name, who), self._counters(name), self._windows[name].most
-        try:
-            reset, count = counters.get_expiry(key), counters.get(key)
-        except StorageError:
-            reset, count = self._own.get_expiry(key), self._own.get(key)
+        key, most = _key(name, who), self._windows[name].most
+        reset, count = self._ask(name, lambda found: (found.get_expiry(key), found.get(key)))
         wait = max(1, int(reset - self._clock()) + 1)
         return (
             *((("retry-after", str(wait)),) if retry else ()),
@@ -170,19 +169,43 @@ class Limits:
             ("x-ratelimit-reset", str(wait)),
         )
 
-    def _counters(self, name: str) -> Storage:
-        """Returns the counters of this name; Redis must not be asked on the event loop."""
-        if self._shared is None or name in _OF_THIS_PROCESS:
-            return self._own
-        or_wait()
-        return self._shared
+    def _is_shared(self, name: str) -> bool:
+        return self._shared is not None and name not in _OF_THIS_PROCESS
 
-    def _alone(self) -> Storage:
+    def _wait_for(self, name: str) -> None:
+        """Leaves the event loop, which must not ask Redis."""
+        if self._is_shared(name):
+            or_wait()
+
+    def _ask(self, name: str, ask: Callable[[Storage], T]) -> T:
+        """Asks the counters of this name; without Redis those of this process.
+
+        A Redis that fails is left alone for some seconds: each question to one that hangs would
+        hold the thread of a visitor for a second.
+        """
+        self._wait_for(name)
+        shared = self._shared
+        if shared is None or not self._is_shared(name):
+            return ask(self._own)
+        with suppress(_Paused), self._breaker.watch("redis", _Paused()):
+            try:
+                return ask(shared)
+            except StorageError as error:
+                self._leave(shared)
+                raise _Paused from error
+        return ask(self._own)
+
+    def _leave(self, shared: Storage) -> None:
+        """Says that this process counts alone, and gives up the connections to that Redis.
+
+        It may have become a replica, which goes on to answer, but counts nothing.
+        """
         log.warning(
             "The Redis of AUTH_AGENT_SERVER_REDIS does not answer; this process counts alone, so "
             "that rate limits hold for each worker by itself. Start Redis, or correct the address."
         )
-        return self._own
+        with suppress(Exception):
+            cast(Any, shared).storage.connection_pool.disconnect()
 
 
 def _key(name: str, who: tuple[str, ...]) -> str:
