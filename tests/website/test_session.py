@@ -568,6 +568,20 @@ class TestFoldedCookies:
     def test_are_told_apart(self, header, found):
         assert find_cookie(unfold_cookies(header), NAME) == found
 
+    @pytest.mark.parametrize(
+        "header", [f"a=b, {NAME}=planted; {NAME}_2=s", f"{NAME}_2=s; a=b,{NAME}=planted"]
+    )
+    def test_none_counts_before_the_session_under_its_other_name(self, header):
+        unfolded = unfold_cookies(header)
+        assert find_cookie(unfolded, NAME) is None
+        assert find_cookie(unfolded, f"{NAME}_2") == "s"
+
+    def test_a_session_keeps_the_marks_of_those_that_have_ended(self):
+        for header in (f"{NAME}_2=s,{NAME}_out=m", f"{NAME}_out=m, {NAME}_2=s"):
+            unfolded = unfold_cookies(header)
+            found = [find_cookie(unfolded, name) for name in (NAME, f"{NAME}_2", f"{NAME}_out")]
+            assert found == [None, "s", "m"]
+
     def test_others_are_left_alone(self):
         header = 'a=1, 2, 3; b="x, y"'
         assert unfold_cookies(header).startswith(header)

@@ -14,6 +14,9 @@ _OWN = r"(?:__Host-)?auth_agent[A-Za-z0-9_-]*=[^;,]*"
 _FOLDED = re.compile(rf",[ \t]*({_OWN})")
 _FOLDED_AFTER = re.compile(rf"((?:^|;)[ \t]*{_OWN}),[^;]*")
 
+# The two names of one website's session (`session.cookie_names`).
+_OF_SESSION = re.compile(r"((?:__Host-)?auth_agent_[A-Za-z0-9_-]{8})(?:_2)?")
+
 
 class Cookie(Discreet, frozen=True):
     """One `Set-Cookie`; `max_age` is in seconds, 0 removes the cookie."""
@@ -116,11 +119,21 @@ def unfold_cookies(header: str) -> str:
     """Returns the cookies of several headers that a WSGI server has joined by commas.
 
     A comma counts only beside a name of ours: other cookies hold commas of their own. What stands
-    after one comes last, so that no other host's cookie hides a cookie of ours.
+    after one comes last, and no session counts there beside one that stands on its own, so that no
+    other host's cookie hides a cookie of ours.
     """
     if "," not in header or len(header) > MAX_COOKIE_HEADER:
         return header
-    return ";".join([_FOLDED_AFTER.sub(r"\1", header), *_FOLDED.findall(header)])
+    plain = _FOLDED_AFTER.sub(r"\1", header)
+    held = {_session_of(name) for name, _ in split_cookies(plain)} - {None}
+    folded = (pair for pair in _FOLDED.findall(header) if _session_of(pair) not in held)
+    return ";".join([plain, *folded])
+
+
+def _session_of(pair: str) -> str | None:
+    """Returns which session a cookie is of, by its first name; None for any other cookie."""
+    found = _OF_SESSION.fullmatch(pair.partition("=")[0])
+    return None if found is None else found[1]
 
 
 def find_cookie(header: str, name: str) -> str | None:
