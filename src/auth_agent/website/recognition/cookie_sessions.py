@@ -20,11 +20,13 @@ from auth_agent.website.recognition.session import (
     cookie_names,
     decode_session,
     due_at,
-    free_name,
-    is_ended,
     is_of,
     lifetime,
     session_cookie,
+)
+from auth_agent.website.recognition.tombstones import (
+    free_name,
+    is_ended,
     tombstone,
     tombstone_name,
 )

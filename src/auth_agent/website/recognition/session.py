@@ -29,9 +29,6 @@ from auth_agent.website.events import log_event
 from auth_agent.website.web.visit import Cookie, Visit
 
 MAX_COOKIE = 4_000  # name and value; browsers take 4,096 bytes with the name
-MAX_MARKS = 8
-_MARK_LENGTH = 16  # of the 43 characters of a session's id: 96 bits
-_MARK = re.compile(r"[A-Za-z0-9_-]{16}[01]")
 
 # What the owner has approved; without them an agent would be led to its owner again and again.
 _OF_APPROVAL = ("acr", "authorization_details")
@@ -177,36 +174,6 @@ def session_cookie(session: Session, site: Site, name: str | None = None) -> Coo
 
 def cleared_cookie(settings: Settings, name: str | None = None) -> Cookie:
     return Cookie(name or cookie_name(settings), "", 0, settings.secure)
-
-
-def tombstone(session: Session, name: str, before: str | None, settings: Settings) -> Cookie:
-    """Returns the cookie that keeps ended sessions ended, whichever late answer sets them again.
-
-    It outlives them all. `name` is that of the session's cookie, `before` the value so far, of
-    which the newest entries are kept.
-    """
-    mark = f"{session.id[:_MARK_LENGTH]}{cookie_names(settings).index(name)}"
-    kept = [mark for mark in (before or "").split(".") if _MARK.fullmatch(mark)]
-    value = ".".join([mark, *kept][:MAX_MARKS])
-    return Cookie(tombstone_name(settings), value, settings.session_lifetime, settings.secure)
-
-
-def is_ended(session: Session, marks: str | None) -> bool:
-    """Returns whether the browser's tombstone names the session."""
-    ended = [mark[:_MARK_LENGTH] for mark in (marks or "").split(".")]
-    return session.id[:_MARK_LENGTH] in ended
-
-
-def free_name(old: str | None, marks: str | None, settings: Settings) -> str:
-    """Returns the name for a new session's cookie: not that of the session before."""
-    names = cookie_names(settings)
-    if old is None and marks is not None:
-        old = names[1] if marks.partition(".")[0][_MARK_LENGTH:] == "1" else names[0]
-    return names[1] if old == names[0] else names[0]
-
-
-def tombstone_name(settings: Settings) -> str:
-    return f"{cookie_name(settings)}_out"
 
 
 def cookie_names(settings: Settings) -> tuple[str, str]:
