@@ -8,7 +8,7 @@ import stat
 import pytest
 from typer.testing import CliRunner
 
-from auth_agent.cli.agent.dotenv import add_identity
+from auth_agent.cli.agent.dotenv import add_identity, trim
 from auth_agent.cli.program import app
 from tests.sdk.conftest import World, _world, agent_key, world  # noqa: F401  # fixtures
 
@@ -28,6 +28,22 @@ def write(tmp_path):
         return path
 
     return write
+
+
+def test_blanks_around_values_go_but_not_those_of_a_password():
+    environ = {
+        "AUTH_AGENT_AGENT_SECRET": " ags_x\r\n",
+        "AUTH_AGENT_SERVER_DATABASE": "sqlite:///a.db\n",
+        "AUTH_AGENT_ADMIN_PASSWORD": " a long password ",
+        "OTHER": " x ",
+    }
+    trim(environ)
+    assert environ == {
+        "AUTH_AGENT_AGENT_SECRET": "ags_x",
+        "AUTH_AGENT_SERVER_DATABASE": "sqlite:///a.db",
+        "AUTH_AGENT_ADMIN_PASSWORD": " a long password ",
+        "OTHER": " x ",
+    }
 
 
 def lines(values):

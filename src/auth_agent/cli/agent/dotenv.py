@@ -22,15 +22,17 @@ _IDENTITY = tuple(
 )
 # A file may not name the path of a secret: the secret would go to the file's issuer.
 _FORBIDDEN = PREFIX + "SECRET_FILE"
+_TRIMMED = (PREFIX, "AUTH_AGENT_SERVER_")
 MAX_BYTES = 65_536
 
 
 def trim(environ: MutableMapping[str, str]) -> None:
     """Removes blanks and line breaks around the values of our variables, as settings do.
 
-    A value that was read from a file, or a Kubernetes secret, mostly ends with a line break.
+    A value that was read from a file, or a Kubernetes secret, mostly ends with a line break. A
+    person's password stays as it is.
     """
-    for name in [name for name in environ if name.startswith("AUTH_AGENT_")]:
+    for name in [name for name in environ if name.startswith(_TRIMMED)]:
         environ[name] = environ[name].strip()
 
 
