@@ -31,7 +31,7 @@ app = AuthAgentMiddleware(shop)
 
 def test_each_greenlet_has_a_deadline_of_its_own():
     program = """
-from auth_agent.flow import deadline
+from auth_agent.flow.connections import deadline
 from gevent import monkey
 monkey.patch_all()
 import gevent, time
