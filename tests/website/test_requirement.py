@@ -79,3 +79,17 @@ def test_every_decorator_says_so(decorator):
         decorator(scope=["a"])
     with pytest.raises(TypeError, match="max_age"):
         decorator(max_age="60")
+
+
+@pytest.mark.parametrize(
+    ("via", "way"),
+    [
+        ("session", "AUTH_AGENT_SCOPE"),
+        ("signature", "AUTH_AGENT_SCOPE"),
+        ("bearer", "sdk.session(url, scope=...)"),
+        ("dpop", "sdk.session(url, scope=...)"),
+    ],
+)
+def test_a_missing_scope_is_to_be_had_the_way_the_agent_came(via, way):
+    agent = msgspec.structs.replace(make_agent(scopes=[]), via=via)
+    assert way in judge(agent, Requirement(scopes=["orders:write"]), now=0).description

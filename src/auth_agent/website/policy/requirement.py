@@ -136,6 +136,17 @@ def judge_absence(agent: Agent | None) -> Refusal | None:
     return None if agent is None else HUMANS_ONLY
 
 
+_BY_SIGN_IN = (
+    "A sign-in brings it if the website asks for it (AUTH_AGENT_SCOPE), and the server allows it "
+    "to the website's client and to the agent."
+)
+_BY_TOKEN = (
+    "Get a token with it: name it as `scope` in the token request (sdk.session(url, scope=...)); "
+    "the server allows it to the resource and to the agent."
+)
+_HOW_TO_GET = {"bearer": _BY_TOKEN, "dpop": _BY_TOKEN}
+
+
 def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | None:
     """Returns None if the agent meets the requirement."""
     if requirement.via is not None and agent.via not in requirement.via:
@@ -147,8 +158,7 @@ def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | No
             code="insufficient_scope",
             rule="scopes",
             description=f"This needs the scope {' '.join(lacking)}, which was not granted. "
-            "A sign-in brings it if the website asks for it (AUTH_AGENT_SCOPE), and the server "
-            "allows it to the website's client and to the agent.",
+            + _HOW_TO_GET.get(agent.via, _BY_SIGN_IN),
             scope=" ".join(requirement.scopes),
         )
     too_weak = _judge_sign_in(agent, requirement, now)
