@@ -6,11 +6,13 @@ must not send this machine's credentials to a server of its own choice.
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
-import stat
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+
+from auth_agent.regular_file import read_regular
 
 PREFIX = "AUTH_AGENT_AGENT_"
 _IDENTITY = tuple(
@@ -44,11 +46,12 @@ def add_identity(environ: MutableMapping[str, str], path: Path) -> str | None:
     if any(environ.get(name) for name in _IDENTITY):
         return None
     try:
-        with path.open("rb") as file:
-            is_private = os.name != "posix" or _is_private(os.fstat(file.fileno()))
-            found = _read(file.read(MAX_BYTES))
-    except OSError:
-        return None
+        content, status = read_regular(path, MAX_BYTES)
+    except OSError as error:
+        is_odd = error.errno in (errno.EINVAL, errno.EFBIG)  # not merely missing
+        return f"{path} is ignored: {error.strerror}" if is_odd else None
+    is_private = os.name != "posix" or _is_private(status)
+    found = _read(content)
     if not found:
         return None
     if not is_private:
@@ -62,7 +65,7 @@ def add_identity(environ: MutableMapping[str, str], path: Path) -> str | None:
 
 def _is_private(status: os.stat_result) -> bool:
     is_ours = status.st_uid == os.geteuid()
-    return stat.S_ISREG(status.st_mode) and is_ours and not status.st_mode & 0o077
+    return is_ours and not status.st_mode & 0o077
 
 
 def _problem(found: Mapping[str, str]) -> str | None:

@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from auth_agent.regular_file import read_regular
+
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LARGEST = 65_536  # bytes
 
@@ -20,9 +22,8 @@ def read_key_file(path: Path) -> str:
     The mode is looked at only if the file holds a private key: anything else is no secret, and is
     refused for what it is.
     """
-    with path.open("rb") as file:
-        text = file.read(_LARGEST).decode("ascii")
-        mode = os.fstat(file.fileno()).st_mode
-    if os.name == "posix" and mode & _OTHERS and "PRIVATE KEY-----" in text:
+    content, status = read_regular(path, _LARGEST)
+    text = content.decode("ascii")
+    if os.name == "posix" and status.st_mode & _OTHERS and "PRIVATE KEY-----" in text:
         raise KeyFileShared
     return text

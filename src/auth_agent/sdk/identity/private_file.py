@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from auth_agent.errors import SettingsError
+from auth_agent.regular_file import read_regular
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 MAX_BYTES = 1_048_576
@@ -17,16 +18,16 @@ MAX_BYTES = 1_048_576
 def read_private(path: Path) -> bytes:
     """Returns the content; raises `FileNotFoundError`, or `SettingsError` if it is not private."""
     try:
-        with path.open("rb") as file:
-            if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
-                raise SettingsError(
-                    [f"{path} may be read or changed by others than its owner: chmod 600 {path}"]
-                )
-            return file.read(MAX_BYTES)
+        content, status = read_regular(path, MAX_BYTES)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise SettingsError([f"{path} cannot be read ({error.strerror})"]) from None
+    if os.name == "posix" and status.st_mode & _OTHERS:
+        raise SettingsError(
+            [f"{path} may be read or changed by others than its owner: chmod 600 {path}"]
+        )
+    return content
 
 
 def may_write(path: Path) -> bool:

@@ -9,8 +9,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from auth_agent.errors import SettingsError
+from auth_agent.regular_file import read_regular
 from auth_agent.secret import Secret
 from auth_agent.server.settings import ServerSettings
+
+MAX_BYTES = 65_536
 
 
 def server_secrets(settings: ServerSettings, *, has_keys: bool = False) -> tuple[Secret, ...]:
@@ -52,11 +55,12 @@ def secret_path(database: str) -> Path | None:
 def _kept(path: Path) -> Secret:
     if not path.exists():
         _make(path)
-    if os.name == "posix" and path.stat().st_mode & 0o077:
+    content, status = read_regular(path, MAX_BYTES)
+    if os.name == "posix" and status.st_mode & 0o077:
         raise SettingsError(
             [f"{path} may be read or changed by others than its owner: chmod 600 {path}"]
         )
-    value = path.read_text(errors="replace").strip()
+    value = content.decode(errors="replace").strip()
     if len(value) < 32 or "\N{REPLACEMENT CHARACTER}" in value:
         raise SettingsError([f"{path} holds no usable secret; remove it and start again"])
     return Secret(value)
