@@ -26,7 +26,7 @@ with needed_for("drf"):
     from rest_framework.settings import api_settings
 
 from auth_agent.flow.drive import run
-from auth_agent.protocol.details import Act
+from auth_agent.protocol.details import Act, same_act
 from auth_agent.website.agent import Agent
 from auth_agent.website.policy.approval import check_source
 from auth_agent.website.policy.requirement import Requirement, RequirementFields
@@ -100,6 +100,9 @@ class _HasApproval(HasAgent):
         super().has_permission(request, view)
         entry, act = look(request), self.act()
         wanted = act(request) if callable(act) else act
+        used = getattr(request._request, "approval", None)
+        if used is not None and same_act(used, wanted):
+            return True  # the browsable API asks again for each of its forms
         use = entry.relying_party.use_approval
         found = run(use(_ApiVisit(entry.visit), entry.agent, wanted))
         if isinstance(found, Reply):

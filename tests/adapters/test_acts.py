@@ -156,6 +156,14 @@ class RestPay(APIView):
         return RestResponse(request.approval)
 
 
+class RestPayAsked(RestPay):
+    """Asks for its permissions once more, as the browsable API does for each of its forms."""
+
+    def post(self, request, number):
+        self.check_permissions(request)
+        return super().post(request, number)
+
+
 SHOPS = {
     "starlette": (build_starlette, serve_asgi),
     "starlette, sync endpoint": (build_starlette_sync, serve_asgi),
@@ -273,6 +281,15 @@ def test_django_rest_framework(django):
     paid = shop.post("/orders/7/pay", HTTP_ACCEPT="application/json")
     assert (paid.status_code, paid.json()["order"]) == (200, "7")
     assert shop.post("/orders/7/pay", HTTP_ACCEPT="application/json").status_code == 401
+
+
+def test_django_rest_framework_uses_one_approval_for_one_request(django):
+    shop = django(urls=(path("orders/<number>/pay", RestPayAsked.as_view()),))
+    headers = token_of(shop.provider, "http://localhost", "7")
+    sent = {"HTTP_AUTHORIZATION": headers["authorization"], "HTTP_ACCEPT": "application/json"}
+    paid = shop.post("/orders/7/pay", **sent)
+    assert (paid.status_code, paid.json()["order"]) == (200, "7")
+    assert shop.post("/orders/7/pay", **sent).status_code == 401
 
 
 @pytest.mark.parametrize(
