@@ -11,7 +11,9 @@ from sqlalchemy import Select, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError, MultipleResultsFound, OperationalError
 
 from auth_agent.server import Database
+from auth_agent.server.approval import websites
 from auth_agent.server.registry import agents
+from auth_agent.server.security import dpop
 from auth_agent.server.sign_in import code, state
 from auth_agent.server.storage.statements import Read, Write
 from auth_agent.server.storage.tables.parties import agent
@@ -58,6 +60,7 @@ def test_a_row_is_the_same_on_the_event_loop(database: Database, agent_id: str) 
     [
         *(state._WITH_CLIENT, state._WITH_CLAIMANT, code._BY_CODE),
         *(families._BY_ID, families._BY_REFRESH, families._BY_SPENT),
+        *(websites._FIND, dpop._USED),
     ],
 )
 def test_each_row_of_a_sign_in_has_the_names_that_sqlalchemy_gives_it(read: Read) -> None:

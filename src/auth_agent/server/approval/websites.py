@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from auth_agent.server.security.credentials import digest
+from auth_agent.server.storage.statements import Read
 from auth_agent.server.storage.tables.approvals import known_website
 from auth_agent.server.web.urls import is_loopback_uri, is_native_uri, return_origin
 
@@ -24,7 +25,7 @@ _THIS = (
     _C.client_id == bindparam("of_client"),
     _C.origin == bindparam("of_origin"),
 )
-_FIND = select(known_website).where(*_THIS)
+_FIND = Read(select(known_website).where(*_THIS))
 _OF_AGENT = (
     select(known_website)
     .where(_C.agent_id == bindparam("of_agent"))
@@ -65,7 +66,7 @@ def api_of(audience: str) -> str:
 
 def find_known(connection: Connection, agent_id: str, client_id: str, origin: str) -> Any:
     """Returns what is known of this website; None before the agent's first sign-in there."""
-    return connection.execute(_FIND, _this(agent_id, client_id, origin)).one_or_none()
+    return _FIND.one(connection, _this(agent_id, client_id, origin))
 
 
 def list_known(connection: Connection, agent_id: str) -> list[Any]:
@@ -115,7 +116,7 @@ def note_approval(
 ) -> None:
     """Notes that the owner approved these scopes here, and whether all further sign-ins, too."""
     values = {**_this(agent_id, client_id, origin), "now": now}
-    before = connection.execute(_FIND, _this(agent_id, client_id, origin)).one().scope or ""
+    before = find_known(connection, agent_id, client_id, origin).scope or ""
     words = " ".join(sorted({*before.split(), *scope.split()}))
     connection.execute(_APPROVED, {**values, "approved_scope": words})
     if always:

@@ -20,7 +20,7 @@ from auth_agent.protocol.jose.base64url import encode
 from auth_agent.secret import Secret
 from auth_agent.server.security.credentials import derive_key
 from auth_agent.server.settings import ServerSettings
-from auth_agent.server.storage.statements import Write
+from auth_agent.server.storage.statements import Read, Write
 from auth_agent.server.storage.tables.tokens import used_assertion
 from auth_agent.server.web.call import Headers
 
@@ -30,7 +30,7 @@ _USE = {
     "sqlite": Write(sqlite.insert(used_assertion).on_conflict_do_nothing(), _COLUMNS),
     "postgresql": Write(postgresql.insert(used_assertion).on_conflict_do_nothing(), _COLUMNS),
 }
-_USED = select(used_assertion.c.hash).where(used_assertion.c.hash == bindparam("hash"))
+_USED = Read(select(used_assertion.c.hash).where(used_assertion.c.hash == bindparam("hash")))
 
 
 class BadProof(Exception):
@@ -79,7 +79,7 @@ class Proofs:
 
     def refuse_used(self, connection: Connection, proof: Proof) -> None:
         """Raises `BadProof` if the proof counted before; remembers nothing."""
-        if connection.execute(_USED, {"hash": _stored(proof)}).one_or_none() is not None:
+        if _USED.one(connection, {"hash": _stored(proof)}) is not None:
             raise _used()
 
     def use(self, connection: Connection, proof: Proof) -> None:
