@@ -18,14 +18,14 @@ MEANING = {
     "aud": "ID token: the website's client ID. Access token: the API or website that it is for.",
     "client_id": "The client that the token was issued to.",
     "iat": "When it was issued, in seconds since 1970.",
-    "exp": "When it ends.",
+    "exp": "When it expires, in seconds since 1970.",
     "jti": "The token's own ID.",
     "sid": "The sign-in that it belongs to; all tokens of one sign-in end together.",
     "auth_time": "When the agent authenticated at the server.",
     "scope": "The scopes that were granted, separated by spaces.",
     "nonce": "The value of the authorization request, unchanged.",
     "at_hash": "A digest of the access token that came with it.",
-    "acr": "How the owner was asked; absent if she was not.",
+    "acr": "How the owner was asked; absent if the owner was not asked.",
     "amr": "How the agent authenticated: `pwd` secret, `swk` key, `otp` and `mfa` mailed code.",
     "authorization_details": "The act that the owner approved (RFC 9396).",
     "agent_id": "As `sub`.",
@@ -48,7 +48,7 @@ HEAD = """# Claims
 AGENT = """
 ## In the website's code
 
-The middleware verifies a token and makes an `Agent` of it, the same for every way of coming in.
+The middleware verifies the credentials and makes an `Agent` of them, the same for every way of signing in.
 
 | field | |
 |---|---|

@@ -14,16 +14,17 @@ from handbook.remedies import REMEDIES
 HEAD = """# Error codes
 
 A website's page, its JSON (`error` or `cause`) and its log (`cause=`) name the same code; so do the agent's SDK
-(`error.code`), the command line and its tools. Each has one cause and one remedy here. What OAuth itself defines
-(`invalid_scope`, `invalid_target`, ...) is explained where it is sent, in `error_description`.
+(`error.code`), the command line and its tools. This page has the cause and the remedy of each. Codes that
+OAuth itself defines (`invalid_scope`, `invalid_target`, ...) are explained in the `error_description` that comes with
+them.
 
 | HTTP status | in short | codes |
 |---|---|---|
-| 400 Bad Request | the sign-in cannot go on: state, cookie or host do not fit | [`login_cookie_missing`](#login_cookie_missing), [`login_cookie_unreadable`](#login_cookie_unreadable), [`other_host`](#other_host), [`state_unknown`](#state_unknown), [`state_reused`](#state_reused) |
+| 400 Bad Request | the sign-in cannot continue: state, cookie or host do not fit | [`login_cookie_missing`](#login_cookie_missing), [`login_cookie_unreadable`](#login_cookie_unreadable), [`other_host`](#other_host), [`state_unknown`](#state_unknown), [`state_reused`](#state_reused) |
 | 401 Unauthorized | no agent, or its token, proof or signature is not accepted | [`login_required`](#login_required), [`token_required`](#token_required), [`invalid_token`](#invalid_token), [`insufficient_authorization`](#insufficient_authorization), [`invalid_signature`](#invalid_signature) |
-| 403 Forbidden | the agent is known, and may not do this | [`insufficient_scope`](#insufficient_scope), [`access_denied`](#access_denied), [`agent_refused`](#agent_refused), [`cross_site_request`](#cross_site_request) |
+| 403 Forbidden | the agent is known, but is not allowed to do this | [`insufficient_scope`](#insufficient_scope), [`access_denied`](#access_denied), [`agent_refused`](#agent_refused), [`cross_site_request`](#cross_site_request) |
 | 429 Too Many Requests | a rate limit: `Retry-After` says when to try again | [`rate_limited`](#rate_limited) |
-| 502 Bad Gateway | the Auth Agent server answers what the protocol forbids | [below](#a-server-answers-what-the-protocol-forbids) |
+| 502 Bad Gateway | the answer of the Auth Agent server violates the protocol | [below](#a-servers-answer-violates-the-protocol) |
 | 503 Service Unavailable | the Auth Agent server, or Redis, cannot be reached | [`server_unavailable`](#server_unavailable) |
 """
 # Kind: heading. A code that several kinds of errors have stands under the first of them.
@@ -32,9 +33,9 @@ KINDS = {
     "TokenRefused": "A token is refused",
     "ProofRefused": "A proof is refused (DPoP)",
     "SignatureRefused": "A signed request is refused",
-    "SignatureIgnored": "A signed request is not looked at",
-    "ServerUnavailable": "A server is away",
-    "ServerMisbehaved": "A server answers what the protocol forbids",
+    "SignatureIgnored": "A signed request cannot be checked",
+    "ServerUnavailable": "A server cannot be reached",
+    "ServerMisbehaved": "A server's answer violates the protocol",
     "AuthError": "The agent's side",
     "SettingsError": "Settings",
     "Refusal": "A website's answer to a visit",

@@ -24,7 +24,7 @@ the facts of the second column that are known; never a token, a code, a secret o
 SERVER = """
 ## The server's audit
 
-Each line has a kind and an outcome, and who did it to whom. `/console/audit` shows them, the logger
+Each line has a kind and an outcome, who did it, and which agent or website it is about. `/console/audit` shows them, the logger
 `auth_agent.server.audit` writes them, and `auth_agent_events_total{kind,outcome}` counts them.
 
 | kind | outcomes | means |

@@ -13,10 +13,9 @@ else:
 HEAD = """# Architecture
 
 The core decides and performs no I/O. A decision that needs the network is a generator that yields effects; one module
-performs them, for threads and for tasks. Adapters read a request, ask the core, write its reply, and never judge.
+performs them, for threads and for tasks. Adapters read a request, ask the core, write its reply, and make no decision of their own.
 
-`website/`, `server/` and `sdk/` never import each other: they meet on the wire. An arrow goes down only; `make check`
-refuses every other one, and every circle. [Contributing](contributing.md) says where a change goes.
+`website/`, `server/` and `sdk/` never import each other: they meet on the wire. An arrow goes down only; `make check` refuses every other import, and every circle. [Contributing](contributing.md) says where a change goes.
 """
 
 

@@ -24,7 +24,7 @@ MODULES = (
 )
 HEAD = """# Python
 
-The names that a program may import. They are promises: each keeps its path and its meaning. Every other module may move.
+The names that a program can import. Each keeps its path and its meaning. Every other module can change.
 """
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 

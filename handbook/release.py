@@ -54,7 +54,7 @@ def main() -> int:
         check=True,
     ).stdout
     if changed:
-        print("release: not everything is committed; commit or drop it first", file=sys.stderr)
+        print("release: there are uncommitted changes; commit or drop them first", file=sys.stderr)
         return 2
     project, changelog = ROOT / "pyproject.toml", ROOT / "CHANGELOG.md"
     try:

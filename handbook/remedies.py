@@ -7,7 +7,8 @@ from auth_agent.website.sign_in.transaction import LIFETIME
 CLOCK = "set both clocks by NTP"
 SERVER_LOG = "see the server's log"
 OTHER_SERVER = (
-    "the server is wrong, or something answers in its place: compare `AUTH_AGENT_ISSUER` with it"
+    "the server misbehaves, or another program answers at its address: check "
+    "`AUTH_AGENT_ISSUER`, then the server's log"
 )
 NEW_TOKEN = "get a new token"
 WRONG_PROOF = "make the proof for exactly this request; every SDK session does"
@@ -17,8 +18,9 @@ TOO_LATE = "start again"
 REMEDIES: dict[str, tuple[str, str]] = {
     # A sign-in
     "access_denied": (
-        "the sign-in was cancelled or denied by the agent's owner, or this agent may not come in",
-        "start again; which agents may come in is the website's policy",
+        "the sign-in was cancelled, the agent's owner denied it, or the website does not "
+        "admit this agent",
+        "start again; the website's policy decides which agents it admits",
     ),
     "agent_ambiguous": (
         "several users of the website have the owner's verified address",
@@ -29,16 +31,16 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "unblock it in the website's administration",
     ),
     "agent_refused": (
-        "the website's policy does not let this agent in",
+        "the website's policy does not admit this agent",
         "look at `AUTH_AGENT_ALLOW_MODELS`, `AUTH_AGENT_DENY_AGENTS` and the website's hook",
     ),
     "agent_too_large": (
-        "the agent's permissions do not fit a cookie",
+        "the agent's data does not fit into a cookie",
         "keep sessions in Redis (`AUTH_AGENT_SESSION_STORE`), or give the agent fewer permissions",
     ),
     "another_agent": (
-        "another agent has answered than the one that began",
-        "start again with the agent that is to be signed in",
+        "the agent that signed in is not the one that started",
+        "start again, and sign in as the agent that started",
     ),
     "code_missing": ("the server's answer has no `code`", TOO_LATE),
     "duplicate_parameter": ("a parameter comes twice in the server's answer", TOO_LATE),
@@ -60,7 +62,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "allow cookies, then start again",
     ),
     "login_cookie_unreadable": (
-        "another secret has sealed the cookie",
+        "the cookie was made with another secret",
         "set the same `AUTH_AGENT_SECRET` in every worker; `auth-agent doctor` checks it",
     ),
     "origin_required": (
@@ -73,21 +75,21 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "query_too_large": ("the server's answer is larger than a query may be", OTHER_SERVER),
     "session_ended": (
-        "the website ended the agent's sessions while it signed in",
-        "start again if the agent may still come in",
+        "the website ended the agent's sessions while the agent signed in",
+        "start again; if that fails, ask the website's operator",
     ),
-    "sign_in_refused": ("the website's own hook refused the sign-in", "ask the website"),
+    "sign_in_refused": ("the website's own hook refused the sign-in", "ask the website's operator"),
     "state_expired": (f"the sign-in took longer than {LIFETIME // 60} minutes", TOO_LATE),
     "state_missing": (
         "the server's answer has no `state`",
         "start again; if it happens again, look at the server or its proxy",
     ),
     "state_reused": (
-        "the sign-in has ended already; its address works once",
+        "the sign-in was completed before; its address works once",
         "start again unless you are signed in",
     ),
     "state_unknown": (
-        "the browser has not started this sign-in, or has ended it already",
+        "the browser did not start this sign-in, or has completed it already",
         "start again unless you are signed in",
     ),
     "ticket_expired": ("the link to a sign-in is too old", TOO_LATE),
@@ -106,14 +108,14 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "ask for a token with `resource` set to this API; the website's is `AUTH_AGENT_AUDIENCE`, else its base URL",
     ),
     "authentication_too_old": (
-        "the agent proved itself longer ago than this place allows",
+        "the agent authenticated longer ago than this page allows",
         "sign in again",
     ),
     "azp_mismatch": (
         "the ID token was issued to another client",
         "name further audiences in `AUTH_AGENT_TRUSTED_AUDIENCES` if you trust them",
     ),
-    "body_not_a_form": ("a logout came without a form", "send `logout_token` as a form"),
+    "body_not_a_form": ("a logout request came without a form", "send `logout_token` as a form"),
     "body_too_large": ("a logout's body is too large", "send `logout_token` alone"),
     "client_id_missing": ("the access token names no client (RFC 9068)", OTHER_SERVER),
     "events_missing": ("a logout token lacks its event", SERVER_LOG),
@@ -128,18 +130,24 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "invalid_token": ("the token is not accepted", NEW_TOKEN),
     "jti_missing": ("a logout token has no id", SERVER_LOG),
-    "jti_replayed": ("this logout was processed already", "nothing; each works once"),
-    "key_mismatch": ("the key does not fit the token's algorithm", SERVER_LOG),
+    "jti_replayed": (
+        "this logout was processed already",
+        ("nothing to do; each logout token works once"),
+    ),
+    "key_mismatch": (
+        ("the token's algorithm and the server's key do not belong together"),
+        SERVER_LOG,
+    ),
     "key_unknown": (
         "the server publishes no key with this id",
         "get a new token; if it happens always, `auth-agent doctor` compares key set and tokens",
     ),
-    "logout_token_missing": ("a logout came without its token", "send `logout_token`"),
+    "logout_token_missing": ("a logout request came without its token", "send `logout_token`"),
     "nonce_forbidden": ("an ID token was sent as a logout token", SERVER_LOG),
     "nonce_mismatch": ("the ID token belongs to another sign-in", TOO_LATE),
     "owner_not_asked": (
-        "this place needs an owner's approval, and the token carries none",
-        "ask the owner: sign in again as the answer says",
+        "this page needs the owner's approval, and the token contains none",
+        "sign in again as the answer says; the server then asks the owner",
     ),
     "sub_missing": ("the token names no agent", SERVER_LOG),
     "time_missing": ("the token lacks one of its times", SERVER_LOG),
@@ -150,18 +158,19 @@ REMEDIES: dict[str, tuple[str, str]] = {
     "token_expired": ("the token has expired, or the clocks differ", f"{NEW_TOKEN}, and {CLOCK}"),
     "token_inactive": ("the token has ended or was revoked", NEW_TOKEN),
     "token_key_mismatch": (
-        "the token is bound to another key than that of the proof",
-        "send the proof with the key that the token was asked for with",
+        "the proof was made with another key than the token is bound to",
+        "make the proof with the key that the token was requested with",
     ),
     "token_malformed": ("this is not a signed token (JWT)", NEW_TOKEN),
     "token_opaque": (
-        "the token is opaque, and this API can only verify signed ones (JWT)",
-        "ask for a signed token, or give the API client credentials to ask the server with",
+        "the token is opaque, and this API accepts only signed tokens (JWT)",
+        "ask for a signed token, or give the API client credentials, so that it can ask the server",
     ),
     "token_too_deep": ("the token's claims are nested too deeply", SERVER_LOG),
     "token_too_large": ("the token is too large", SERVER_LOG),
     "token_unbound": (
-        "the token is not bound to a key and was sent as `DPoP`, or a proof is demanded here",
+        "the token is not bound to a key, and was sent as `DPoP` or to a website that "
+        "requires bound tokens",
         "ask for the token with a proof, or send it as `Bearer`",
     ),
     "typ_mismatch": ("this is a token of another kind", "send an access token"),
@@ -169,18 +178,24 @@ REMEDIES: dict[str, tuple[str, str]] = {
     # A proof
     "proof_algorithm": ("the proof is signed with an algorithm that is not allowed", WRONG_PROOF),
     "proof_jti": ("the proof has no id, or one that is too long", WRONG_PROOF),
-    "proof_key": ("the proof holds no public key that can be used", WRONG_PROOF),
+    "proof_key": ("the proof contains no usable public key", WRONG_PROOF),
     "proof_malformed": ("the proof cannot be read", WRONG_PROOF),
     "proof_method": ("the proof is for another method", WRONG_PROOF),
     "proof_missing": ("there is no proof, or more than one", WRONG_PROOF),
-    "proof_nonce": ("the proof lacks the server's nonce", "repeat with the one in `DPoP-Nonce`"),
+    "proof_nonce": (
+        ("the proof does not have the server's nonce"),
+        "repeat with the one in `DPoP-Nonce`",
+    ),
     "proof_repeated": ("the header `DPoP` comes more than once", WRONG_PROOF),
     "proof_signature": ("the proof's signature is wrong", WRONG_PROOF),
     "proof_target": (
         "the proof is for another URL",
         "make it for the public URL; a website's begins with `AUTH_AGENT_BASE_URL`",
     ),
-    "proof_time": ("the proof is too old, or from the future", f"make a new one, and {CLOCK}"),
+    "proof_time": (
+        ("the proof is too old, or was made in the future"),
+        f"make a new one, and {CLOCK}",
+    ),
     "proof_token": ("the proof is for another token", WRONG_PROOF),
     "proof_type": ("the proof is a token of another kind", WRONG_PROOF),
     "proof_used": ("the proof has been used", "make a new one for each request"),
@@ -193,7 +208,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "alg_mismatch": ("the signature names another algorithm than its key", WRONG_SIGNATURE),
     "coverage_missing": ("the signature leaves out what it has to cover", WRONG_SIGNATURE),
-    "created_in_future": ("the signature is from the future", CLOCK),
+    "created_in_future": ("the signature was made in the future", CLOCK),
     "expires_too_late": ("the signature is valid for longer than 24 hours", WRONG_SIGNATURE),
     "key_published": ("the key is an example of a specification", "sign with a key of your own"),
     "nonce_missing": ("a request that changes something has no `nonce`", WRONG_SIGNATURE),
@@ -225,10 +240,13 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "publish it on https, without a redirect",
     ),
     "directory_unusable": (
-        "the signature agent's key directory holds no usable key set",
+        "the signature agent's key directory contains no usable key set",
         "publish a JSON Web Key Set",
     ),
-    "dns_failed": ("a host name is not known", "correct the address, or the machine's name server"),
+    "dns_failed": (
+        "a host name is not known",
+        ("correct the address, or the machine's DNS settings"),
+    ),
     "proxy_failed": (
         "the proxy of the environment cannot be used",
         "correct the variable that the message names",
@@ -243,14 +261,14 @@ REMEDIES: dict[str, tuple[str, str]] = {
     ),
     "store_unsupported": (
         "the session store is a Redis cluster",
-        "set `AUTH_AGENT_SESSION_STORE` to a Redis that is no cluster",
+        "set `AUTH_AGENT_SESSION_STORE` to a Redis that is not a cluster",
     ),
     "tls_failed": (
         "a certificate is not trusted, or the certificates cannot be read",
         "renew it with its whole chain; for an authority of your own set `SSL_CERT_FILE`",
     ),
     "too_many_questions": (
-        "too many questions to the server are under way",
+        "too many requests to the server are in progress",
         "try again in a few seconds",
     ),
     # The server is wrong
@@ -274,19 +292,19 @@ REMEDIES: dict[str, tuple[str, str]] = {
     "metadata_invalid": ("the server's metadata is wrong", OTHER_SERVER),
     "metadata_missing": (
         "there is no server at `AUTH_AGENT_ISSUER`, or at the agent's `--issuer`",
-        "correct the address; the server itself prints it at its start",
+        "correct the address; `auth-agent serve` prints it when it starts",
     ),
     "push_invalid": ("the answer to a pushed request is wrong", SERVER_LOG),
     "push_refused": ("the server refused the request that the website pushed", SERVER_LOG),
     "push_unsupported": (
-        "the sign-in has to be pushed to the server, which does not offer that (RFC 9126)",
-        "use a server that does, or ask for no approval of acts",
+        "the sign-in needs a pushed request (RFC 9126), which the server does not support",
+        "use a server that supports it, or do not require the approval of acts",
     ),
     "request_unclear": ("the server does not say which website asks", "update the server"),
-    "server_misbehaved": ("the server answered what the protocol forbids", OTHER_SERVER),
-    "token_refused": ("the server refused to give tokens", SERVER_LOG),
+    "server_misbehaved": ("the server's answer violates the protocol", OTHER_SERVER),
+    "token_refused": ("the server refused to issue tokens", SERVER_LOG),
     "token_response_invalid": ("the server's token answer is malformed", SERVER_LOG),
-    "token_type_unsupported": ("the server gave a token of another type", SERVER_LOG),
+    "token_type_unsupported": ("the server issued a token of another type", SERVER_LOG),
     "unexpected_page": (
         "a page came where JSON was expected: a proxy, a portal, or another program",
         OTHER_SERVER,
@@ -296,12 +314,12 @@ REMEDIES: dict[str, tuple[str, str]] = {
     "auth_error": ("something failed that has no code of its own", "read the description"),
     "browser_failed": (
         "the browser could not be driven",
-        "is it open, and its DevTools address right?",
+        "check that the browser is open, and that its DevTools address is right",
     ),
     "clock_wrong": ("the agent's clock differs from the server's", CLOCK),
     "details_invalid": (
-        "what the owner is asked is not of the form of an act",
-        "name `type` and `title`",
+        "the act that the owner is asked about has a wrong form",
+        "give an object with `type` and `title`",
     ),
     "owner_denied": (
         "the owner did not approve this",
@@ -317,7 +335,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "the owner has not confirmed this agent yet, or cannot be reached",
         "the owner confirms it on the server's pages (`/owner`)",
     ),
-    "forbidden": ("the server does not allow this to the agent", "ask its administrator"),
+    "forbidden": ("the server does not allow the agent to do this", "ask its administrator"),
     "insecure_url": ("the URL is not on https", "use https; http works on loopback only"),
     "invalid_code": ("the mailed code is wrong", "type the code of the last mail"),
     "invalid_credentials": (
@@ -325,7 +343,7 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "compare both with the console; `auth-agent agent rotate-secret ID` makes a new secret",
     ),
     "issuer_not_allowed": (
-        "the website asks for another server than the agent's",
+        "the website uses another server than the agent",
         "add it to `allowed_issuers` if you trust it with the agent's credentials",
     ),
     "model_missing": ("no model is known for the agent", "pass `--model`, or give the agent one"),
@@ -340,21 +358,27 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "call `sign_in_with_auth_agent`",
     ),
     "pkce_missing": (
-        "no sign-in began in this process",
+        "this process has not started a sign-in",
         "call `get_authorization_url` first, or give the `code_verifier`",
     ),
     "rate_limited": ("too many requests", "wait as long as `Retry-After` says"),
     "request_expired": ("the sign-in has expired, or has been answered", TOO_LATE),
-    "request_invalid": ("a tool was called with a wrong method or form", "correct it"),
+    "request_invalid": (
+        "a tool was called with a wrong method or form",
+        "correct the method or the form",
+    ),
     "resource_not_allowed": (
-        "the sign-in is for an API that the agent may not use",
+        "the sign-in is for an API that the agent is not allowed to use",
         "add it to `allowed_resources`",
     ),
     "scope_not_allowed": (
-        "the website asks for a scope that the agent may not give",
+        "the website asks for a scope that the agent is not allowed to grant",
         "add it to `AUTH_AGENT_AGENT_SCOPES`, or ask for less",
     ),
-    "sign_in_failed": ("the sign-in did not end signed in", "read what the website answered"),
+    "sign_in_failed": (
+        ("the website or the server did not complete the sign-in"),
+        ("read the description, which quotes the answer"),
+    ),
     "state_mismatch": ("the answer belongs to another sign-in", TOO_LATE),
     "timeout": ("it took too long", "try again"),
     "too_many_redirects": ("the website redirects in a circle", "look at the website"),
@@ -363,11 +387,11 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "pass it to `verify_2fa`, or `--code`",
     ),
     "website_mismatch": (
-        "another website asks than the one that the agent went to",
-        "do not go on: the page may be a trap",
+        "the request comes from another website than the one that the agent opened",
+        "do not continue: the page can be an attack",
     ),
     "website_not_allowed": (
-        "the agent may not sign in at this website",
+        "the agent is not allowed to sign in at this website",
         "add it to `AUTH_AGENT_AGENT_WEBSITES`",
     ),
     # A website's answers
@@ -406,11 +430,11 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "`sdk.session(url)` does both",
     ),
     "insufficient_scope": (
-        "the agent lacks a scope that this place needs",
+        "the agent does not have a scope that this page needs",
         "ask for it: `AUTH_AGENT_SCOPE` of the website, `client add --scope`, and the agent's own scopes",
     ),
     "insufficient_user_authentication": (
-        "this place needs a fresher sign-in, or an owner's approval",
+        "this page needs a newer sign-in, or the owner's approval",
         "sign in again as the answer says (RFC 9470)",
     ),
     "invalid_settings": (

@@ -16,8 +16,7 @@ from auth_agent.website.config.fields import Fields as WebsiteFields
 from auth_agent.website.config.settings import ENV_PREFIX
 from handbook.reading import field_docs, one_line
 
-HEAD = """An empty variable counts as not set. A mistake stops the start and is named with its remedy, a misspelt
-name too ("did you mean …?"). Lists are separated by commas, times are whole seconds, and booleans are
+HEAD = """An empty variable counts as not set. If a setting is wrong or its name is misspelt, the start fails with the cause and the remedy ("did you mean …?"). Lists are separated by commas, times are whole seconds, and booleans are
 `true`, `1`, `yes`, `on` or `false`, `0`, `no`, `off`."""
 
 WEBSITE = f"""# Settings of a website
@@ -33,14 +32,14 @@ SERVER = f"""# Settings of the server
 
 Every setting is an environment variable `AUTH_AGENT_SERVER_…`.
 
-{HEAD} Variables that Kubernetes makes for a Service called `auth-agent` are passed over.
+{HEAD} Variables that Kubernetes makes for a Service called `auth-agent` are ignored.
 
 `auth-agent admin create` also reads `AUTH_AGENT_ADMIN_PASSWORD`, the password of the new administrator.
 """
 AGENT = """# Settings of an agent's tools
 
 `auth-agent login` and `auth-agent mcp` read these variables, and a `.env` file in the current folder;
-`AgentSDK` takes its own from its arguments.
+`AgentSDK` takes its settings as arguments.
 
 | variable | meaning |
 |---|---|

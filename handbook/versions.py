@@ -13,8 +13,7 @@ else:
 
 HEAD = """# Versions
 
-What the distribution needs, from its own metadata. Tests run on the newest versions; the Django adapter runs on every
-Django that is promised, and a part of the tests on the lowest versions of everything.
+What the distribution needs, from its own metadata. Tests run on the newest versions; the tests of the Django adapter run on every supported Django, and a part of the tests runs on the lowest versions of everything.
 """
 
 
