@@ -46,8 +46,8 @@ def _settings() -> Iterator[CheckMessage]:
     except SettingsError as error:
         if is_offline_command() and not is_configured():
             yield Warning(
-                "AUTH_AGENT_* is not set: this command needs none of it, but a website does not "
-                "start without.",
+                "AUTH_AGENT_* is not set: this command does not need it, but the website does "
+                "not start without it.",
                 hint=_WHERE,
                 id="auth_agent.W003",
             )
@@ -58,9 +58,11 @@ def _settings() -> Iterator[CheckMessage]:
         return
     if are_declared() and configuration.settings.store_url is None:
         yield Info(
-            "Each process remembers for itself which approvals of acts were used.",
-            hint='With several workers set AUTH_AGENT["SESSION_STORE"] to redis://..., or an act '
-            "could be done once in each.",
+            "Each worker process remembers on its own which approvals of acts were used.",
+            hint=(
+                'With several workers set AUTH_AGENT["SESSION_STORE"] to redis://...; otherwise '
+                "each worker could do an approved act once."
+            ),
             id="auth_agent.I001",
         )
     if configuration.accounts is None:

@@ -126,6 +126,6 @@ def _function(name: str, value: Any, problems: list[str]) -> Callable[..., Any] 
         problems.append(f"AUTH_AGENT_{name} must name a plain function, not an async one")
         return None
     if not callable(function):
-        problems.append(f"AUTH_AGENT_{name} must name a function: {value} is none")
+        problems.append(f"AUTH_AGENT_{name} must name a function, and {value} is not one")
         return None
     return function

@@ -100,14 +100,15 @@ def entry_of(request: Any) -> Entry:
         return entry
     if not hasattr(request, "META"):
         raise TypeError(
-            f"{type(request).__name__} is not a request: a method of a class is guarded by "
+            f"{type(request).__name__} is not a request: guard the method of a class with "
             "@method_decorator(requires_agent)"
         )
     raise SettingsError(
         [
-            'MIDDLEWARE lacks "auth_agent_django.AuthAgentMiddleware". A request made by '
-            "RequestFactory has passed no middleware: call auth_agent_django.testing.with_agent("
-            "request, make_agent()), or auth_agent.testing.sign_in(client, make_agent())."
+            'MIDDLEWARE lacks "auth_agent_django.AuthAgentMiddleware". A request from '
+            "RequestFactory passes no middleware; in a test call "
+            "auth_agent_django.testing.with_agent(request, make_agent()), or "
+            "auth_agent.testing.sign_in(client, make_agent())."
         ]
     )
 

@@ -149,8 +149,8 @@ def _check_not_forced(request: Request) -> None:
     for name in ("_force_auth_user", "_force_auth_token"):
         if isinstance(getattr(request._request, name, None), Agent):
             raise TypeError(
-                "force_authenticate cannot sign an agent in, because it replaces what reads it: "
-                "use auth_agent.testing.sign_in(client, agent)"
+                "force_authenticate cannot sign an agent in, because it replaces the class that "
+                "reads the agent: use auth_agent.testing.sign_in(client, agent)"
             )
 
 

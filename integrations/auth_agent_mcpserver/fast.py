@@ -129,7 +129,11 @@ class _InnerLine(Middleware):
         entry = _running_entry()
         method = context.method or ""
         if entry is None:
-            raise _refusal(method, "This server lets agents in over HTTP: serve protect(server).")
+            raise _refusal(
+                method,
+                "This server admits agents over HTTP only: serve the app that protect(server) "
+                "returns.",
+            )
         params = _params(context.message)
         said_there = await self._catalogue.requirements_of(_targets(method, params), entry)
         reply = self._door.refuse_call(entry, method, params, said_there)

@@ -29,7 +29,11 @@ def guard_plain(
     async def inner_line(ctx: Any, call_next: Any) -> Any:
         entry = entry_in_scope(getattr(ctx.request, "scope", None))
         if entry is None:
-            raise MCPError(REFUSED, "This server lets agents in over HTTP: serve protect(server).")
+            raise MCPError(
+                REFUSED,
+                "This server admits agents over HTTP only: serve the app that protect(server) "
+                "returns.",
+            )
         reply = door.refuse_call(entry, ctx.method, ctx.params)
         if reply is not None:
             raise MCPError(REFUSED, refusal_text(reply))

@@ -69,7 +69,7 @@ def api_settings(settings: Settings | None, path: str, scopes: Iterable[str] = (
     """Returns the environment's settings; two variables are enough. The endpoint is in the
     audience.
 
-    Clients are told to ask for `scopes` unless AUTH_AGENT_API_SCOPES is set.
+    The metadata names `scopes` for clients unless AUTH_AGENT_API_SCOPES is set.
     """
     if settings is None:
         overrides: dict[str, Any] = {"sign_in": False}

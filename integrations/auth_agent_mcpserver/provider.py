@@ -49,7 +49,12 @@ class AuthAgentProvider(RemoteAuthProvider):
         if endpoint != self.settings.expected_audience:
             audience = self.settings.expected_audience
             raise SettingsError(
-                [f"AUTH_AGENT_AUDIENCE is {audience}, but clients call {endpoint}: make them equal"]
+                [
+                    (
+                        f"AUTH_AGENT_AUDIENCE is {audience}, but clients call {endpoint}: set "
+                        "AUTH_AGENT_AUDIENCE to the URL that clients call"
+                    )
+                ]
             )
         return [
             Route(one, self._metadata, methods=["GET", "OPTIONS"])

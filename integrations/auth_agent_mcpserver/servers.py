@@ -41,11 +41,12 @@ def guard_server(
         return guard_plain(server, door, settings, path, hide=hide, options=options)
     if not callable(server):
         raise TypeError(
-            f"{server!r} is no MCP server: give protect() the server or its application"
+            f"{server!r} is not an MCP server: pass the server or its application to protect()"
         )
     if hide or options:
         raise TypeError(
-            "hide and the options of a server need the server itself, not its application"
+            "hide and a server's options need the server itself: pass it to protect() "
+            "instead of its application"
         )
     return Guarded(server, _nothing_said)
 
@@ -66,7 +67,7 @@ def declared_scopes(server: Any) -> Iterator[str]:
 # The packages' own; without them the metadata names fewer scopes, and each challenge its own.
 _STORES = ("_tools", "_resources", "_templates", "_prompts")
 
-_TWICE = "the MCP server has `auth` of its own: leave it out, protect() lets agents in"
+_TWICE = "the MCP server has its own `auth`: remove it, because protect() admits agents"
 
 
 async def _nothing_said(_targets: Iterable[Target], _entry: Entry) -> tuple[Requirement, ...]:

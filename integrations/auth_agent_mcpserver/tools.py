@@ -89,7 +89,7 @@ def agent_of(ctx: object = None) -> Agent:
         raise SettingsError(["protect() is missing: app = protect(server), and serve this app"])
     agent = entry.look()
     if agent is None:
-        raise TokenRefused("No agent makes this call; AUTH_AGENT_REPORT_ONLY let it pass.")
+        raise TokenRefused("This call has no agent; AUTH_AGENT_REPORT_ONLY let it pass.")
     return agent
 
 
@@ -157,7 +157,8 @@ def _need_entry(values: Iterable[object]) -> Entry:
     entry = _entry_in(values)
     if entry is None:
         raise refused(
-            "This needs an agent, and no request of one is under way: serve protect(server)."
+            "This needs an agent, but the call did not come through protect(): serve the app "
+            "that protect(server) returns."
         )
     return entry
 
@@ -214,4 +215,6 @@ def _refusal_class() -> type:
         pass
     else:
         bases += (fast.ToolError, fast.ResourceError, fast.PromptError)
-    return type("AgentRefused", bases, {"__doc__": "An agent that may not do this."})
+    return type(
+        "AgentRefused", bases, {"__doc__": ("Raised for an agent that is not allowed to do this.")}
+    )

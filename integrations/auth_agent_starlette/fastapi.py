@@ -3,7 +3,7 @@
 app.add_middleware(AuthAgentMiddleware)     # settings from AUTH_AGENT_*
 
 @app.get("/me")
-async def me(agent: CurrentAgent): ...      # OptionalAgent where nobody has to sign in
+async def me(agent: CurrentAgent): ...      # OptionalAgent where a sign-in is optional
 
 @app.get("/reports")
 async def reports(agent: Annotated[Agent, agent_with(scopes=["reports:read"])]): ...
@@ -105,8 +105,10 @@ class _Guard(SecurityBase):
         {
             "in": "cookie",
             "name": "__Host-auth_agent_*",  # the settings are not known yet
-            "description": "The session of an agent that has signed in. In place of the `*` stand "
-            "letters of each website's own; without https the name lacks `__Host-`.",
+            "description": (
+                "The session of an agent that has signed in. The `*` stands for letters that "
+                "differ from website to website; without https the name has no `__Host-`."
+            ),
         }
     )
 

@@ -8,7 +8,7 @@ AuthError                     code, description, status_code
 ├── SignatureRefused          a signed request failed a check: the signature proves nothing
 │   └── SignatureIgnored      it is no signature for this website: as if there were none
 ├── ServerUnavailable         the Auth Agent server cannot be reached or fails: try again later
-└── ServerMisbehaved          the server answered what the protocol forbids: look at both ends
+└── ServerMisbehaved          the server's answer violates the protocol: look at both ends
 
 Every instance has a stable `code` for programs; its `description` is for people, names the
 cause and the remedy, and never holds a secret.

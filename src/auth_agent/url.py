@@ -50,7 +50,7 @@ def url_problem(url: str, *, origin: bool = False, query: bool = False) -> str |
     `origin` allows no path, `query` allows a query. No fragment is ever allowed.
     """
     if _FORBIDDEN.search(url):
-        return "has characters that no URL holds unescaped; percent-encode them"
+        return "contains characters that a URL cannot contain; percent-encode them"
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
@@ -59,9 +59,12 @@ def url_problem(url: str, *, origin: bool = False, query: bool = False) -> str |
     if parts.scheme not in DEFAULT_PORTS or not host:
         return "is not an https URL; write it like https://shop.example"
     if parts.username is not None or parts.password is not None:
-        return "holds a user name or password; remove everything before the @"
+        return "contains a user name or password; remove everything before the @"
     if not _is_plain_host(host, parts):
-        return "has a host that browsers read differently; write letters, digits, dots and dashes"
+        return (
+            "has a host that browsers read in another way; write it with letters, digits, dots "
+            "and dashes"
+        )
     if parts.scheme == "http" and not is_loopback(host):
         return "uses http, which is only allowed on a loopback host; use https"
     if "#" in url:

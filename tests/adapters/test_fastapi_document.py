@@ -26,8 +26,10 @@ JSON = {"Accept": "application/json"}
 SCHEMES = {
     "AuthAgentSession": {
         "type": "apiKey",
-        "description": "The session of an agent that has signed in. In place of the `*` stand "
-        "letters of each website's own; without https the name lacks `__Host-`.",
+        "description": (
+            "The session of an agent that has signed in. The `*` stands for letters that differ "
+            "from website to website; without https the name has no `__Host-`."
+        ),
         "in": "cookie",
         "name": "__Host-auth_agent_*",
     },

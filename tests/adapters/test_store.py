@@ -555,7 +555,7 @@ class TestEndSessions:
 
     def test_takes_one_of_both(self, site):
         site.sign_in()
-        with pytest.raises(TypeError, match="either agent_id or email"):
+        with pytest.raises(TypeError, match="needs agent_id or email"):
             site.relying_party.end_sessions(agent_id="agent_7", email="owner@example.com")
         assert site.agent is not None
 

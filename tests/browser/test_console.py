@@ -171,7 +171,7 @@ def test_the_console_by_keyboard(office, visit):
     page.keyboard.press("Enter")
     _tab_to(page, "Enable")
     page.keyboard.press("Enter")
-    page.get_by_text("may sign in again").wait_for()
+    page.get_by_text("can sign in again").wait_for()
 
 
 def test_the_console_without_javascript(office, visit):

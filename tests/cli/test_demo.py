@@ -55,12 +55,12 @@ def test_once_tells_the_story_and_ends(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     for part in (
-        *("refused: nobody is signed in", "/api/agent/authenticate  200", "/token  200"),
+        *("refused: no agent is signed in", "/api/agent/authenticate  200", "/token  200"),
         *("it is the agent that signed in", "the server was not asked", "the session is over"),
         *("the owner has to approve", "mail │ ".encode(encoding, "replace").decode(encoding)),
-        *("The demo answers in the owner's place now", "field by field", "good for one payment"),
+        *("The demo answers in the owner's place now", "field by field", "valid for one payment"),
         *("/mcp  401", "find_goods", "insufficient_scope, it needs orders:write"),
-        *("was let in", "no token brings it", "ada@example.com", "All of it worked."),
+        *("the tool ran", "no token contains it", "ada@example.com", "All of it worked."),
     ):
         assert part in done.stdout
     assert not re.search(r"(?<![\w-])(ags|cs|rt|ac)_\w", done.stdout)

@@ -234,7 +234,7 @@ class TestSettings:
     def test_a_public_website_with_a_server_on_this_machine(self, auth_server):
         shop = Shop(auth_server.register("https://shop.invalid"))
         concern = shop.concern()
-        tells(concern, "settings.issuer_local", auth_server.issuer, "everybody reaches")
+        tells(concern, "settings.issuer_local", auth_server.issuer, "that agents and websites use")
 
     def test_an_audience_of_its_own(self, auth_server, shop):
         made = register(auth_server, shop, resources=["https://api.shop.example"])
@@ -309,7 +309,7 @@ class TestServer:
     def test_an_algorithm_that_is_not_allowed_here(self, shop):
         problem = shop.problem(AUTH_AGENT_ALGORITHMS="PS256,PS384")
         tells(problem, "server.algorithm_unsupported", "allows PS256, PS384, and the server signs "
-              "with ES256", "let it hold ES256")  # fmt: skip
+              "with ES256", "set it to ES256")  # fmt: skip
 
     @pytest.mark.parametrize(
         ("seconds", "level", "words"),
@@ -397,7 +397,7 @@ class TestMisbehavingServer:
     def test_it_signs_with_a_shared_secret(self, guest, provider):
         provider.metadata["id_token_signing_alg_values_supported"] = ["HS256"]
         problem = guest.problem()
-        tells(problem, "server.algorithm_unsupported", "HS256, which no website", "ES256")
+        tells(problem, "server.algorithm_unsupported", "HS256, which a website", "ES256")
 
     def test_keys_that_contradict_the_metadata(self, guest, provider):
         provider.metadata["id_token_signing_alg_values_supported"] = ["RS256"]
@@ -489,7 +489,12 @@ class TestClient:
     def test_a_redirect_uri_that_is_not_registered(self, shop):
         problem = shop.problem(AUTH_AGENT_PREFIX="/agents")
         uri = f"{shop.environ['AUTH_AGENT_BASE_URL']}/agents/callback"
-        tells(problem, "client.redirect_uri", f"but not the redirect URI {uri}", "Register it")
+        tells(
+            problem,
+            "client.redirect_uri",
+            f"but not the redirect URI {uri}",
+            "Register exactly this URI",
+        )
 
     def test_a_scope_that_is_not_registered(self, open_shop):
         """Warns: the server grants less without an error, so only the first agent would notice."""
@@ -579,7 +584,7 @@ class TestWebsite:
         visited = serve_tls(serve, shop.site(), tmp_path)
         found = shop.ask("--site", visited, code=1)
         (wrong,) = (finding for finding in found if finding["level"] == "failure")
-        tells(wrong, "website.base_url", "back over http", f"AUTH_AGENT_BASE_URL={visited} ")
+        tells(wrong, "website.base_url", "return over http", f"AUTH_AGENT_BASE_URL={visited} ")
 
     def test_visitors_use_another_name(self, open_shop):
         visited = f"http://localhost:{open_shop.port}"
@@ -619,7 +624,7 @@ class TestWebsite:
             return RedirectResponse("/subscribe")
 
         serve(Starlette(routes=[Route("/{rest:path}", wall)]), shop.port)
-        tells(shop.problem(), "website.no_middleware", "/subscribe", "pass everything below")
+        tells(shop.problem(), "website.no_middleware", "/subscribe", "forward everything below")
 
     def test_a_proxy_without_a_website(self, shop, serve):
         async def bad_gateway(request):
@@ -646,7 +651,7 @@ class TestWebsite:
     def test_a_healthy_proxy(self, secure_shop):
         found = secure_shop.ask(code=0)
         assert [f["message"] for f in found if f["check"] == "website.cookie"] == [
-            "Its cookie arrives as it was set (__Host-, Secure)."
+            "The website's cookie arrives unchanged (__Host-, Secure)."
         ]
 
     def test_an_application_that_believes_to_be_on_http(self, secure_shop):
@@ -665,7 +670,7 @@ class TestWebsite:
     def test_a_cookie_that_does_not_arrive(self, secure_shop):
         secure_shop.before(changing(b"set-cookie", lambda value: ""))
         problem = secure_shop.problem()
-        tells(problem, "website.cookie_missing", "login_cookie_missing", "pass Set-Cookie on")
+        tells(problem, "website.cookie_missing", "login_cookie_missing", "forward Set-Cookie")
 
     @pytest.mark.parametrize(
         ("change", "says"),
@@ -717,7 +722,7 @@ class TestSessions:
                 problem = open_shop.problem(AUTH_AGENT_SESSION_STORE=store)
             finally:
                 admin.config_set("requirepass", "")
-        tells(problem, "sessions.unavailable", "it wants a password", "user and password")
+        tells(problem, "sessions.unavailable", "it requires a password", "user and password")
 
     def test_a_store_that_takes_nothing(self, open_shop, store):
         """Finds a store that refuses writes although it answers PING."""

@@ -213,7 +213,7 @@ def test_an_exchange_that_was_slow_is_no_skew():
         ("[Errno 111] Connection refused", "nothing listens there"),
         ("[Errno -2] Name or service not known", "its name is not known"),
         ("[Errno -3] Temporary failure in name resolution", "its name could not be looked up"),
-        ("[Errno 101] Network is unreachable", "there is no way to it from here"),
+        ("[Errno 101] Network is unreachable", "this machine has no network route to it"),
         ("ConnectTimeout", "there was no answer in time"),
         (
             "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired "

@@ -141,8 +141,8 @@ class TestDjango:
             ("settings.wrong", 'AUTH_AGENT["SQUIRREL"] is not a setting.'),
             (
                 "settings.wrong",
-                "AUTH_AGENT_SECRET holds a secret of fewer than 32 characters "
-                "(a comma begins the next one).",
+                "AUTH_AGENT_SECRET contains a secret of fewer than 32 characters "
+                "(commas separate secrets).",
             ),
         ]
 

@@ -51,7 +51,7 @@ def test_a_directory_with_keys_is_good(find, server):
     [
         (None, "cannot be fetched"),
         (HttpResponse(500, {}, b""), "answers 500"),
-        (HttpResponse(200, {"content-type": "text/html"}, b"<p>"), "no key set"),
+        (HttpResponse(200, {"content-type": "text/html"}, b"<p>"), "other than a key set"),
     ],
 )
 def test_a_directory_that_cannot_be_used_is_a_warning(find, server, answer, words):
@@ -63,7 +63,7 @@ def test_a_directory_that_cannot_be_used_is_a_warning(find, server, answer, word
 
 def test_an_empty_directory_is_a_warning(find, server):
     server.directory.publish(BOT)
-    assert any("holds no key" in message for _, _, message in find(BOT))
+    assert any("contains no usable key" in message for _, _, message in find(BOT))
 
 
 def test_a_star_and_the_memory_of_each_process_are_told(find):

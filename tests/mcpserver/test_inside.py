@@ -259,7 +259,7 @@ class TestBareApplications:
         for wrong in ({"hide": True}, {"stateless_http": True}):
             with pytest.raises(TypeError, match="the server itself"):
                 protect(app, settings=settings_of(issuer, "http://127.0.0.1:9"), **wrong)
-        with pytest.raises(TypeError, match="no MCP server"):
+        with pytest.raises(TypeError, match="not an MCP server"):
             protect(object(), settings=settings_of(issuer, "http://127.0.0.1:9"))
 
 

@@ -122,12 +122,12 @@ def test_a_server_that_is_away_is_no_refusal(issuer):
 
 def test_an_endpoint_that_is_not_the_audience_does_not_start(issuer):
     provider = AuthAgentProvider(settings_of(issuer, "https://m.example"))
-    with pytest.raises(SettingsError, match="make them equal"):
+    with pytest.raises(SettingsError, match="the URL that clients call"):
         FastMCP("x", auth=provider).http_app(path="/other")
 
 
 def test_two_guards_are_one_too_many(issuer):
     settings = settings_of(issuer, "https://m.example")
     server = FastMCP("x", auth=AuthAgentProvider(settings))
-    with pytest.raises(SettingsError, match="leave it out"):
+    with pytest.raises(SettingsError, match="remove it"):
         protect(server, settings=settings)

@@ -67,7 +67,7 @@ def test_a_key_file_that_others_may_read_or_change_stops_the_site(make_keyed_sit
     path = tmp_path / "client.pem"
     path.write_text(pem(KEYS["ES256"]))
     path.chmod(mode)
-    with pytest.raises(SettingsError, match=r"AUTH_AGENT_CLIENT_KEY .*: chmod 600 it"):
+    with pytest.raises(SettingsError, match=r"AUTH_AGENT_CLIENT_KEY .*: run chmod 600"):
         make_keyed_site(client_key=str(path))
 
 

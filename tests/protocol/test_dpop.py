@@ -436,5 +436,5 @@ def test_a_key_for_which_everybody_can_sign_is_nobodys(point):
         check_proof(proof, method="GET", url=URL, now=NOW)
     assert caught.value.code == "proof_key"
     assert read_key(jwk) is None
-    with pytest.raises(ValueError, match="anybody can sign"):
+    with pytest.raises(ValueError, match="anyone can sign"):
         parse_keys(json.dumps(jwk))

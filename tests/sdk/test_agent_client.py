@@ -165,7 +165,7 @@ def test_a_key_file_that_others_may_read_or_change_is_refused(agent_key, tmp_pat
     path.write_text(agent_key.pem.reveal())
     path.chmod(mode)
     for given in (path, str(path)):
-        with pytest.raises(SettingsError, match=r"agent\.pem .*: chmod 600 it"):
+        with pytest.raises(SettingsError, match=r"agent\.pem .*: run chmod 600"):
             AgentSDK(agent_id="agent_1", private_key=given, server_url="https://id.example")
 
 

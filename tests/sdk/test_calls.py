@@ -349,7 +349,7 @@ def test_a_profile_is_read_and_changed():
     assert (found.permissions, found.disabled, found.extra) == (("read",), False, {"plan": "free"})
     assert agent.update_agent_profile("at.1.x", owner_name="Jane Doe") == found
     assert (agent.last.method, agent.content()) == ("PUT", {"owner_name": "Jane Doe"})
-    with pytest.raises(SettingsError, match="changes nothing"):
+    with pytest.raises(SettingsError, match="has nothing to change"):
         agent.update_agent_profile("at.1.x")
 
 

@@ -124,7 +124,7 @@ def test_a_port_that_speaks_no_tls(refused):
     with listening(speak_http) as port:
         error = refused(f"https://127.0.0.1:{port}")
     assert error.code == "tls_failed"
-    assert "is it an https port?" in error.description
+    assert "its port speaks https" in error.description
 
 
 def test_a_name_that_has_no_address(refused):

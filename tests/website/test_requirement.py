@@ -13,9 +13,9 @@ from auth_agent.website.policy.requirement import judge
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"scope": ["a"]}, "scope= is no requirement: did you mean scopes="),
+        ({"scope": ["a"]}, "scope= is not a requirement: did you mean scopes="),
         ({"model": "claude-*"}, "did you mean models="),
-        ({"colour": "red"}, "Requirement lists the names"),
+        ({"colour": "red"}, "see the fields of Requirement"),
         ({"max_age": "60"}, "max_age must be a number of seconds"),
         ({"max_age": -1}, "max_age must be a number of seconds"),
         ({"max_age": True}, "max_age must be a number of seconds"),

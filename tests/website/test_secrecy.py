@@ -1,4 +1,4 @@
-"""What holds a secret shows it to nobody who prints it, not even to a debugger's list of locals."""
+"""An object that contains a secret does not print it, not even to a debugger's list of locals."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_an_empty_environment_names_them_all():
         ("SECRET", "short", "32 characters"),
         ("SECRET", "s" * 32 + ",short", "32 characters"),
         ("SCOPE", "profile", "openid"),
-        ("SCOPE", 'openid "x"', "cannot hold"),
+        ("SCOPE", 'openid "x"', "cannot have"),
         ("PROTECT", "private/*", "begin with a slash"),
         ("PREFIX", "auth", "path such as"),
         ("PREFIX", "/", "path such as"),
@@ -178,10 +178,10 @@ def test_two_variables_and_a_switch_are_enough_for_an_api():
         ({"AUTH_AGENT_CLIENT_ID": "client_api"}, "AUTH_AGENT_CLIENT_SECRET is missing"),
         ({"AUTH_AGENT_ISSUER": ""}, "AUTH_AGENT_ISSUER is missing"),
         ({"AUTH_AGENT_BASE_URL": ""}, "AUTH_AGENT_BASE_URL is missing"),
-        ({"AUTH_AGENT_IDENTITY": "introspection"}, "AUTH_AGENT_SIGN_IN is false without"),
-        ({"AUTH_AGENT_SECRET": "short"}, "AUTH_AGENT_SECRET holds a secret of fewer"),
-        ({"AUTH_AGENT_API_SCOPES": "openid a"}, "AUTH_AGENT_API_SCOPES may not hold openid"),
-        ({"AUTH_AGENT_API_SCOPES": 'a "'}, "AUTH_AGENT_API_SCOPES holds a character"),
+        ({"AUTH_AGENT_IDENTITY": "introspection"}, "AUTH_AGENT_SIGN_IN is false: "),
+        ({"AUTH_AGENT_SECRET": "short"}, "AUTH_AGENT_SECRET contains a secret of fewer"),
+        ({"AUTH_AGENT_API_SCOPES": "openid a"}, "AUTH_AGENT_API_SCOPES must not contain openid"),
+        ({"AUTH_AGENT_API_SCOPES": 'a "'}, "AUTH_AGENT_API_SCOPES contains a character"),
     ],
 )
 def test_an_api_that_lacks_something_is_told(changes, problem):

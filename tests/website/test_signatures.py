@@ -164,7 +164,7 @@ def test_a_failed_fetch_evicts_nothing(signer, directories, clock):
 @pytest.mark.parametrize(
     "trouble",
     [
-        FetchRefused("the name leads to an address that is not public"),
+        FetchRefused("the name has an address that is not public"),
         HttpResponse(500, {}, b""),
         HttpResponse(429, {}, b""),
         HttpResponse(404, {"content-type": "text/html"}, b"<p>"),
@@ -668,7 +668,7 @@ def test_no_flood_of_new_names_keeps_a_removed_key_alive(make_site, directories,
         """Uses up all the fetches that strangers may cause in this minute."""
         renewals.append(effect.renews)
         if not effect.renews:
-            raise NoPlace("this host has been asked too often in the last minute")
+            raise NoPlace("too many requests went to this host in the last minute")
         return directories(effect)
 
     server.directory = spent
@@ -728,7 +728,7 @@ def test_a_refused_signature_is_one_event(signer, caplog):
 
 
 def test_operators_learn_which_directory_fails_and_why(signer, directories, caplog):
-    directories.fail(AGENT, FetchRefused("the name leads to an address that is not public"))
+    directories.fail(AGENT, FetchRefused("the name has an address that is not public"))
     caplog.set_level("WARNING", "auth_agent")
     for _ in range(3):
         signer.call()

@@ -60,6 +60,6 @@ class AgentProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not at r
         if blocked:
             text = ngettext("%d agent is blocked.", "%d agents are blocked.", count) % count
         else:
-            text = ngettext("%d agent is welcome again.", "%d agents are welcome again.", count)
+            text = ngettext("%d agent is unblocked.", "%d agents are unblocked.", count)
             text %= count
         self.message_user(request, text, messages.SUCCESS)

@@ -74,8 +74,8 @@ def _create(agent: Agent, fields: dict[str, Any]) -> AgentProfile:
         if found is None or _is_of(found, agent):
             raise  # the same agent signed in meanwhile
         raise SignInRefused(
-            "This website's database does not tell this agent from another one, whose id differs "
-            "only in case. Use a collation that is sensitive to case.",
+            "This website's database cannot distinguish this agent from another one, whose id "
+            "differs only in upper and lower case. Use a case-sensitive collation.",
             code="agent_ambiguous",
             status_code=403,
         ) from None

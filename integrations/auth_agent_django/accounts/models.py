@@ -21,7 +21,10 @@ class AgentProfile(models.Model):
     issuer = models.CharField(_("issuer"), max_length=MAX_IDENTITY)
     subject = models.CharField(_("agent"), max_length=MAX_IDENTITY)
     model = models.CharField(
-        _("model"), max_length=200, blank=True, help_text=_("What the agent says, not a proof.")
+        _("model"),
+        max_length=200,
+        blank=True,
+        help_text=_("Named by the agent itself, not verified."),
     )
     owner_email = models.EmailField(_("owner's e-mail"), blank=True)
     owner_email_verified = models.BooleanField(_("verified"), default=False)
@@ -32,7 +35,10 @@ class AgentProfile(models.Model):
         null=True,
         blank=True,
         on_delete=models.SET_NULL,
-        help_text=_("Decided anew at each sign-in: one e-mail, verified on both sides."),
+        help_text=_(
+            "Set at each sign-in: the user with the same e-mail address, verified here and at "
+            "the server."
+        ),
     )
     scenario = models.CharField(_("scenario"), max_length=16, choices=Scenario.choices)
     first_seen = models.DateTimeField(_("first sign-in"), auto_now_add=True)

@@ -81,10 +81,10 @@ _KNOWN_REASONS = (
     ("timed out", "there was no answer in time"),
     ("timeout", "there was no answer in time"),
     ("took too long", "there was no answer in time"),
-    ("authentication required", "it wants a password"),
-    ("already authenticated", "it wants a password"),
-    ("wrongpass", "it does not take this user and password"),
-    ("unreachable", "there is no way to it from here"),
+    ("authentication required", "it requires a password"),
+    ("already authenticated", "it requires a password"),
+    ("wrongpass", "it does not accept this user and password"),
+    ("unreachable", "this machine has no network route to it"),
 )
 
 

@@ -88,7 +88,7 @@ def _examine(settings: Settings, visited: str | None, paper: Paper | None) -> li
     try:
         if paper is None:
             return drive.run(flow)
-        with paper.waiting("Asking the server and the website …"):
+        with paper.waiting("Checking the server and the website …"):
             return drive.run(flow)
     finally:
         drive.close()

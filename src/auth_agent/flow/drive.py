@@ -118,7 +118,10 @@ def _perform(effect: Effect, read_body: BodyReader | None) -> Any:
     if isinstance(effect, Invoke):
         result = effect.function(*effect.arguments)
         if inspect.isawaitable(result):
-            raise TypeError(f"{effect.function!r} is async, but this website runs in threads")
+            raise TypeError(
+                f"{effect.function!r} is async, but a WSGI website calls its functions in "
+                "threads; define it with def, or use the ASGI middleware"
+            )
         return result
     if read_body is None:
         raise TypeError("this adapter cannot read a body")
@@ -180,7 +183,9 @@ def _join(effect: Join) -> Any:
             flight.result = run(effect.start())
     elif not flight.landed.wait(WAIT_SECONDS):
         threads.give_up(effect.key, flight)
-        raise ServerUnavailable("The Auth Agent server takes too long to answer.")
+        raise ServerUnavailable(
+            "The Auth Agent server takes too long to answer; try again in a few seconds."
+        )
     return flight.outcome()
 
 

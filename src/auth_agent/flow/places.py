@@ -72,6 +72,6 @@ _of_tasks: PerLoop[Any] = PerLoop("auth_agent_places")
 
 def _no_place() -> ServerUnavailable:
     return ServerUnavailable(
-        "Too many questions to the Auth Agent server are under way; try again in a few seconds.",
+        "Too many requests to the Auth Agent server are in progress; try again in a few seconds.",
         code="too_many_questions",
     )

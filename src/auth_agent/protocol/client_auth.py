@@ -75,8 +75,9 @@ def choose_method(client: Client, metadata: Metadata) -> str:
         if credential is not None and method in metadata.auth_methods:
             return method
     raise ServerMisbehaved(
-        "The server accepts none of this site's client authentication methods; "
-        f"set AUTH_AGENT_CLIENT_AUTH to one of {', '.join(METHODS)}.",
+        "The server's metadata lists no client authentication method that this website has "
+        "credentials for. Set AUTH_AGENT_CLIENT_SECRET or AUTH_AGENT_CLIENT_KEY, whichever the "
+        "server supports: `auth-agent doctor` shows its methods.",
         code="client_auth_unsupported",
     )
 

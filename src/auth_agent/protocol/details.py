@@ -59,7 +59,7 @@ def check_details(value: object) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not value:
         raise BadDetails("authorization_details has to be a JSON array of objects")
     if len(value) > MOST_OBJECTS:
-        raise BadDetails(f"authorization_details holds more than {MOST_OBJECTS} objects")
+        raise BadDetails(f"authorization_details contains more than {MOST_OBJECTS} objects")
     for one in value:
         check_act(one)
     return value
@@ -77,7 +77,7 @@ def check_act(act: object) -> None:
             f"title has to be one line of plain text for people, at most {LONGEST_TITLE} characters"
         )
     if added := [name for name in ADDED if name in act]:
-        raise BadDetails(f"{added[0]} is added by the server")
+        raise BadDetails(f"{added[0]} is added by the server; leave it out")
     for name in _LISTS:
         if name in act and not _is_text_list(act[name]):
             raise BadDetails(f"{name} has to be an array of strings")
@@ -85,7 +85,9 @@ def check_act(act: object) -> None:
         raise BadDetails("identifier has to be a string")
     _check_value(act, DEEPEST)
     if len(canonical(act).encode()) > LONGEST_OBJECT:
-        raise BadDetails(f"An object of authorization_details is over {LONGEST_OBJECT} bytes")
+        raise BadDetails(
+            f"An object of authorization_details is larger than {LONGEST_OBJECT} bytes"
+        )
 
 
 def is_line(value: object, longest: int) -> bool:
@@ -137,7 +139,7 @@ def narrowed(granted: Sequence[dict[str, Any]], asked: Sequence[Act]) -> list[di
     for wanted in asked:
         matching = [act for act in granted if same_act(act, wanted)]
         if not matching:
-            raise BadDetails("authorization_details exceeds what was granted")
+            raise BadDetails("authorization_details asks for more than was granted")
         found += [act for act in matching if act not in found]
     return found
 
@@ -169,7 +171,7 @@ def _check_value(value: object, depth: int) -> None:
 def _check_text(text: str) -> None:
     """Refuses what no database stores, and what no JSON text can hold."""
     if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise BadDetails("authorization_details holds a NUL or broken Unicode")
+        raise BadDetails("authorization_details contains a NUL character or invalid Unicode")
 
 
 def _is_text_list(value: object) -> bool:
@@ -179,9 +181,9 @@ def _is_text_list(value: object) -> bool:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise BadDetails("A name in authorization_details is given twice")
+        raise BadDetails("A name appears twice in authorization_details")
     return found
 
 
 def _no_float(_text: str) -> None:
-    raise BadDetails("authorization_details holds a float; write amounts as strings")
+    raise BadDetails("authorization_details contains a decimal number; write amounts as strings")

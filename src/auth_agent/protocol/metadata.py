@@ -73,8 +73,8 @@ def parse_metadata(response: HttpResponse, *, issuer: str, needs_keys: bool = Tr
     document = json_object(response, "metadata")
     if document.get("issuer") != issuer:  # RFC 8414 3.3: identical, or the data MUST NOT be used
         raise ServerMisbehaved(
-            "The server's metadata names another issuer than AUTH_AGENT_ISSUER; "
-            "they must be the same, byte for byte, a slash at the end included.",
+            "The issuer in the server's metadata differs from AUTH_AGENT_ISSUER; they must be "
+            "the same, byte for byte, a slash at the end included.",
             code="issuer_mismatch",
         )
     return Metadata(

@@ -61,7 +61,9 @@ class Provider:
             keys = yield from self._unknown_key.ask(self._keys, keys)
             found = keys.find(header.alg, header.kid)
         if found is None:
-            raise TokenRefused("No key of the server fits this token.", code="key_unknown")
+            raise TokenRefused(
+                "The server publishes no key that fits this token (`kid`).", code="key_unknown"
+            )
         return found
 
     def _fetch_keys(self) -> Flow[Fetched[KeySet]]:

@@ -19,8 +19,9 @@ def push_request(parameters: Mapping[str, str], credentials: Credentials) -> Htt
     endpoint = credentials.metadata.pushed_authorization_request_endpoint
     if endpoint is None:
         raise ServerMisbehaved(
-            "The server's metadata names no pushed_authorization_request_endpoint, which the "
-            "approval of an act needs: amounts do not stand in a URL.",
+            "The server's metadata names no pushed_authorization_request_endpoint (RFC 9126). A "
+            "sign-in that asks for the approval of an act needs it: an amount must not be in a "
+            "URL.",
             code="push_unsupported",
         )
     return client_request(endpoint, parameters, credentials)
@@ -29,7 +30,10 @@ def push_request(parameters: Mapping[str, str], credentials: Credentials) -> Htt
 def parse_pushed(response: HttpResponse) -> str:
     """Returns the `request_uri`; raises `ServerUnavailable` or `ServerMisbehaved`."""
     if is_trouble(response):
-        raise ServerUnavailable("The Auth Agent server takes no requests now; try again.")
+        raise ServerUnavailable(
+            "The Auth Agent server cannot take the request at the moment; try again in a few "
+            "seconds."
+        )
     document = json_object(response, "answer to a pushed request")
     if response.status not in (200, 201):
         error = document.get("error")
@@ -39,7 +43,7 @@ def parse_pushed(response: HttpResponse) -> str:
         )
     uri = document.get("request_uri")
     if not isinstance(uri, str) or not _URI.fullmatch(uri):
-        raise ServerMisbehaved("The server's answer holds no request_uri.", code="push_invalid")
+        raise ServerMisbehaved("The server's answer contains no request_uri.", code="push_invalid")
     return uri
 
 

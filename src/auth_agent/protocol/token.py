@@ -56,13 +56,19 @@ def parse_tokens(response: HttpResponse, *, needs_id_token: bool = True) -> Toke
     `ServerMisbehaved`.
     """
     if is_trouble(response):
-        raise ServerUnavailable("The Auth Agent server gives no tokens now; sign in again.")
+        raise ServerUnavailable(
+            "The Auth Agent server cannot issue tokens at the moment; sign in again in a few "
+            "seconds."
+        )
     if response.status != 200:
         raise _refusal(response)
     document = json_object(response, "token response")
     token_type = document.get("token_type")
     if not isinstance(token_type, str) or token_type.lower() != "bearer":  # RFC 6749 5.1, 7.1
-        raise ServerMisbehaved("The token is not of type Bearer.", code="token_type_unsupported")
+        raise ServerMisbehaved(
+            "The server issued a token of another type than Bearer.",
+            code="token_type_unsupported",
+        )
     refresh, id_token = document.get("refresh_token"), document.get("id_token")
     if not isinstance(refresh, str | None):
         raise ServerMisbehaved("The token response is malformed.", code="token_response_invalid")
@@ -95,8 +101,8 @@ def _seconds(value: object) -> int:
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise ServerMisbehaved(
-            f"The token response holds no {name}. A server of the original kind sends no ID token; "
-            "this site needs one that does.",
+            f"The token response contains no {name}. The original Auth Agent server sends no ID "
+            "token; for such a server set AUTH_AGENT_IDENTITY=introspection.",
             code=f"{name}_missing",
         )
     return value
@@ -107,15 +113,16 @@ def _refusal(response: HttpResponse) -> SignInRefused | ServerMisbehaved:
     code = error if isinstance(error, str) and _ERROR_CODE.fullmatch(error) else "unknown_error"
     if code == "invalid_grant":
         return SignInRefused(
-            "The server does not take this grant: it has expired, was used or was revoked.",
+            "The server refused the code or refresh token: it has expired, was used before "
+            "or was revoked.",
             code="invalid_grant",
         )
     if code == "invalid_client":
         return ServerMisbehaved(
-            "The Auth Agent server does not know this website by the credentials it sent; "
-            "check AUTH_AGENT_CLIENT_ID, AUTH_AGENT_CLIENT_SECRET and AUTH_AGENT_CLIENT_AUTH.",
+            "The Auth Agent server did not accept this website's credentials; check "
+            "AUTH_AGENT_CLIENT_ID, AUTH_AGENT_CLIENT_SECRET and AUTH_AGENT_CLIENT_AUTH.",
             code="invalid_client",
         )
     return ServerMisbehaved(
-        f"The Auth Agent server refused to give tokens ({code}).", code="token_refused"
+        f"The Auth Agent server refused to issue tokens ({code}).", code="token_refused"
     )

@@ -35,7 +35,10 @@ def is_signed(response: HttpResponse) -> bool:
 def parse_userinfo(response: HttpResponse, *, subject: str) -> Mapping[str, Any]:
     """Parses the claims; raises `TokenRefused` for another agent's (5.3.2: MUST NOT be used)."""
     if is_trouble(response):
-        raise ServerUnavailable("The Auth Agent server could not say who the agent is.")
+        raise ServerUnavailable(
+            "The Auth Agent server cannot answer the userinfo request at the moment; sign in "
+            "again in a few seconds."
+        )
     if response.status != 200:
         raise ServerMisbehaved(
             f"The userinfo endpoint answered {response.status}.", code="userinfo_refused"
@@ -63,7 +66,9 @@ def verify_userinfo(
     check_issuer(claims, issuer)
     audience = claims.get("aud")
     if client_id not in (audience if isinstance(audience, list) else [audience]):
-        raise TokenRefused("Userinfo was made for another website.", code="audience_mismatch")
+        raise TokenRefused(
+            "The userinfo response is for another website (`aud`).", code="audience_mismatch"
+        )
     check_time_bounds(claims, now=now)
     _check_subject(claims, subject)
     return with_flags(claims)
@@ -71,4 +76,6 @@ def verify_userinfo(
 
 def _check_subject(claims: Mapping[str, Any], subject: str) -> None:
     if claims.get("sub") != subject:
-        raise TokenRefused("Userinfo is about another agent.", code="userinfo_sub_mismatch")
+        raise TokenRefused(
+            "The userinfo response is about another agent (`sub`).", code="userinfo_sub_mismatch"
+        )

@@ -14,9 +14,9 @@ from auth_agent.sdk.text import one_line
 __all__ = ["add_sign_in"]
 
 DESCRIPTION = (
-    "Sign in to a website that says 'Sign in with Auth Agent', under an identity of your own. Give "
-    "the URL of the page that you need; without it the waiting page that a tab shows is answered. "
-    "You need no password: never type one."
+    "Sign in to a website that says 'Sign in with Auth Agent', under an identity of your own. "
+    "Give the URL of the page that you need. Without a URL, the waiting page in an open tab is "
+    "answered. You need no password: never type one."
 )
 MAX_ERROR = 500
 

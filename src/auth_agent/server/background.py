@@ -60,7 +60,7 @@ class BackgroundWorker:
         self._context.record_unrecorded()
 
     def _expire(self) -> None:
-        """Ends questions to owners that nobody answered in time."""
+        """Ends questions that owners did not answer in time."""
         now = self._context.now()
         with self._context.database.read() as connection:
             is_any = questions.is_any_due(connection, now)

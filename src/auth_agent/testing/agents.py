@@ -44,8 +44,8 @@ def make_agent(**fields: Any) -> Agent:
     for name, value in fields.items():
         if name not in Agent.__struct_fields__:
             close = difflib.get_close_matches(name, Agent.__struct_fields__, n=1)
-            hint = f"did you mean {close[0]}=?" if close else "Agent lists its fields."
-            raise TypeError(f"{name}= is no field of an agent: {hint}")
+            hint = f"did you mean {close[0]}=?" if close else "see the fields of Agent."
+            raise TypeError(f"{name}= is not a field of an agent: {hint}")
         known[name] = value.split() if name in _LISTS and isinstance(value, str) else value
     return msgspec.convert(known, Agent, strict=True)
 

@@ -84,8 +84,8 @@ def relying_party_behind(client: Any) -> RelyingParty:
             return found
         waiting += _inside(layer)
     raise TypeError(
-        f"no AuthAgentMiddleware is behind this {type(client).__name__}: sign_in needs a client of "
-        "an application in this process. For a site in another process use "
+        f"no AuthAgentMiddleware was found behind this {type(client).__name__}: sign_in needs the "
+        "client of an application in this process. For a site in another process use "
         "session_cookies(agent, settings)."
     )
 

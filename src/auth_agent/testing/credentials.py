@@ -123,7 +123,7 @@ def _server_for(settings: Settings) -> FakeServer:
             return found
         if not offline.can_never_exist(issuer):
             raise ValueError(
-                f"no test can make tokens of {issuer}, which may be a real server: use "
+                f"a test cannot make tokens of {issuer}, which may be a real server: use "
                 "test_settings(), or the settings() of a FakeServer that serves"
             )
         secret = settings.client_secret

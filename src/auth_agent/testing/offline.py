@@ -42,7 +42,7 @@ def plug(server: Server) -> None:
     """Makes the server answer for its issuer; raises `ValueError` if that may be a real one."""
     if not (can_never_exist(server.issuer) or is_loopback(urlsplit(server.issuer).hostname or "")):
         raise ValueError(
-            f"{server.issuer} may be a real server, which no test can stand in for: use "
+            f"{server.issuer} may be a real server, which a test cannot replace: use "
             "test_settings(), or an issuer like https://auth.example"
         )
     with _lock:

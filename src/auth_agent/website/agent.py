@@ -118,7 +118,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _copied(value: Any) -> Any:
-    """Returns JSON with objects and arrays of its own."""
+    """Returns a copy of the JSON, with its own objects and arrays."""
     if isinstance(value, dict):
         return {name: _copied(one) for name, one in value.items()}
     if isinstance(value, list):

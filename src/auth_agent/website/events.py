@@ -17,11 +17,13 @@ EVENTS: Mapping[str, str] = {
     "signed_out": "An agent has signed out; `revoked` says whether its tokens were revoked.",
     "refused": "A sign-in, a token or a request was refused; `cause` is the error code.",
     "ended": "Sessions were ended: by the server, by `end_sessions`, or because a token ended.",
-    "would_refuse": "The policy would have refused; `AUTH_AGENT_REPORT_ONLY` let it pass.",
+    "would_refuse": (
+        "The policy would have refused a request; `AUTH_AGENT_REPORT_ONLY` let it pass."
+    ),
     "report_only": "The website has started with `AUTH_AGENT_REPORT_ONLY`.",
-    "claims_dropped": "Claims were left out of a session, because a cookie cannot hold them.",
+    "claims_dropped": "Claims were left out of a session, because they do not fit into a cookie.",
     "not_linked": "An agent was not linked to an owner's account; `cause` says why.",
-    "approved_act": "An act was admitted that the agent's owner had approved.",
+    "approved_act": "An act was done that the agent's owner had approved.",
     "directory_failed": "The key directory of a listed signature agent cannot be fetched or read.",
     "approvals_in_memory": "Used approvals are remembered in this process only.",
 }

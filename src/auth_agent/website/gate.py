@@ -163,8 +163,8 @@ class RelyingParty:
         named = {kind: value for kind, value in given.items() if value is not None}
         if len(named) != 1 or not all(isinstance(value, str) and value for value in named.values()):
             raise TypeError(
-                "end_sessions takes either agent_id or email, and neither None nor an empty text; "
-                "end_all_sessions ends the sessions of all agents"
+                "end_sessions needs agent_id or email, not both, and not an empty text; to end "
+                "the sessions of all agents, call end_all_sessions"
             )
         ((kind, value),) = named.items()
         return self._end(kind, value.casefold() if kind == "email" else value)

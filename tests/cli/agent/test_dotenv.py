@@ -54,7 +54,7 @@ def test_an_identity_is_added_and_other_lines_are_not(write):
     environ = {"PATH": "/bin"}
     text = f"# shop\nDEBUG=1\nAUTH_AGENT_SECRET=x\n{lines(WHOLE)}"
     text += "export AUTH_AGENT_AGENT_MODEL='a b' # it\n"
-    assert "is that of" in add_identity(environ, write(text))
+    assert "Using the agent of" in add_identity(environ, write(text))
     assert environ == {"PATH": "/bin", **WHOLE, "AUTH_AGENT_AGENT_MODEL": "a b"}
 
 
@@ -111,4 +111,4 @@ def test_login_finds_what_agent_add_wrote(world, tmp_path, monkeypatch):  # noqa
         for name in [name for name in os.environ if name.startswith("AUTH_AGENT_AGENT")]:
             del os.environ[name]
     assert found.exit_code == 0, found.output
-    assert "is that of" in found.stderr
+    assert "Using the agent of" in found.stderr

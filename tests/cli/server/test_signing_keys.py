@@ -30,7 +30,7 @@ def test_an_agent_s_signing_key_is_made_and_found() -> None:
     assert key["kid"] in _run("agent", "signing-key", "list", made["agent_id"]).stdout
     assert _json("agent", "list")[0]["signing_keys"] == 1
     result = _run("agent", "add", OWNER, "--new-key", "b.pem", "--new-signing-key", "b.pem", code=1)
-    assert "two files" in result.stderr
+    assert "two different files" in result.stderr
     _run("agent", "add", OWNER, "--new-signing-key", "signing.pem", code=1)
     assert not Path("b.pem").exists()
     assert len(_json("agent", "list")) == 1

@@ -51,7 +51,7 @@ def test_a_host_is_asked_so_often_a_minute(web, monkeypatch):
     fetcher = Fetcher(loopback_allowed=True, per_minute=2)
     for _ in range(2):
         assert fetcher.get(f"{web}/ok").status == 200
-    with pytest.raises(NoPlace, match="too often"):
+    with pytest.raises(NoPlace, match="too many requests"):
         fetcher.get(f"{web}/other")
     now += 60
     assert fetcher.get(f"{web}/ok").status == 200
@@ -64,7 +64,7 @@ def test_the_ports_of_a_host_are_counted_together():
     for port in (443, 8443):
         with pytest.raises(FetchRefused, match="not public"):
             fetcher.get(f"https://victim.example:{port}/")
-    with pytest.raises(NoPlace, match="too often"):
+    with pytest.raises(NoPlace, match="too many requests"):
         fetcher.get("https://VICTIM.example:9443/")
     with pytest.raises(FetchRefused, match="not public"):
         fetcher.get("https://other.example/")
@@ -75,10 +75,10 @@ def test_new_addresses_leave_a_part_of_each_minute_for_renewals(web):
     fetcher = Fetcher(loopback_allowed=True, per_minute=3)
     for number in range(2):
         assert fetcher.get(f"{web}/ok?{number}").status == 200
-    with pytest.raises(NoPlace, match="too often"):
+    with pytest.raises(NoPlace, match="too many requests"):
         fetcher.get(f"{web}/ok?2")
     assert fetcher.get(f"{web}/ok", renews=True).status == 200
-    with pytest.raises(NoPlace, match="too often"):
+    with pytest.raises(NoPlace, match="too many requests"):
         fetcher.get(f"{web}/ok", renews=True)
     fetcher.close()
 

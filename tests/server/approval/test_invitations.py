@@ -77,7 +77,7 @@ def test_before_the_passkey_is_added_an_invited_owner_may_do_nothing_else(
     for path in ("question/approve", "question/deny", "passkeys/recover", "agent/rotate-secret"):
         form = {"id": question.id, "decision": "approve"}
         answer = ann.send("/owner/passkeys", f"/owner/{path}", **form)
-        assert (answer.status_code, "add it first" in answer.text) == (403, True), path
+        assert (answer.status_code, "add one first" in answer.text) == (403, True), path
     assert status(own_world, question) == "waiting"
     own_world.clock.forward(301)
     assert ann.get("/owner/passkeys").headers["location"].startswith("/owner/sign-in")

@@ -254,7 +254,7 @@ def test_notices_of_one_agent_are_bounded(own_world: World, box: Postbox) -> Non
         assert own_world.answer(request_id).json()["status"] == "authenticated"
     subjects = [mail.subject for mail in box.mails]
     assert subjects[:20] == ["Your agent has signed in to https://shop.example"] * 20
-    assert subjects[20:] == ["Your agent goes to many new places"]
+    assert subjects[20:] == ["Your agent signs in at many new places"]
     # What was not told stays new, and is told later.
     own_world.clock.forward(3600)
     request_id = own_world.open(own_world.browser(), client_id=made.client_id)

@@ -178,7 +178,7 @@ def test_everything_else_that_needs_attention_is_told(ada: Person) -> None:
     found = matters(world)
     for path, words in {
         "/audit?kind=reuse": "a second time",
-        "/audit?kind=mail": "1 mail in 24 hours did not leave",
+        "/audit?kind=mail": "1 mail in 24 hours could not be sent",
         f"/audit?website={world.shop.client_id}&kind=back-channel+logout": "has ended",
         "/audit?kind=console+sign-in&outcome=refused": "10 times",
         "/audit?kind=refusals": "not in the audit log",

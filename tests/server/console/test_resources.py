@@ -13,7 +13,7 @@ PAGE = "/console/resources"
 def test_an_administrator_adds_and_removes_an_api(own_world: World) -> None:
     administrator(own_world)
     ada = signed_in(own_world)
-    assert "No API was added yet" in ada.get(PAGE).text
+    assert "No API has been added yet" in ada.get(PAGE).text
     added = ada.send(PAGE, url=API, name="<Invoices>", scopes="invoices:read invoices:write")
     assert added.status_code == 303
     shown = ada.get(added.headers["location"]).text

@@ -146,7 +146,7 @@ def test_without_a_hint_nothing_ends(site: World) -> None:
         "/end-session",
         params={"client_id": site.shop.client_id, "post_logout_redirect_uri": BACK},
     )
-    assert "none will end" in page.text
+    assert "none ends here" in page.text
     assert _confirm(browser, page).headers["location"] == BACK
     assert browser.get("/end-session").status_code == 200
     assert site.introspect(tokens["access_token"])["active"] is True

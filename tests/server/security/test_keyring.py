@@ -100,7 +100,7 @@ def test_one_damaged_row_stops_nothing(build: Build, damaged: str) -> None:
 
 def test_a_server_that_can_open_none_does_not_start(build: Build) -> None:
     build(secrets=(OLD,))
-    with pytest.raises(SettingsError, match="put the secret that was used before"):
+    with pytest.raises(SettingsError, match="add the secret that was used before"):
         build(secrets=(NEW,))
 
 

@@ -80,5 +80,5 @@ def test_the_variable_holds_a_list() -> None:
     name = "AUTH_AGENT_SERVER_ALLOWED_HOSTS"
     settings = ServerSettings.from_env({**environ, name: "id.internal, [::2]"})
     assert settings.allowed_hosts == ("id.internal", "[::2]")
-    with pytest.raises(SettingsError, match="ALLOWED_HOSTS holds"):
+    with pytest.raises(SettingsError, match="ALLOWED_HOSTS contains"):
         ServerSettings.from_env({**environ, name: "https://id.internal"})

@@ -49,7 +49,7 @@ def test_a_challenge_names_the_scopes_of_all_of_them():
 
 @pytest.mark.parametrize("wrong", [{"a": ["write"]}, {"a": "write"}, {1: WRITE}, {"a": None}])
 def test_what_is_no_requirement_is_refused_at_the_start(wrong):
-    with pytest.raises(TypeError, match="tools takes patterns"):
+    with pytest.raises(TypeError, match="tools maps each pattern"):
         Rules(tools=wrong)
 
 
@@ -96,7 +96,7 @@ def test_blanks_around_a_header_do_not_count():
 @pytest.mark.parametrize("name", [b"content-encoding", b"Content-Encoding"])
 def test_a_body_in_another_coding_is_refused(name, coding):
     together = read_routing([(name, coding.encode())])
-    assert together.problem == "The body is compressed; send it as it is."
+    assert together.problem == "The body is compressed; send it uncompressed."
     alone = read_routing([(name, part.encode()) for part in coding.split(", ")])
     assert alone.problem is not None
     assert read_routing([(name, b"Identity")]).problem is None
@@ -105,7 +105,7 @@ def test_a_body_in_another_coding_is_refused(name, coding):
 @pytest.mark.parametrize("names", [(b"mcp-name", b"mcp-name"), (b"mcp-name", b"Mcp-Name")])
 def test_a_header_that_stands_twice_is_refused(names):
     routing = read_routing([(b"host", b"x"), *((name, b"a") for name in names)])
-    assert routing.problem == "The header mcp-name stands twice."
+    assert routing.problem == "The header mcp-name appears twice."
 
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a", "n": [1, 2.5]}}

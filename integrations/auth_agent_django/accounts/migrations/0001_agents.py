@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                     "model",
                     models.CharField(
                         blank=True,
-                        help_text="What the agent says, not a proof.",
+                        help_text="Named by the agent itself, not verified.",
                         max_length=200,
                         verbose_name="model",
                     ),
@@ -74,7 +74,10 @@ class Migration(migrations.Migration):
                     "user",
                     models.ForeignKey(
                         blank=True,
-                        help_text="Decided anew at each sign-in: one e-mail, verified on both sides.",
+                        help_text=(
+                            "Set at each sign-in: the user with the same e-mail address, "
+                            "verified here and at the server."
+                        ),
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="agent_profiles",

@@ -27,7 +27,7 @@ MAX_DETAILS = 65_536
 
 
 def ask_owner(
-    resource: Annotated[str, typer.Argument(help="The website or API at which it will be done.")],
+    resource: Annotated[str, typer.Argument(help="The website or API where the act will be done.")],
     *,
     agent_id: AgentIdOption,
     issuer: IssuerOption,
@@ -36,8 +36,10 @@ def ask_owner(
         str,
         typer.Option(
             "--details",
-            help="A file with the act as JSON, or - for stdin: an object with type and title, an "
-            "array of them, or the website's refusal as it came.",
+            help=(
+                "A file with the act as JSON, or - for stdin: an object with type and title, an "
+                "array of such objects, or the JSON of the website's refusal."
+            ),
         ),
     ] = "",
     message: Annotated[
@@ -52,8 +54,8 @@ def ask_owner(
     """Ask the agent's owner to approve one act, and print the header of the token for it.
 
     curl reads it: auth-agent ask-owner URL --details act.json | curl -H @- -X POST URL. The owner
-    answers on the server's page; nothing here sees what proves the owner. The agent's secret comes
-    from the same places as for `auth-agent login`.
+    answers on the server's page; this command never sees the owner's passkey or code. The agent's
+    secret comes from the same places as for `auth-agent login`.
     """
     from auth_agent.cli.output import Lines  # noqa: PLC0415
     from auth_agent.errors import AuthError, ServerUnavailable, SettingsError  # noqa: PLC0415
@@ -100,10 +102,10 @@ def _read(source: str) -> list[dict[str, Any]]:
             found = json.loads(stream.read(MAX_DETAILS))
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(
-            [f"--details: {source} holds no JSON ({type(error).__name__})"]
+            [f"--details: {source} contains no JSON ({type(error).__name__})"]
         ) from None
     if isinstance(found, dict):
         found = found.get("authorization_details", [found])
     if not isinstance(found, list) or not all(isinstance(act, dict) for act in found):
-        raise SettingsError([f"--details: {source} holds no act: an object with type and title"])
+        raise SettingsError([f"--details: {source} contains no act: an object with type and title"])
     return found

@@ -55,12 +55,15 @@ def add_identity(environ: MutableMapping[str, str], path: Path) -> str | None:
     if not found:
         return None
     if not is_private:
-        return f"{path} is ignored: others can read it, or it is not yours (chmod 600 {path})"
+        return (
+            f"{path} is ignored: other users can read it, or it belongs to another user (run "
+            f"chmod 600 {path})"
+        )
     if problem := _problem(found):
         return f"{path} is ignored: {problem}"
     for name, value in found.items():
         environ.setdefault(name, value)
-    return f"The agent is that of {path}"
+    return f"Using the agent of {path}"
 
 
 def _is_private(status: os.stat_result) -> bool:
@@ -70,9 +73,9 @@ def _is_private(status: os.stat_result) -> bool:
 
 def _problem(found: Mapping[str, str]) -> str | None:
     if _FORBIDDEN in found:
-        return f"it may not set {_FORBIDDEN}"
+        return f"it must not set {_FORBIDDEN}"
     if not found.get(PREFIX + "SECRET") and not found.get(PREFIX + "PRIVATE_KEY"):
-        return f"it has to hold {PREFIX}SECRET or {PREFIX}PRIVATE_KEY beside {PREFIX}ISSUER"
+        return f"{PREFIX}ISSUER needs {PREFIX}SECRET or {PREFIX}PRIVATE_KEY in the same file"
     return None
 
 

@@ -91,7 +91,7 @@ def _ask_code() -> Callable[[], str] | None:
     """Returns a prompt for the code that was mailed to the owner; None without a terminal."""
     if not sys.stdin.isatty():
         return None
-    return lambda: str(typer.prompt("The code that the agent's owner was mailed", err=True))
+    return lambda: str(typer.prompt("The code that was mailed to the agent's owner", err=True))
 
 
 def _check_folder(cookies: Path | None) -> None:

@@ -13,7 +13,9 @@ from auth_agent.cli.agent.options import AgentIdOption, IssuerOption, ModelOptio
 if TYPE_CHECKING:
     from auth_agent.sdk import AsyncAgentSDK
 
-MCP_EXIT_CODES = "Exit codes: 0 the client has hung up, 2 wrong usage, or a package is missing."
+MCP_EXIT_CODES = (
+    "Exit codes: 0 the client has disconnected, 2 wrong usage, or a package is missing."
+)
 USAGE = 2
 
 
@@ -39,11 +41,14 @@ def mcp(
         ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="With --http: the port on 127.0.0.1, for a proxy with TLS.")
+        int | None,
+        typer.Option(
+            help=("With --http: the port on 127.0.0.1 to listen on, behind a proxy with TLS.")
+        ),
     ] = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="With --http: another agent that may act as this one; repeatable."),
+        typer.Option(help="With --http: another agent that can act as this one; repeatable."),
     ] = None,
 ) -> None:
     """Serve the tools sign_in_with_auth_agent, fetch and who_am_i to one MCP client, over stdio.

@@ -42,7 +42,9 @@ def listen(url: str, port: int | None) -> socket.socket:
     parts = urlsplit(url)
     port = port or (parts.port if is_loopback(parts.hostname) else None)
     if port is None:
-        raise SettingsError(["--port is missing: at which one does the proxy reach this program?"])
+        raise SettingsError(
+            [("--port is missing: give the port at which the proxy reaches this program")]
+        )
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:

@@ -51,11 +51,13 @@ VARIABLES: Mapping[str, str] = {
         "The address of the browser that the model of `auth-agent mcp` drives (CDP)."
     ),
     "AUTH_AGENT_AGENT_WEBSITES": (
-        "Origins that the agent may sign in to, comma separated; empty: all."
+        "Origins that the agent is allowed to sign in to, comma separated; empty: all."
     ),
-    "AUTH_AGENT_AGENT_SCOPES": ("Scopes that a website may ask for, comma separated; empty: all."),
+    "AUTH_AGENT_AGENT_SCOPES": (
+        "Scopes that a website is allowed to ask for, comma separated; empty: all."
+    ),
     "AUTH_AGENT_AGENT_RESOURCES": (
-        "APIs that a client may ask access to, comma separated; empty: a website's own."
+        "APIs that a client is allowed to ask for, comma separated; empty: a website's own."
     ),
 }
 """Every variable that the commands of an agent read, and its meaning."""

@@ -30,7 +30,7 @@ def sign(
         typer.Option(
             "--signing-key",
             envvar="AUTH_AGENT_AGENT_SIGNING_KEY",
-            help="The agent's signing key (Ed25519, PEM), a file for its owner alone.",
+            help="The agent's signing key (Ed25519, PEM), a file that only you can read.",
         ),
     ] = None,
     signature_agent: Annotated[
@@ -112,7 +112,7 @@ def _checked_url(url: str) -> str:
 
 def _checked_method(method: str) -> str:
     if not method.isascii() or not method.replace("-", "").isalnum() or len(method) > 32:
-        raise ValueError("this is not an HTTP method")
+        raise ValueError("--method is not an HTTP method")
     return method
 
 

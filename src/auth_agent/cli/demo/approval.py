@@ -45,7 +45,7 @@ def ask_the_owner(
     except AuthError as error:
         if not owner.said_no:
             raise
-        narrator.check(f"the agent is told: {error.description}", holds=True)
+        narrator.check(f"the agent gets this error: {error.description}", holds=True)
         is_undone = client.post(PATH).status_code == 401
         narrator.check("and nothing was paid", holds=is_undone)
         stage.watch.take()
@@ -53,10 +53,10 @@ def ask_the_owner(
     paid = client.post(PATH)
     narrator.exchange("POST", page, paid.status_code)
     done = paid.status_code == 200 and paid.json().get("paid") == "24.30"
-    narrator.check("paid: what was done is what the owner saw, field by field", holds=done)
+    narrator.check("paid: the payment equals what the owner saw, field by field", holds=done)
     again = client.post(PATH)
     narrator.exchange("POST", page, again.status_code)
-    narrator.check("an approval is good for one payment", holds=again.status_code == 401)
+    narrator.check("an approval is valid for one payment", holds=again.status_code == 401)
     stage.watch.take()  # narrated by those who asked
 
 
@@ -93,7 +93,10 @@ class _Owner:
                 return
         self._narrator.say("The demo answers in the owner's place now, as a browser would:")
         approve(self._stage, mail, self._narrator)
-        self._narrator.check("approved by the owner; agent and website saw none of it", holds=True)
+        self._narrator.check(
+            "approved by the owner; agent and website did not see the owner's code or page",
+            holds=True,
+        )
 
     def _wait(self, mail: Mail) -> bool:
         """Returns True if a person has answered; Enter and time both end the waiting."""

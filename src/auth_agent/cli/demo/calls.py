@@ -12,7 +12,7 @@ from auth_agent.sdk import AgentSDK
 if TYPE_CHECKING:
     import httpx2
 
-FOR_THIS = "a token for this MCP server only, with what the agent may have of the scopes"
+FOR_THIS = "a token for this MCP server only, with the scopes that the agent is allowed"
 ASKS = ("POST", "/token", 200)
 
 
@@ -72,7 +72,7 @@ class _Calls:
         self._statuses.clear()
         placed = await client.call_tool("place_order", {"item": "Wild honey"})
         stepped_up = self._statuses == [403, 200] and agent in str(placed.structured_content)
-        check("the client asked for the scope that was missing, and was let in", holds=stepped_up)
+        check("the client asked for the missing scope, and the tool ran", holds=stepped_up)
         self._statuses.clear()
         said = ""
         try:
@@ -80,7 +80,10 @@ class _Calls:
         except MCPError as error:
             said = str(error)
         refused = set(self._statuses) == {403} and "prices:write" in said
-        check("refused: the agent may not have prices:write, so no token brings it", holds=refused)
+        check(
+            "refused: the agent is not allowed prices:write, so no token contains it",
+            holds=refused,
+        )
 
     async def _see(self, response: httpx2.Response) -> None:
         """Narrates what the client sends: calls of tools, and the tokens that it gets for them."""
@@ -93,7 +96,7 @@ class _Calls:
             lacks = f": insufficient_scope, it needs {scope}" if status == 403 else ""
             self._narrator.exchange("POST", self._url, status, f"tools/call {name}{lacks}")
         elif status == 401:
-            meaning = "no token yet; the answer says where tokens come from"
+            meaning = "no token yet; the answer names the server that issues tokens"
             self._narrator.exchange("POST", self._url, status, meaning)
 
     def _flush(self) -> None:

@@ -28,7 +28,7 @@ def approve(stage: Stage, mail: Mail, narrator: Narrator) -> None:
     with new_client(stage.server) as client:
         browser = _Browser(client, narrator)
         entrance = str(browser.open(link).headers.get("location", ""))
-        narrator.say("     the link alone opens nothing: the owner signs in, by a mailed code")
+        narrator.say("     the link alone opens nothing: the owner signs in with a mailed code")
         page = browser.send(entrance, "/owner/sign-in", email=OWNER, next=_next(link))
         code = stage.postbox.take()
         narrator.mail(code)
@@ -59,7 +59,7 @@ class _Browser:
         answer = self._client.post(path, data={"form_token": token, **fields}, headers=origin)
         self._narrator.exchange("POST", str(answer.url), answer.status_code)
         if answer.status_code != 303:
-            raise DemoFailed(f"The owner's form was not taken: {answer.url}")
+            raise DemoFailed(f"The owner's form was refused: {answer.url}")
         return self._client.get(answer.headers["location"])
 
 
@@ -70,5 +70,5 @@ def _next(link: str) -> str:
 def _found(pattern: re.Pattern[str], text: str, what: str) -> str:
     found = pattern.search(text)
     if found is None:
-        raise DemoFailed(f"There is no {what} where one should be.")
+        raise DemoFailed(f"There should be a {what}, and there is none.")
     return found[1] if pattern.groups else found[0]

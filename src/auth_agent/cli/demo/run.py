@@ -35,7 +35,7 @@ def run(console: Console, *, once: bool) -> int:
                 if once:
                     return 0
                 _stay(stage, console)
-                raise DemoFailed("The website has ended by itself.")
+                raise DemoFailed("The website's process has ended unexpectedly.")
         except KeyboardInterrupt:
             console.print("\nEverything has ended; nothing is left behind.", style="dim")
             return 0 if is_over and not once else INTERRUPTED

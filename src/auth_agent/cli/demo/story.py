@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 _HIDDEN = ("AUTH_AGENT_SECRET", "AUTH_AGENT_CLIENT_SECRET")
 _MEANING = {
     "/.well-known/oauth-authorization-server": "where the endpoints are; the issuer must match",
-    "/token": "the code for tokens: PKCE verifier and client secret are checked, once",
+    "/token": "exchanges the code for tokens: the server checks PKCE verifier and client secret",
     "/.well-known/jwks.json": "the public key, to verify the ID token's signature",
-    "/userinfo": "what the ID token does not say",
-    "/revoke": "takes the agent's refresh token back",
+    "/userinfo": "what the ID token does not contain",
+    "/revoke": "revokes the agent's refresh token",
 }
 
 
@@ -61,10 +61,10 @@ def _refuse_stranger(stage: Stage, stranger: httpx2.Client, narrator: Narrator) 
     narrator.chapter("A stranger asks for pages that need an agent")
     answer = stranger.get("/me")
     narrator.exchange("GET", f"{stage.website}/me", answer.status_code)
-    narrator.check("refused: nobody is signed in", holds=answer.status_code == 401)
+    narrator.check("refused: no agent is signed in", holds=answer.status_code == 401)
     offer = answer.json()
     door = str(offer.get("login_url", "")).startswith(f"{stage.website}/auth-agent/login")
-    narrator.check("the answer names the door, on the website itself (login_url)", holds=door)
+    narrator.check("the answer has the sign-in URL, on the website itself (login_url)", holds=door)
     narrator.check("and the server (issuer)", holds=offer.get("issuer") == stage.server)
     answer = stranger.get("/members/prices")
     narrator.exchange("GET", f"{stage.website}/members/prices", answer.status_code)
@@ -122,7 +122,7 @@ def _sign_out(stage: Stage, client: httpx2.Client, narrator: Narrator) -> None:
     for method, path, status in asked:
         narrator.exchange(method, f"{stage.server}{path}", status, _MEANING.get(path, ""))
     revoked = Exchange("POST", "/revoke", 200) in asked
-    narrator.check("the website gave the refresh token back", holds=revoked)
+    narrator.check("the website revoked the refresh token", holds=revoked)
     answer = client.get("/me")
     narrator.exchange("GET", f"{stage.website}/me", answer.status_code)
     narrator.check("and the session is over", holds=answer.status_code == 401)

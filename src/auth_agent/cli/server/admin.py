@@ -44,7 +44,8 @@ def create(
     ] = "admin",
     *,
     link: Annotated[
-        bool, typer.Option("--link", help="Do not ask for a password: print a link to choose one.")
+        bool,
+        typer.Option("--link", help=("Do not ask for a password; print a link for choosing one.")),
     ] = False,
     issuer: IssuerOption = DEFAULT_ISSUER,
     database: DatabaseOption = DEFAULT_DATABASE,
@@ -68,7 +69,7 @@ def create(
 
 @app.command("link", epilog=EXIT_CODES)
 def link(
-    name: Annotated[str, typer.Argument(help="As `admin list` shows it.")],
+    name: Annotated[str, typer.Argument(help="The name, as `admin list` shows it.")],
     *,
     issuer: IssuerOption = DEFAULT_ISSUER,
     database: DatabaseOption = DEFAULT_DATABASE,
@@ -105,7 +106,7 @@ def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = Fal
 
 @app.command("remove", epilog=EXIT_CODES)
 def remove(
-    name: Annotated[str, typer.Argument(help="As `admin list` shows it.")],
+    name: Annotated[str, typer.Argument(help="The name, as `admin list` shows it.")],
     database: DatabaseOption = DEFAULT_DATABASE,
 ) -> None:
     """Remove an administrator and sign every browser out."""
@@ -153,7 +154,9 @@ def list_tokens(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption
 
 @tokens.command("revoke", epilog=EXIT_CODES)
 def revoke_token(
-    admin_id: Annotated[str, typer.Argument(help="As `admin token list` shows it.")],
+    admin_id: Annotated[
+        str, typer.Argument(help=("The token's id, as `admin token list` shows it."))
+    ],
     database: DatabaseOption = DEFAULT_DATABASE,
 ) -> None:
     """Revoke a token immediately."""

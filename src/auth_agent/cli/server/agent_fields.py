@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-AgentArgument = Annotated[str, typer.Argument(help="As `agent list` shows it.")]
+AgentArgument = Annotated[str, typer.Argument(help="The agent's id, as `agent list` shows it.")]
 DisplayNameOption = Annotated[
     str | None,
     typer.Option("--display-name", help="What the agent is called, e.g. 'Shopping agent'."),
@@ -16,16 +16,18 @@ ApprovalOption = Annotated[
     str | None,
     typer.Option(
         "--approval",
-        help="When its owner is asked: off, notify, first, always; default: as the server does.",
+        help=(
+            "When its owner is asked: off, notify, first or always; default: the server's setting."
+        ),
     ),
 ]
 ScopeOption = Annotated[
     list[str] | None,
-    typer.Option("--scope", help="A scope that the agent may grant; default: any."),
+    typer.Option("--scope", help="A scope that the agent may grant; default: any; repeatable."),
 ]
 PermissionOption = Annotated[
     list[str] | None,
-    typer.Option("--permission", help="A permission that websites are shown; repeatable."),
+    typer.Option("--permission", help="A permission that websites see; repeatable."),
 ]
 PublicKeyOption = Annotated[
     Path | None,
@@ -33,7 +35,7 @@ PublicKeyOption = Annotated[
         "--public-key",
         exists=True,
         dir_okay=False,
-        help="PEM, JWK or JWKS: the agent signs with the private key and has no secret.",
+        help="PEM, JWK or JWKS: the agent authenticates with the private key and has no secret.",
     ),
 ]
 SigningKeyOption = Annotated[
@@ -56,7 +58,7 @@ NewKeyOption = Annotated[
     Path | None,
     typer.Option(
         "--new-key",
-        help="Make a key (Ed25519) and write it to this file, for its owner alone (0600).",
+        help="Make a key (Ed25519) and write it to this file (0600).",
     ),
 ]
 EnvOption = Annotated[

@@ -42,11 +42,15 @@ app.add_typer(signing_keys.app, name="signing-key")
 
 @app.command("add", epilog=EXIT_CODES)
 def add(
-    email: Annotated[str, typer.Argument(help="The owner's e-mail, for which you vouch.")],
+    email: Annotated[
+        str, typer.Argument(help=("The owner's e-mail address; you vouch that it is the owner's."))
+    ],
     *,
     name: Annotated[str, typer.Option("--name", help="The owner's name.")] = "",
     display_name: DisplayNameOption = None,
-    model: Annotated[str, typer.Option("--model", help="The model it runs on by default.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", help=("Its default model; the agent can name another one."))
+    ] = "",
     scope: ScopeOption = None,
     permission: PermissionOption = None,
     public_key: PublicKeyOption = None,
@@ -60,7 +64,8 @@ def add(
     dpop: DpopOption = None,
     approval: ApprovalOption = None,
     unverified: Annotated[
-        bool, typer.Option("--unverified", help="Do not vouch: the e-mail stays out of tokens.")
+        bool,
+        typer.Option("--unverified", help=("Do not vouch: tokens then omit the e-mail address.")),
     ] = False,
     issuer: IssuerOption = DEFAULT_ISSUER,
     database: DatabaseOption = DEFAULT_DATABASE,
@@ -114,14 +119,17 @@ def _made_key(
 ) -> tuple[str, str] | None:
     """Returns a new private key for the file `path`, and its public half.
 
-    Raises ValueError if another option speaks against it.
+    Raises ValueError if another option contradicts it.
     """
     if path is None:
         return None
     if public_key:
-        raise ValueError("leave out --new-key or --public-key: an agent has one of them")
+        raise ValueError("leave out --new-key or --public-key: an agent has one key")
     if new_signing_key and path.absolute() == new_signing_key.absolute():
-        raise ValueError("name two files: an agent signs its requests with another key")
+        raise ValueError(
+            "give two different files: an agent signs its requests with another key than it "
+            "signs in with"
+        )
     return new_key_pair(path)
 
 
@@ -164,11 +172,14 @@ def change(
     agent_id: AgentArgument,
     *,
     email: Annotated[
-        str | None, typer.Option("--email", help="The owner's new e-mail; it has to be proved.")
+        str | None,
+        typer.Option(
+            "--email", help=("The owner's new e-mail address; the owner has to prove it.")
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The owner's name.")] = None,
     display_name: DisplayNameOption = None,
-    model: Annotated[str | None, typer.Option("--model", help="The model by default.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Its default model.")] = None,
     scope: ScopeOption = None,
     any_scope: Annotated[bool, typer.Option("--any-scope", help="Allow any scope.")] = False,
     permission: PermissionOption = None,

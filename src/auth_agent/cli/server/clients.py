@@ -41,7 +41,7 @@ from auth_agent.cli.server.options import (
 )
 from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, JsonOption, opened
 
-app = typer.Typer(no_args_is_help=True, help="Websites that may sign agents in.", epilog=EXIT_CODES)
+app = typer.Typer(no_args_is_help=True, help="Websites that can sign agents in.", epilog=EXIT_CODES)
 
 
 @app.command("add", epilog=EXIT_CODES)

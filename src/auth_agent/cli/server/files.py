@@ -27,7 +27,8 @@ class EnvironmentFile:
         set_already = _NAME.findall(self._text())
         if taken := [name for name in names if name in set_already]:
             raise ValueError(
-                f"{self.path} sets {', '.join(taken)} already; remove that or name another file"
+                f"{self.path} sets {', '.join(taken)} already; remove that line or name "
+                "another file"
             )
 
     def add(self, values: Mapping[str, str]) -> None:

@@ -64,7 +64,7 @@ def rotate(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = Fa
     if as_json:
         print_json({"kid": kid})
     else:
-        typer.echo(f"{kid} is published and signs from ten seconds on.")
+        typer.echo(f"{kid} is published and signs tokens in ten seconds.")
 
 
 def migrate(database: DatabaseOption = DEFAULT_DATABASE) -> None:

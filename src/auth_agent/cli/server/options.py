@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-ClientArgument = Annotated[str, typer.Argument(help="As `client list` shows it.")]
+ClientArgument = Annotated[str, typer.Argument(help="The client id, as `client list` shows it.")]
 ScopeOption = Annotated[
-    list[str] | None, typer.Option("--scope", help="A scope it may ask for; repeatable.")
+    list[str] | None,
+    typer.Option("--scope", help=("A scope that the client can ask for; repeatable.")),
 ]
 ResourceOption = Annotated[
     list[str] | None,
@@ -18,13 +19,15 @@ ResourceOption = Annotated[
 ]
 LogoutOption = Annotated[
     str | None,
-    typer.Option("--backchannel-logout-uri", help="Notified when a sign-in ends at the server."),
+    typer.Option(
+        "--backchannel-logout-uri", help=("The URL that the server calls when a sign-in ends.")
+    ),
 ]
 LogoutSessionOption = Annotated[
     bool | None,
     typer.Option(
         "--logout-session/--no-logout-session",
-        help="Back-channel logouts name each session (sid), as mod_auth_openidc needs.",
+        help="Name the session (sid) in each back-channel logout, as mod_auth_openidc needs.",
     ),
 ]
 RedirectUriOption = Annotated[
@@ -56,7 +59,7 @@ EnvOption = Annotated[
 PostLogoutOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--post-logout-redirect-uri", help="Where a browser may go after signing out here."
+        "--post-logout-redirect-uri", help="Where a browser can go after signing out at the server."
     ),
 ]
 JwksOption = Annotated[
@@ -65,24 +68,27 @@ JwksOption = Annotated[
         "--jwks",
         exists=True,
         dir_okay=False,
-        help="PEM, JWK or JWKS: it signs (private_key_jwt) and has no secret.",
+        help="PEM, JWK or JWKS: the client authenticates with private_key_jwt and has no secret.",
     ),
 ]
 DpopOption = Annotated[
     bool | None,
     typer.Option(
-        "--dpop/--no-dpop", help="It gets no token without a proof of a key (DPoP, RFC 9449)."
+        "--dpop/--no-dpop", help="Issue tokens only with a proof of a key (DPoP, RFC 9449)."
     ),
 ]
 IdTokenAlgOption = Annotated[
     str | None,
-    typer.Option("--id-token-alg", help="RS256, ES256 or EdDSA; default: the server's own."),
+    typer.Option(
+        "--id-token-alg",
+        help=("Algorithm of its ID tokens: RS256, ES256 or EdDSA; default: the server's."),
+    ),
 ]
 StrictAudienceOption = Annotated[
     bool | None,
     typer.Option(
         "--strict-audience/--no-strict-audience",
-        help="Its assertions name the issuer as their audience, not the token endpoint.",
+        help="Its assertions must have the issuer as audience, not the token endpoint.",
     ),
 ]
 JwksUriOption = Annotated[

@@ -22,7 +22,9 @@ def owner() -> None:
 
 @app.command("invite", epilog=EXIT_CODES)
 def invite(
-    address: Annotated[str, typer.Argument(help="The owner's e-mail address, as agents have it.")],
+    address: Annotated[
+        str, typer.Argument(help=("The owner's e-mail address, as registered with the agents."))
+    ],
     *,
     minutes: Annotated[
         int, typer.Option("--minutes", min=5, max=1440, help="How long the link is valid.")
@@ -33,8 +35,8 @@ def invite(
 ) -> None:
     """Print a link with which an owner adds the first passkey, once, on a server without mail.
 
-    Hand the link to the owner and to nobody else. It replaces no passkey: remove a lost one first
-    (`auth-agent owner remove-passkeys`). A new link voids the older ones.
+    Give the link only to the owner. It does not replace a passkey: remove a lost one first
+    (`auth-agent owner remove-passkeys`). A new link replaces the older ones.
     """
     from auth_agent.server.approval.invitations import invite as make  # noqa: PLC0415
     from auth_agent.server.bounds import MINUTE  # noqa: PLC0415
@@ -43,7 +45,7 @@ def invite(
     with opened(database) as db:
         if RelyingParty.of(issuer) is None:
             raise fail(
-                "Browsers have no passkeys at an IP address; give the server a name, and name it "
+                "Passkeys do not work at an IP address. Give the server a host name, and set it "
                 "with --issuer or AUTH_AGENT_SERVER_ISSUER, e.g. http://localhost:8420"
             )
         owner, token = make(db, address, int(time.time()), minutes * MINUTE)

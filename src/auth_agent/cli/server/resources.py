@@ -12,7 +12,7 @@ from auth_agent.cli.server.storage import DEFAULT_DATABASE, DatabaseOption, Json
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="APIs and MCP servers that native clients may ask tokens for.",
+    help="APIs and MCP servers that native clients can ask tokens for.",
     epilog=EXIT_CODES,
 )
 
@@ -29,7 +29,7 @@ def add(
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an API known, so that native clients may ask agents for access to it."""
+    """Register an API, so that native clients can ask agents for access to it."""
     from auth_agent.server.registry.resources import add_resource  # noqa: PLC0415
 
     scopes = [word for option in scope or () for word in option.split()]
@@ -38,7 +38,7 @@ def add(
     if as_json:
         print_json({"url": made.url, "name": made.name, "scopes": list(made.scopes)})
         return
-    typer.echo(f"{made.url} is known: native clients may ask agents for access to it.")
+    typer.echo(f"{made.url} is added: native clients can ask agents for access to it.")
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -57,7 +57,7 @@ def list_(database: DatabaseOption = DEFAULT_DATABASE, as_json: JsonOption = Fal
 
 @app.command("remove", epilog=EXIT_CODES)
 def remove(
-    url: Annotated[str, typer.Argument(help="As `resource list` shows it.")],
+    url: Annotated[str, typer.Argument(help="The URL, as `resource list` shows it.")],
     database: DatabaseOption = DEFAULT_DATABASE,
 ) -> None:
     """Remove an API; tokens that were issued for it stay valid until they expire."""

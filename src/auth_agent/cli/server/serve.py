@@ -43,7 +43,7 @@ def serve(
         bool,
         typer.Option(
             "--upstream-compat",
-            help="UNSAFE, loopback issuer only: give a sign-in's code to anyone who asks.",
+            help="UNSAFE, loopback issuer only: anyone who knows a request ID gets its code.",
         ),
     ] = False,
 ) -> None:
@@ -231,14 +231,14 @@ def _warnings(settings: ServerSettings, host: str, workers: int) -> list[str]:
     elif settings.is_https and not settings.trusted_proxies:
         found.append(
             "https issuer, but no AUTH_AGENT_SERVER_TRUSTED_PROXIES: behind a proxy all visitors "
-            "count as one, and share its limits"
+            "share one address and its limits"
         )
     if settings.upstream_compat:
         found.append("--upstream-compat: anyone who knows a request ID can finish the sign-in")
     if "plaintext=allowed" in settings.smtp_url.reveal():
-        found.append("mail goes unencrypted: who is on the way can read the codes")
+        found.append("mail goes unencrypted: anyone on the way can read the codes")
     if workers > 1 and not settings.redis:
-        found.append(f"{workers} workers without Redis: each counts failures for itself")
+        found.append(f"{workers} workers without Redis: each worker counts failures on its own")
     if not settings.secrets:
         found.append("no AUTH_AGENT_SERVER_SECRET: anyone who can read the disk can sign tokens")
     return found

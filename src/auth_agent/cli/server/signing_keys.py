@@ -42,7 +42,7 @@ def read_pair(given: Path | None, new: Path | None) -> SigningPair | None:
     Raises ValueError if the key cannot be read or made, or if other users can read it.
     """
     if given and new:
-        raise ValueError("leave out the file of the key or that of a new one")
+        raise ValueError("give FILE or --new FILE, not both")
     if new:
         private, public = new_key_pair(new)
         return SigningPair(public, str(new.absolute()), private)
@@ -73,14 +73,14 @@ def add(
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Add a key with which the agent signs its requests."""
+    """Add a key that the agent signs its requests with."""
     from auth_agent.server.registry.request_keys import add_request_key  # noqa: PLC0415
     from auth_agent.server.web.urls import agent_url  # noqa: PLC0415
 
     with refusals_are_told():
         pair = read_pair(file, new)
     if pair is None:
-        raise typer.BadParameter("give the file of a key, or --new FILE")
+        raise typer.BadParameter("give the key's FILE, or --new FILE to make one")
     with opened(database) as db:
         kid = add_request_key(db, agent_id, pair.public, int(time.time()))
         if kid is None:
@@ -101,7 +101,7 @@ def list_(
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """List the keys with which an agent may sign its requests."""
+    """List the keys that an agent signs its requests with."""
     from auth_agent.server.registry.request_keys import list_request_keys  # noqa: PLC0415
 
     with opened(database) as db, db.read() as connection:
@@ -116,7 +116,7 @@ def list_(
 @app.command("remove", epilog=EXIT_CODES)
 def remove(
     agent_id: AgentArgument,
-    kid: Annotated[str, typer.Argument(help="As `agent signing-key list` shows it.")],
+    kid: Annotated[str, typer.Argument(help="The key's id, as `agent signing-key list` shows it.")],
     database: DatabaseOption = DEFAULT_DATABASE,
 ) -> None:
     """Remove a key for good; websites stop accepting it within five minutes."""
@@ -135,7 +135,9 @@ def _read(path: Path) -> str:
     try:
         return read_key_file(path)
     except KeyFileShared:
-        raise ValueError(f"{path} may be read or changed by others: chmod 600 it") from None
+        raise ValueError(
+            f"{path} can be read or changed by other users: run chmod 600 on it"
+        ) from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError:
@@ -157,9 +159,9 @@ def _public_half(pem: str, path: Path) -> str:
     try:
         key = load_key(Secret(pem)).key
     except ValueError:
-        raise ValueError(f"{path} holds no private key that can be used") from None
+        raise ValueError(f"{path} contains no usable private key") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"requests are signed with an Ed25519 key; {path} holds another kind")  # noqa: TRY004
+        raise ValueError(f"requests are signed with an Ed25519 key; {path} contains another kind")  # noqa: TRY004
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return public.decode()
 

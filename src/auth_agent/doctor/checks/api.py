@@ -25,14 +25,14 @@ def _without_client() -> Finding:
         "api.revocation",
         "Without client credentials only signed tokens (JWT) are accepted, and the server is not "
         "asked about them: a revoked token works until it expires.",
-        "Where that is too long set AUTH_AGENT_CLIENT_ID and AUTH_AGENT_CLIENT_SECRET "
+        "If that is too long, set AUTH_AGENT_CLIENT_ID and AUTH_AGENT_CLIENT_SECRET "
         "(`auth-agent client add`), or shorten the server's access tokens.",
     )
 
 
 def _examine_metadata(settings: Settings, url: str) -> Flow[Finding]:
     """Checks the metadata, from which clients learn the server that issues tokens (RFC 9728)."""
-    remedy = "Start the API, and let its proxy pass /.well-known/oauth-protected-resource on to it."
+    remedy = "Start the API, and let its proxy forward /.well-known/oauth-protected-resource to it."
     try:
         response = yield from send(HttpRequest("GET", url, (("Accept", "application/json"),)))
     except AuthError as error:
@@ -51,4 +51,4 @@ def _examine_metadata(settings: Settings, url: str) -> Flow[Finding]:
             f"{settings.expected_audience}.",
             "Give the API the same AUTH_AGENT_AUDIENCE and AUTH_AGENT_BASE_URL as here.",
         )
-    return ok("api.metadata", f"{url} says where tokens come from.")
+    return ok("api.metadata", f"{url} names the server that issues tokens.")

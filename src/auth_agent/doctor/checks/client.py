@@ -59,24 +59,26 @@ def _judge_credentials(
     if is_known is None:
         return note(
             "client.unclear",
-            "Whether the server knows this website could not be found out: its answer can mean "
-            "anything.",
-            "The first sign-in will tell; if it fails, look into the log of the server.",
+            "The server's answer does not show whether it knows this website.",
+            "Try a sign-in; if it fails, look into the server's log.",
         )
     is_promised = method in metadata.auth_methods
     if not is_known:
         return _refused(settings, method, named) if is_promised else _unsupported(method, metadata)
     if not is_promised:
-        message = f"The server knows this website by {method}, which its metadata does not name."
+        message = (
+            f"The server accepts this website's credentials ({method}), but its metadata does not "
+            "list this method."
+        )
         return note("client.known", message, "Correct the server's metadata.")
-    return ok("client.known", f"The server knows this website by its credentials ({method}).")
+    return ok("client.known", f"The server accepts this website's credentials ({method}).")
 
 
 def _unreachable(metadata: Metadata, why: str) -> Finding:
     return failure(
         "client.token_endpoint",
         f"The server's token endpoint {plain(metadata.token_endpoint)} cannot be used: {why}.",
-        "Make it reachable from this machine, which redeems the codes of its agents there.",
+        "Make it reachable from this machine: the website redeems codes there.",
     )
 
 
@@ -108,7 +110,7 @@ def _no_method(settings: Settings, metadata: Metadata) -> Finding:
         "client.auth_unsupported",
         f"This website has {has}, and the server supports only "
         f"{plain(', '.join(metadata.auth_methods))}.",
-        "Give the website what the server takes: AUTH_AGENT_CLIENT_SECRET for "
+        "Give the website what the server supports: AUTH_AGENT_CLIENT_SECRET for "
         "client_secret_basic or client_secret_post, AUTH_AGENT_CLIENT_KEY for private_key_jwt, "
         "or AUTH_AGENT_CLIENT_AUTH=none for a public client.",
     )
@@ -118,8 +120,9 @@ def _unsupported(method: str, metadata: Metadata) -> Finding:
     theirs = plain(", ".join(metadata.auth_methods))
     return failure(
         "client.auth_unsupported",
-        f"AUTH_AGENT_CLIENT_AUTH is {method}; the server supports {theirs}, and refuses us.",
-        "Remove AUTH_AGENT_CLIENT_AUTH: the website then chooses what both sides have.",
+        f"AUTH_AGENT_CLIENT_AUTH is {method}; the server supports {theirs} and refuses this "
+        "website.",
+        "Remove AUTH_AGENT_CLIENT_AUTH: the website then chooses a method that both sides support.",
     )
 
 
@@ -133,7 +136,7 @@ def _refused(settings: Settings, method: str, named: bool) -> Finding:
     else:
         what = "with the secret that is set"
         remedy = (
-            "correct AUTH_AGENT_CLIENT_SECRET; where it is lost, `auth-agent client rotate-secret "
+            "correct AUTH_AGENT_CLIENT_SECRET; if it is lost, `auth-agent client rotate-secret "
             "ID` makes a new one, and the old one stops working immediately"
         )
     if named:
@@ -153,8 +156,8 @@ def _examine_registration(site: Site, metadata: Metadata, *, is_known: bool) -> 
     except AuthError as error:
         return warning(
             "client.redirect_uri_unclear",
-            f"The server's authorization endpoint cannot be asked: {in_words(error)}.",
-            "Agents are sent there to sign in: make it reachable for them.",
+            f"The server's authorization endpoint cannot be reached: {in_words(error)}.",
+            "Agents sign in there: make it reachable for them.",
         )
     return judge_registration(response, site.settings, is_known=is_known)
 
@@ -163,8 +166,8 @@ def _no_scope(settings: Settings, missing: str) -> Finding:
     kept = " ".join(s for s in settings.scope.split() if s not in missing.split())
     return warning(
         "client.scope_narrowed",
-        f"The server leaves {plain(missing)} out of this website's sign-ins without an error: the "
-        "client is not registered for it.",
+        f"The server leaves {plain(missing)} out of this website's sign-ins: the client is not "
+        "registered for it.",
         "Register it with the client (`auth-agent client add … --scope`, or in the console), or "
         f"write AUTH_AGENT_SCOPE={plain(kept)!r}.",
     )
@@ -178,17 +181,18 @@ def judge_registration(response: HttpResponse, settings: Settings, *, is_known: 
     if response.status not in (400, 401, 403):
         return note(
             "client.redirect_uri_unclear",
-            f"Whether {settings.redirect_uri} is registered could not be found out: the server "
-            f"answers {response.status} to a question that shows nothing (prompt=none).",
-            "Compare it with what is registered at the server; the first sign-in will tell, too.",
+            f"The server's answer does not show whether {settings.redirect_uri} is registered: "
+            f"it answers {response.status} to a request with prompt=none.",
+            "Compare it with the redirect URIs that are registered at the server, or try a "
+            "sign-in.",
         )
-    known = "knows this website, but not" if is_known else "does not take the client id with"
+    known = "knows this website, but not" if is_known else "does not accept the client id with"
     return failure(
         "client.redirect_uri",
         f"The server {known} the redirect URI {settings.redirect_uri}.",
-        "Register it at the server, to the byte"
-        f"{'' if is_known else ', and check AUTH_AGENT_CLIENT_ID'}; or correct "
-        "AUTH_AGENT_BASE_URL and AUTH_AGENT_PREFIX, which it is made of.",
+        "Register exactly this URI at the "
+        f"server{'' if is_known else ', and check AUTH_AGENT_CLIENT_ID'}; or correct "
+        "AUTH_AGENT_BASE_URL and AUTH_AGENT_PREFIX, from which it is built.",
     )
 
 
@@ -204,7 +208,7 @@ def _judge_answer(answer: dict[str, str], settings: Settings) -> Finding:
         if missing := [scope for scope in settings.scope.split() if scope not in kept]:
             return _no_scope(settings, " ".join(missing))
     if error in _WELL or not error:
-        return ok("client.redirect_uri", f"{settings.redirect_uri} is registered there.")
+        return ok("client.redirect_uri", f"{settings.redirect_uri} is registered at the server.")
     if error == "invalid_scope":
         return failure(
             "client.scope",
@@ -224,5 +228,5 @@ def _judge_answer(answer: dict[str, str], settings: Settings) -> Finding:
     return warning(
         "client.sign_in_refused",
         f"The redirect URI is registered, but the server would refuse a sign-in: {plain(error)}.",
-        "Look at how the client is registered at the server, and into the server's log.",
+        "Check how the client is registered at the server, and look into the server's log.",
     )

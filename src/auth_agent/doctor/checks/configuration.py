@@ -22,20 +22,20 @@ def wrong_settings(error: SettingsError) -> Iterator[Finding]:
         yield failure("settings.wrong", f"{what}.", remedy[:1].upper() + remedy[1:])
     yield note(
         "settings.not_asked",
-        "Server and website were not asked.",
-        "Correct the settings, then ask again.",
+        "The server and the website were not checked.",
+        "Correct the settings, then run this command again.",
     )
 
 
 def examine_settings(settings: Settings) -> Iterator[Finding]:
-    yield ok("settings.complete", "All settings are there and well formed.")
+    yield ok("settings.complete", "All settings are present and well formed.")
     if any(len(set(secret.reveal())) < MIN_DIFFERENT for secret in settings.secret):
         yield warning(
             "settings.secret_weak",
             "AUTH_AGENT_SECRET holds a secret that is long enough but made of few characters; "
             "anyone who guesses it can sign in as any agent.",
-            "Put a random one in front: "
-            'python -c "import secrets; print(secrets.token_urlsafe(48))"',
+            'Put a random secret in front of it: python -c "import secrets; '
+            'print(secrets.token_urlsafe(48))"',
         )
     if settings.report_only:
         yield warning(
@@ -48,7 +48,8 @@ def examine_settings(settings: Settings) -> Iterator[Finding]:
             "settings.audience",
             f"Bearer tokens for this website must be made for {settings.audience}, "
             "which is not its base URL.",
-            "That is right for an API with a name of its own; else remove AUTH_AGENT_AUDIENCE.",
+            "That is right for an API that has its own URL as its name; otherwise remove "
+            "AUTH_AGENT_AUDIENCE.",
         )
     yield from _examine_hosts(settings)
 
@@ -60,12 +61,12 @@ def _examine_hosts(settings: Settings) -> Iterator[Finding]:
             "settings.local",
             f"This website is for this machine alone. Open it as {settings.base_url}: to a "
             "browser localhost and 127.0.0.1 are two websites, each with its own cookies.",
-            "For others set AUTH_AGENT_BASE_URL to the https address that they use.",
+            "To open it to others, set AUTH_AGENT_BASE_URL to the https address that they use.",
         )
     elif is_loopback(issuer):
         yield warning(
             "settings.issuer_local",
-            f"AUTH_AGENT_ISSUER is {settings.issuer}, an address of this machine: agents that "
-            "run elsewhere would look for the server on their own.",
-            "Set it to the https address at which everybody reaches your Auth Agent server.",
+            f"AUTH_AGENT_ISSUER is {settings.issuer}, an address of this machine: agents on "
+            "other machines would look for the server on their own machine.",
+            "Set it to the https address of your Auth Agent server that agents and websites use.",
         )

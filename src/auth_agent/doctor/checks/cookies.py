@@ -20,10 +20,10 @@ def examine_cookies(response: HttpResponse, settings: Settings) -> Iterator[Find
     if not ours:
         yield failure(
             "website.cookie_missing",
-            "The website's cookie does not get through to the browser: every sign-in would end "
-            "with login_cookie_missing.",
-            "Let the proxy pass Set-Cookie on as it is (nginx: proxy_hide_header, proxy_ignore_"
-            "headers; a CDN: no caching below AUTH_AGENT_PREFIX).",
+            "The website's cookie does not reach the browser: every sign-in would fail with "
+            "login_cookie_missing.",
+            "Let the proxy forward Set-Cookie unchanged (nginx: proxy_hide_header, "
+            "proxy_ignore_headers; a CDN: no caching below AUTH_AGENT_PREFIX).",
         )
         return
     changes = list(_changes(ours[0], settings))
@@ -31,17 +31,17 @@ def examine_cookies(response: HttpResponse, settings: Settings) -> Iterator[Find
         yield failure(
             "website.cookie_changed",
             f"The website's cookie is changed on its way to the browser: {', '.join(changes)}.",
-            "Let the proxy pass Set-Cookie on as it is (nginx: proxy_cookie_domain, "
+            "Let the proxy forward Set-Cookie unchanged (nginx: proxy_cookie_domain, "
             "proxy_cookie_path, proxy_cookie_flags).",
         )
     else:
-        yield ok("website.cookie", f"Its cookie arrives as it was set{_kind(settings)}.")
+        yield ok("website.cookie", f"The website's cookie arrives unchanged{_kind(settings)}.")
     if "no-store" not in response.headers.get("cache-control", ""):
         yield warning(
             "website.cacheable",
-            "Cache-Control: no-store is lost on the way: a cache may give one agent's sign-in to "
-            "another.",
-            "Let the proxy pass Cache-Control on, and cache nothing below AUTH_AGENT_PREFIX.",
+            "The header Cache-Control: no-store is lost on the way: a cache could give one "
+            "agent's sign-in to another agent.",
+            "Let the proxy forward Cache-Control, and cache nothing below AUTH_AGENT_PREFIX.",
         )
 
 
@@ -69,7 +69,10 @@ def _changes(cookie: str, settings: Settings) -> Iterator[str]:
     if attributes.get("path") != "/":
         yield "Path is not /"
     if attributes.get("samesite") == "strict":
-        yield "SameSite is Strict, so that it does not come back from the server"
+        yield (
+            "SameSite is Strict, so that the browser does not send it after the redirect from "
+            "the server"
+        )
 
 
 def _kind(settings: Settings) -> str:

@@ -48,8 +48,8 @@ def examine_large_cookies(settings: Settings, visited: str) -> Flow[list[Finding
 def _refused(answer: str) -> Finding:
     return warning(
         "website.large_cookies",
-        f"An answer with more than 3 KB of cookies does not get through ({answer}): the sign-in of "
-        "an agent with many permissions would fail.",
-        "Give the proxy room for the answer's headers (nginx: proxy_buffer_size 8k), or keep "
+        f"A response with more than 3 KB of cookies does not get through ({answer}): the sign-in "
+        "of an agent with many permissions would fail.",
+        "Give the proxy room for the response's headers (nginx: proxy_buffer_size 8k), or keep "
         "sessions in Redis (AUTH_AGENT_SESSION_STORE), where the cookie is small.",
     )

@@ -68,26 +68,32 @@ def _judge_proofs(metadata: Metadata) -> Finding:
     if {*ADVERTISED, "Ed25519"}.isdisjoint(metadata.dpop_algorithms or ()):
         return failure(
             "server.dpop",
-            "AUTH_AGENT_DPOP=require, but the server does not offer to bind tokens to keys "
-            f"({' or '.join(ADVERTISED)}): no token of it is accepted.",
+            "AUTH_AGENT_DPOP is require, but the server does not bind tokens to keys "
+            f"({' or '.join(ADVERTISED)}): this website would accept none of its tokens.",
             "Set AUTH_AGENT_DPOP=accept, or use a server that offers DPoP (RFC 9449).",
         )
-    return ok("server.dpop", "It binds tokens to keys (DPoP), and no others are accepted.")
+    return ok(
+        "server.dpop",
+        "The server binds tokens to keys (DPoP), and this website accepts no others.",
+    )
 
 
 def judge_clock(response: HttpResponse, asked_at: float, answered_at: float) -> Finding:
     """Compares the clocks: `Date` is the answer's time (RFC 9110 6.6.1), `Age` a cache's delay."""
     said = _moment(response.headers)
     if said is None:
-        return note("server.clock_unknown", "The server does not tell its time; not compared.")
+        return note(
+            "server.clock_unknown",
+            "The server's answer has no Date header; the clocks were not compared.",
+        )
     skew = min(0.0, said + 1 - asked_at) or max(0.0, said - answered_at)
     if abs(skew) <= SKEW_WARNING:
-        return ok("server.clock", "Its clock and this machine's agree.")
+        return ok("server.clock", "The clocks of the server and this machine agree.")
     apart = f"The server's clock is {abs(skew):.0f} seconds {'ahead of' if skew > 0 else 'behind'}"
     remedy = "Set both clocks by NTP (timedatectl set-ntp true, or chrony)."
     if abs(skew) <= SKEW_FAILURE:
         return warning("server.clock_skew", f"{apart} this machine's.", remedy)
-    cause = "its tokens seem to be expired, or not valid yet, and are refused"
+    cause = "its tokens look expired or not yet valid, and this website refuses them"
     return failure("server.clock_skew", f"{apart} this machine's: {cause}.", remedy)
 
 
@@ -104,7 +110,7 @@ def _unreachable(settings: Settings, error: ServerUnavailable, proxy: str | None
     if not error.reason:  # it answers, and reports that it is broken
         return failure(
             "server.broken",
-            f"{settings.issuer} is there, but fails. {plain(error.description)}",
+            f"{settings.issuer} answers with an error. {plain(error.description)}",
             "Check the log of the server, and of the proxy in front of it.",
         )
     message = f"{settings.issuer} cannot be reached: {in_words(error)}."
@@ -115,12 +121,13 @@ def _unreachable(settings: Settings, error: ServerUnavailable, proxy: str | None
         )
     elif proxy is not None:
         remedy = (
-            f"The environment leads there through the proxy {proxy} (HTTP_PROXY, HTTPS_PROXY): "
-            "does it run, and may it reach the server? NO_PROXY names whom to reach without it."
+            f"The connection goes through the proxy {proxy} (HTTP_PROXY, HTTPS_PROXY). Check that "
+            "the proxy runs and can reach the server; to go without the proxy, name the server's "
+            "host in NO_PROXY."
         )
     else:
         remedy = (
-            "Is the server running, is AUTH_AGENT_ISSUER its address, and may this machine reach "
+            "Is the server running, is AUTH_AGENT_ISSUER its address, and can this machine reach "
             "it (DNS, firewall)?"
         )
     return failure("server.unreachable", message, remedy)
@@ -139,7 +146,8 @@ def _moved(settings: Settings, response: HttpResponse) -> Finding:
     where = response.headers.get("location", "").partition("?")[0]
     return failure(
         "server.moved",
-        f"{settings.issuer} sends us on to {plain(where)}; an issuer is never followed elsewhere.",
+        f"{settings.issuer} redirects to {plain(where)}; a website follows no redirect of its "
+        "issuer.",
         "Set AUTH_AGENT_ISSUER to the address that answers without a redirect.",
     )
 
@@ -151,8 +159,8 @@ def _judge_metadata(settings: Settings, response: HttpResponse, error: AuthError
         return failure(
             "server.metadata_invalid",
             plain(error.description),
-            "Correct the server's configuration. Behind a proxy a server often has to be told "
-            "that its public address is https (AUTH_AGENT_SERVER_ISSUER).",
+            "Correct the server's configuration. Behind a proxy, set the server's public https "
+            "address (AUTH_AGENT_SERVER_ISSUER).",
         )
     return _no_metadata(settings, error.description)
 
@@ -164,12 +172,12 @@ def _mismatch(settings: Settings, response: HttpResponse) -> Finding:
         return _no_metadata(settings, "Its metadata names no issuer.")
     hint = ""
     if named.rstrip("/") == settings.issuer.rstrip("/"):
-        hint = " They differ in the slash at the end, and have to be the same to the byte."
+        hint = " They differ in the slash at the end; they must be exactly the same."
     return failure(
         "server.issuer_mismatch",
         f"The server at {settings.issuer} calls itself {plain(named)}.{hint}",
-        f"If that is your server, set AUTH_AGENT_ISSUER={plain(named)}; if its name is wrong, "
-        "set AUTH_AGENT_SERVER_ISSUER there.",
+        f"If that is your server, set AUTH_AGENT_ISSUER={plain(named)}; if that name is wrong, "
+        "correct AUTH_AGENT_SERVER_ISSUER at the server.",
     )
 
 
@@ -177,7 +185,8 @@ def _no_introspection() -> Finding:
     return failure(
         "server.no_introspection",
         "AUTH_AGENT_IDENTITY is introspection, and the server has no introspection endpoint.",
-        "Remove AUTH_AGENT_IDENTITY if the server signs ID tokens; else it cannot be used here.",
+        "Remove AUTH_AGENT_IDENTITY if the server signs ID tokens; if it does not, this "
+        "website cannot use it.",
     )
 
 
@@ -201,8 +210,8 @@ def _examine_keys(settings: Settings, metadata: Metadata) -> Flow[list[Finding]]
 
 
 _NEEDS_KEYS = (
-    "A server has to publish an EC, Ed25519 or RSA key (2048 bits or more). One of the original "
-    "kind signs with none: for such a server set AUTH_AGENT_IDENTITY=introspection."
+    "The server has to publish an EC, Ed25519 or RSA key (2048 bits or more). The original Auth "
+    "Agent server signs with none: for such a server set AUTH_AGENT_IDENTITY=introspection."
 )
 
 
@@ -212,19 +221,25 @@ def judge_algorithms(settings: Settings, metadata: Metadata, keys: KeySet) -> It
     common = [alg for alg in settings.algorithms if promised is None or alg in promised]
     usable = [alg for alg in common if any(key.fits(alg) for key in keys.keys)]
     if usable:
-        yield ok("server.keys", f"It signs with {' or '.join(usable)}, which this website accepts.")
+        yield ok(
+            "server.keys",
+            f"The server signs with {' or '.join(usable)}, which this website accepts.",
+        )
         return
-    theirs = ", ".join(promised or ()) or "nothing that it names"
+    theirs = ", ".join(promised or ()) or "no algorithm that it names"
     possible = [alg for alg in promised or ALGORITHMS if _is_possible(alg, keys)]
     if common:
-        message = f"The server signs with {plain(theirs)}, and publishes no key for that."
+        message = f"The server signs with {plain(theirs)}, but publishes no key for that."
         remedy = "Correct the server: its metadata and its keys contradict each other."
     elif possible:
         ours = ", ".join(settings.algorithms)
-        message = f"AUTH_AGENT_ALGORITHMS allows {ours}, and the server signs with {plain(theirs)}."
-        remedy = f"Remove AUTH_AGENT_ALGORITHMS, or let it hold {', '.join(possible)}."
+        message = f"AUTH_AGENT_ALGORITHMS allows {ours}, but the server signs with {plain(theirs)}."
+        remedy = f"Remove AUTH_AGENT_ALGORITHMS, or set it to {', '.join(possible)}."
     else:
-        message = f"The server signs with {plain(theirs)}, which no website can verify by a key."
+        message = (
+            f"The server signs with {plain(theirs)}, which a website cannot verify with a public "
+            "key."
+        )
         remedy = f"Let the server sign with one of {', '.join(ALGORITHMS)}."
     yield failure("server.algorithm_unsupported", message, remedy)
 

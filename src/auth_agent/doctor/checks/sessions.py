@@ -17,9 +17,9 @@ def examine_sessions(site: Site) -> Flow[Finding]:
     if url is None:
         return note(
             "sessions.in_cookies",
-            "Sessions live in signed cookies: nothing to run, but they cannot be ended from "
-            "outside, and the server's back-channel logout has no effect.",
-            "Where that matters set AUTH_AGENT_SESSION_STORE=redis://…",
+            "Sessions are kept in cookies: no database is needed, but only the agent can end a "
+            "session at once; the server's back-channel logout has no effect.",
+            "If that matters, set AUTH_AGENT_SESSION_STORE=redis://…",
         )
     key = f"auth_agent:doctor:{encode(site.random(9))}"
     try:
@@ -29,8 +29,8 @@ def examine_sessions(site: Site) -> Flow[Finding]:
             return failure(
                 "sessions.cluster",
                 f"The session store {_shown(url)} is a Redis cluster, which is not supported.",
-                "Set AUTH_AGENT_SESSION_STORE to a Redis that is no cluster; a replica that takes "
-                "over behind one address is fine.",
+                "Set AUTH_AGENT_SESSION_STORE to a Redis that is not a cluster; a replica that "
+                "takes over behind one address is fine.",
             )
         why = in_words(error) if isinstance(error, AuthError) else "AUTH_AGENT_SESSION_STORE is odd"
         return failure(

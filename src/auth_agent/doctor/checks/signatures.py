@@ -23,17 +23,19 @@ def examine_signatures(settings: Settings) -> Flow[list[Finding]]:
         found.append(
             warning(
                 "signatures.anybody",
-                "AUTH_AGENT_SIGNATURES holds *: everybody who owns a domain can be an agent here.",
-                "List the signature agents that you know, or narrow places by Requirement(via=…).",
+                "AUTH_AGENT_SIGNATURES contains *: anyone who owns a domain can be an agent here.",
+                "List the signature agents that you know, or restrict places with "
+                "Requirement(via=…).",
             )
         )
     if settings.store_url is None or not settings.sign_in:
         found.append(
             note(
                 "signatures.nonces",
-                "Each process remembers by itself which signed changes it has seen: a copied one "
-                "may count once in each, in its first minute.",
-                "Where that matters set AUTH_AGENT_SESSION_STORE=redis://…, or run one process.",
+                "Each worker process remembers on its own which signed requests it has seen: in "
+                "the first minute, a copy of a request that changes something could be accepted "
+                "once by each other process.",
+                "If that matters, set AUTH_AGENT_SESSION_STORE=redis://…, or run one process.",
             )
         )
     named = [one for one in settings.signatures if "*" not in one and one != "issuer"]
@@ -56,9 +58,9 @@ def _examine_directory(agent: SignatureAgent, settings: Settings) -> Flow[Findin
     except FetchRefused as refused:
         return _unavailable(agent, f"cannot be fetched ({plain(refused)})", remedy)
     except AuthError:
-        return _unavailable(agent, "answers with something that is no key set", remedy)
+        return _unavailable(agent, "answers with something other than a key set", remedy)
     if not keys:
-        return _unavailable(agent, "holds no key that counts", remedy)
+        return _unavailable(agent, "contains no usable key", remedy)
     return ok("signatures.directory", f"{agent.name} publishes its keys: {len(keys)}.")
 
 

@@ -65,10 +65,10 @@ def _judge_address(settings: Settings, visited: str) -> Iterator[Finding]:
     if visited == settings.base_url:
         return
     if visited.startswith("https:") and settings.base_url.startswith("http:"):
-        why = "agents would be sent back over http, without the cookies of their sign-in"
+        why = "agents would return over http, without the cookies of their sign-in"
     else:
-        why = "agents would be sent back to another address than they came from, and cookies of "
-        why += "one are not sent to the other"
+        why = "agents would return to another address than they came from, and a browser does "
+        why += "not send the cookies of one to the other"
     yield failure(
         "website.base_url",
         f"Visitors use {visited}, and AUTH_AGENT_BASE_URL is {settings.base_url}: {why}.",
@@ -81,7 +81,7 @@ def _unreachable(visited: str, error: ServerUnavailable) -> Finding:
     if is_certificate_problem(error):
         return warning(
             "website.certificate",
-            f"{visited} cannot be trusted from here: {in_words(error)}.",
+            f"{visited} is not trusted by this machine: {in_words(error)}.",
             "Renew the certificate, with the whole chain; agents refuse it as this machine does.",
         )
     if speaks_no_tls(error):
@@ -92,8 +92,9 @@ def _unreachable(visited: str, error: ServerUnavailable) -> Finding:
         )
     return note(
         "website.not_running",
-        f"{visited} does not answer ({in_words(error)}); proxy and cookies were not looked at.",
-        "Start the website, or correct AUTH_AGENT_BASE_URL, and ask again.",
+        f"{visited} does not answer ({in_words(error)}); the proxy and the cookies were not "
+        "checked.",
+        "Start the website, or correct AUTH_AGENT_BASE_URL, then run this command again.",
     )
 
 
@@ -103,8 +104,8 @@ def _unreadable(url: str, error: AuthError) -> Finding:
     return failure(
         "website.unreadable",
         f"What answers at {url} is not this website's sign-in: {why}.",
-        "Is the middleware installed in the application that runs there, and does the proxy pass "
-        "the answers below AUTH_AGENT_PREFIX on as they are?",
+        "Is the middleware installed in the application that runs there, and does the proxy "
+        "forward the answers below AUTH_AGENT_PREFIX unchanged?",
     )
 
 
@@ -119,28 +120,31 @@ def judge_login(
             yield from _judge_sign_in(asked, target, settings, metadata)
             yield from examine_cookies(response, settings)
         elif _origin(target) == settings.base_url != _origin(url):
-            yield ok("website.answers", "The website answers and leads visitors to its base URL.")
+            yield ok(
+                "website.answers", ("The website answers and redirects visitors to its base URL.")
+            )
         else:
             yield _redirected(url, target)
     elif (cause := _own_refusal(response)) is not None:
         yield failure(
             "website.sign_in_fails",
             f"The website answers, but cannot start a sign-in: {cause}.",
-            "If all is well with the server above, the website runs with other settings or in "
-            "another network than this command: compare the two, and restart it.",
+            "If the checks of the server above are fine, the website runs with other settings "
+            "or in another network than this command: compare both, then restart the website.",
         )
     elif response.status in GATEWAY:
         yield warning(
             "website.gateway",
-            f"{url} answers {response.status}: a proxy is there, and the website behind it is not.",
-            "Start the website, and correct the address at which the proxy looks for it.",
+            f"{url} answers {response.status}: the proxy answers, but the website behind it "
+            "does not.",
+            "Start the website, or correct its address in the proxy's configuration.",
         )
     else:
         yield failure(
             "website.no_middleware",
             f"Something answers {response.status} at {url}, but not this website's sign-in.",
             "Is the middleware installed in the application that runs there, with the same "
-            "AUTH_AGENT_PREFIX, and does the proxy pass everything below it on?",
+            "AUTH_AGENT_PREFIX, and does the proxy forward everything below it?",
         )
 
 
@@ -158,7 +162,8 @@ def _judge_sign_in(
         yield failure(
             "website.other_settings",
             f"The website runs with other settings than these: {'; '.join(differing)}.",
-            "Restart the website with these settings, or ask where its own are set.",
+            "Restart the website with these settings, or run this command with the website's "
+            "own settings.",
         )
     else:
         yield ok("website.answers", "The website answers and sends agents to this server.")
@@ -181,16 +186,16 @@ def _redirected(url: str, target: str) -> Finding:
         origin = plain(_origin(target))
         return failure(
             "website.moved",
-            f"{_origin(url)} sends visitors on to {origin}: cookies of one are not sent to the "
-            "other.",
+            f"{_origin(url)} redirects visitors to {origin}: a browser does not send the cookies "
+            "of one to the other.",
             f"Set AUTH_AGENT_BASE_URL={origin}, and register that redirect URI.",
         )
     where = f"{_origin(target)}{there.path}" if target else "no address at all"
     return failure(
         "website.no_middleware",
         f"{url} does not lead to a sign-in, but to {plain(where)}.",
-        "Something before the website's middleware answers there: let it pass everything below "
-        "AUTH_AGENT_PREFIX.",
+        "Something in front of the website's middleware answers: let it forward everything "
+        "below AUTH_AGENT_PREFIX.",
     )
 
 
@@ -212,13 +217,14 @@ def _examine_http(url: str) -> Flow[list[Finding]]:
         return []  # no server answers there, which is fine
     target = _target(http, response)
     if 300 <= response.status < 400 and _origin(target) == _origin(url):
-        return [ok("website.https", "Who comes by http is led to https.")]
+        return [ok("website.https", "The website redirects http to https.")]
     return [
         warning(
             "website.http_open",
-            "The website's name answers on http, too, and does not lead to https: cookies of a "
-            "sign-in that begins there are lost.",
-            "Let the proxy redirect all of http to https, and send Strict-Transport-Security.",
+            "The website also answers on http and does not redirect to https: a sign-in that "
+            "begins on http loses its cookies.",
+            "Let the proxy redirect all http requests to https, and send "
+            "Strict-Transport-Security.",
         )
     ]
 

@@ -36,7 +36,10 @@ def examine_workers(settings: Settings, visited: str) -> Flow[list[Finding]]:
             return [_TROUBLES[cause]]
     if set(causes) != {ENDED}:
         return []
-    message = f"{TRIES} sign-ins have ended, in whichever worker: all of them have one secret."
+    message = (
+        f"{TRIES} sign-ins were started and completed, in any of the workers: all workers have "
+        "the same secret."
+    )
     return [ok("website.workers", message)]
 
 
@@ -69,15 +72,15 @@ def _query(response: HttpResponse) -> str:
 _TROUBLES = {
     "login_cookie_unreadable": failure(
         "website.secrets_differ",
-        "A sign-in that began in one worker of the website could not be ended in another: they "
-        "have different secrets.",
+        "A sign-in that began in one worker of the website could not be completed in another: "
+        "they have different secrets.",
         "Set the same AUTH_AGENT_SECRET in every worker and on every machine (and the same "
         "AUTH_AGENT_ISSUER, AUTH_AGENT_CLIENT_ID and AUTH_AGENT_BASE_URL), then restart them all.",
     ),
     "login_cookie_missing": failure(
         "website.cookie_lost",
-        "The cookie of a sign-in does not get through to the website: every sign-in would end "
-        "with login_cookie_missing.",
-        "Let the proxy pass the header Cookie on as it is.",
+        "The cookie of a sign-in does not reach the website: every sign-in would fail with "
+        "login_cookie_missing.",
+        "Let the proxy forward the header Cookie unchanged.",
     ),
 }

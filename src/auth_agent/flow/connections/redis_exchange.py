@@ -161,8 +161,8 @@ async def aclose() -> None:
 
 def _unavailable(name: str, reason: str) -> ServerUnavailable:
     return ServerUnavailable(
-        f"The session store cannot be reached ({name}); try again in a few "
-        "seconds. Nobody is signed out by this.",
+        f"The session store cannot be reached ({name}); try again in a few seconds. No agent is "
+        "signed out by this.",
         code="store_unavailable",
         reason=reason,
     )
@@ -171,7 +171,7 @@ def _unavailable(name: str, reason: str) -> ServerUnavailable:
 def _unsupported() -> ServerUnavailable:
     return ServerUnavailable(
         "The session store is a Redis cluster, which is not supported; set "
-        "AUTH_AGENT_SESSION_STORE to a Redis that is no cluster.",
+        "AUTH_AGENT_SESSION_STORE to a Redis that is not a cluster.",
         code="store_unsupported",
     )
 
@@ -202,7 +202,7 @@ def _make(url: str) -> _Known:
 class _Bounded:
     """A connection of redis-py, each read and write of which observes the thread's deadline.
 
-    Otherwise an answer that drips in would start the time-out anew with every byte.
+    Otherwise an answer that drips in would restart the time-out with every byte.
     """
 
     def _connect(self) -> _Socket:

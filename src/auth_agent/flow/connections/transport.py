@@ -75,7 +75,8 @@ def _watched(request: HttpRequest) -> Iterator[None]:
     import httpx2  # noqa: PLC0415
 
     paused = ServerUnavailable(
-        f"The Auth Agent server at {_host(request)} has not answered in time; asked again soon.",
+        f"The Auth Agent server at {_host(request)} did not answer in time; this website "
+        "tries again in a few seconds.",
         reason="paused after a time-out",
     )
     try:
@@ -124,7 +125,8 @@ class _Body:
         self._left = MAX_BYTES
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise ServerMisbehaved(
-                "The Auth Agent server sent a compressed answer although none was asked for.",
+                "The Auth Agent server sent a compressed answer, which this website did not "
+                "request; switch compression off at the server's proxy.",
                 code="answer_compressed",
             )
 

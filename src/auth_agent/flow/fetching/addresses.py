@@ -43,7 +43,7 @@ class Lookups:
             if self._failed.get(host, 0.0) > time.monotonic():
                 raise FetchRefused("the name could not be looked up a moment ago")
             if self._looking[domain] >= LOOKUPS_OF_ONE:
-                raise FetchRefused("the name service of this domain does not answer")
+                raise FetchRefused("the name servers of this domain do not answer")
             self._looking[domain] += 1
         try:
             running = self._threads.submit(self._resolve, host, port)

@@ -109,7 +109,7 @@ class Fetcher:
             raise FetchRefused(f"the address {found}")
         host = urlsplit(url).netloc.lower()
         if self._rate is not None and not self._rate.take(_counted_as(url), spare=spare):
-            raise NoPlace("this host has been asked too often in the last minute")
+            raise NoPlace("too many requests went to this host in the last minute")
         places = self._places[method]
         if not places.acquire(blocking=False):
             raise NoPlace("too many fetches at once")
@@ -153,7 +153,7 @@ class Fetcher:
         for address in addresses:
             # One private address is enough to distrust the name.
             if not self._is_allowed(address):
-                raise FetchRefused("the name leads to an address that is not public")
+                raise FetchRefused("the name has an address that is not public")
         return addresses[0]
 
     def _is_allowed(self, text: str) -> bool:

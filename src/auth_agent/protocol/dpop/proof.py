@@ -77,7 +77,9 @@ def check_proof(
     if text is None:
         raise ProofRefused("The request has no proof (DPoP header).", code="proof_missing")
     if "," in text:
-        raise ProofRefused("The request has more than one proof.", code="proof_repeated")
+        raise ProofRefused(
+            "The request has more than one proof (DPoP header).", code="proof_repeated"
+        )
     if len(text) > MAX_PROOF or not _COMPACT.fullmatch(text):
         raise _malformed()
     head, body, signature = text.split(".")
@@ -114,7 +116,7 @@ def _signer(head: str) -> _Signer:
             f"The proof is not signed with {' or '.join(ADVERTISED)}.", code="proof_algorithm"
         )
     if not isinstance(jwk, dict):
-        raise ProofRefused("The proof holds no public key (jwk).", code="proof_key")
+        raise ProofRefused("The proof contains no public key (jwk).", code="proof_key")
     return _read_key(jwk, alg)
 
 
@@ -123,12 +125,16 @@ def _read_key(jwk: Mapping[str, Any], alg: str) -> _Signer:
     from jwt.exceptions import PyJWTError  # noqa: PLC0415
 
     if any(name in jwk for name in _PRIVATE):
-        raise ProofRefused("The proof holds a private key.", code="proof_key")
+        raise ProofRefused(
+            "The proof contains a private key; send the public half only.", code="proof_key"
+        )
     kty, crv, named = jwk.get("kty"), jwk.get("crv"), jwk.get("alg")
     members = _MEMBERS.get(kty) if isinstance(kty, str) else None
     fitting = members is not None and crv in _CURVES and isinstance(named, str | None)
     if not fitting or not fits(alg, str(kty), crv, named):
-        raise ProofRefused("The proof's key does not fit its algorithm.", code="proof_key")
+        raise ProofRefused(
+            "The proof's key and algorithm do not belong together.", code="proof_key"
+        )
     public: dict[str, Any] = {name: jwk.get(name) for name in members or ()}
     try:
         if not all(len(decode_strictly(public[name])) == 32 for name in public if name in "xy"):
@@ -161,8 +167,9 @@ def _check_request(claims: Mapping[str, Any], *, method: str, url: str, now: flo
         raise ProofRefused("The proof is for another URL (htu).", code="proof_target")
     if not now - SECONDS_BACK <= claims["iat"] <= now + SECONDS_AHEAD:
         raise ProofRefused(
-            f"The proof was made over {SECONDS_BACK} seconds ago or {SECONDS_AHEAD} ahead (iat). "
-            "Make one for each request; compare the clocks of both machines.",
+            f"The proof's time (iat) is more than {SECONDS_BACK} seconds in the past or "
+            f"{SECONDS_AHEAD} in the future. Make a proof for each request; compare the clocks "
+            "of both machines.",
             code="proof_time",
         )
 

@@ -61,7 +61,7 @@ def verify_access_token(
     check_times(claims, now=now)
     check_subject(claims)
     if not isinstance(claims.get("client_id"), str):
-        raise TokenRefused("The token names no client.", code="client_id_missing")
+        raise TokenRefused("The token names no client (`client_id`).", code="client_id_missing")
     return with_flags(claims)
 
 
@@ -82,7 +82,10 @@ def check_introspected(
         raise TokenRefused("The token has expired.", code="token_expired")
     check_subject(claims)
     if str(kind).lower() == "dpop" and "cnf" not in claims:
-        raise TokenRefused("The token is bound, and the server names no key.", code="token_bound")
+        raise TokenRefused(
+            "The server says that the token is bound to a key, but does not name the key.",
+            code="token_bound",
+        )
     return with_flags(claims)
 
 
@@ -97,7 +100,9 @@ def bound_key(claims: Mapping[str, Any]) -> str | None:
     jkt = confirmation.get("jkt") if isinstance(confirmation, dict) else None
     if not is_thumbprint(jkt) or len(confirmation) != 1:
         raise TokenRefused(
-            "The token is bound in a way that this website does not support.", code="token_bound"
+            "The token is bound (`cnf`) in a way that this website does not support; it "
+            "supports DPoP.",
+            code="token_bound",
         )
     return str(jkt)
 

@@ -59,7 +59,11 @@ def verify_id_token(token: str, header: Header, key: Key, expected: Expected) ->
     _check_audience(claims, expected)
     check_times(claims, now=expected.now)
     if number(claims, "iat") < expected.now - expected.max_age - CLOCK_SKEW:
-        raise TokenRefused("The token is older than a session may be.", code="iat_too_old")
+        raise TokenRefused(
+            "The ID token was issued longer ago than a session can last "
+            "(AUTH_AGENT_SESSION_LIFETIME).",
+            code="iat_too_old",
+        )
     check_subject(claims)
     _check_nonce(claims, expected.nonce)
     _check_access_token_hash(claims, header.alg, key, expected.access_token)
@@ -75,14 +79,18 @@ def _check_audience(claims: Mapping[str, Any], expected: Expected) -> None:
         others = [one for one in parties if one != client_id]
         if client_id not in parties or any(one not in expected.trusted for one in others):
             raise TokenRefused(
-                "The token was made for another website, or for others, too, that "
-                "AUTH_AGENT_TRUSTED_AUDIENCES does not name.",
+                "The ID token is for another website, or it is also for audiences that "
+                "AUTH_AGENT_TRUSTED_AUDIENCES does not list.",
                 code="audience_mismatch",
             )
         if "azp" not in claims:  # 3.1.3.7, 4
-            raise TokenRefused("The token does not say who it is for.", code="azp_mismatch")
+            raise TokenRefused(
+                "The ID token has several audiences and does not name the one that it was "
+                "issued to (`azp`).",
+                code="azp_mismatch",
+            )
     if "azp" in claims and claims["azp"] != client_id:
-        raise TokenRefused("The token was given to another website.", code="azp_mismatch")
+        raise TokenRefused("The token was issued to another website.", code="azp_mismatch")
 
 
 def _check_auth_time(claims: Mapping[str, Any], expected: Expected) -> None:
@@ -92,7 +100,7 @@ def _check_auth_time(claims: Mapping[str, Any], expected: Expected) -> None:
     if number(claims, "auth_time") < expected.now - expected.max_auth_age - CLOCK_SKEW:
         raise TokenRefused(
             f"The agent signed in at the server more than {expected.max_auth_age} seconds ago, "
-            "and the server did not ask it again.",
+            "and the server did not make it sign in again.",
             code="authentication_too_old",
         )
 
@@ -100,11 +108,16 @@ def _check_auth_time(claims: Mapping[str, Any], expected: Expected) -> None:
 def _check_nonce(claims: Mapping[str, Any], nonce: str) -> None:
     given = claims.get("nonce")
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), nonce.encode()):
-        raise TokenRefused("The token belongs to another sign-in.", code="nonce_mismatch")
+        raise TokenRefused(
+            "The ID token belongs to another sign-in (`nonce`).", code="nonce_mismatch"
+        )
 
 
 def _check_access_token_hash(
     claims: Mapping[str, Any], alg: str, key: Key, access_token: str
 ) -> None:
     if "at_hash" in claims and claims["at_hash"] != half_hash(access_token, alg, key.crv):
-        raise TokenRefused("The access token is not the ID token's.", code="at_hash_mismatch")
+        raise TokenRefused(
+            "The access token does not belong to the ID token (`at_hash`).",
+            code="at_hash_mismatch",
+        )

@@ -61,8 +61,9 @@ def parse_jwks(response: HttpResponse) -> KeySet:
     keys = tuple(key for key in usable if key is not None)
     if not keys:
         raise ServerMisbehaved(
-            f"The server's key set (status {response.status}) holds no usable key. A server of "
-            "the original kind publishes none; this site needs one that signs with a public key.",
+            f"The server's key set (status {response.status}) contains no usable key. The "
+            "original Auth Agent server publishes none; for such a server set "
+            "AUTH_AGENT_IDENTITY=introspection.",
             code="jwks_empty",
         )
     return KeySet(keys)

@@ -59,7 +59,7 @@ def read_header(token: str) -> Header:
     forbidden = [name for name in _FORBIDDEN if name in fields]
     if forbidden:
         raise TokenRefused(
-            f"The token's header holds {forbidden[0]!r}, which is never trusted.",
+            f"The token's header contains {forbidden[0]!r}, which is never accepted.",
             code="header_forbidden",
         )
     alg, kid, typ = fields.get("alg"), fields.get("kid"), fields.get("typ")
@@ -74,7 +74,7 @@ def check_algorithm(header: Header, allowed: Sequence[str]) -> None:
     """Raises `TokenRefused` unless the website allows the token's algorithm."""
     if header.alg not in allowed:
         raise TokenRefused(
-            "The token is signed with an algorithm that AUTH_AGENT_ALGORITHMS does not hold.",
+            "The token is signed with an algorithm that AUTH_AGENT_ALGORITHMS does not list.",
             code="algorithm_refused",
         )
 
@@ -98,7 +98,10 @@ def check_type(header: Header, *expected: str) -> None:
 def verify_signature(token: str, key: Key, alg: str) -> dict[str, Any]:
     """Returns the claims of a token that was signed with this key and algorithm."""
     if not key.fits(alg):
-        raise TokenRefused("The key does not fit the token's algorithm.", code="key_mismatch")
+        raise TokenRefused(
+            ("The token's algorithm and the server's key do not belong together."),
+            code="key_mismatch",
+        )
     return signed_claims(token, key.public, alg)
 
 
@@ -149,17 +152,17 @@ def check_time_bounds(claims: Mapping[str, Any], *, now: float) -> None:
         raise _off("The token expired", now - number(claims, "exp"), "ago", "token_expired")
     if "iat" in claims and number(claims, "iat") > now + CLOCK_SKEW:
         off = number(claims, "iat") - now
-        raise _off("The token comes from the future", off, "ahead of this machine", "iat_ahead")
+        raise _off("The token was issued in the future,", off, "ahead of this machine", "iat_ahead")
     if "nbf" in claims and number(claims, "nbf") > now + CLOCK_SKEW:
-        raise _off("The token is valid only", number(claims, "nbf") - now, "from now", "nbf_ahead")
+        raise _off("The token becomes valid", number(claims, "nbf") - now, "from now", "nbf_ahead")
 
 
 def _off(what: str, seconds: float, where: str, code: str) -> TokenRefused:
     """Returns the refusal that says how far two clocks may be apart."""
     shown = f"{int(seconds):,} seconds {where}"
     return TokenRefused(
-        f"{what}, {shown}; {CLOCK_SKEW} are allowed. Compare the clocks of this machine and the "
-        "server; set both by NTP.",
+        f"{what} {shown}; a difference of {CLOCK_SKEW} seconds is allowed. Compare the clocks of "
+        "this machine and the server; set both by NTP.",
         code=code,
     )
 
@@ -180,7 +183,7 @@ def _json_object(data: bytes) -> dict[str, Any]:
     except ValueError:
         raise TokenRefused("The token is nested too deeply.", code="token_too_deep") from None
     if value is None:
-        raise TokenRefused("The token holds no JSON object.", code="token_malformed")
+        raise TokenRefused("The token contains no JSON object.", code="token_malformed")
     return value
 
 

@@ -48,11 +48,14 @@ def read_agent(value: str, *, loopback_allowed: bool = False) -> SignatureAgent:
         if parts.scheme != "https" and not loopback_allowed:
             problem = "is not https"
         elif path is None or parts.port == 0 or (parts.hostname or "").endswith("."):
-            problem = "is not written plainly"
+            problem = (
+                "is not in its normal form: leave out port 0, dots at the end of the host, and . "
+                "and .. in the path"
+            )
         elif path in ("/", WELL_KNOWN):
             if "?" not in value:
                 return SignatureAgent(origin, origin, origin + WELL_KNOWN)
-            problem = "is an origin with a query"
+            problem = "has a query, but an origin has none"
         else:
             query = f"?{parts.query}" if "?" in value else ""
             return SignatureAgent(origin + path, origin, origin + parts.path + query)

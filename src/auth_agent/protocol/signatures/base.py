@@ -25,14 +25,14 @@ def signature_base(message: Message, signed: Signed) -> bytes:
         texts.append(text)
         value = _value(message, component)
         if "\n" in value or "\r" in value:
-            raise malformed("A covered component holds a line break.")
+            raise malformed("A covered component contains a line break.")
         lines.append(f"{text}: {value}")
     if len({component.identity for component in signed.components}) < len(texts):
         raise malformed("The signature covers a component twice.")
     lines.append(f'"@signature-params": {signed.params_text(texts)}')
     whole = "\n".join(lines)
     if not whole.isascii():
-        raise malformed("A covered component holds characters that are not ASCII.")
+        raise malformed("A covered component contains characters that are not ASCII.")
     return whole.encode("ascii")
 
 
@@ -66,7 +66,7 @@ def _derived(message: Message, name: str, params: Mapping[str, Any]) -> str:
         return _query_parameter(message, params["name"])
     find = _DERIVED.get(name)
     if find is None or params or not message.method:  # a response has none of these
-        raise malformed("The signature covers a component that is not known here.")
+        raise malformed("The signature covers a component that this website does not support.")
     return find(message)
 
 
@@ -81,7 +81,7 @@ def _query_parameter(message: Message, name: object) -> str:
     values = [value for found, value in pairs if _encoded(found) == name]
     if len(values) != 1:
         raise SignatureRefused(
-            "The signature covers a query parameter that is not there exactly once.",
+            "The signature covers a query parameter that the request does not have exactly once.",
             code="signature_incomplete",
         )
     return _encoded(values[0])
@@ -93,7 +93,9 @@ def _encoded(text: str) -> str:
 
 
 def _unknown() -> SignatureRefused:
-    return malformed("A covered component has a name or parameter that is not known here.")
+    return malformed(
+        "A covered component has a name or parameter that this website does not support."
+    )
 
 
 _DERIVED: dict[str, Callable[[Message], str]] = {

@@ -67,10 +67,14 @@ def parse_directory(response: HttpResponse, agent: SignatureAgent) -> KeyDirecto
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     fits = kind == MEDIA_TYPE if agent.is_directory else _JSON.fullmatch(kind)
     if response.status != 200 or not fits:
-        raise _no_directory(f"answers {response.status}, or not with the media type of a key set")
+        raise _no_directory(
+            f"answers {response.status}, or with another media type than that of a key set"
+        )
     document = _document(response)
     if document is not None and _is_of_another(document, agent):
-        raise _no_directory("is another agent's: its client_id is not the URL in Signature-Agent")
+        raise _no_directory(
+            "belongs to another agent: its client_id is not the URL in Signature-Agent"
+        )
     listed = _listed(document)
     if listed is None:
         raise _no_directory("holds no key set")

@@ -128,7 +128,7 @@ def member_of(field: str, key: str) -> str:
     """Returns a member of a Dictionary, strictly serialised (RFC 9421 2.1.2)."""
     members = _members(field)
     if key not in members:
-        raise malformed("The signature covers a dictionary key that is not there.")
+        raise malformed("The signature covers a dictionary key that the header does not have.")
     return write(members[key])
 
 
@@ -195,7 +195,7 @@ def _dictionary(text: str, name: str) -> dict[str, Any]:
 
 def _parsed(text: str, kind: str, name: str) -> Any:
     def refuse(_key: str, _where: str) -> None:
-        raise malformed(f"{name} names something twice.")
+        raise malformed(f"{name} contains a name twice.")
 
     if len(text) > MAX_FIELDS:
         raise malformed(f"{name} is longer than {MAX_FIELDS} characters.")

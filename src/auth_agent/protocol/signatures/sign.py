@@ -31,7 +31,7 @@ def load_signing_key(pem: Secret) -> PrivateKey:
     if key.alg != "EdDSA":
         raise ValueError("is not an Ed25519 key, which HTTP message signatures need")
     if key.kid in PUBLISHED_KEYS:
-        raise ValueError("is a test key of RFC 9421, whose private half everybody has")
+        raise ValueError("is a published test key of RFC 9421; make a key of your own")
     return key
 
 

@@ -54,7 +54,7 @@ def agent_member(signed: Signed, agents: Mapping[str, str]) -> str:
         raise _uncovered('one member of Signature-Agent ("signature-agent";key="…")')
     if key not in agents:
         raise SignatureRefused(
-            "The signature covers a member of Signature-Agent that is no plain URL.",
+            "The signature covers a member of Signature-Agent that is not a URL.",
             code="agent_malformed",
         )
     return agents[str(key)]
@@ -63,15 +63,19 @@ def agent_member(signed: Signed, agents: Mapping[str, str]) -> str:
 def verify_signature(message: Message, signed: Signed, key: VerifyingKey) -> None:
     """Raises `SignatureRefused` unless the signature over the message is this key's."""
     if key.keyid in PUBLISHED_KEYS:
-        raise SignatureRefused("The private half of this key is public.", code="key_published")
+        raise SignatureRefused(
+            "This key is a published example, so that anyone can sign with it. Sign with a key "
+            "of your own.",
+            code="key_published",
+        )
     if signed.params.get("alg", key.alg) != key.alg:  # RFC 9421 3.2, step 6
         raise SignatureRefused(
-            "The signature names another algorithm than its key has.", code="alg_mismatch"
+            "The signature's algorithm (`alg`) is not the one of its key.", code="alg_mismatch"
         )
     if not is_signed(key, signed.signature, signature_base(message, signed)):
         raise SignatureRefused(
-            "The signature does not fit this request: sign it for this very URL and method, as the "
-            "website is known to the public.",
+            "The signature does not match this request. Sign exactly this method and URL, with "
+            "the website's public address.",
             code="signature_wrong",
         )
 
@@ -94,11 +98,13 @@ def check_times(signed: Signed, now: float) -> None:
         )
     if created > now + CLOCK_SKEW:
         raise SignatureRefused(
-            "The signature was created in the future: look at the signer's clock.",
+            "The signature was created in the future. Correct the clock of the machine that signs.",
             code="created_in_future",
         )
     if now >= expires:
-        raise SignatureRefused("The signature has expired: sign again.", code="signature_expired")
+        raise SignatureRefused(
+            "The signature has expired. Sign the request again.", code="signature_expired"
+        )
 
 
 def _check_change(signed: Signed, covered: frozenset[str], now: float, *, has_query: bool) -> None:
@@ -114,8 +120,8 @@ def _check_change(signed: Signed, covered: frozenset[str], now: float, *, has_qu
         raise _uncovered("@query (or @target-uri), because the request has a query")
     if signed.params["created"] < now - CHANGE_SECONDS:
         raise SignatureRefused(
-            f"A request that changes something needs a signature of the last {CHANGE_SECONDS} "
-            "seconds.",
+            "A request that changes something needs a signature that is at most "
+            f"{CHANGE_SECONDS} seconds old.",
             code="signature_too_old",
         )
     if not signed.params.get("nonce"):

@@ -42,7 +42,9 @@ def update_profile_request(
 ) -> HttpRequest:
     given = {name: value for name, value in changes.items() if value is not None}
     if not given:
-        raise SettingsError(["update_agent_profile changes nothing: give owner_name or model_name"])
+        raise SettingsError(
+            [("update_agent_profile has nothing to change: give owner_name or model_name")]
+        )
     url = at(options, "/api/agents/profile")
     return HttpRequest("PUT", url, (*_bearer(access_token), *_JSON), msgspec.json.encode(given))
 
@@ -95,7 +97,7 @@ def _post(url: str, content: Mapping[str, Any], headers: Headers = ()) -> HttpRe
 def _bearer(access_token: str | None) -> Headers:
     """Returns the header of RFC 6750 2.1; raises `token_expired` without a token."""
     if not access_token or not access_token.isascii() or not access_token.isprintable():
-        raise token_expired("There is no access token: sign in, or refresh the old one.")
+        raise token_expired("There is no access token: sign in, or refresh the tokens.")
     return (("Authorization", f"Bearer {access_token}"),)
 
 

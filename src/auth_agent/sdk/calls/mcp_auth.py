@@ -31,7 +31,7 @@ from auth_agent.sdk.sign_in.protected_resource import (
 
 MOST_SERVERS = 100
 MOST_ROUNDS = 3  # one for a stale token, one for the first scopes, one for more of them
-TOO_LATE = "The MCP server took too long to say where its tokens come from."
+TOO_LATE = "The MCP server took too long to answer with its metadata."
 Run = Callable[[Flow[Any]], Any]
 AsyncRun = Callable[[Flow[Any]], Awaitable[Any]]
 

@@ -64,7 +64,8 @@ def check_state(state: str, verifier: str, expected: str | None) -> None:
     if not hmac.compare_digest(state.encode(), known.encode()):
         raise AuthError(
             "The callback's state is not the one that this sign-in began with: it belongs to "
-            "another sign-in, or is forged. For a state of your own give expected_state, too.",
+            "another sign-in, or is forged. If you chose the state yourself, pass it as "
+            "expected_state, too.",
             code="state_mismatch",
         )
 

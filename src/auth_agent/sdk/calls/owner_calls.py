@@ -1,8 +1,8 @@
 """The agent asks its owner (OpenID CIBA Core 1.0, poll mode): it names acts and waits for a token.
 
 The owner answers on the server's page; agent and model see nothing that proves the owner. The codes
-of `AuthError`: `details_invalid`, `owner_unavailable` (nobody can be asked), `owner_denied`,
-`owner_silent` (nobody answered in time), `ask_failed` (the server refused the question).
+of `AuthError`: `details_invalid`, `owner_unavailable` (no owner can be asked), `owner_denied`,
+`owner_silent` (no answer in time), `ask_failed` (the server refused the question).
 """
 
 from __future__ import annotations

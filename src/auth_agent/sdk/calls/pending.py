@@ -41,11 +41,12 @@ class Pending:
 def _unknown_state(others: bool) -> AuthError:
     if others:
         return AuthError(
-            "No sign-in with this state began here: it was used, or is forged.",
+            "This process has no open sign-in with this state: the state was used before, or "
+            "is forged.",
             code="state_mismatch",
         )
     return AuthError(
-        "No sign-in began here: call get_authorization_url first, or give the code_verifier that "
-        "it returned.",
+        "This process has not started a sign-in: call get_authorization_url first, or give the "
+        "code_verifier that it returned.",
         code="pkce_missing",
     )

@@ -11,7 +11,7 @@ from auth_agent.sdk.exchange.html import excerpt
 
 POLL_SECONDS = 0.5
 MAX_RETRY_AFTER = 30.0
-MAX_DIGITS = 9  # of seconds: longer than anybody waits
+MAX_DIGITS = 9  # of seconds: longer than any wait
 
 
 def read_object(response: HttpResponse, what: str, *, failure: str) -> dict[str, Any]:
@@ -54,9 +54,9 @@ def check_origin(response: HttpResponse) -> None:
     is_page = "html" in response.headers.get("content-type", "").lower()
     if status == 511 or (status < 500 and (is_page or 300 <= status < 400)):
         raise ServerMisbehaved(
-            f"A web page came ({status}) where an Auth Agent server answers with JSON: server_url "
-            "names something else, or the network wants you to sign in first (a captive portal "
-            f"or a proxy). It begins: {excerpt(response)}",
+            f"The answer ({status}) is a web page, and an Auth Agent server answers with JSON: "
+            "server_url is wrong, or the network wants you to sign in first (a captive portal "
+            f"or a proxy). The page begins: {excerpt(response)}",
             code="unexpected_page",
         )
 
@@ -71,7 +71,9 @@ def refuse(response: HttpResponse, *, failure: str) -> NoReturn:
             status_code=429,
         )
     if response.status >= 500:
-        raise ServerUnavailable("The Auth Agent server fails; try again in a few seconds.")
+        raise ServerUnavailable(
+            "The Auth Agent server reports an internal error; try again in a few seconds."
+        )
     raise AuthError(
         f"The server refused: {excerpt(response)}", code=failure, status_code=response.status
     )

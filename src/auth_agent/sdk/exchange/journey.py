@@ -47,8 +47,8 @@ class Journey:
         """Sends a page's request; raises `too_many_redirects` after 20 hops."""
         if self._hops_left == 0:
             raise AuthError(
-                f"The sign-in took more than {MAX_HOPS} redirects; the website or the server "
-                "sends its visitors in circles.",
+                f"The sign-in took more than {MAX_HOPS} redirects: the website or the server "
+                "redirects in a circle.",
                 code="too_many_redirects",
                 status_code=502,
             )
@@ -103,7 +103,10 @@ def check_hop(url: str, *, came_from: str | None = None) -> None:
     if problem is not None:
         raise _insecure(f"A redirect's URL {problem}.")
     if came_from is not None and came_from.startswith("https:") and not url.startswith("https:"):
-        raise _insecure("A redirect leads from https to http; nobody could tell who answers there.")
+        raise _insecure(
+            "A redirect leads from https to http. It was not followed: http does not prove which "
+            "host answers."
+        )
 
 
 def readable(response: HttpResponse) -> HttpResponse:

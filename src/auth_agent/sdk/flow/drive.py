@@ -134,7 +134,7 @@ class _Resources:
 
     def _there(self) -> browser.Tab:
         if self.tab is None:
-            raise AuthError("There is no page of a browser.", code="browser_failed")
+            raise AuthError("No page of a browser is open.", code="browser_failed")
         return self.tab
 
     def perform_at_once(self, effect: PlainEffect) -> float | str | None:

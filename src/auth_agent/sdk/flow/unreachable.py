@@ -24,8 +24,8 @@ def unavailable(request: HttpRequest, error: Exception) -> AuthError:
         return AuthError(f"{host} redirects to something that is not a URL.", code="insecure_url")
     if name == "ProxyError":
         return ServerUnavailable(
-            f"The proxy on the way to {host} refuses ({one_line(error, 150)}); check HTTP_PROXY, "
-            "HTTPS_PROXY and NO_PROXY.",
+            f"The proxy on the way to {host} refused the request ({one_line(error, 150)}); check "
+            "HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
             code="proxy_failed",
         )
     for cause in _causes(error):
@@ -33,8 +33,8 @@ def unavailable(request: HttpRequest, error: Exception) -> AuthError:
             return _tls_failed(host, cause)
         if isinstance(cause, socket.gaierror):
             return ServerUnavailable(
-                f"There is no address for {host}: the name is misspelt, or the network has no "
-                "name service.",
+                f"There is no address for {host}: the name is misspelt, or DNS does not work on "
+                "this machine.",
                 code="dns_failed",
             )
     return ServerUnavailable(
@@ -58,7 +58,10 @@ def _tls_failed(host: str, error: ssl.SSLError) -> ServerUnavailable:
         )
     else:
         reason = one_line(error.reason or "handshake failed", 150)
-        text = f"No TLS connection to {host} ({reason}). Nothing was sent; is it an https port?"
+        text = (
+            f"The TLS connection to {host} failed ({reason}). Nothing was sent. Check that its "
+            "port speaks https."
+        )
     return ServerUnavailable(text, code="tls_failed")
 
 

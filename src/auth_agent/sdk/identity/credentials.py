@@ -25,8 +25,9 @@ SIGNATURE_AGENT = "AUTH_AGENT_AGENT_SIGNATURE_AGENT"
 KEYRING_SERVICE = "auth-agent"
 
 HOW = (
-    f"set {SECRET}, or {SECRET_FILE} to a file for its owner alone (chmod 600), or {PRIVATE_KEY} "
-    f"to the path of the agent's key, or store it with: keyring set {KEYRING_SERVICE} AGENT_ID"
+    f"set {SECRET}, or {SECRET_FILE} to a file that only you can read (chmod 600), or "
+    f"{PRIVATE_KEY} to the path of the agent's key, or store it with: keyring set "
+    f"{KEYRING_SERVICE} AGENT_ID"
 )
 
 

@@ -78,8 +78,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         allowed = {normal_origin(origin) for origin in self.allowed_websites}
         if allowed and normal_origin(website) not in allowed:
             raise AuthError(
-                f"This agent may not sign in to {one_line(website)}: it is not among its allowed "
-                "websites (allowed_websites, AUTH_AGENT_AGENT_WEBSITES). Nothing was sent.",
+                f"This agent is not allowed to sign in to {one_line(website)}: it is not in "
+                "allowed_websites (AUTH_AGENT_AGENT_WEBSITES). Nothing was sent.",
                 code="website_not_allowed",
                 status_code=403,
             )
@@ -89,8 +89,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         if self.allowed_scopes and not scopes <= self.allowed_scopes:
             more = one_line(" ".join(sorted(scopes - self.allowed_scopes)))
             raise AuthError(
-                f"The website asks for the scope {more}, which is not among this agent's allowed "
-                "scopes (allowed_scopes, AUTH_AGENT_AGENT_SCOPES). Nothing was approved.",
+                f"The website asks for the scope {more}, which is not in allowed_scopes "
+                "(AUTH_AGENT_AGENT_SCOPES). Nothing was approved.",
                 code="scope_not_allowed",
                 status_code=403,
             )
@@ -103,9 +103,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         for resource in resources:
             if _written(resource) not in allowed:
                 raise AuthError(
-                    f"The client asks for access to {one_line(resource)}, which is not among this "
-                    "agent's allowed resources (allowed_resources, AUTH_AGENT_AGENT_RESOURCES). "
-                    "Nothing was approved.",
+                    f"The client asks for access to {one_line(resource)}, which is not in "
+                    "allowed_resources (AUTH_AGENT_AGENT_RESOURCES). Nothing was approved.",
                     code="resource_not_allowed",
                     status_code=403,
                 )
@@ -133,8 +132,8 @@ def read_key(given: Secret | str | Path | None, name: str = "private_key") -> Se
         return Secret(read_key_file(Path(text)))
     except KeyFileShared:
         shown = _shown_path(text)
-        problem = f"{name}: the file {shown} may be read or changed by others than its owner"
-        raise SettingsError([f"{problem}: chmod 600 it"]) from None
+        problem = f"{name}: the file {shown} can be read or changed by other users"
+        raise SettingsError([f"{problem}: run chmod 600 on it"]) from None
     except FileNotFoundError:
         problem = f"there is no file {_shown_path(text)}"
     except OSError as error:
@@ -156,16 +155,18 @@ def _shown_path(given: str | Path) -> str:
 def _wrong_key(key: Secret, name: str, kinds: str) -> str:
     text = key.reveal()
     if "PUBLIC KEY-----" in text or "BEGIN CERTIFICATE" in text:
-        return f"{name} is a public key: give the file that it was made from"
+        return f"{name} is a public key: give the private key's file"
     if "ENCRYPTED" in text:
-        return f"{name} is protected by a password: write it without one, to a chmod 600 file"
+        return (
+            f"{name} is protected by a password: write the key without one, to a file with mode 600"
+        )
     return f"{name} is not a private key that can sign: {kinds}, without a password"
 
 
 def _signing_problems(options: Options) -> Iterator[str]:
     if options.signing_key is None:
         if options.signature_agent:
-            yield "signature_agent needs a signing_key, with which the requests are signed"
+            yield "signature_agent needs a signing_key, which signs the requests"
         return
     from auth_agent.protocol.signatures.agents import read_agent  # noqa: PLC0415
     from auth_agent.protocol.signatures.sign import load_signing_key  # noqa: PLC0415
@@ -196,7 +197,8 @@ def _problems(options: Options) -> Iterator[str]:
     if not options.server_url:
         yield (
             "server_url is missing: give the URL of your Auth Agent server, e.g. "
-            "https://auth.example; there is no default, it would see your secret"
+            "https://auth.example; there is no default, because this server receives the agent's "
+            "credentials"
         )
     elif problem := url_problem(options.server_url):
         yield f"server_url {problem}"
@@ -210,7 +212,7 @@ def _problems(options: Options) -> Iterator[str]:
     if model is not None and not (model.strip() and model.isprintable()):
         yield "model must be the name of a model, e.g. claude-sonnet-4"
     if model is not None and len(model) > LONGEST_MODEL:
-        yield f"model may have {LONGEST_MODEL} characters at most"
+        yield f"model can have at most {LONGEST_MODEL} characters"
     if options.private_key is not None and key_problem(options.private_key):
         yield _wrong_key(options.private_key, "private_key", _KINDS)
     yield from _signing_problems(options)

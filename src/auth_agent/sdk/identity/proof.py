@@ -62,7 +62,7 @@ def check_clock(response: HttpResponse, issuer: str) -> Flow[None]:
         where = "ahead of" if difference > 0 else "behind"
         raise AuthError(
             f"This machine's clock is {abs(difference):,} seconds {where} the clock of {issuer}, "
-            "so that the agent's signature is not valid there. Set the clock (for example with "
+            "which therefore refuses the agent's signature. Set the clock (for example with "
             "`timedatectl set-ntp true`), then try again.",
             code="clock_wrong",
             status_code=401,

@@ -124,7 +124,7 @@ def parse_answer(response: HttpResponse, who: str = "this agent") -> float | Non
     check_origin(response)
     document = json_object(response, "answer to the agent")
     if document.get("success") is not True:
-        raise ServerMisbehaved("The server neither took nor refused the agent's answer.")
+        raise ServerMisbehaved("The server neither accepted nor refused the agent's answer.")
     if not document.get("requires_2fa"):
         return None
     seconds = document.get("expires_in")
@@ -132,7 +132,7 @@ def parse_answer(response: HttpResponse, who: str = "this agent") -> float | Non
 
 
 def owner_seconds(response: HttpResponse) -> float | None:
-    """Returns how long the server waits for the agent's owner; None if it asks nobody."""
+    """Returns how long the server waits for the agent's owner; None if it asks no owner."""
     document = json_object(response, "answer to the agent")
     if document.get("status") != "owner_approval_pending":
         return None

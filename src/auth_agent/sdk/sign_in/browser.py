@@ -114,7 +114,7 @@ def _open(
         yield from report("login_offered", text, shown.url, shown.status)
         url = offer.request.url
     raise AuthError(
-        f"The login that {website} offers leads back to the same offer.", code="not_a_sign_in"
+        f"The sign-in link of {website} leads back to the same page.", code="not_a_sign_in"
     )
 
 

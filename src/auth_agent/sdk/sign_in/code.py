@@ -52,8 +52,8 @@ def parse_poll(response: HttpResponse, issuer: str, website: str) -> Code | floa
     if status == "error":
         raise _ended(document)
     raise AuthError(
-        "The server gives the code to another browser than the one that started this sign-in; "
-        "start again, and let cookies through.",
+        "Another browser has completed this sign-in, or the server's cookies did not get "
+        "through. Start again, and let cookies through.",
         code="sign_in_failed",
     )
 
@@ -82,7 +82,7 @@ def _code(document: dict[str, Any], issuer: str, website: str) -> Code:
         raise ServerMisbehaved("The code comes from another issuer.", code="issuer_mismatch")
     if url_problem(uri, query=True) is not None or normal_origin(uri) != website:
         raise AuthError(
-            f"The server wants to give the code to another address than {website}.",
+            f"The server wants to send the code to another address than {website}.",
             code="website_mismatch",
             status_code=409,
         )

@@ -95,7 +95,7 @@ def await_code(issuer: str, request_id: str, website: str, journey: Journey) -> 
         response = yield from journey.send(poll)
         found = parse_poll(readable(response), issuer, website)
         if isinstance(found, Code):
-            text = "the code came to the browser that had asked, and to no other"
+            text = "only the browser that started the sign-in got the code"
             yield from report("code_received", text, poll.url, response.status)
             return found
         yield from journey.rest(found)
@@ -107,8 +107,8 @@ def _second_factor(
     """Sends the code from the owner's mail; asks again while it is wrong and another one comes."""
     if wanted.second_factor is None:
         raise AuthError(
-            "This agent's owner has switched on a second factor: a code was mailed to them. Give "
-            "sign_in a second_factor, a function that returns this code.",
+            "This agent's owner has switched on a second factor: the server has mailed a code "
+            "to the owner. Pass a function that returns this code to sign_in, as second_factor.",
             code="two_factor_required",
             status_code=403,
         )

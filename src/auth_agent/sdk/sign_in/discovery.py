@@ -84,8 +84,9 @@ def _no_metadata(issuer: str, answers: list[HttpResponse]) -> ServerMisbehaved |
     failing = [answer.status for answer in answers if is_busy(answer) or answer.status >= 500]
     if failing:
         return ServerUnavailable(
-            f"The Auth Agent server at {issuer} fails: it, or the proxy in front of it, answers "
-            f"{failing[0]}. Try again in a few seconds; if that lasts, its log says why."
+            f"The Auth Agent server at {issuer} has an error: it, or the proxy in front of it, "
+            f"answers {failing[0]}. Try again in a few seconds; if the error stays, the server's "
+            "log has the cause."
         )
     statuses = " and ".join(str(answer.status) for answer in answers)
     return ServerMisbehaved(

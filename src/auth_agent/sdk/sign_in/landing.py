@@ -28,7 +28,9 @@ def check_landing(landing: Landing, website: str) -> None:
     """
     status = landing.response.status
     if status in REFUSALS or (landing.is_callback and status >= 400):
-        raise failed(f"{website} did not take the sign-in ({status}): {excerpt(landing.response)}")
+        raise failed(
+            f"{website} did not accept the sign-in ({status}): {excerpt(landing.response)}"
+        )
 
 
 def report_landing(landing: Landing, website: str) -> Flow[None]:

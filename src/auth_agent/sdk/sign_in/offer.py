@@ -72,8 +72,8 @@ def _form_offer(
         raise _none(url, f"answers {status} and offers no sign-in with Auth Agent{several}")
     if not follow_form:
         raise _none(
-            url, f"answers {status} and offers a sign-in only by a form; to send that form, give "
-            "follow_form=True (`--follow-form`)",
+            url, f"answers {status} and offers its sign-in only with a form; to send that form, "
+            "give follow_form=True (`--follow-form`)",
         )  # fmt: skip
     if len(choice) > 1:
         raise _none(

@@ -127,7 +127,7 @@ def _await_return(
     if shown.status in REFUSALS or (cause and (shown.status or 400) >= 400):
         said = ". ".join(part for part in (cause, excerpt(as_answer(shown))) if part)
         raise AuthError(
-            f"{website} did not take the sign-in ({shown.status}): {said}", code="sign_in_failed"
+            f"{website} did not accept the sign-in ({shown.status}): {said}", code="sign_in_failed"
         )
     return shown
 

@@ -60,7 +60,8 @@ def find_resource(url: str, challenge: Challenge, issuer: str, journey: Journey)
         if response.status == 200:
             return _parse(readable(response), url, issuer)
     raise AuthError(
-        f"{normal_origin(url)} wants a token, but does not say from which server (RFC 9728).",
+        f"{normal_origin(url)} wants a token, but does not name the server that issues it "
+        "(RFC 9728).",
         code="not_protected",
     )
 
@@ -91,7 +92,7 @@ def _parse(response: HttpResponse, url: str, issuer: str) -> Resource:
     if not isinstance(resource, str) or url_problem(resource) or not covers(resource, url):
         # Section 3.3: else an API could get tokens that are for another one.
         raise AuthError(
-            f"The metadata at {normal_origin(url)} is that of another API; no token was asked for.",
+            f"The metadata at {normal_origin(url)} describes another API; no token was requested.",
             code="website_mismatch",
             status_code=409,
         )
@@ -99,8 +100,8 @@ def _parse(response: HttpResponse, url: str, issuer: str) -> Resource:
         raise ServerMisbehaved(f"{normal_origin(url)} names no server that issues its tokens.")
     if issuer not in servers:
         raise AuthError(
-            f"{normal_origin(url)} takes tokens of other servers than {issuer}. Nothing was sent "
-            "to them.",
+            f"{normal_origin(url)} accepts tokens of other servers than {issuer}. Nothing was "
+            "sent to those.",
             code="issuer_not_allowed",
             status_code=403,
         )

@@ -124,7 +124,7 @@ def _find_gateway(
                 continue
             if (request.method, request.url) in offered:
                 raise AuthError(
-                    f"The login that {website} offers leads back to the same offer.",
+                    f"The sign-in link of {website} leads back to the same page.",
                     code="not_a_sign_in",
                 )
             offered.add((request.method, request.url))
@@ -179,7 +179,7 @@ def open_request(gateway: Gateway, website: str, journey: Journey) -> Flow[str]:
 def _refused(target: str, website: str, journey: Journey) -> Flow[None]:
     """Raises with the server's own error first, then with what the website makes of it."""
     if normal_origin(target) != website:
-        raise failed("The server refused the website's request and redirected elsewhere.")
+        raise failed("The server refused the website's request and redirected to another website.")
     cause = redirect_error(target) or "it gave no error"
     said = ""
     with suppress(AuthError):  # the cause is known already

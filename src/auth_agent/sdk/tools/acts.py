@@ -42,6 +42,7 @@ def owner_needed(website: str, acts: Acts) -> AuthError:
 
 def nothing_to_ask(website: str) -> AuthError:
     return AuthError(
-        f"{one_line(website)} has refused nothing that your owner could approve: call fetch first.",
+        f"{one_line(website)} has not asked for the owner's approval of anything: call fetch "
+        "first.",
         code="nothing_to_ask",
     )

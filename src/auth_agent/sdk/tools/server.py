@@ -50,7 +50,9 @@ Method = Annotated[str, Field(description="GET, POST, PUT, PATCH or DELETE")]
 FormFields = Annotated[
     dict[str, str] | None,
     Field(
-        description="Names and values of the form; send the hidden fields of the page's form, too"
+        description=(
+            "Names and values of the form's fields; include the hidden fields of the page's form"
+        )
     ),
 ]
 Site = Annotated[str, Field(description="Any URL of the website")]

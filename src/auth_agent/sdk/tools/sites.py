@@ -61,7 +61,7 @@ class Sites:
         self._sites: OrderedDict[str, _Site] = OrderedDict()
 
     async def sign_in(self, url: str, *, cdp_url: str | None = None) -> Page:
-        """Returns the page, with the session that is there or by signing in."""
+        """Returns the page, with an existing session or after a sign-in."""
         website = _website(url)
         self._check_loopback(website)
         cdp_url = self._checked_cdp(cdp_url)
@@ -190,8 +190,8 @@ class Sites:
             return
         if is_loopback(urlsplit(website).hostname):
             raise AuthError(
-                f"{one_line(website)} is a service of this machine, and the agent's server is not. "
-                "If the model is meant to use it, list it in AUTH_AGENT_AGENT_WEBSITES.",
+                f"{one_line(website)} is a service of this machine, and the agent's server is "
+                "not. To let the model use it, list it in AUTH_AGENT_AGENT_WEBSITES.",
                 code="insecure_url",
             )
 

@@ -65,7 +65,7 @@ def clients(context: Context, call: Call) -> Answer:
     body = json_body(call.content_type, call.body)
     columns = client_metadata(body, context.settings.scopes)
     if not columns["scopes"]:
-        raise Refusal(400, "invalid_request", "scope names nothing that this server knows")
+        raise Refusal(400, "invalid_request", "scope contains no scope that this server knows")
     # The default of a client that registers itself is not that of one added by hand.
     columns["id_token_alg"] = body.get("id_token_signed_response_alg")
     resources = body.get("resources", [])

@@ -77,7 +77,9 @@ def _update_profile(context: Context, agent_id: str, body: dict[str, Any]) -> No
         raise Refusal(400, "invalid_request", "Only owner_name and model_name can be changed")
     for name, value in body.items():
         if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
-            raise Refusal(400, "invalid_request", f"{name} has to be a line of 200 characters")
+            raise Refusal(
+                400, "invalid_request", (f"{name} has to be one line of at most 200 characters")
+            )
     values = {columns[name]: value for name, value in body.items()}
     change_agent(context.database, agent_id, context.now(), outcome="profile changed", **values)
 
@@ -87,11 +89,11 @@ def _event(each: Any) -> dict[str, Any]:
         raise Refusal(400, "invalid_request", "An event has to be an object")
     kind, site = need_text(each, "event"), each.get("site")
     if len(kind) > 200 or (site is not None and (not isinstance(site, str) or len(site) > 255)):
-        raise Refusal(400, "invalid_request", "event or site is no string or too long")
+        raise Refusal(400, "invalid_request", "event or site is not a string, or is too long")
     rest = {name: value for name, value in each.items() if name not in ("event", "site")}
     if isinstance(rest.get("result"), str):
         rest["result"] = rest["result"][:LONGEST_RESULT]
     data = json.dumps(rest)
     if len(data) > LONGEST_EVENT:
-        raise Refusal(400, "invalid_request", f"An event is over {LONGEST_EVENT} characters long")
+        raise Refusal(400, "invalid_request", f"An event is longer than {LONGEST_EVENT} characters")
     return {"kind": kind, "site": site, "data": data}

@@ -77,7 +77,7 @@ def _metadata(settings: ServerSettings, algorithms: tuple[str, ...]) -> bytes:
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
-        # An agent answers each request anew, so that all but `none` need nothing special.
+        # An agent answers each request, so that all but `none` need nothing special.
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
     }
     return msgspec.json.encode(found)

@@ -21,7 +21,12 @@ def metrics(context: Context, call: Call) -> Answer:
             raise Refusal(404, "not_found", "There is nothing at this address")
     elif not _shows(call, token):
         challenge = (("www-authenticate", 'Bearer realm="metrics"'),)
-        raise Refusal(401, "invalid_token", "The metrics need their token", challenge)
+        raise Refusal(
+            401,
+            "invalid_token",
+            "The metrics need the token of AUTH_AGENT_SERVER_METRICS_TOKEN",
+            challenge,
+        )
     return Answer(200, exposition(), NO_STORE, CONTENT_TYPE)
 
 

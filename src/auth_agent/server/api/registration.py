@@ -21,10 +21,12 @@ _BY_REQUEST = "registration"
 
 
 def register_agent(context: Context, call: Call) -> Answer:
-    """POST /api/register-agent: nobody vouches for the e-mail, so it stays out of tokens."""
+    """POST /api/register-agent: the e-mail is not vouched for, so tokens omit it."""
     mode = context.settings.registers_agents
     if mode == "off":
-        raise Refusal(403, "registration_disabled", "Agents are added by an administrator here")
+        raise Refusal(
+            403, "registration_disabled", ("Only an administrator can add agents at this server")
+        )
     if mode == "token":
         _need_token(context, call)
     body = json_body(call.content_type, call.body)
@@ -57,10 +59,10 @@ def register_agent(context: Context, call: Call) -> Answer:
 
 
 def register_client(context: Context, call: Call) -> Answer:
-    """POST /register (RFC 7591): for everybody, or for the holder of the initial access token."""
+    """POST /register (RFC 7591): for all clients, or for the holder of the initial access token."""
     mode = context.settings.registers_clients
     if mode == "off":
-        raise Refusal(403, "access_denied", "Clients are added by an administrator here")
+        raise Refusal(403, "access_denied", "Only an administrator can add clients at this server")
     if mode == "token":
         _need_token(context, call)
     body = json_body(call.content_type, call.body)
@@ -68,7 +70,7 @@ def register_client(context: Context, call: Call) -> Answer:
     with context.database.read() as connection:
         known = (*context.settings.scopes, *sorted(resource_scopes(connection)))
     columns = client_metadata(body, known)
-    # A client that asks for nothing that is known here gets the default, and is told.
+    # A client that asks for nothing that is known here gets the default; the answer says so.
     columns["scopes"] = columns["scopes"] or list(context.settings.scopes)
     try:
         with acting(_BY_REQUEST, call.address):

@@ -81,7 +81,11 @@ def confirm(oauth: OAuthServer, call: Call) -> Answer:
     if isinstance(expires, bool) or not isinstance(expires, int) or expires <= now:
         raise Refusal(400, "invalid_challenge", "The challenge has expired")
     if not hmac.compare_digest(right.encode(), signature.encode()):
-        raise Refusal(400, "invalid_challenge", "The signature is not ours for this agent")
+        raise Refusal(
+            400,
+            "invalid_challenge",
+            "The signature is not the one that this server made for this agent",
+        )
     _check_origin(context, body, agent_id, context_id)
     values = {"context": context_id, "agent": agent_id, "said": said, "now": now}
     with context.database.begin() as connection:
@@ -105,7 +109,7 @@ def _check_origin(context: Context, body: dict[str, Any], agent_id: str, context
             raise Refusal(400, "invalid_request", "This agent has to send expected_origin")
         return
     if not isinstance(expected, str) or website is None or expected not in website["origins"]:
-        raise Refusal(409, "origin_mismatch", "Another website has asked for this verification")
+        raise Refusal(409, "origin_mismatch", "Another website started this verification")
 
 
 def _asking(context: Context, client_id: str | None) -> dict[str, Any] | None:

@@ -129,19 +129,23 @@ def _tell(context: Context, connection: Connection, notice: _Notice) -> Mail | N
     if not fits(connection, now, Limit(f"notices of {agent_id}", MOST_NOTICES, HOUR)):
         is_first = fits(connection, now, Limit(f"flood of notices of {agent_id}", 1, HOUR))
         text = (
-            f"Your agent {agent_id} goes to many new places: you get no more than {MOST_NOTICES} "
+            f"Your agent {agent_id} signs in at many new places: you get at most {MOST_NOTICES} "
             f"mails about them in an hour. See and end what it does: {issuer}/owner\n"
         )
-        return Mail(notice.owner, "Your agent goes to many new places", text) if is_first else None
+        return (
+            Mail(notice.owner, ("Your agent signs in at many new places"), text)
+            if is_first
+            else None
+        )
     website = (agent_id, notice.client_id, notice.place)
     if not remember(connection, *website, name=notice.name, now=now, link=link):
         return None
     text = (
-        f"{notice.title} for the first time.\n\n{notice.facts}\n"
-        f"If that is right, there is nothing to do. If not, this link ends {notice.what}:\n\n"
-        f"{issuer}/owner/end?token={link}\n\n"
-        "Opening the link ends nothing yet: the page asks you first. To be asked before "
-        f"your agent goes to a new place, open {issuer}/owner\n"
+        f"{notice.title} for the first time.\n\n{notice.facts}\nIf that is right, there is "
+        "nothing to do. If not, this link ends "
+        f"{notice.what}:\n\n{issuer}/owner/end?token={link}\n\nOpening the link ends nothing: the "
+        "page asks you first. To be asked before your agent goes to a new place, open "
+        f"{issuer}/owner\n"
     )
     return Mail(notice.owner, notice.title, text)
 

@@ -64,7 +64,9 @@ def invite(
     with database.begin() as connection:
         owner, agent_id = _find_owner(connection, address)
         if has_passkey(connection, OWNER, owner):
-            raise InvitationError(f"{owner} has a passkey already, and an invitation replaces none")
+            raise InvitationError(
+                f"{owner} has a passkey already; an invitation does not replace it"
+            )
         void_invitations(connection, owner, now)
         row = {
             "token_hash": digest(token),

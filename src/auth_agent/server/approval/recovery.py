@@ -1,4 +1,4 @@
-"""Mails about owners' passkeys: both ends of a recovery are told, and what administrators do."""
+"""Mails about owners' passkeys: start and end of a recovery, and what administrators do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from auth_agent.server.registry.people import notices, passkeys
 
 _READY = (
     "You can add a new passkey now",
-    "The wait for a new passkey is over. For seven days, signing in with a mailed code is "
-    "enough to add one. Add or cancel it",
+    "The 24 hours before a new passkey can be added are over. For seven days, signing in with a "
+    "mailed code is enough to add one. Add it, or cancel it",
 )
 _NOTICES = {
     notices.PASSKEYS_REMOVED: (

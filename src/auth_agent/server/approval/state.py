@@ -123,7 +123,7 @@ def ask(connection: Connection, question: Question, now: int, until: int) -> boo
 
 
 def write(connection: Connection, question: Question, now: int, until: int) -> None:
-    """Writes a question down without a limit, for an owner who answers it in this transaction."""
+    """Records a question without a limit, for an owner who answers it in this transaction."""
     row = {**structs.asdict(question), "asked_at": now, "expires_at": until}
     connection.execute(insert(owner_question), row)
     _record(connection, question, "asked", now)
@@ -181,7 +181,7 @@ def withdraw_of_agent(connection: Connection, agent_id: str, now: int) -> int:
 
 
 def expire_due(connection: Connection, now: int) -> int:
-    """Ends the questions that nobody answered in time; returns how many there were."""
+    """Ends the questions that owners did not answer in time; returns their number."""
     due = list_due(connection, now)
     return sum(_end(connection, question, "expired", now) for question in due)
 

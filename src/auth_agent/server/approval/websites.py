@@ -124,7 +124,7 @@ def note_approval(
 
 
 def ask_again(connection: Connection, agent_id: str, client_id: str, origin: str) -> bool:
-    """Takes back what the owner said about a website; False if it is not known."""
+    """Removes the owner's approval of a website; False if the website is not known."""
     values = _this(agent_id, client_id, origin)
     return connection.execute(_ASK_AGAIN, values).rowcount == 1
 

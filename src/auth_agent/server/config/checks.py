@@ -34,8 +34,8 @@ def settings_problems(settings: Fields) -> list[str]:
             problems.append(f"{name} is out of range; choose a value from {low} to {high}")
     if settings.refresh_token_lifetime > settings.family_lifetime:
         problems.append(
-            f"{PREFIX}FAMILY_LIFETIME is shorter than {PREFIX}REFRESH_TOKEN_LIFETIME; "
-            "a family has to outlive its refresh tokens"
+            f"{PREFIX}FAMILY_LIFETIME is shorter than {PREFIX}REFRESH_TOKEN_LIFETIME; make it at "
+            "least as long"
         )
     if settings.signing_algorithm not in ALGORITHMS:
         problems.append(
@@ -47,7 +47,7 @@ def settings_problems(settings: Fields) -> list[str]:
         problems.append(f"{PREFIX}SQLITE_SYNCHRONOUS is neither NORMAL nor FULL; write one of them")
     if any(not SCOPE_TOKEN.fullmatch(scope) for scope in settings.scopes):
         problems.append(
-            f"{PREFIX}SCOPES holds a character that no scope has; use plain ASCII words"
+            f"{PREFIX}SCOPES contains a character that a scope cannot have; use plain ASCII words"
         )
     return problems
 
@@ -99,12 +99,12 @@ def _abuse_problems(settings: Fields) -> list[str]:
         if (problem := proxy_problem(proxy))
     ]
     problems += [
-        f"{PREFIX}ALLOWED_HOSTS holds {host!r}, which is no host name; write e.g. id.internal"
+        f"{PREFIX}ALLOWED_HOSTS contains {host!r}, not a host name; write e.g. id.internal"
         for host in settings.allowed_hosts
         if not HOST_NAME.fullmatch(host)
     ]
     problems += [
-        f"{PREFIX}AUTHORIZATION_DETAILS_TYPES holds {name!r}, which is no type; write e.g. payment"
+        f"{PREFIX}AUTHORIZATION_DETAILS_TYPES contains {name!r}, not a type; write e.g. payment"
         for name in settings.authorization_details_types
         if not DETAILS_TYPE.fullmatch(name)
     ]
@@ -141,8 +141,9 @@ def _issuer_problems(settings: Fields) -> list[str]:
         return [f"{name} {problem}"]
     if settings.upstream_compat and not settings.is_loopback:
         return [
-            f"{PREFIX}UPSTREAM_COMPAT gives codes to anybody who asks; it is allowed on a loopback "
-            "issuer only, elsewhere make it a property of single clients (client add)"
+            f"{PREFIX}UPSTREAM_COMPAT gives codes to anyone who knows a request ID; it is only "
+            "allowed on a loopback issuer. Elsewhere set it for single clients (auth-agent "
+            "client add --upstream-compat)"
         ]
     return []
 
@@ -151,7 +152,7 @@ def _secret_problems(settings: Fields) -> list[str]:
     name = PREFIX + "SECRET"
     remedy = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
     if any(len(secret.reveal()) < 32 for secret in settings.secrets):
-        return [f"{name} holds a secret shorter than 32 characters; {remedy}"]
+        return [f"{name} contains a secret shorter than 32 characters; {remedy}"]
     keeps_a_file = settings.database.startswith("sqlite")
     if settings.secrets or (settings.is_loopback and keeps_a_file):
         return []

@@ -27,13 +27,13 @@ class Fields(Struct, frozen=True, kw_only=True):
     database: str = DEFAULT_DATABASE
     """The database URL; PostgreSQL as `postgresql://user@host/name`."""
     sqlite_synchronous: str = "NORMAL"
-    """`NORMAL`, or `FULL`: a power cut loses nothing that was answered."""
+    """`NORMAL`, or `FULL`: after a power cut nothing is lost that the server had answered."""
     secrets: tuple[Secret, ...] = ()
     """Secrets that protect signing keys and codes, newest first, each of 32 characters or more;
     only a loopback issuer on SQLite makes its own.
     """
     scopes: tuple[str, ...] = DEFAULT_SCOPES
-    """Scopes that websites may ask for; what is set here is added to these."""
+    """Further scopes that websites can ask for, added to the default ones."""
     signing_algorithm: str = "ES256"
     """`ES256`, `RS256` or `EdDSA`; a change makes a new key."""
     request_lifetime: int = 600
@@ -45,25 +45,26 @@ class Fields(Struct, frozen=True, kw_only=True):
     id_token_lifetime: int = 3_600
     """How long an ID token is valid."""
     refresh_token_lifetime: int = 30 * DAY
-    """How long a refresh token is valid; each use begins it again."""
+    """How long a refresh token is valid; each use gives a new one."""
     family_lifetime: int = 90 * DAY
     """All tokens of one sign-in end after this time, however often they were refreshed."""
     second_factor_lifetime: int = 300
     """How long a mailed code of the second factor is valid."""
     approval: str = "notify"
     """When agents' owners are asked: `off`, `notify` (a mail at an agent's first sign-in at a
-    website), `first` (approve each website once) or `always`; an agent's own setting goes first.
+    website), `first` (approve each website once) or `always`; an agent's own setting takes
+    precedence.
     """
     approval_lifetime: int = 600
     """How long a request waits for the owner."""
     mailed_code_lifetime: int = 900
-    """How long a mailed code or link is valid with which an owner signs in."""
+    """How long the mailed code or link is valid that an owner signs in with."""
     session_idle: int = 1_800
     """Console and owners' pages: signed out after this time without a request."""
     session_lifetime: int = 43_200
     """Console and owners' pages: signed out after this time in any case."""
     challenge_lifetime: int = 300
-    """How long a challenge is valid that shows that an agent is alive behind its token."""
+    """How long a challenge is valid with which a website verifies that the agent answers."""
     refusal_retention: int = 30 * DAY
     """Audit lines about refusals are deleted after this time."""
     audit_retention: int = 730 * DAY
@@ -85,11 +86,11 @@ class Fields(Struct, frozen=True, kw_only=True):
     others.
     """
     limit_agent_failures: int = 10
-    """Failed proofs per minute, agent and address."""
+    """Failed authentications per minute, agent and address."""
     limit_client_failures: int = 30
-    """Failed proofs per minute, website and address."""
+    """Failed authentications per minute, website and address."""
     limit_address_failures: int = 60
-    """Failed proofs per minute and address, of all agents and websites together."""
+    """Failed authentications per minute and address, of all agents and websites together."""
     limit_unknown_requests: int = 60
     """Unknown request ids and new client documents per minute and address."""
     limit_registrations: int = 5
@@ -105,27 +106,29 @@ class Fields(Struct, frozen=True, kw_only=True):
     limit_pending: int = 1_000
     """Sign-ins that wait for an agent, per address; ten times as many per IPv6 /48."""
     agent_registration: str = ""
-    """`off`, `token` or `open`; empty: open on a loopback issuer, else off."""
+    """Whether agents can register themselves: `off`, `token` or `open`; empty: open on a loopback
+    issuer, off elsewhere.
+    """
     registration_token: Secret = Secret("")
     """Bearer token for registering clients (RFC 7591) and, with `token`, agents; 16 characters or
     more.
     """
     client_registration: str = ""
-    """Who may register clients at `/register`: nobody (`off`), holders of the registration token
-    (`token`), everybody (`open`); empty: `token` if there is one, else open on a loopback issuer
-    and off elsewhere.
+    """Which clients can register themselves at `/register`: none (`off`), those with the
+    registration token (`token`), all (`open`); empty: `token` if there is one, otherwise open on a
+    loopback issuer and off elsewhere.
     """
     client_documents: bool | tuple[str, ...] = ("*",)
     """Hosts whose client ID metadata documents are clients, comma separated; `*` for all, empty for
     none.
     """
     authorization_details_types: tuple[str, ...] = ()
-    """Types of `authorization_details` that websites may send, comma separated; empty for any type.
+    """Types of `authorization_details` that websites can send, comma separated; empty for any type.
     """
     upstream_compat: bool = False
-    """UNSAFE, loopback issuer only: anybody who knows a request id gets its code."""
+    """UNSAFE, loopback issuer only: anyone who knows a request ID gets its code."""
     dpop_nonce: bool = False
-    """Proofs (DPoP) have to carry a nonce of this server, at most two minutes old."""
+    """Proofs (DPoP) must contain a nonce of this server, at most two minutes old."""
     smtp_url: Secret = Secret("")
     """`smtps://user:password@host`; empty: a loopback issuer prints its mail, any other sends none.
     """

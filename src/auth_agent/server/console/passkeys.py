@@ -31,8 +31,8 @@ from auth_agent.server.web.parameters import Parameters
 
 FRESH = 5 * MINUTE  # a sign-in that may change passkeys is no older
 NO_NAME = (
-    "Passkeys need a server with a name: this one's address is an IP address. A mailed code serves "
-    "instead; on your own machine, auth-agent serve --host localhost gives it a name."
+    "Passkeys do not work at an IP address. Use a mailed code instead; on your own machine, "
+    "start the server with auth-agent serve --host localhost."
 )
 
 
@@ -101,7 +101,7 @@ def prove_sign_in(
         context.challenges.check(challenge, Use(mark, f"{kind} sign-in"), context.clock())
         row = passkeys.find_passkey(connection, kind, credential.id)
         if row is None or not credential.response.user_handle:
-            raise BadPasskey("This server does not know the passkey")
+            raise BadPasskey("This passkey is not registered at this server")
         signed = check_assertion(party, challenge, text, credential, _known(row))
     _use_once(context, connection, challenge)
     return _counted(context, connection, Proof(row, signed))
@@ -122,7 +122,7 @@ def prove_act(
         context.challenges.check(challenge, _use(session, purpose, subject), context.clock())
         row = passkeys.find_passkey(connection, session.kind, credential.id)
         if row is None or row.holder != session.holder:
-            raise BadPasskey("This is no passkey of yours")
+            raise BadPasskey("This passkey does not belong to you")
         signed = check_assertion(party, challenge, text, credential, _known(row))
     _use_once(context, connection, challenge)
     return _counted(context, connection, Proof(row, signed))
@@ -139,7 +139,7 @@ def add(
     with _refused():
         party, (_, challenge) = _party(context), read_credential(text)
         if known and handle != known[0].user_handle:
-            raise BadPasskey("This page is too old; open it again")
+            raise BadPasskey("This page has expired; open it again")
         use = _use(session, "new passkey", handle)
         context.challenges.check(challenge, use, context.clock())
         made = check_registration(party, challenge, text)
@@ -169,7 +169,9 @@ def is_fresh(context: Context, session: BrowserSession) -> bool:
 
 def _counted(context: Context, connection: Connection, proof: Proof) -> Proof:
     if not passkeys.use_passkey(connection, proof.passkey, proof.signed.sign_count, context.now()):
-        raise Refusal(409, "passkey_refused", "The passkey was used twice at once; try again")
+        raise Refusal(
+            409, "passkey_refused", ("The passkey was used twice at the same time; try again")
+        )
     return proof
 
 

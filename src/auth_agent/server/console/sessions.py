@@ -172,7 +172,7 @@ def read_form(context: Context, call: Call, cookie: str | None) -> Parameters:
     parameters = from_body(call.content_type, call.body)
     shown = parameters.get(FORM_FIELD, "")
     if cookie is None or not hmac.compare_digest(shown.encode(), form_token(cookie).encode()):
-        raise Refusal(403, "invalid_request", "This page is too old; open it again")
+        raise Refusal(403, "invalid_request", "This page has expired; open it again")
     return parameters
 
 

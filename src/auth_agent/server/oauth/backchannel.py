@@ -43,7 +43,7 @@ def ask_owner(oauth: OAuthServer, call: Call) -> Answer:
     parameters = from_body(call.content_type, call.body).refuse_duplicates()
     proven = prove_client(oauth, call, parameters, kind="backchannel request", methods=METHODS[:3])
     if proven.client.agent_id is None:
-        text = "Only an agent can ask, and only its own owner"
+        text = "Only an agent can send this request, and only to its own owner"
         raise Refusal(400, "unauthorized_client", text)
     proof = _proof(context, call, needed=proven.client.dpop_bound)
     with context.database.read() as connection:
@@ -82,7 +82,10 @@ def _proof(context: Context, call: Call, *, needed: bool) -> Proof | None:
     """
     text = call.headers.get("dpop")
     if text is None and needed:
-        text = "Tokens of this agent are bound to a key; send a proof of it here, too (DPoP)"
+        text = (
+            "Tokens of this agent are bound to a key; this request needs a proof of the key, too "
+            "(DPoP)"
+        )
         raise Refusal(400, "invalid_dpop_proof", text)
     try:
         return None if text is None else context.proofs.check(text, call.method, call.path)

@@ -74,7 +74,9 @@ def confirm_end_session(oauth: OAuthServer, call: Call) -> Answer:
     parameters = from_body(call.content_type, call.body)
     expected = _token(call.cookie(_cookie_name(context)) or "").encode()
     if not expected or not hmac.compare_digest(expected, parameters.get("token", "").encode()):
-        raise Refusal(400, "invalid_request", "This form is not from a page in this browser")
+        raise Refusal(
+            400, "invalid_request", ("This form does not come from a page that this browser opened")
+        )
     sign_out = _checked(context, parameters)
     if sign_out.family_id:
         end_grant(context.database, sign_out.family_id, context.now(), of=sign_out.agent_id)
@@ -93,7 +95,7 @@ def _checked(context: Context, parameters: Parameters) -> _SignOut:
     if hint := parameters.get("id_token_hint"):
         found = read_id_token(hint, context.keyring.current(), context.settings.issuer)
         if found is None:
-            raise _refused("id_token_hint is no ID token of this server, or is too old")
+            raise _refused("id_token_hint is not an ID token of this server, or has expired")
         claims = found
     named = parameters.get("client_id", claims.get("aud", ""))
     if claims and named != claims["aud"]:

@@ -26,11 +26,11 @@ def push_request(oauth: OAuthServer, call: Call) -> Answer:
     parameters = from_body(call.content_type, call.body).refuse_duplicates()
     client = need_client(oauth, call, parameters, kind=PUSHED, methods=METHODS)
     if "request_uri" in parameters:
-        raise Refusal(400, "invalid_request", "A pushed request may not hold request_uri")
+        raise Refusal(400, "invalid_request", "A pushed request must not contain request_uri")
     # Basic credentials or an assertion name the client, too.
     parameters.setdefault("client_id", client.id)
     if parameters["client_id"] != client.id:
-        raise Refusal(400, "invalid_request", "client_id is another client's")
+        raise Refusal(400, "invalid_request", "client_id belongs to another client")
     _add_proved_key(oauth, call, parameters)
     _, redirect_uri = validated_client(lambda _id: client, parameters)
     known = functools.partial(known_resources, context)

@@ -115,7 +115,7 @@ class _Dialling:
         for address in earlier:
             try:
                 return connect(address, port, timeout)
-            except ssl.SSLError:  # somebody is there, who cannot be trusted
+            except ssl.SSLError:  # a server answers, but cannot be trusted
                 raise
             except OSError:
                 continue

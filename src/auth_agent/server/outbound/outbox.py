@@ -80,7 +80,7 @@ class Outbox:
             self._waiting.put_nowait(mail)
         except queue.Full:
             log.error(  # noqa: TRY400
-                "mail was dropped: %d others are waiting", MOST_WAITING
+                "mail was dropped, because %d others are waiting to be sent", MOST_WAITING
             )
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """The keys with which agents sign their HTTP requests (RFC 9421, Web Bot Auth).
 
 They are other keys than those with which an agent authenticates to this server: one key has one
-purpose, whichever agent has it. A removed key never comes back, because whoever took it could
+purpose, whichever agent has it. A removed key never comes back, because a thief could
 sign with it again; and its agent's document goes on answering, because websites that cannot read a
 document keep the keys that they read before.
 """
@@ -122,17 +122,19 @@ def check_no_request_key(connection: Connection, jwks: str) -> None:
     kids = [thumbprint(key) for key in json.loads(jwks)["keys"]]
     if connection.execute(select(_TABLE.c.kid).where(_TABLE.c.kid.in_(kids))).first():
         raise RegistrationError(
-            "the public key is one that an agent signs its requests with; make another key to "
-            "authenticate with"
+            "an agent signs its requests with this public key; make another key to authenticate "
+            "with"
         )
 
 
 def _check_unused(connection: Connection, key: Jwk) -> None:
     found = connection.execute(select(_TABLE).where(_TABLE.c.kid == key["kid"])).one_or_none()
     if found is not None and found.removed_at is not None:
-        raise RegistrationError("this signing key was removed and stays so; make a new one")
+        raise RegistrationError(
+            "this signing key was removed and cannot be added again; make a new one"
+        )
     if found is not None:
-        raise RegistrationError("this signing key is registered already; each is one agent's own")
+        raise RegistrationError("this signing key is registered already; each agent needs its own")
     held = parties.agent.c.jwks.contains(key["x"][:_UNPADDED], autoescape=True)
     for jwks in connection.execute(select(parties.agent.c.jwks).where(held)).scalars():
         if any(_is_same(other, key) for other in json.loads(jwks)["keys"]):

@@ -40,13 +40,13 @@ def add_resource(
         with database.begin() as connection:
             known = connection.execute(select(table.c.url)).scalars().all()
             if any(same_address(url, one) for one in known):
-                raise RegistrationError(f"the resource {url!r} is known already")
+                raise RegistrationError(f"the API {url!r} is registered already")
             if len(known) >= MOST:
-                raise RegistrationError(f"there are {MOST} resources already; remove one first")
+                raise RegistrationError(f"there are {MOST} APIs already; remove one first")
             connection.execute(insert(table), {**columns, "created_at": now})
             record(connection, at=now, kind="resource", outcome="added", request_id=_short(url))
     except IntegrityError:
-        raise RegistrationError(f"the resource {url!r} is known already") from None
+        raise RegistrationError(f"the API {url!r} is registered already") from None
     return KnownResource(columns["url"], columns["name"], tuple(columns["scopes"].split()))
 
 

@@ -112,14 +112,16 @@ def client_columns(
     columns = website_columns(given)
     if not public and any(is_private_uri(uri) for uri in redirect_uris):
         raise RegistrationError(
-            "a redirect URI under a private scheme belongs to an app, which can keep no secret; "
-            "make it a public client"
+            "a redirect URI under a private scheme belongs to an app, which cannot keep a "
+            "secret; make it a public client"
         )
     if jwks_uri is not None:
         _check_url("jwks_uri", jwks_uri)
     has_keys = bool(jwks or jwks_uri)
     if has_keys and public:
-        raise RegistrationError("a public client has no keys; leave out one of the two")
+        raise RegistrationError(
+            "a public client has no keys; leave out the keys, or make it a confidential client"
+        )
     return {
         **columns,
         "auth_method": "none" if public else "private_key_jwt" if has_keys else "client_secret",

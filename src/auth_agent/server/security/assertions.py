@@ -28,7 +28,7 @@ SKEW = 5  # seconds
 LONGEST = 8_192
 LONGEST_NAME = 255  # no client or agent has a longer id
 # One message for a wrong signature and for an unknown agent or client, which has no key.
-_NOT_SIGNED = "No registered key fits the assertion, or its form is wrong"
+_NOT_SIGNED = "No registered key fits the assertion, or the assertion is malformed"
 _TYPES = (None, "JWT", "client-authentication+jwt")
 APPROVAL_TYPE = "agent-approval+jwt"
 # Existing agents sign approvals without a type; these claims mark an approval.
@@ -73,7 +73,9 @@ class Assertions:
         """
         claims = _signed_claims(assertion, keys, _TYPES)
         if any(name in claims for name in _APPROVES):
-            raise BadAssertion("An approval of a sign-in is no client assertion")
+            raise BadAssertion(
+                "An assertion for approving a sign-in cannot be used as a client assertion"
+            )
         return self._checked(claims, subject, also_for)
 
     def check_approval(self, assertion: str, keys: list[Jwk], subject: str) -> dict[str, Any]:
@@ -140,12 +142,14 @@ def _check_audience(audience: object, known: Collection[str]) -> None:
     """Refuses an audience that is not ours alone: another server could replay the assertion."""
     named = audience if isinstance(audience, list) else [audience]
     if not named or not all(isinstance(one, str) and one in known for one in named):
-        raise BadAssertion("aud has to be the issuer of this server and nothing else")
+        raise BadAssertion("aud has to be the issuer of this server, and nothing else")
 
 
 def _check_claims(claims: dict[str, Any], subject: str, now: float) -> None:
     if claims["iss"] != subject or claims["sub"] != subject:
-        raise BadAssertion("iss and sub have to be the one who authenticates")
+        raise BadAssertion(
+            "iss and sub have to be the id of the agent or client that authenticates"
+        )
     for name in ("exp", "iat", "nbf"):
         value = claims.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -39,7 +39,7 @@ _PLACES = threading.BoundedSemaphore(_CORES + 8)
 _BUSY = Refusal(
     503,
     "temporarily_unavailable",
-    "Too many secrets are being checked at this moment; try again",
+    "Too many secrets are being checked at the moment; try again",
     (("retry-after", "1"),),
 )
 

@@ -68,7 +68,10 @@ class Proofs:
         except ProofRefused as refused:
             raise BadProof(refused.description) from None
         if self._keys and not self._is_nonce(proof.nonce):
-            raise BadProof("Repeat it with the nonce of the header DPoP-Nonce", "use_dpop_nonce")
+            raise BadProof(
+                "Repeat the request with a proof that has the nonce of DPoP-Nonce",
+                "use_dpop_nonce",
+            )
         return proof
 
     def nonce_header(self) -> Headers:

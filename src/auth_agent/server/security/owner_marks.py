@@ -1,6 +1,6 @@
 """Marks of browsers in which an owner once proved an address.
 
-A mark lets nobody in: requests for codes that come with it are counted apart from those of
+A mark signs no one in: requests for codes that come with it are counted apart from those of
 strangers, so that strangers cannot use up an owner's.
 """
 

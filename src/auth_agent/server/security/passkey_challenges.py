@@ -52,7 +52,7 @@ class Challenges:
             raise BadPasskey("This answer belongs to another page; open the page again")
         made = int.from_bytes(head[_RANDOM:], "big")
         if not now - LIFETIME <= made <= now + 1:
-            raise BadPasskey("This page is too old; open it again")
+            raise BadPasskey("This page has expired; open it again")
 
 
 def used_challenge(challenge: bytes, now: int) -> dict[str, Any]:

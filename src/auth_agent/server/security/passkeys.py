@@ -83,14 +83,14 @@ class Credential(msgspec.Struct, rename="camel"):
 def read_credential(text: str) -> tuple[Credential, bytes]:
     """Returns a browser's answer and the challenge that it signed; raises BadPasskey."""
     if len(text) > LONGEST:
-        raise BadPasskey("The answer of the passkey is too long")
+        raise BadPasskey("The browser's answer for the passkey is too long")
     try:
         credential = msgspec.json.decode(text.encode(), type=Credential)
         data = json.loads(decode(credential.response.client_data_json))
         challenge, origin = decode(data["challenge"]), data.get("crossOrigin", False)
         name = decode(credential.id)
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError):
-        raise BadPasskey("The browser sent no answer of a passkey") from None
+        raise BadPasskey("The browser sent no passkey") from None
     if origin is not False or "topOrigin" in data:
         raise BadPasskey("A page inside another website cannot use this passkey")
     if not 0 < len(name) <= LONGEST_ID:

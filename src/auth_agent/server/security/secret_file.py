@@ -40,8 +40,8 @@ def server_secrets(settings: ServerSettings, *, has_keys: bool = False) -> tuple
     except OSError as error:
         raise SettingsError(
             [
-                f"the server's secret cannot be kept in {path} ({error.strerror}); make the folder "
-                "writable or set AUTH_AGENT_SERVER_SECRET"
+                f"the server's secret cannot be written to {path} ({error.strerror}); make the "
+                "folder writable or set AUTH_AGENT_SERVER_SECRET"
             ]
         ) from None
 
@@ -62,7 +62,9 @@ def _kept(path: Path) -> Secret:
         )
     value = content.decode(errors="replace").strip()
     if len(value) < 32 or "\N{REPLACEMENT CHARACTER}" in value:
-        raise SettingsError([f"{path} holds no usable secret; remove it and start again"])
+        raise SettingsError(
+            [(f"{path} contains no usable secret; remove the file and start the server again")]
+        )
     return Secret(value)
 
 

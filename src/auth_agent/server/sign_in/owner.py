@@ -74,4 +74,4 @@ def _over(connection: Connection, question: Any, now: int) -> Refusal:
     status = "over" if found is None else questions.status_of(found, now)
     if status == "waiting":
         return Refusal(403, "access_denied", "Only the owner of an enabled agent can answer this")
-    return Refusal(409, "not_waiting", f"This question is {status} already")
+    return Refusal(409, "not_waiting", f"This question is already {status}")

@@ -51,9 +51,11 @@ def begin_second_step(context: Context, row: Any, agent_id: str, model: str) -> 
     `row` is the sign-in beside the agent. Repeating it soon mails nothing and says the same.
     """
     if not context.outbox.can_send:
-        raise Refusal(503, "temporarily_unavailable", "This server sends no mail at present")
+        raise Refusal(503, "temporarily_unavailable", "This server sends no mail at the moment")
     if not context.outbox.can_reach(row.agent_email):
-        raise Refusal(503, "temporarily_unavailable", "The owner's address cannot be mailed to")
+        raise Refusal(
+            503, "temporarily_unavailable", ("This server cannot send mail to the owner's address")
+        )
     code, now = new_code(), context.now()
     fresh = {
         "agent_id": agent_id,
@@ -143,10 +145,9 @@ def _mail(context: Context, row: Any, code: str, model: str) -> Mail:
     minutes = context.settings.second_factor_lifetime // 60
     website = host_of(row.redirect_uri)
     text = (
-        f"Your agent wants to sign in to {website}.\n\n"
-        f"The code is {code}\n\n"
-        f"Agent: {row.claimant}\nModel: {model}\nWebsite: {website}\n\n"
-        f"It works once, for {minutes} minutes. If you did not start this, give the code to "
-        f"nobody, and replace the agent's secret: {context.settings.issuer}/owner\n"
+        f"Your agent wants to sign in to {website}.\n\nThe code is {code}\n\nAgent: "
+        f"{row.claimant}\nModel: {model}\nWebsite: {website}\n\nIt works once, for {minutes} "
+        "minutes. If you did not start this, do not give the code to anyone, and replace the "
+        f"agent's secret: {context.settings.issuer}/owner\n"
     )
     return Mail(row.agent_email, f"{code} lets your agent sign in to {website}", text)

@@ -142,7 +142,7 @@ def is_native(row: Any) -> bool:
 
 
 def is_trusted(row: Any) -> bool:
-    """Returns False for a client that nobody added and no agent has approved yet."""
+    """Returns False for a client that no administrator added and no agent has approved yet."""
     if row.client_origin is None:
         return False
     return row.client_origin not in SELF_MADE or row.client_approved_at is not None

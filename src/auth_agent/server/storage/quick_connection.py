@@ -56,7 +56,7 @@ class QuickConnection(AbstractContextManager[None]):
 
     @contextmanager
     def begin_nested(self) -> Iterator[None]:
-        """Opens a savepoint: a part of the transaction that may fail alone."""
+        """Opens a savepoint: a part of the transaction that can fail on its own."""
         self._raw.execute("SAVEPOINT part")
         try:
             yield

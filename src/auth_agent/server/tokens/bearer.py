@@ -75,7 +75,7 @@ def scheme_of(call: Call) -> str:
 def _valid(context: Context, given: _Given) -> Bearer:
     presented = find_presented(context, given.token)
     if presented is None or presented.claims is None or presented.is_revoked():
-        text = "The access token is expired, revoked or not from here"
+        text = "The access token has expired, was revoked or is not from this server"
         raise _refusal(given.scheme, 401, "invalid_token", text)
     return Bearer(presented.family, presented.claims)
 

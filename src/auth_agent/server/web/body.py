@@ -15,7 +15,7 @@ SECONDS = 20.0
 # Such a connection is not read any further.
 _CLOSE: Headers = (("connection", "close"),)
 _TOO_LARGE = Refusal(413, "invalid_request", "The body is too large", _CLOSE)
-_TOO_SLOW = Refusal(408, "invalid_request", "The body did not come in time", _CLOSE)
+_TOO_SLOW = Refusal(408, "invalid_request", "The body did not arrive in time", _CLOSE)
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:

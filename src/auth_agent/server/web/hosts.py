@@ -14,7 +14,11 @@ from auth_agent.url import is_loopback
 
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 _HOST = re.compile(rf"({HOST_NAME.pattern})(?::\d{{0,5}})?")
-_MISDIRECTED = Refusal(421, "misdirected_request", "This server does not answer for this host")
+_MISDIRECTED = Refusal(
+    421,
+    "misdirected_request",
+    "This server does not answer requests for this host (AUTH_AGENT_SERVER_ALLOWED_HOSTS)",
+)
 
 
 class Hosts:

@@ -153,7 +153,7 @@ def _from_urlencoded(raw: bytes) -> Parameters:
 def _check_text(text: str) -> None:
     """Refuses NUL and lone surrogates, which cannot be stored."""
     if "\0" in text or len(text) > LONGEST_PARAMETER:
-        raise Refusal(400, "invalid_request", "A parameter is too long or holds a NUL character")
+        raise Refusal(400, "invalid_request", "A parameter is too long or contains a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:

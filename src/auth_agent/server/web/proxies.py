@@ -23,7 +23,7 @@ def proxy_problem(text: str) -> str | None:
     try:
         ipaddress.ip_network(text)
     except ValueError:
-        return f"holds {text!r}, which is no address or network; write e.g. 10.0.0.5 or 10.0.0.0/24"
+        return f"contains {text!r}, not an address or network; write e.g. 10.0.0.5 or 10.0.0.0/24"
     return None
 
 
@@ -57,7 +57,7 @@ class Proxies:
         if not self._told:
             self._told = True
             log.warning(
-                "X-Forwarded-For from a trusted proxy holds an entry that is no address; "
+                "X-Forwarded-For from a trusted proxy contains an entry that is not an address; "
                 "such requests count as the proxy's own"
             )
 

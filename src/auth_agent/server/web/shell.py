@@ -29,7 +29,9 @@ log = logging.getLogger("auth_agent.server")
 _NOT_THERE = Refusal(404, "not_found", "There is nothing at this address")
 _TWICE = Refusal(400, "invalid_request", "The Authorization header is given more than once")
 _BROKEN = Refusal(
-    500, "server_error", "The server has made a mistake, which its log tells; try again later"
+    500,
+    "server_error",
+    "The server has an internal error, which its log describes; try again later",
 )
 _BUSY = Refusal(
     503,

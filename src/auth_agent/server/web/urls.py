@@ -83,10 +83,13 @@ def issuer_problem(issuer: str) -> str | None:
     if "?" in issuer:
         return "has a query; an issuer has none"
     if issuer.endswith("/"):
-        return "ends with a slash; remove it, clients compare it byte for byte"
+        return (
+            "ends with a slash; remove the slash, because clients compare the issuer byte for byte"
+        )
     if origin_of(issuer) != "/".join(issuer.split("/")[:3]):
         return (
-            f"is not written as browsers write it; use {origin_of(issuer)}{urlsplit(issuer).path}"
+            "is not in the form that browsers use; write "
+            f"{origin_of(issuer)}{urlsplit(issuer).path}"
         )
     return None
 
@@ -102,7 +105,7 @@ def smtp_problem(url: str) -> str | None:
     if parts.scheme not in ("smtp", "smtps") or not host:
         return f"names no mail server; {example}"
     if parts.path not in ("", "/") or parts.query not in ("", "plaintext=allowed") or "#" in url:
-        return f"holds more than a mail server; {example}"
+        return f"contains more than a mail server; {example}"
     return None
 
 

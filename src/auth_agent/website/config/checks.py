@@ -34,13 +34,19 @@ def _check_issuer(fields: Fields) -> Iterator[str]:
 
 def _check_sign_in(fields: Fields) -> Iterator[str]:
     if not fields.sign_in and fields.identity == "introspection" and not fields.client_id:
-        yield "is false without AUTH_AGENT_CLIENT_ID, which AUTH_AGENT_IDENTITY=introspection needs"
+        yield (
+            "is false: AUTH_AGENT_IDENTITY=introspection then needs AUTH_AGENT_CLIENT_ID, which "
+            "is missing"
+        )
 
 
 def _check_client_id(fields: Fields) -> Iterator[str]:
     if not fields.client_id and not fields.sign_in:
         if fields.client_secret is not None or fields.client_key is not None:
-            yield "is missing: AUTH_AGENT_CLIENT_SECRET or AUTH_AGENT_CLIENT_KEY belongs to it"
+            yield (
+                "is missing, but AUTH_AGENT_CLIENT_SECRET or AUTH_AGENT_CLIENT_KEY is set: set "
+                "all of a client, or none of it"
+            )
     elif not fields.client_id:
         yield "is missing: register this site with `auth-agent client add` and set what it prints"
 
@@ -62,7 +68,7 @@ def _check_secret(fields: Fields) -> Iterator[str]:
     if not fields.secret and fields.sign_in:
         yield f"is missing: it protects the cookies; {make}"
     if any(len(secret.reveal()) < 32 for secret in fields.secret):
-        yield f"holds a secret of fewer than 32 characters (a comma begins the next one); {make}"
+        yield f"contains a secret of fewer than 32 characters (commas separate secrets); {make}"
 
 
 def _check_base_url(fields: Fields) -> Iterator[str]:
@@ -76,15 +82,15 @@ def _check_scope(fields: Fields) -> Iterator[str]:
     if fields.sign_in and "openid" not in fields.scopes and fields.identity == "id_token":
         yield "must contain openid: without it the server sends no ID token"
     if not all(_SCOPE.fullmatch(scope) for scope in fields.scopes):
-        yield "holds a character that a scope cannot hold; separate scopes by spaces"
+        yield "contains a character that a scope cannot have; separate scopes by spaces"
 
 
 def _check_api_scopes(fields: Fields) -> Iterator[str]:
     identity = [scope for scope in fields.api_scopes if scope in IDENTITY_SCOPES]
     if identity:
-        yield f"may not hold {', '.join(identity)}: it names the scopes of this website's API"
+        yield f"must not contain {', '.join(identity)}: it lists the scopes of this website's API"
     if not all(_SCOPE.fullmatch(scope) for scope in fields.api_scopes):
-        yield "holds a character that a scope cannot hold; separate scopes by spaces"
+        yield "contains a character that a scope cannot have; separate scopes by spaces"
 
 
 def _check_protect(fields: Fields) -> Iterator[str]:
@@ -165,7 +171,7 @@ def _is_redis_url(url: str) -> bool:
 def _check_algorithms(fields: Fields) -> Iterator[str]:
     wrong = [name for name in fields.algorithms if name not in ALGORITHMS]
     if wrong or not fields.algorithms:
-        verb = f"may not hold {', '.join(wrong)}" if wrong else "is empty"
+        verb = f"must not contain {', '.join(wrong)}" if wrong else "is empty"
         yield f"{verb}: choose from {', '.join(ALGORITHMS)}"
 
 

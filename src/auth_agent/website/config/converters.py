@@ -64,7 +64,7 @@ def _as_key(value: Any) -> Secret | None:
     try:
         return Secret(read_key_file(Path(secret.reveal())))
     except KeyFileShared:
-        text = "is a file that others than its owner may read or change: chmod 600 it"
+        text = "is a file that other users can read or change: run chmod 600 on it"
         raise ValueError(text) from None
     except (OSError, ValueError):
         raise ValueError("is neither a PEM private key nor the path of a readable one") from None

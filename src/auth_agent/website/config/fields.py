@@ -48,18 +48,19 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     """
     client_auth: ClientAuth | None = None
     """How the website authenticates to the server: `private_key_jwt`, `client_secret_basic`,
-    `client_secret_post` or `none`; empty: as the server's metadata says.
+    `client_secret_post` or `none`; empty: chosen by the server's metadata.
     """
     client_key: Secret | None = None
     """The private key for `private_key_jwt`: PEM, or the path of a file that only its owner can
     read.
     """
     algorithms: tuple[str, ...] = ALGORITHMS
-    """The signature algorithms that are accepted."""
+    """The signature algorithms that the website accepts."""
     trusted_audiences: tuple[str, ...] = ()
-    """Audiences that an ID token may have beside the client, comma separated."""
+    """Audiences that an ID token can have beside the client, comma separated."""
     userinfo: Literal["auto", "always", "never"] = "auto"
-    """`always`, `never`, or `auto`: ask userinfo if the ID token lacks the e-mail that was granted.
+    """When to ask userinfo: `always`, `never`, or `auto` (if the ID token does not contain the
+    e-mail that was granted).
     """
     identity: Literal["id_token", "introspection"] = "id_token"
     """`introspection` for the original Auth Agent server, which issues no signed tokens."""
@@ -77,7 +78,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     agents can come in](../websites/which-agents.md).
     """
     report_only: bool = False
-    """Log what the policy would refuse, and let it pass: views then meet requests without an agent.
+    """Log what the policy would refuse, and let it pass: views then get requests without an agent.
     """
     dangerously_allow_cross_site: bool = False
     """Lets pages of other websites of your domain send POST, PUT, PATCH and DELETE with the agent's
@@ -88,11 +89,11 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     session_lifetime: int = 28_800
     """Seconds until an agent must sign in again."""
     session_idle: int = 3_600
-    """Seconds without a request that end a session; one in a cookie ends between half of them and
-    all, because the cookie is not written at every request.
+    """Seconds without a request after which a session ends. A session in a cookie can end after
+    half of that time, because the cookie is not written at every request.
     """
     allow_models: tuple[str, ...] | None = None
-    """Comma separated patterns: only these models may sign in. An empty list in code admits none.
+    """Comma separated patterns: only these models can sign in. An empty list in code admits none.
     """
     deny_agents: tuple[str, ...] = ()
     """Comma separated patterns of agent IDs that are refused."""

@@ -215,7 +215,7 @@ def refusal_text(reply: Reply) -> str:
     error = content.get("error")
     if isinstance(error, dict):
         return str(error.get("message"))
-    described = str(content.get("error_description", "This agent may not do that."))
+    described = str(content.get("error_description", "This agent is not allowed to do this."))
     scope = content.get("scope")
     return f"{error}: {described}" + (f' scope="{scope}"' if scope else "")
 

@@ -66,7 +66,7 @@ def read_messages(body: bytes) -> tuple[Rpc, ...]:
     if not isinstance(document, list):
         return (_read(document),)
     if not 0 < len(document) <= MAX_MEMBERS:
-        raise Malformed(INVALID_REQUEST, f"A batch holds 1 to {MAX_MEMBERS} messages.")
+        raise Malformed(INVALID_REQUEST, f"A batch has 1 to {MAX_MEMBERS} messages.")
     return tuple(_read(member) for member in document)
 
 
@@ -103,7 +103,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuses a repeated member, which parsers resolve differently (RFC 8259 4)."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _Ambiguous("A member of the JSON stands twice.")
+        raise _Ambiguous("A name appears twice in a JSON object.")
     return found
 
 

@@ -50,17 +50,17 @@ def read_routing(headers: Collection[tuple[bytes, bytes]]) -> Routing:
         for raw_name, value in headers:
             name = raw_name.lower()
             if name in _SINGLE and name in found:
-                return Routing(problem=f"The header {name.decode('latin-1')} stands twice.")
+                return Routing(problem=f"The header {name.decode('latin-1')} appears twice.")
             found[name] = value
     if b"content-encoding" in found and (
         _text(found, b"content-encoding").lower() not in _IDENTITY
     ):
-        return Routing(problem="The body is compressed; send it as it is.")
+        return Routing(problem="The body is compressed; send it uncompressed.")
     name_value = None
     if b"mcp-name" in found:
         name_value = decode_name(_text(found, b"mcp-name"))
         if name_value is None:
-            return Routing(problem="The header mcp-name is not readable.")
+            return Routing(problem="The header mcp-name cannot be decoded.")
     method = _text(found, b"mcp-method") if b"mcp-method" in found else None
     session_id = _text(found, b"mcp-session-id") if b"mcp-session-id" in found else None
     length = _text(found, b"content-length") if b"content-length" in found else ""
@@ -96,11 +96,15 @@ def contradiction(routing: Routing, messages: tuple[Rpc, ...]) -> str | None:
     if routing.method is None and routing.name is None:
         return None
     if len(messages) != 1:
-        return "mcp-method and mcp-name do not fit a batch."
+        return "A batch has no mcp-method and mcp-name; leave these headers out."
     (message,) = messages
     if routing.method is not None and routing.method != message.method:
-        return "mcp-method differs from the body."
+        return "The header mcp-method differs from the method in the body."
     if routing.name is None:
         return None
     names = [target.name for target in message.targets] if message.method in _NAMED else []
-    return None if names == [routing.name] else "mcp-name differs from the body."
+    return (
+        None
+        if names == [routing.name]
+        else "The header mcp-name differs from the name in the body."
+    )

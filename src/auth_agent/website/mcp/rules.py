@@ -43,7 +43,10 @@ class Rules:
         for kind, patterns in self._patterns.items():
             for pattern, requirement in patterns.items():
                 if not isinstance(pattern, str) or not isinstance(requirement, Requirement):
-                    raise TypeError(f"{kind} takes patterns and their Requirement: {pattern!r}")
+                    raise TypeError(
+                        f"{kind} maps each pattern to a Requirement, and {pattern!r} is not "
+                        "mapped to one"
+                    )
 
     @property
     def scopes(self) -> tuple[str, ...]:

@@ -83,8 +83,9 @@ class Approvals:
         if self._warns:
             self._warns = False
             detail = (
-                "Each process remembers for itself which approvals were used. With several workers "
-                "set AUTH_AGENT_SESSION_STORE to redis://..., or an act could be done once in each."
+                "Each worker process remembers on its own which approvals were used. With "
+                "several workers set AUTH_AGENT_SESSION_STORE to redis://...; otherwise each "
+                "worker could do an approved act once."
             )
             log_event("approvals_in_memory", level=logging.WARNING, detail=detail)
 
@@ -109,7 +110,9 @@ class Used:
             if len(self._until) >= self._most:
                 self._until = {one: end for one, end in self._until.items() if end > now}
             if len(self._until) >= self._most:
-                raise ServerUnavailable("Too many approvals were used lately; try again later.")
+                raise ServerUnavailable(
+                    "Too many approvals were used in the last minutes; try again later."
+                )
             self._until[name] = until
             return True
 
@@ -147,7 +150,9 @@ def check_source(act: object) -> None:
         if not callable(act):
             check_own_act(act)
     except BadDetails as problem:
-        raise TypeError(f"An act, or a function that gives one, is needed: {problem}") from None
+        raise TypeError(
+            f"requires_approval needs an act, or a function that returns one: {problem}"
+        ) from None
     _declared[:] = [act]
 
 

@@ -42,7 +42,7 @@ def challenge(
 
     The body of a POST would be lost on the way, so it is never redirected; afterwards the agent
     returns to the page that holds the form. `scopes` are all that the place needs,
-    and the server is told `max_age` and `approved`, so that its answer is what the place needs.
+    and the server gets `max_age` and `approved`, so that its answer is what the page needs.
     """
     if is_preflight(visit):  # permits nothing; a CORS middleware outside of the gate may
         return Reply(204, (NO_STORE,))
@@ -70,7 +70,9 @@ def _ask_to_sign_in(
     description = refusal.description if refusal else "This needs a signed-in agent."
     if wants_page(visit):
         is_read = visit.method in _READS
-        lost = "" if is_read else " What you sent was not taken; send it again after signing in."
+        lost = (
+            "" if is_read else " What you sent was not processed; send it again after signing in."
+        )
         return page(
             401,
             "Sign in first",
@@ -82,9 +84,11 @@ def _ask_to_sign_in(
         )
     content = {
         "error": refusal.code if refusal else "login_required",
-        "error_description": f"{description} Open login_url with your browser or HTTP client and "
-        "follow it to the issuer, where the agent proves itself; then repeat this request with "
-        "the cookies that you were given.",
+        "error_description": (
+            f"{description} Open login_url with your browser or HTTP client and follow its "
+            "redirects to the issuer, where the agent authenticates; then repeat this request "
+            "with the cookies that this website has set."
+        ),
         "login_url": f"{settings.base_url}{login}",
         "issuer": settings.issuer,
     }

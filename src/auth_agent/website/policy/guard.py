@@ -28,7 +28,10 @@ class _Mark(NamedTuple):
 def check_view(view: object) -> None:
     """Raises `TypeError` if a decorator cannot guard this."""
     if isinstance(view, type):
-        raise TypeError(f"{view.__name__} is a class: guard its methods, or the view made of it.")
+        raise TypeError(
+            f"{view.__name__} is a class: guard its methods, or the view that is made from it "
+            "(as_view)."
+        )
     if not callable(view):
         raise TypeError(
             f"{view!r} is not a view: name what is required, as in requires_agent(scopes=[…])."

@@ -115,10 +115,10 @@ def explain(
 ) -> Decision:
     """Returns the decision of the gate, for people and for tests."""
     if agent is None:
-        return Decision(False, "agent", "Nobody is signed in.")
+        return Decision(False, "agent", "No agent is signed in.")
     refusal = judge_site(agent, settings) or judge(agent, requirement, now=now)
     if refusal is None:
-        return Decision(True, "all", "The agent brings everything that is required.")
+        return Decision(True, "all", "The agent meets every requirement.")
     return Decision(False, refusal.rule, refusal.description)
 
 
@@ -126,7 +126,7 @@ def _denied(rule: str, description: str) -> Refusal:
     return Refusal(code="access_denied", rule=rule, description=description)
 
 
-HUMANS_ONLY = _denied("no_agents", "This is kept for humans; agents are not admitted here.")
+HUMANS_ONLY = _denied("no_agents", "This is for humans only; agents are not admitted.")
 NOT_WELCOME = _denied("is_welcome", "This website has blocked the agent.")
 FOREIGN_REQUEST = _denied("own_request", "This request was sent from another website.")
 
@@ -150,8 +150,9 @@ _HOW_TO_GET = {"bearer": _BY_TOKEN, "dpop": _BY_TOKEN}
 def judge(agent: Agent, requirement: Requirement, *, now: float) -> Refusal | None:
     """Returns None if the agent meets the requirement."""
     if requirement.via is not None and agent.via not in requirement.via:
-        doors = " or ".join(DOORS[door] for door in requirement.via) or "no agent"
-        return _denied("via", f"This is open to {doors} only, and the agent came with {agent.via}.")
+        doors = " or ".join(DOORS[door] for door in requirement.via)
+        accepted = f"only {doors}" if doors else "no agent"
+        return _denied("via", f"This accepts {accepted}; the agent came with {DOORS[agent.via]}.")
     lacking = [scope for scope in requirement.scopes if scope not in agent.scopes]
     if lacking:
         return Refusal(
@@ -181,7 +182,7 @@ def _judge_sign_in(agent: Agent, requirement: Requirement, now: float) -> Refusa
     is_old = max_age is not None and now > agent.authenticated_at + max_age
     if not is_old and (is_approved(agent) or not requirement.approved):
         return None
-    fresh = f"This needs a sign-in of the last {max_age} seconds."
+    fresh = f"This needs a sign-in that is at most {max_age} seconds old."
     strong = "This needs a sign-in that the agent's owner has approved."
     return Refusal(
         code="insufficient_user_authentication",
@@ -207,7 +208,7 @@ def check_age(agent: Agent, max_age: int | None, *, now: float) -> None:
     if judge(agent, Requirement(max_age=max_age), now=now) is not None:
         raise TokenRefused(
             f"The agent signed in at the server more than {max_age} seconds ago, and the server "
-            "did not ask it again.",
+            "did not make it sign in again.",
             code="authentication_too_old",
         )
 

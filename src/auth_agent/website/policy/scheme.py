@@ -80,7 +80,7 @@ def _challenge(visit: Visit, settings: Settings, values: Mapping[str, str]) -> s
 
 
 def wanted_scopes(settings: Settings, scopes: Sequence[str]) -> Sequence[str]:
-    """Returns what a visit without a good token is told to ask for.
+    """Returns what a visit without a valid token has to ask for.
 
     The scopes of the place, else those of the metadata, else none: the server that issues the
     tokens has a default of its own, and no scope that we could name is known to every server.

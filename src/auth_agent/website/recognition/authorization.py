@@ -25,7 +25,7 @@ def read_token(authorization: str) -> str:
 def two_credentials() -> TokenRefused:
     """Returns the refusal of a header that holds more or less than one token."""
     return TokenRefused(
-        "The Authorization header is not `Bearer` or `DPoP` and one token.",
+        "The Authorization header has to be `Bearer` or `DPoP`, a space and one token.",
         code="invalid_request",
         status_code=400,
     )

@@ -98,7 +98,7 @@ class Bearers:
             return (yield from self._resolve_signed(token, digest))
         if not self._site.settings.has_client:
             raise TokenRefused(
-                "The token is opaque, and this API accepts signed ones (JWT) only.",
+                "The token is opaque; this API accepts only signed tokens (JWT).",
                 code="token_opaque",
             )
         key = ("bearer", self, digest)

@@ -107,7 +107,8 @@ class UsedProofs:
                 raise _replayed()
             if self._is_full(owner):
                 raise ServerUnavailable(
-                    "Too many proofs came within five minutes; try again.", code="proofs_full"
+                    "Too many proofs came within five minutes; try again in a minute.",
+                    code="proofs_full",
                 )
             self._buckets.setdefault(bucket, {})[mark] = owner
             self._counts[owner] += 1

@@ -28,7 +28,7 @@ Recognition = Recognised | Flow[Recognised]
 
 
 class Ambient(Protocol):
-    """Recognises what browsers send by themselves; nobody has to put it into the request."""
+    """Recognises what browsers send by themselves, without a script."""
 
     def recognise(self, visit: Visit, /) -> Recognition: ...
 
@@ -137,8 +137,8 @@ class _NoSessions:
 
 def _foreign_handshake(base_url: str) -> SignInRefused:
     return SignInRefused(
-        "A WebSocket counts a session only if the handshake has this website's own origin: open it "
-        f"with the header `Origin: {base_url}`.",
+        "A WebSocket uses the session's cookie only if its handshake has this website's own "
+        f"origin: open it with the header `Origin: {base_url}`.",
         code="origin_required",
         status_code=401,
     )

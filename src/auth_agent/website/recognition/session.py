@@ -167,7 +167,8 @@ def session_cookie(session: Session, site: Site, name: str | None = None) -> Coo
                 )
             return Cookie(name, value, left, site.settings.secure)
     raise ServerMisbehaved(
-        "What the server says of this agent does not fit into a cookie of 4 KB.",
+        "The data of this agent does not fit into a cookie of 4 KB: keep sessions in Redis "
+        "(AUTH_AGENT_SESSION_STORE), or give the agent fewer permissions.",
         code="agent_too_large",
     )
 

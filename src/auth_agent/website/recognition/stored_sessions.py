@@ -50,7 +50,7 @@ class StoredSessions:
 
     def withdraw(self, session: Session) -> Flow[None]:
         """Forgets a session that was reserved."""
-        with suppress(ServerUnavailable):  # it has an end of its own, and nobody knows its id
+        with suppress(ServerUnavailable):  # it has an end of its own, and its id is secret
             yield from self._store.delete(session)
 
     def open(self, visit: Visit, session: Session) -> Flow[tuple[Cookie, ...]]:
@@ -99,5 +99,6 @@ class StoredSessions:
 
 def _ended() -> SignInRefused:
     return SignInRefused(
-        "The agent's sessions were ended while it signed in.", code="session_ended"
+        "This website ended the agent's sessions while the agent signed in. Start again.",
+        code="session_ended",
     )

@@ -33,7 +33,7 @@ def check_asked(agent: Agent, asked: Asked, *, now: float) -> None:
     check_age(agent, asked.max_age, now=now)
     if asked.agent is not None and agent.id != asked.agent:
         raise SignInRefused(
-            "Another agent has come back from the server than the one that asked.",
+            "The agent that has signed in is not the one that asked for the approval.",
             code="another_agent",
             status_code=403,
         )

@@ -62,7 +62,7 @@ def _end(visit: Visit, store: Store, site: Site) -> Flow[int]:
     # In one step: if the store fails, the server can announce the logout again.
     ended = yield from store.end(kind, value, jti=logout.jti, seconds=MAX_AGE + 2 * CLOCK_SKEW)
     if ended < 0:
-        raise TokenRefused("This logout has been announced before.", code="jti_replayed")
+        raise TokenRefused("This logout token was used before (`jti`).", code="jti_replayed")
     return ended
 
 
@@ -78,5 +78,5 @@ def _read_form(body: bytes | None, visit: Visit) -> str:
         raise TokenRefused("The body is not a form.", code="body_not_a_form") from None
     tokens = [value for name, value in pairs if name == "logout_token"]
     if len(tokens) != 1:
-        raise TokenRefused("The form needs one logout_token.", code="logout_token_missing")
+        raise TokenRefused("The form has to contain one logout_token.", code="logout_token_missing")
     return tokens[0]

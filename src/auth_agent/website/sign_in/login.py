@@ -186,9 +186,12 @@ def _ask_identity(tokens: Tokens, metadata: Metadata, site: Site) -> Flow[Mappin
         )
     claims = parse_introspection((yield from send(request)))
     if claims is None:
-        raise TokenRefused("The server does not call its own token active.", code="token_inactive")
+        raise TokenRefused(
+            "The server says that the token it has just issued is not active.",
+            code="token_inactive",
+        )
     if claims.get("client_id") != site.settings.client_id:
-        raise TokenRefused("The token was given to another website.", code="audience_mismatch")
+        raise TokenRefused("The token was issued to another website.", code="audience_mismatch")
     check_subject(claims)
     return (yield from _with_userinfo(claims, tokens, metadata, site))
 

@@ -20,9 +20,9 @@ MAX_HOST = 100
 def refuse_unreadable() -> SignInRefused:
     """Returns the refusal of a cookie that no secret of this process opens."""
     return SignInRefused(
-        "This website cannot open the cookie of this sign-in: another secret has sealed it. Start "
-        "again. If it happens again, ask the website's operator: is AUTH_AGENT_SECRET the same in "
-        "every worker? `auth-agent doctor` checks it.",
+        "This website cannot decrypt the cookie of this sign-in: it was made with another "
+        "secret. Start again. If it happens again, ask the website's operator: is "
+        "AUTH_AGENT_SECRET the same in every worker? `auth-agent doctor` checks it.",
         code="login_cookie_unreadable",
     )
 
@@ -48,8 +48,8 @@ def refuse_without_cookie(visit: Visit, settings: Settings) -> SignInRefused:
 
 def refuse_unknown() -> SignInRefused:
     return SignInRefused(
-        "This browser has not started the sign-in that ends here, or has ended it already. If you "
-        "are not signed in, start again.",
+        "This browser did not start this sign-in, or has completed it already. If you are not "
+        "signed in, start again.",
         code="state_unknown",
     )
 
@@ -63,8 +63,8 @@ def refuse_expired() -> SignInRefused:
 
 def refuse_reused() -> SignInRefused:
     return SignInRefused(
-        "This sign-in has ended already; its address works once. If you are not signed in, start "
-        "again.",
+        "This sign-in was completed before; its address works once. If you are not signed in, "
+        "start again.",
         code="state_reused",
     )
 

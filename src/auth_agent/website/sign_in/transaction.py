@@ -35,7 +35,7 @@ from auth_agent.website.sign_in.queries import NOTHING, Asked
 from auth_agent.website.web.visit import Cookie, Visit
 
 LIFETIME = 1_800  # an agent has ten minutes to come at the server, and its owner ten more
-_KEPT = 4 * LIFETIME  # by the browser, so that a late one is told that it is late
+_KEPT = 4 * LIFETIME  # by the browser, so that a late one gets the right error
 MAX_COUNT = 20
 MAX_BYTES = 3_072
 MAX_SHORT = 300  # characters of a return path, if other sign-ins wait
@@ -163,7 +163,7 @@ class SpentStates:
     def was_ended_by(self, visit: Visit, name: str, settings: Settings, now: float) -> bool:
         """Returns True for a second click: the browser brings the session that this made.
 
-        Nobody else learns from here whether a sign-in has ended.
+        No other browser learns whether a sign-in has ended.
         """
         digest = self._session.get(name)
         if digest is None or self._until.get(name, 0) <= now:

@@ -12,7 +12,7 @@ from auth_agent_mcpserver import agent_of, protect, requires_agent
 
 
 def create_app(issuer: str, base_url: str, at_first: str) -> App:
-    """Returns the guarded server; clients are told to ask for the scope `at_first`."""
+    """Returns the guarded server; its metadata names the scope `at_first`."""
     settings = Settings(issuer=issuer, base_url=base_url, sign_in=False, api_scopes=(at_first,))
     return protect(_server(), settings=settings)
 

@@ -50,21 +50,40 @@ _AGENTS, _CLIENTS = "/api/admin/agents", "/api/admin/clients"
 _SIGNING_KEYS = _AGENTS + "/{id}/signing-keys"
 
 OPERATIONS = (
-    Operation("POST", "/token", "Tokens for a code", "client", TOKEN_REQUEST, is_form=True),
-    Operation("POST", "/introspect", "RFC 7662", "client", TOKEN, is_form=True),
-    Operation("POST", "/revoke", "RFC 7009", "client", TOKEN, is_form=True),
-    Operation("POST", "/bc-authorize", "CIBA Core 1.0", "client", BACKCHANNEL, is_form=True),
-    Operation("POST", "/par", "RFC 9126", "client", PUSHED, success=201, is_form=True),
-    Operation("GET", "/userinfo", "Who the agent is", "access token"),
-    Operation("POST", "/userinfo", "Who the agent is", "access token"),
-    Operation("POST", "/oauth2/token", "As /token", "client", TOKEN_REQUEST, is_form=True),
-    Operation("GET", "/oauth2/userinfo", "As /userinfo", "access token"),
-    Operation("POST", "/oauth2/userinfo", "As /userinfo", "access token"),
-    Operation("POST", "/api/agent/authenticate", "The agent approves", "", AUTHENTICATE),
+    Operation(
+        "POST",
+        "/token",
+        "Issues tokens for a code, a refresh token or an agent",
+        "client",
+        TOKEN_REQUEST,
+        is_form=True,
+    ),
+    Operation(
+        "POST", "/introspect", "Says whether a token is active", "client", TOKEN, is_form=True
+    ),
+    Operation("POST", "/revoke", "Revokes a token", "client", TOKEN, is_form=True),
+    Operation(
+        "POST", "/bc-authorize", "Asks an agent's owner (CIBA)", "client", BACKCHANNEL, is_form=True
+    ),
+    Operation(
+        "POST",
+        "/par",
+        "Takes a pushed authorization request",
+        "client",
+        PUSHED,
+        success=201,
+        is_form=True,
+    ),
+    Operation("GET", "/userinfo", "Returns the agent's claims", "access token"),
+    Operation("POST", "/userinfo", "Returns the agent's claims", "access token"),
+    Operation("POST", "/oauth2/token", "The same as /token", "client", TOKEN_REQUEST, is_form=True),
+    Operation("GET", "/oauth2/userinfo", "The same as /userinfo", "access token"),
+    Operation("POST", "/oauth2/userinfo", "The same as /userinfo", "access token"),
+    Operation("POST", "/api/agent/authenticate", "The agent approves a sign-in", "", AUTHENTICATE),
     Operation(
         "POST",
         "/api/agent/verify-2fa",
-        "The second factor",
+        "Checks the code of the second factor",
         "",
         {
             "request_id": TEXT,
@@ -75,11 +94,13 @@ OPERATIONS = (
             "agent_assertion?": TEXT,
         },
     ),
-    Operation("GET", "/api/check-status", "The browser's poll", "", query=("request_id",)),
-    Operation("GET", "/api/auth-requests/{request_id}", "What is about to be approved"),
-    Operation("POST", "/api/register-agent", "An agent registers", "", REGISTER, success=201),
-    Operation("POST", "/api/agent-auth", "An agent opens a request", "", AGENT_AUTH),
-    Operation("GET", "/api/agents/profile", "The agent's profile", "access token"),
+    Operation(
+        "GET", "/api/check-status", "Returns the state of a sign-in", "", query=("request_id",)
+    ),
+    Operation("GET", "/api/auth-requests/{request_id}", "Returns what a sign-in asks for"),
+    Operation("POST", "/api/register-agent", "Registers an agent", "", REGISTER, success=201),
+    Operation("POST", "/api/agent-auth", "Starts a sign-in for an agent", "", AGENT_AUTH),
+    Operation("GET", "/api/agents/profile", "Returns the agent's profile", "access token"),
     Operation(
         "PUT",
         "/api/agents/profile",
@@ -87,32 +108,56 @@ OPERATIONS = (
         "access token",
         {"owner_name?": {"type": "string"}, "model_name?": {"type": "string"}},
     ),
-    Operation("POST", "/api/events", "What an agent did", "access token", EVENT, success=202),
+    Operation(
+        "POST", "/api/events", "Records what an agent did", "access token", EVENT, success=202
+    ),
     Operation(
         "POST",
         "/api/verify/challenge",
-        "Opens a verification",
+        "Starts a verification",
         "access token",
         {"agent_id?": TEXT, **CLIENT, **ASSERTION},
     ),
-    Operation("POST", "/api/verify/confirm", "The challenge comes back", "access token", CHALLENGE),
+    Operation("POST", "/api/verify/confirm", "Confirms a challenge", "access token", CHALLENGE),
     Operation(
-        "GET", "/api/verify/status", "Whether it did", "access token", query=("verify_ctx_id?",)
+        "GET",
+        "/api/verify/status",
+        "Returns the state of a verification",
+        "access token",
+        query=("verify_ctx_id?",),
     ),
-    Operation("POST", "/register", "RFC 7591", "registration token", METADATA, success=201),
-    Operation("GET", _AGENTS, "All agents", "administrator"),
+    Operation(
+        "POST",
+        "/register",
+        "Registers a client (RFC 7591)",
+        "registration token",
+        METADATA,
+        success=201,
+    ),
+    Operation("GET", _AGENTS, "Lists the agents", "administrator"),
     Operation("POST", _AGENTS, "Adds an agent", "administrator", ADD_AGENT, success=201),
-    Operation("GET", _AGENTS + "/{id}", "One agent", "administrator"),
-    Operation("PATCH", _AGENTS + "/{id}", "Changes it", "administrator", {"email?": TEXT, **AGENT}),
-    Operation("DELETE", _AGENTS + "/{id}", "Disables it for good", "administrator", success=204),
-    Operation("GET", _SIGNING_KEYS, "The keys it signs requests with", "administrator"),
+    Operation("GET", _AGENTS + "/{id}", "Returns an agent", "administrator"),
     Operation(
-        "POST", _SIGNING_KEYS, "Adds one", "administrator", {"public_key": TEXT}, success=201
+        "PATCH", _AGENTS + "/{id}", "Changes an agent", "administrator", {"email?": TEXT, **AGENT}
+    ),
+    Operation("DELETE", _AGENTS + "/{id}", "Disables an agent", "administrator", success=204),
+    Operation("GET", _SIGNING_KEYS, "Lists an agent's signing keys", "administrator"),
+    Operation(
+        "POST",
+        _SIGNING_KEYS,
+        "Adds a signing key",
+        "administrator",
+        {"public_key": TEXT},
+        success=201,
     ),
     Operation(
-        "DELETE", _SIGNING_KEYS + "/{kid}", "Removes one for good", "administrator", success=204
+        "DELETE",
+        _SIGNING_KEYS + "/{kid}",
+        "Removes a signing key for good",
+        "administrator",
+        success=204,
     ),
-    Operation("GET", _CLIENTS, "All clients", "administrator"),
+    Operation("GET", _CLIENTS, "Lists the clients", "administrator"),
     Operation(
         "POST",
         _CLIENTS,
@@ -121,17 +166,23 @@ OPERATIONS = (
         {**METADATA, "resources?": WORDS},
         success=201,
     ),
-    Operation("GET", _CLIENTS + "/{id}", "One client", "administrator"),
-    Operation("PATCH", _CLIENTS + "/{id}", "Changes it", "administrator", EDIT_CLIENT),
-    Operation("DELETE", _CLIENTS + "/{id}", "Removes it for good", "administrator", success=204),
-    Operation("GET", "/.well-known/oauth-authorization-server", "RFC 8414"),
-    Operation("GET", "/.well-known/openid-configuration", "OpenID Connect Discovery"),
-    Operation("GET", "/.well-known/jwks.json", "The signing keys"),
-    Operation("GET", "/agents/{id}", "An agent's document: its keys, and it as a client"),
+    Operation("GET", _CLIENTS + "/{id}", "Returns a client", "administrator"),
+    Operation("PATCH", _CLIENTS + "/{id}", "Changes a client", "administrator", EDIT_CLIENT),
+    Operation(
+        "DELETE", _CLIENTS + "/{id}", "Removes a client for good", "administrator", success=204
+    ),
+    Operation(
+        "GET", "/.well-known/oauth-authorization-server", "Metadata of the server (RFC 8414)"
+    ),
+    Operation(
+        "GET", "/.well-known/openid-configuration", "Metadata of the server (OpenID Connect)"
+    ),
+    Operation("GET", "/.well-known/jwks.json", "The public keys of the server"),
+    Operation("GET", "/agents/{id}", "An agent's keys and client metadata"),
     Operation("GET", "/openapi.json", "This document"),
-    Operation("GET", "/health", "The process answers"),
-    Operation("GET", "/api/health", "The process answers"),
-    Operation("GET", "/ready", "The database answers, too"),
+    Operation("GET", "/health", "Says that the process runs"),
+    Operation("GET", "/api/health", "Says that the process runs"),
+    Operation("GET", "/ready", "Says that the database answers"),
 )
 _SCHEMES = {
     "client": {"type": "http", "scheme": "basic"},

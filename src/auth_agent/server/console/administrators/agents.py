@@ -167,7 +167,9 @@ def rotate_agent_secret(visit: ConsoleVisit) -> Answer:
     secret = agents.rotate_agent_secret(visit.context.database, row.id, visit.now)
     if secret is None:
         raise Refusal(
-            409, "invalid_request", "This agent is disabled or signs with a key; it gets no secret"
+            409,
+            "invalid_request",
+            "This agent has no secret: it is disabled, or it authenticates with a key",
         )
     return _show_secret(visit, row.id, secret.reveal(), "Secret replaced")
 
@@ -227,9 +229,9 @@ def _show_secret(
         title=title,
         back=f"/console/agent?id={agent_id}",
         section="agents",
-        facts=[("Agent", agent_id), ("Secret", secret or "none: it signs with its key")],
+        facts=[("Agent", agent_id), ("Secret", secret or "none: it authenticates with its key")],
         paste=[
-            ("Its environment, for a .env file that only its owner can read", as_lines(variables)),
+            ("Its environment, for a .env file with mode 600", as_lines(variables)),
             ("Sign it in", "auth-agent login URL\n"),
             ("Give it to a model, as an MCP server", _mcp_server(variables)),
         ],

@@ -149,9 +149,9 @@ def _account(visit: ConsoleVisit, problem: str = "") -> Answer:
 
 def _new_password(form: Parameters, *, proven: bool = True) -> str:
     if not proven:
-        raise AccountError("The old password is wrong")
+        raise AccountError("The current password is wrong")
     if form.get("password", "") != form.get("again", ""):
-        raise AccountError("The two passwords are not the same")
+        raise AccountError("The two new passwords are not the same")
     return hash_password(Secret(form.get("password", "")))
 
 

@@ -53,7 +53,9 @@ def remove(visit: ConsoleVisit) -> Answer:
     return visit.go("/account", done="admin-passkey-removed")
 
 
-_GONE = Refusal(403, "passkey_refused", "This server does not know the passkey")
+_GONE = Refusal(403, "passkey_refused", "This passkey is not registered at this server")
 _AGAIN = Refusal(
-    403, "sign_in_again", "For this, sign in again: your sign-in is older than five minutes"
+    403,
+    "sign_in_again",
+    "Sign in again first: this needs a sign-in that is at most five minutes old",
 )

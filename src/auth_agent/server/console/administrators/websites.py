@@ -150,7 +150,7 @@ def _keys(values: dict[str, str]) -> dict[str, str]:
     """Returns the new keys; an empty field leaves the website's credential as it is."""
     keys = {name: values[name] for name in _KEYS if values[name]}
     if len(keys) > 1:
-        raise RegistrationError("leave out the public keys or their address: one is enough")
+        raise RegistrationError("give the public keys or their URL, not both")
     return keys
 
 

@@ -27,14 +27,14 @@ from auth_agent.server.web.call import Refusal
 
 SHARED_FOR = 10 * MINUTE
 MOST_CODES = 20  # of strangers' own for one address in an hour
-# As many again may guess at shared codes; a link cannot be guessed, and stays for everybody.
+# As many again may guess at shared codes; a link cannot be guessed, and stays for every owner.
 MOST_GUESSERS = 20
 _NO_ADDRESS = Refusal(400, "invalid_request", "This is not an e-mail address")
 _UNREACHABLE = Refusal(
     503,
     "unavailable",
-    "This server's mail cannot reach addresses with letters like these before the @; "
-    "ask its administrator for an agent under another address",
+    "This server's mail cannot reach addresses with such letters before the @; ask the "
+    "administrator to register your agent under another address",
 )
 _AGAIN = (
     update(mailed_proof)
@@ -175,10 +175,9 @@ def _mail(context: Context, email: str, code: _Code) -> Mail:
     issuer = context.settings.issuer
     minutes = context.settings.mailed_code_lifetime // 60
     text = (
-        f"Your code is {code.code}\n\n"
-        "Type it into the page where you asked for it, or open this link in the same browser:\n\n"
-        f"{issuer}/owner/link?token={code.link}\n\n"
-        f"Both work once, for {minutes} minutes. If you did not ask for them, ignore this mail: "
-        "nobody gets in without it.\n"
+        f"Your code is {code.code}\n\nType it into the page where you asked for it, or open this "
+        f"link in the same browser:\n\n{issuer}/owner/link?token={code.link}\n\nThe code and the "
+        f"link work once, for {minutes} minutes. If you did not ask for them, ignore this mail "
+        "and do not pass the code on.\n"
     )
     return Mail(email, f"{code.code} is your code for {urlsplit(issuer).netloc}", text)

@@ -21,7 +21,7 @@ from auth_agent.server.web.parameters import from_query
 _OVER = Refusal(
     410,
     "invalid_request",
-    "This invitation is unknown, used or too old; ask the administrator for a new one",
+    "This invitation was used, has expired or is not valid; ask the administrator for a new one",
 )
 _HAS_ONE = Refusal(
     409,

@@ -18,7 +18,11 @@ from auth_agent.server.web.call import Answer, Call, Refusal
 from auth_agent.server.web.parameters import from_query
 
 GOOD_FOR = 30 * DAY
-_OVER = Refusal(410, "invalid_request", "This link is unknown or too old; sign in to end sign-ins")
+_OVER = Refusal(
+    410,
+    "invalid_request",
+    "This link has expired or is not valid; sign in to end your agents' sign-ins",
+)
 
 
 def end_page(context: Context, call: Call) -> Answer:

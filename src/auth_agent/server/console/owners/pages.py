@@ -147,7 +147,7 @@ def rotate_secret(visit: OwnerVisit) -> Answer:
     visit.need_strong()
     secret = agents.rotate_agent_secret(visit.context.database, row.id, visit.now)
     if secret is None:
-        raise Refusal(409, "invalid_request", "This agent gets no new secret")
+        raise Refusal(409, "invalid_request", "This agent has no secret that could be replaced")
     return visit.page(
         "console_owner_secret.html",
         title="Secret replaced",

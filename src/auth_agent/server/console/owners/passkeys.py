@@ -25,7 +25,7 @@ def passkeys_page(visit: OwnerVisit) -> Answer:
     """GET /owner/passkeys."""
     known, options, handle = visit.passkeys(), "", ""
     if visit.is_invited:
-        visit.need_strong()  # the passkey of somebody who was quicker is not shown
+        visit.need_strong()  # a passkey that was added in the meantime is not shown
     with visit.context.database.read() as connection:
         recovery = passkeys.find_recovery(connection, visit.email, visit.now)
     is_ready = recovery is not None and recovery.ready_at <= visit.now
@@ -80,7 +80,7 @@ def remove(visit: OwnerVisit) -> Answer:
         this, now = visit.form.get("id", ""), visit.now
         if not passkeys.remove_passkey(connection, OWNER, visit.email, this, now):
             raise not_found("passkey")
-        # Whoever signed in with it is signed out.
+        # Browsers that signed in with it are signed out.
         end_sessions(connection, OWNER, visit.email)
         cookie = start_session(
             visit.context, connection, visit.call, OWNER, visit.email, how=visit.session.how
@@ -92,7 +92,7 @@ def remove(visit: OwnerVisit) -> Answer:
 def recover(visit: OwnerVisit) -> Answer:
     """POST /owner/passkeys/recover: starts the wait after which a mailed code adds a passkey."""
     if not visit.passkeys():
-        raise Refusal(409, "invalid_request", "You have no passkey that could be lost")
+        raise Refusal(409, "invalid_request", "You have no passkey to replace")
     if not visit.context.outbox.can_reach(visit.email):
         text = "This server cannot mail you; an administrator can remove your passkeys"
         raise Refusal(409, "invalid_request", text)
@@ -101,9 +101,9 @@ def recover(visit: OwnerVisit) -> Answer:
     if started:
         _tell(
             visit,
-            "A new passkey is asked for",
-            "Somebody who signed in with a code mailed to you asked for a new passkey. It can be "
-            "added in 24 hours. If that was not you, cancel it before",
+            "A new passkey was requested",
+            "A new passkey was requested after a sign-in with a code that was mailed to you. It "
+            "can be added in 24 hours. If you did not request it, cancel it before then",
         )
     return visit.go("/passkeys", done="recovery")
 

@@ -44,8 +44,8 @@ _USE = (
 _OVER = Refusal(
     410,
     "invalid_request",
-    "This code or link is used, too old or of another browser; open the link of the newest mail "
-    "here, or ask again",
+    "This code or link was used, has expired or belongs to another browser; use the newest mail "
+    "in this browser, or ask for a new code",
 )
 
 
@@ -64,8 +64,8 @@ def prove_by_code(context: Context, call: Call, proof_id: str, code: str, browse
     if row is None:
         raise _over(context, call)
     left = MOST_GUESSES - row.guesses
-    tries = f"{left} {'tries' if left > 1 else 'try'} left" if left else "ask for a new one"
-    raise Refusal(401, "invalid_code", f"This is not the code; {tries}")
+    tries = f"{left} {'attempts' if left > 1 else 'attempt'} left" if left else "ask for a new one"
+    raise Refusal(401, "invalid_code", f"This code is not right; {tries}")
 
 
 def prove_by_link(context: Context, call: Call, link: str, browser: str) -> Headers:

@@ -122,7 +122,7 @@ def block(visit: OwnerVisit) -> Answer:
 
 
 def ask_again(visit: OwnerVisit) -> Answer:
-    """POST /owner/agent/ask-again: takes back what was said about a website."""
+    """POST /owner/agent/ask-again: removes the owner's approval of a website."""
     row = visit.agent(visit.form.get("id", ""))
     client_id, origin = visit.form.get("client", ""), visit.form.get("origin", "")
     with visit.context.database.begin() as connection:

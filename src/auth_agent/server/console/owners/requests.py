@@ -75,7 +75,7 @@ def approve(visit: OwnerVisit) -> Answer:
             connection, row.id, now, question_id=question.id, agent_id=agent.id, until=until
         )
         if not waits:
-            raise Refusal(409, "already_answered", "This request was answered meanwhile")
+            raise Refusal(409, "already_answered", "This request has been answered in the meantime")
         state.write(connection, question, now, until)
         asked = questions.find(connection, question.id)
         approve_question(context, connection, asked, answered)
@@ -87,7 +87,7 @@ def _request(visit: OwnerVisit, request_id: str) -> Any:
     with visit.context.database.read() as connection:
         row = find_sign_in(connection, request_id)
     if row is None or not is_bound(visit.context, visit.call, row):
-        raise Refusal(404, "not_found", "This browser has opened no such sign-in")
+        raise Refusal(404, "not_found", "This sign-in was not opened in this browser")
     if status_of(row, visit.now) != "pending":
         raise Refusal(410, "not_waiting", "This sign-in is over; start again at the website")
     return row

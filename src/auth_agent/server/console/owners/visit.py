@@ -61,12 +61,12 @@ class OwnerVisit(PersonVisit):
         Such an owner may look, deny, end and tighten.
         """
         if not self.is_strong:
-            text = "This needs your passkey: sign out, and sign in with it"
+            text = "This needs your passkey: sign out, then sign in with the passkey"
             raise Refusal(403, "passkey_needed", text)
 
     def need_fresh(self) -> None:
         if not is_fresh(self.context, self.session):
-            text = "For this, sign in again: your sign-in is older than five minutes"
+            text = "Sign in again first: this needs a sign-in that is at most five minutes old"
             raise Refusal(403, "sign_in_again", text)
 
 
@@ -88,7 +88,7 @@ def owned(handler: OwnerPage, *, invited: bool = False) -> Handler:
         if is_invited and not invited:
             if call.method == "GET":
                 return redirect(f"{context.settings.path}/owner/passkeys")
-            raise Refusal(403, "passkey_needed", "This needs your passkey: add it first")
+            raise Refusal(403, "passkey_needed", "This needs a passkey: add one first")
         visit = OwnerVisit(context, call, session)
         with acting(f"owner {visit.email}", call.address):
             return handler(visit)

@@ -19,7 +19,7 @@ FRESH_FOR = 300.0  # seconds
 # An unknown key id causes one fetch at most in so many seconds, whatever is sent.
 PATIENCE = 30.0
 MOST = 1_000
-STRANGERS = 2  # fetches at once of keys whose client nobody has registered
+STRANGERS = 2  # fetches at once of keys whose client is not registered
 
 
 class ClientKeys:
@@ -73,7 +73,7 @@ class ClientKeys:
         return keys
 
     def _fetch(self, uri: str, old: list[Jwk], *, is_stranger: bool) -> list[Jwk]:
-        # Anybody may describe a client by a document, and with it a slow address of keys.
+        # Anyone can describe a client in a document, and with it a slow address of keys.
         if is_stranger and not self._strangers.acquire(blocking=False):
             return old
         try:

@@ -65,7 +65,9 @@ class Proving:
     def need_key(self, jkt: str | None) -> None:
         """Raises `invalid_grant` unless the key that a code or token is bound to was proved."""
         if jkt is not None and jkt != self.jkt:
-            raise InvalidGrantError("It is bound to a key; send a proof of this key (DPoP)")
+            raise InvalidGrantError(
+                "The code or token is bound to a key; send a proof of this key (DPoP)"
+            )
 
 
 def refused(bad: BadProof) -> Exception:

@@ -48,7 +48,7 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
     def validate_requested_scope(self) -> None:
         parameters = self.request.parameters
         if "authorization_details" in parameters:
-            text = "The owner has to approve this: POST it to /bc-authorize"
+            text = "The owner has to approve this: send the request to POST /bc-authorize"
             raise OAuth2Error(text, error="invalid_authorization_details")
         if not parameters.resources:
             raise OAuth2Error("Name the API in the parameter resource", error="invalid_target")
@@ -58,7 +58,10 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
             self.agent, self.limits = find_agent(connection, self.request.client.agent_id)
             self.known = find_resources(connection, parameters.resources)
         if self.limits.second_factor:
-            text = "This agent needs a code of its owner, which this grant cannot ask for"
+            text = (
+                "This agent needs a code from its owner (second factor), which this grant cannot "
+                "ask for"
+            )
             raise OAuth2Error(text, error="unauthorized_client")
         of_apis = (word for api in self.known.values() for word in api.scopes)
         known = {*self.context.settings.scopes, *of_apis}
@@ -78,7 +81,7 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
         with self.context.database.read() as connection:
             known = [find_known(connection, *of_agent, api_of(url)) for url in resources]
         if not all(is_approved(setting, each, self.scope) for each in known):
-            text = "This agent's owner has to approve this: POST it to /bc-authorize"
+            text = "This agent's owner has to approve this: send the request to POST /bc-authorize"
             raise OAuth2Error(text, error="unauthorized_client")
 
     def _narrowed(self, known: set[str]) -> str:
@@ -91,7 +94,7 @@ class AgentGrant(Issuing, ClientCredentialsGrant):  # type: ignore[misc]
         allowed = known if self.limits.scopes is None else known & self.limits.scopes
         granted = [word for word in asked if word in allowed - _OF_SIGN_INS]
         if not granted:
-            raise InvalidScopeError("The agent may have none of these scopes")
+            raise InvalidScopeError("The agent is allowed none of these scopes")
         return " ".join(granted)
 
     def generate_token(self, **_more: Any) -> dict[str, Any]:

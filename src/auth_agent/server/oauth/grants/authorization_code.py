@@ -36,7 +36,9 @@ class Reused(InvalidGrantError):  # type: ignore[misc]
     """A code or refresh token came a second time: a copy exists (RFC 9700 section 4.14.2)."""
 
     def __init__(self, family_id: str) -> None:
-        super().__init__("It was used before; everything that came from it is revoked")
+        super().__init__(
+            "The code or refresh token was used before; all tokens that came from it are revoked"
+        )
         self.family_id = family_id
 
 

@@ -51,7 +51,7 @@ _SLOW_DOWN = (
 _ERRORS = {
     "denied": ("access_denied", "The owner did not approve this request"),
     "withdrawn": ("access_denied", "The request was withdrawn"),
-    "expired": ("expired_token", "Nobody answered in time"),
+    "expired": ("expired_token", "The owner did not answer in time"),
     "taken": ("invalid_grant", "The request was used before"),
 }
 

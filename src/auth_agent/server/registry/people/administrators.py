@@ -201,9 +201,11 @@ def hash_password(password: Secret) -> str:
     if len(password.reveal()) < SHORTEST_PASSWORD:
         raise AccountError(f"The password has to be at least {SHORTEST_PASSWORD} characters long")
     if is_too_long(password.reveal()):
-        raise AccountError(f"The password is over {LONGEST_SECRET} bytes long; use a shorter one")
+        raise AccountError(
+            f"The password is longer than {LONGEST_SECRET} bytes; choose a shorter one"
+        )
     if "\0" in password.reveal():
-        raise AccountError("The password holds a NUL character; leave it out")
+        raise AccountError("The password contains a NUL character; leave it out")
     return hash_secret(password.reveal())
 
 

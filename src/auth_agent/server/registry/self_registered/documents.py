@@ -137,7 +137,7 @@ class ClientDocuments:
         places are for registered clients.
         """
         if not self._places.acquire(blocking=False):
-            text = "Too many documents of clients are being read at this moment; try again"
+            text = "Too many client documents are being fetched at the moment; try again"
             raise Refusal(503, "temporarily_unavailable", text, (("retry-after", "5"),))
         try:
             with self._lock:
@@ -166,7 +166,7 @@ class ClientDocuments:
             "none",
             "private_key_jwt",
         ):
-            raise _refused("The client's document may not speak of a shared secret")
+            raise _refused("The client's document must not contain a shared secret")
         values = client_metadata(
             {
                 "token_endpoint_auth_method": "none",
@@ -176,11 +176,11 @@ class ClientDocuments:
             self._settings.scopes,
         )
         if not values["scopes"]:
-            raise _refused("The client's document names no scope that this server knows")
+            raise _refused("The client's document contains no scope that this server knows")
         for uri in (*values["redirect_uris"], *values["post_logout_redirect_uris"]):
             is_own = url_problem(uri) is None and origin_of(uri) == origin_of(client_id)
             if not is_own and not is_native_uri(uri):
-                raise _refused("The client's document names a redirect URI of another origin")
+                raise _refused("The client's document contains a redirect URI of another origin")
         try:
             return client_columns(**values, origin="document")
         except RegistrationError:
@@ -201,7 +201,7 @@ class ClientDocuments:
         except (FetchRefused, ValueError, RecursionError):
             body = None
         if not isinstance(body, dict) or body.get("client_id") != client_id:
-            raise _refused("The client_id is no address of a document about this client")
+            raise _refused("The client_id is not the URL of a document about this client")
         return body, fresh_for
 
 

@@ -155,7 +155,7 @@ class Limits:
 
     def refusal(self, name: str, *who: str) -> Refusal:
         """Returns 429 with the time to wait."""
-        text = "Too many requests of this kind; wait as long as Retry-After says"
+        text = "Too many requests of this kind; wait for the seconds in Retry-After"
         return Refusal(429, "too_many_requests", text, self._headers(name, who, retry=True))
 
     def _headers(self, name: str, who: tuple[str, ...], *, retry: bool) -> Headers:
@@ -201,8 +201,9 @@ class Limits:
         It may have become a replica, which goes on to answer, but counts nothing.
         """
         log.warning(
-            "The Redis of AUTH_AGENT_SERVER_REDIS does not answer; this process counts alone, so "
-            "that rate limits hold for each worker by itself. Start Redis, or correct the address."
+            "The Redis of AUTH_AGENT_SERVER_REDIS does not answer. Until it does, this process "
+            "counts on its own: rate limits hold for each worker, not for all together. Start "
+            "Redis, or correct the address."
         )
         with suppress(Exception):
             cast(Any, shared).storage.connection_pool.disconnect()

@@ -195,7 +195,7 @@ class Keyring:
             for cipher in self._sealing:
                 with suppress(InvalidTag):
                     plain = cipher.decrypt(raw[:12], raw[12:], kid.encode())
-                    # Nobody else can have sealed it, so that its primes, which this server has
+                    # Only this server can have sealed it, so that its primes, which this server has
                     # made, are not tested again: that takes longer than the rest of a start.
                     key = serialization.load_der_private_key(
                         plain, password=None, unsafe_skip_rsa_key_validation=True
@@ -237,7 +237,7 @@ def rotate_key(database: Database, keyring: Keyring, now: int) -> str:
 
 
 def _retire(connection: Connection, earliest: int, algorithms: Collection[str]) -> None:
-    """Retires the present keys; they stay public until the last token signed with them expires."""
+    """Retires the current keys; they stay public until the last token signed with them expires."""
     last_token = connection.execute(select(func.max(token_family.c.access_expires_at))).scalar()
     connection.execute(
         update(signing_key)

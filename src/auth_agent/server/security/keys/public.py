@@ -112,7 +112,7 @@ def _checked(key: Any) -> Jwk:
     if not isinstance(key, dict) or not isinstance(key.get("kty"), str):
         raise ValueError("an entry of the key set is not a JWK")  # noqa: TRY004
     if "d" in key or "k" in key:
-        raise ValueError("this is a private or shared key; give the public key only")
+        raise ValueError("this is a private or shared key; give only the public key")
     curve = key.get("crv")
     if not isinstance(curve, str | None) or not algorithms_of(key):
         raise ValueError(_USABLE)
@@ -128,7 +128,10 @@ def _checked(key: Any) -> Jwk:
     if isinstance(loaded, rsa.RSAPublicKey) and loaded.key_size < MIN_RSA_BITS:
         raise ValueError(f"the RSA key is shorter than {MIN_RSA_BITS} bits")
     if isinstance(loaded, ed25519.Ed25519PublicKey) and is_small_order(loaded.public_bytes_raw()):
-        raise ValueError("anybody can sign for this Ed25519 key (a point of small order)")
+        raise ValueError(
+            "this Ed25519 key is weak (a point of small order): anyone can sign for it; make a "
+            "new key"
+        )
     return public
 
 
@@ -141,7 +144,7 @@ def _respelled(key: Jwk) -> Jwk:
 
 def _from_pem(text: str) -> Jwk:
     if "PRIVATE KEY" in text:
-        raise ValueError("this is a private key; give the public key only")
+        raise ValueError("this is a private key; give only the public key")
     try:
         key = serialization.load_pem_public_key(text.encode())
     except (ValueError, TypeError):

@@ -18,8 +18,8 @@ from auth_agent.server.settings import ALGORITHMS
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 UNOPENED = (
-    "AUTH_AGENT_SERVER_SECRET does not open the signing keys in this database; "
-    "put the secret that was used before at the end of the list"
+    "AUTH_AGENT_SERVER_SECRET does not open the signing keys in this database; add the secret "
+    "that was used before at the end of the list"
 )
 
 

@@ -131,7 +131,7 @@ def granted_scope(row: Any) -> str:
     allowed = {*row.agent_scopes.split(), "openid"}
     scope = " ".join(word for word in row.scope.split() if word in allowed)
     if not scope:
-        text = "This agent may give none of the scopes that are asked for"
+        text = "This agent is allowed to grant none of the requested scopes"
         raise Refusal(403, "invalid_scope", text)
     return scope
 
@@ -181,7 +181,7 @@ def _approved() -> Answer:
     body = {
         "success": True,
         "status": "authenticated",
-        "message": "The agent is authenticated; the browser goes on by itself",
+        "message": "The agent is authenticated; the browser continues by itself",
     }
     return json_answer(body)
 

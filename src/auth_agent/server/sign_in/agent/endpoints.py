@@ -134,7 +134,7 @@ def verify_second_factor(context: Context, call: Call) -> Answer:
         if mail is not None:
             context.outbox.post(mail)
         return answer
-    raise Refusal(401, "invalid_code", "This is not the code that was mailed")
+    raise Refusal(401, "invalid_code", "This code is not the one that was mailed")
 
 
 def _is_proven(context: Context, call: Call, body: dict[str, Any], step: Any) -> bool:

@@ -71,7 +71,7 @@ def _open(context: Context, call: Call, agent_id: str, parameters: Parameters) -
     types = context.settings.authorization_details_types
     request = check_request(client, redirect_uri, parameters, issuer, known, details_types=types)
     if client.agent_id not in (None, agent_id):
-        raise Refusal(400, "invalid_request", "Another agent cannot be the client")
+        raise Refusal(400, "invalid_request", "The client has to be this agent itself")
     with context.database.begin() as connection:
         return open_sign_in(
             context,

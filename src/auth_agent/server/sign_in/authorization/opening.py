@@ -71,7 +71,7 @@ def _below(most: str, *whose: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def _in_block(address: ColumnElement[Any]) -> Write:
-    """Counts the whole /48 as well: whoever has a network can choose among its /64s."""
+    """Counts the whole /48 as well: an owner of a network can choose among its /64s."""
     block = (address >= bindparam("block"), address < bindparam("block_end"))
     return _opening(_below("most", _OF_PARTY), _below("most_of_block", *block))
 

@@ -61,8 +61,9 @@ def validated_client(
     client = find_client(client_id)
     if client is None:
         raise _invalid(
-            f"No website with the client id {_shown(client_id)} is registered here. Its operator "
-            "corrects AUTH_AGENT_CLIENT_ID, or registers the website: auth-agent client add"
+            f"No website with the client id {_shown(client_id)} is registered here. The website's "
+            "operator has to correct AUTH_AGENT_CLIENT_ID, or register the website with: "
+            "auth-agent client add"
         )
     if not client.check_redirect_uri(redirect_uri):
         raise _invalid(_unregistered(client, redirect_uri))
@@ -79,8 +80,8 @@ def _unregistered(client: Client, redirect_uri: str) -> str:
     if local and is_loopback_uri(redirect_uri):
         text += f" It has registered {', '.join(map(_shown, local[:_MOST_SHOWN]))}."
     return (
-        f"{text} Its operator corrects AUTH_AGENT_BASE_URL, or registers the URI: auth-agent "
-        "client update CLIENT_ID --redirect-uri URI"
+        f"{text} The website's operator has to correct AUTH_AGENT_BASE_URL, or register the URI "
+        "with: auth-agent client update CLIENT_ID --redirect-uri URI"
     )
 
 
@@ -148,7 +149,7 @@ def _audience(
     """Returns the audience of the access token: the resources asked for, else the website itself.
 
     A website may name only its own resources: otherwise it could act as the agent elsewhere. A
-    native client is nobody's website and may name any known API. An agent that is its own client
+    native client belongs to no website and can name any known API. An agent that is its own client
     gets a token for this server alone; for other APIs it uses its client credentials.
     """
     if client.agent_id is not None:
@@ -167,8 +168,13 @@ def _audience(
 
 # By whether the client is a native one.
 _TARGET = {
-    False: "The resource is not one of this website's",
-    True: "The resource is not known here; an administrator adds it (auth-agent resource add)",
+    False: (
+        "The website has not registered this resource (auth-agent client update CLIENT_ID "
+        "--resource URL)"
+    ),
+    True: (
+        "The resource is not registered here; an administrator can add it (auth-agent resource add)"
+    ),
 }
 
 
@@ -184,7 +190,10 @@ def _scope(client: Client, asked: str | None, known: Mapping[str, KnownResource]
         asked = "openid" if "openid" in allowed else " ".join(client.scopes)
     words = [word for word in dict.fromkeys(asked.split(" ")) if word in allowed]
     if not words:
-        text = "The client is registered for none of the scopes that it asks for"
+        text = (
+            "The client is registered for none of the scopes that it asks for (auth-agent client "
+            "update CLIENT_ID --scope)"
+        )
         raise Refusal(400, "invalid_scope", text)
     return " ".join(words)
 
@@ -210,8 +219,8 @@ def _bounded(parameters: Parameters, name: str, longest: int) -> str | None:
 def _check_challenge(challenge: str, method: str | None) -> None:
     if method != "S256" or not _CODE_CHALLENGE.fullmatch(challenge):
         raise _invalid(
-            "PKCE is required: send code_challenge and code_challenge_method=S256; how your "
-            f"library does it: {CLIENTS_PAGE}"
+            "PKCE is required: send code_challenge and code_challenge_method=S256; how to do "
+            f"that with your library: {CLIENTS_PAGE}"
         )
 
 

@@ -81,7 +81,7 @@ def continue_sign_in(context: Context, call: Call) -> Answer:
     code = context.codes.find(row.id, row.code_hash) if status == "authenticated" else None
     if code is None:
         text = "This sign-in is over. Go back to the website to start again."
-        return context.pages.error("Nothing to wait for", text, 410)
+        return context.pages.error("No sign-in is waiting", text, 410)
     return redirect(success_url(context, row, code))
 
 
@@ -98,7 +98,7 @@ def open_challenge(context: Context, call: Call) -> Answer:
     with context.database.begin() as connection:
         bound = bind_browser(connection, row.id, digest(browser), context.now())
     if not bound and not is_bound(context, call, row):
-        text = "Another browser has opened this request before"
+        text = "Another browser has already opened this request"
         raise Refusal(409, "invalid_request", text)
     return waiting_page(context, row, cookie)
 
@@ -131,7 +131,7 @@ def _own_sign_in(context: Context, call: Call, request_id: str, otherwise: int) 
     with context.database.read() as connection:
         row = find_sign_in(connection, request_id)
     if row is None or not is_bound(context, call, row):
-        raise Refusal(otherwise, "invalid_request", "This browser has not started such a sign-in")
+        raise Refusal(otherwise, "invalid_request", "This browser has not started this sign-in")
     return row
 
 

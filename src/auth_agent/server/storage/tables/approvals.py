@@ -72,7 +72,7 @@ backchannel_request = Table(
     Index(None, "expires_at"),
 )
 
-# The websites at which an agent has signed in, and what its owner has said about them.
+# The websites at which an agent has signed in, and what its owner has decided about them.
 known_website = Table(
     "known_website",
     metadata,

@@ -10,9 +10,9 @@ from auth_agent.server.web.pages.render import Pages
 _TITLES = {404: "Not found", 429: "Please wait", 503: "Not at present"}
 _NOT_SERVED = {
     404: ("not_found", "Not found", "There is nothing at this address"),
-    405: ("method_not_allowed", "Not possible", "This address does not take this method"),
+    405: ("method_not_allowed", "Not possible", "This address does not support this method"),
 }
-_OTHERWISE = ("invalid_request", "Not possible", "The request cannot be served")
+_OTHERWISE = ("invalid_request", "Not possible", "The server cannot answer this request")
 
 
 class WayOn(NamedTuple):

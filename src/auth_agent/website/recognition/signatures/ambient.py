@@ -17,7 +17,7 @@ from auth_agent.website.web.visit import Visit
 
 
 class SignedSessions:
-    """A good session counts first; a signature counts where there is none."""
+    """A valid session counts first; a signature counts if there is none."""
 
     def __init__(
         self,
@@ -80,7 +80,8 @@ def _together(session: Recognised, signer: Recognised) -> Recognised:
 
 def _foreign_signature() -> SignInRefused:
     return SignInRefused(
-        "A page of another website has opened this WebSocket through a browser that signs.",
+        "A page of another website opened this WebSocket in a browser that signs the agent's "
+        "requests.",
         code="origin_required",
         status_code=401,
     )

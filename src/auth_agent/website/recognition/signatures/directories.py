@@ -136,7 +136,7 @@ class _Directory:
         self._unknown_key = Question(clock, UNKNOWN_SECONDS, share=share)
 
     def find(self, keyid: str) -> Flow[KeyDirectory]:
-        """Returns the directory; fetches it again, now and then, if it lacks the key."""
+        """Returns the directory; fetches it again, at intervals, if it lacks the key."""
         count = self.snapshot.count
         found = yield from self.snapshot.get()
         if keyid not in found.keys and self.snapshot.count == count:
@@ -146,7 +146,7 @@ class _Directory:
     def _fetch(self) -> Flow[Fetched[KeyDirectory]]:
         left = self._retry_at - self._clock()
         if left > 0:
-            raise _unavailable("The last fetch of it has failed.", retry_after=left)
+            raise _unavailable("The last request for it failed a moment ago.", retry_after=left)
         try:
             response = yield from self._request()
             found = Fetched(

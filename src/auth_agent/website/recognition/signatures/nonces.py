@@ -26,7 +26,7 @@ MOST_OF_HOST = 65_536
 
 
 class Nonces:
-    """Used nonces; if the memory is full, no more changes are taken instead of forgetting one."""
+    """Used nonces; if the memory is full, further changes are refused, and none is forgotten."""
 
     def __init__(self, store: Store | None, clock: Callable[[], float]) -> None:
         self._store = store

@@ -18,7 +18,7 @@ from auth_agent.server.storage.tables.records import audit
 from auth_agent.server.storage.tables.tokens import signing_key
 
 FEW = 5  # rows of one sort; a list page has the others
-OFTEN = 5  # refusals in a day, from which on somebody should look
+OFTEN = 5  # refusals in a day, from which on an administrator should look
 GUESSES = 10  # refused sign-ins to the console in a day
 OLD_KEY = 365 * DAY
 ENDS_SOON = 14 * DAY
@@ -68,8 +68,11 @@ def _refused_agents(connection: Connection, now: int) -> Iterator[Matter]:
     statement = select(refused, agent.c.display_name, agent.c.email, agent.c.disabled_at)
     joined = statement.join(agent, agent.c.id == refused.c.key)
     for row in connection.execute(joined.order_by(refused.c.times.desc()).limit(FEW)).all():
-        text = f"refused {_times(row.times)} in 24 hours: its secret or key is wrong, or somebody "
-        text += "guesses." if row.disabled_at is None else "still uses it: the agent is disabled."
+        text = f"refused {_times(row.times)} in 24 hours: "
+        if row.disabled_at is None:
+            text += "its secret or key is wrong, or an attacker guesses."
+        else:
+            text += "the agent is disabled and still tries to sign in."
         path = _link("sign-ins", agent=row.key, outcome="invalid_credentials")
         about = row.display_name or row.email
         yield Matter(text, path, "See the refusals", about, is_urgent=row.disabled_at is None)
@@ -109,7 +112,9 @@ def _failed_logouts(connection: Connection, now: int) -> Iterator[Matter]:
     )
     statement = select(failed, client.c.name).join(client, client.c.id == failed.c.key)
     for row in connection.execute(statement.order_by(failed.c.times.desc()).limit(FEW)).all():
-        text = "could not be told that a sign-in has ended: its back-channel logout address fails."
+        text = (
+            "was not notified that a sign-in has ended: its back-channel logout URL does not work."
+        )
         path = _link("audit", website=row.key, kind="back-channel logout")
         yield Matter(text, path, "See when", row.name, is_urgent=True)
 
@@ -118,7 +123,7 @@ def _audit_counts(connection: Connection, now: int) -> Iterator[Matter]:
     since = audit.c.at > now - DAY
     if times := _count(connection, audit.c.kind == "mail", since):
         text = (
-            f"{_many(times, 'mail')} in 24 hours did not leave this server. Owners wait for them: "
+            f"{_many(times, 'mail')} in 24 hours could not be sent. Owners are waiting for them: "
         )
         text += "check AUTH_AGENT_SERVER_SMTP_URL; the log names the cause."
         yield Matter(text, _link("audit", kind="mail"), "See when", is_urgent=True)
@@ -161,24 +166,24 @@ def _waiting_owners(connection: Connection, now: int) -> Iterator[Matter]:
     unproved = (agent.c.email_verified.is_(False), agent.c.disabled_at.is_(None))
     if agents := _rows(connection, agent, *unproved):
         text = (
-            f"{_many(agents, 'agent')} without a confirmed owner: the owner signs in at /owner to "
+            f"{_many(agents, 'agent')} without a confirmed owner: the owner confirms the agent at "
         )
-        text += "confirm, or you vouch for the address."
+        text += "/owner, or you vouch for the address."
         yield Matter(text, _link("agents", state="unconfirmed"), "See which")
 
 
 def _weak_registrations(connection: Connection) -> Iterator[Matter]:
     if times := _rows(connection, client, client.c.upstream_compat.is_(True), is_website()):
         text = (
-            f"{_many(times, 'website')} in compatibility mode: anybody can read the codes of its "
+            f"{_many(times, 'website')} in compatibility mode: anyone who knows a request ID can "
         )
-        text += "sign-ins."
+        text += "read its code."
         yield Matter(text, _link("websites", state="compat"), "See which", is_urgent=True)
     if agents := _rows(connection, agent, uses_secret()):
         text = (
-            f"{_many(agents, 'agent')} without a key: a secret can be copied from whatever sends "
+            f"{_many(agents, 'agent')} without a key: a secret leaks where it is sent, a private "
         )
-        text += "it, a key cannot."
+        text += "key is never sent."
         yield Matter(text, _link("agents", state="secret"), "See which")
 
 

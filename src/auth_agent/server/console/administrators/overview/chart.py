@@ -23,7 +23,7 @@ TEXTS: Mapping[str, str] = {
     APPROVED: "Signed in",
     "credentials": "Wrong credentials",
     "code": "Wrong code",
-    "owner": "Owner said no or nothing",
+    "owner": "Denied or not answered by the owner",
     "cancelled": "Cancelled in the browser",
     "website": "Website refused",
 }

@@ -76,8 +76,8 @@ def _of_this_server(context: Context) -> Iterator[Matter]:
 
 def _steps(connection: Connection, numbers: dict[str, int]) -> list[Step]:
     has_signed_in = connection.execute(_EVER).first() is not None
-    site = "It gets a client id, a secret, and the lines for its environment."
-    agent = "It gets an id and a secret; or give it a public key."
+    site = "The website gets a client id, a secret, and the lines for its environment."
+    agent = "The agent gets an id and a secret, or you register its public key."
     login = "On the agent's machine, run auth-agent login with the website's address."
     return [
         Step("Add a website", site, "/websites/new", "Add a website", numbers["websites"] > 0),
