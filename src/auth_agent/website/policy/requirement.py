@@ -68,8 +68,8 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
         for name in fields:
             if name not in cls.__struct_fields__:
                 close = difflib.get_close_matches(name, cls.__struct_fields__, n=1)
-                hint = f"did you mean {close[0]}=?" if close else "Requirement lists the names."
-                raise TypeError(f"{name}= is no requirement: {hint}")
+                hint = f"did you mean {close[0]}=?" if close else "see the fields of Requirement."
+                raise TypeError(f"{name}= is not a requirement: {hint}")
         wanted = cls(**fields)  # type: ignore[arg-type]  # text and lists become tuples
         return ANY_AGENT if wanted == ANY_AGENT else wanted
 
