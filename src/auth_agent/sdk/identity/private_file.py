@@ -24,9 +24,7 @@ def read_private(path: Path) -> bytes:
     except OSError as error:
         raise SettingsError([f"{path} cannot be read ({error.strerror})"]) from None
     if os.name == "posix" and status.st_mode & _OTHERS:
-        raise SettingsError(
-            [f"{path} may be read or changed by others than its owner: chmod 600 {path}"]
-        )
+        raise SettingsError([f"{path} can be read or changed by other users: run chmod 600 {path}"])
     return content
 
 

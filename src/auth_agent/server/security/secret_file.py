@@ -57,9 +57,7 @@ def _kept(path: Path) -> Secret:
         _make(path)
     content, status = read_regular(path, MAX_BYTES)
     if os.name == "posix" and status.st_mode & 0o077:
-        raise SettingsError(
-            [f"{path} may be read or changed by others than its owner: chmod 600 {path}"]
-        )
+        raise SettingsError([f"{path} can be read or changed by other users: run chmod 600 {path}"])
     value = content.decode(errors="replace").strip()
     if len(value) < 32 or "\N{REPLACEMENT CHARACTER}" in value:
         raise SettingsError(
