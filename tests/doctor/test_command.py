@@ -308,7 +308,7 @@ class TestServer:
 
     def test_an_algorithm_that_is_not_allowed_here(self, shop):
         problem = shop.problem(AUTH_AGENT_ALGORITHMS="PS256,PS384")
-        tells(problem, "server.algorithm_unsupported", "allows PS256, PS384, and the server signs "
+        tells(problem, "server.algorithm_unsupported", "allows PS256, PS384, but the server signs "
               "with ES256", "set it to ES256")  # fmt: skip
 
     @pytest.mark.parametrize(
