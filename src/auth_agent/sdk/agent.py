@@ -35,7 +35,11 @@ def _blocking(
 
     @functools.wraps(flow)
     def method(self: AgentSDK, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._perform(flow(self._calls, *args, **kwargs))
+        try:
+            made = flow(self._calls, *args, **kwargs)
+        finally:
+            del args, kwargs  # a traceback would show them
+        return self._perform(made)
 
     annotate(method, flow)
     return method

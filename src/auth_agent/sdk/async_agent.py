@@ -35,7 +35,11 @@ def _awaited(
 
     @functools.wraps(flow)
     async def method(self: AsyncAgentSDK, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._perform(flow(self._calls, *args, **kwargs))
+        try:
+            made = flow(self._calls, *args, **kwargs)
+        finally:
+            del args, kwargs  # a traceback would show them
+        return await self._perform(made)
 
     annotate(method, flow)
     return method

@@ -14,6 +14,7 @@ from auth_agent.sdk.calls.token_calls import Listeners
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow import http
 from auth_agent.sdk.flow.effects import Flow, Step, close_client, open_client
+from auth_agent.sdk.flow.frames import emptied_frames
 from auth_agent.sdk.flow.signer import SignatureForm, Signer
 from auth_agent.sdk.identity.options import DEADLINE, TIMEOUT, Options, read_key
 from auth_agent.sdk.results import TokenResponse
@@ -78,24 +79,26 @@ class SDK(Generic[C]):
         on_tokens_refreshed: Callable[[TokenResponse], Any] | None = None,
         on_tokens_revoked: Callable[[], Any] | None = None,
     ) -> None:
-        secret = Secret(agent_secret) if isinstance(agent_secret, str) else agent_secret
-        self._options = Options(
-            agent_id=agent_id,
-            agent_secret=secret,
-            private_key=read_key(private_key),
-            signing_key=read_key(signing_key, "signing_key"),
-            signature_agent=signature_agent,
-            signature_form=signature_form,
-            signature_string_hosts=tuple(signature_string_hosts),
-            server_url=server_url,
-            model=model,
-            allowed_issuers=tuple(allowed_issuers),
-            allowed_websites=tuple(allowed_websites),
-            allowed_scopes=frozenset(allowed_scopes),
-            allowed_resources=tuple(allowed_resources),
-            timeout=timeout,
-            deadline=deadline,
-        )
+        agent_secret, private_key = _hidden(agent_secret), _hidden(private_key)
+        signing_key = _hidden(signing_key)
+        with emptied_frames():
+            self._options = Options(
+                agent_id=agent_id,
+                agent_secret=agent_secret,
+                private_key=read_key(private_key),
+                signing_key=read_key(signing_key, "signing_key"),
+                signature_agent=signature_agent,
+                signature_form=signature_form,
+                signature_string_hosts=tuple(signature_string_hosts),
+                server_url=server_url,
+                model=model,
+                allowed_issuers=tuple(allowed_issuers),
+                allowed_websites=tuple(allowed_websites),
+                allowed_scopes=frozenset(allowed_scopes),
+                allowed_resources=tuple(allowed_resources),
+                timeout=timeout,
+                deadline=deadline,
+            )
         self._signer = _signer(self._options)
         self._http_client = http_client
         self._kept: C | None = None
@@ -107,8 +110,9 @@ class SDK(Generic[C]):
         )
 
     def __repr__(self) -> str:
-        options = self._options
-        name = type(self).__name__
+        name, options = type(self).__name__, getattr(self, "_options", None)
+        if options is None:  # a traceback shows an SDK whose options were refused
+            return f"{name}()"
         return f"{name}(agent_id={options.agent_id!r}, server_url={options.server_url!r})"
 
     @property
@@ -141,11 +145,13 @@ class SDK(Generic[C]):
         A token that is bound to a key goes with a proof for this one request (RFC 9449), any other
         as a bearer token. The caller sees to it that `url` is where the token is meant for.
         """
-        prover = self._calls.prover
-        if prover is None or not prover.holds(access_token):
-            return {"Authorization": f"Bearer {access_token}"}
-        proof = prover.proof_now(method.upper(), handshake_url(url), access_token)
-        return {"Authorization": f"DPoP {access_token}", "DPoP": proof}
+        token, prover = Secret(access_token), self._calls.prover
+        del access_token  # a traceback would show it
+        if prover is None or not prover.holds(token.reveal()):
+            return {"Authorization": f"Bearer {token.reveal()}"}
+        with emptied_frames():
+            proof = prover.proof_now(method.upper(), handshake_url(url), token.reveal())
+        return {"Authorization": f"DPoP {token.reveal()}", "DPoP": proof}
 
     def _session_calls(self, tokens: TokenManager | None, *, dpop: bool) -> Calls:
         """Returns calls that keep a session's own tokens apart, and that share given ones.
@@ -195,6 +201,10 @@ class StepLog:
         self.steps.append(step)
         if self._listener is not None:
             self._listener(step)
+
+
+def _hidden(given: T | str) -> T | Secret:
+    return Secret(given) if isinstance(given, str) else given
 
 
 def _signer(options: Options) -> Signer | None:

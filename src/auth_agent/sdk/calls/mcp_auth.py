@@ -21,6 +21,7 @@ from auth_agent.flow.kept import Guard
 from auth_agent.sdk.calls.mcp_server import McpServer, challenge_of, was_redirected
 from auth_agent.sdk.exchange.journey import Journey
 from auth_agent.sdk.flow.effects import Flow, now
+from auth_agent.sdk.flow.frames import emptied_frames
 from auth_agent.sdk.flow.signer import Signer
 from auth_agent.sdk.identity.options import Options
 from auth_agent.sdk.sign_in.protected_resource import (
@@ -166,7 +167,8 @@ class McpAuth(httpx2.Auth):
             else:
                 result = await self._run_async(step)
             try:
-                step = steps.send(result)
+                with emptied_frames():
+                    step = steps.send(result)
             except StopIteration:
                 return
 
@@ -193,7 +195,8 @@ class SyncMcpAuth(McpAuth):
         while True:
             result = (yield step) if isinstance(step, httpx2.Request) else self._run_one(step)
             try:
-                step = steps.send(result)
+                with emptied_frames():
+                    step = steps.send(result)
             except StopIteration:
                 return
 

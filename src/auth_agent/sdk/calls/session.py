@@ -22,20 +22,22 @@ from auth_agent.sdk.calls.prover import Prover, prover_of, wants_nonce
 from auth_agent.sdk.calls.token_calls import TokenCalls
 from auth_agent.sdk.calls.tokens import TokenManager
 from auth_agent.sdk.flow.effects import Flow
+from auth_agent.sdk.flow.frames import emptied_frames
 from auth_agent.sdk.flow.signer import Signer, sign_async_client, sign_client
+from auth_agent.secret import Secret
 from auth_agent.url import handshake_url, normal_origin, url_problem
 
 _TOKEN = "auth_agent_token"
 FINAL = ("refresh_failed", "token_exchange_failed")
 
-Run = Callable[[Flow[str]], str]
-AsyncRun = Callable[[Flow[str]], Coroutine[Any, Any, str]]
+Run = Callable[[Flow[Secret]], Secret]
+AsyncRun = Callable[[Flow[Secret]], Coroutine[Any, Any, Secret]]
 
 
 class _Renew(NamedTuple):
-    """Get another token than this one."""
+    """Get another token than this one; both are hidden from tracebacks."""
 
-    stale: str | None
+    stale: Secret | None
 
 
 class TokenTarget(NamedTuple):
@@ -66,17 +68,18 @@ class TokenAuth(httpx2.Auth):
 
         Removes token and proof if a redirect has led to another origin.
         """
-        token = request.extensions.get(_TOKEN)
+        token: Secret | None = request.extensions.get(_TOKEN)
         if token is None:
             return
         url = handshake_url(str(request.url))
         authorization = request.headers.get("authorization", "")
         if normal_origin(url) != self._origin:
             request.headers.pop("dpop", None)
-            if authorization.partition(" ")[2] == token:
+            if authorization.partition(" ")[2] == token.reveal():
                 del request.headers["authorization"]
-        elif authorization == f"DPoP {token}":
-            request.headers["DPoP"] = self._prover().proof_now(request.method, url, token)
+        elif authorization == f"DPoP {token.reveal()}":
+            proof = self._prover().proof_now(request.method, url, token.reveal())
+            request.headers["DPoP"] = proof
 
     def notice(self, response: httpx2.Response) -> None:
         """Remembers the nonce of an answer, also of a redirect or a refusal."""
@@ -87,7 +90,10 @@ class TokenAuth(httpx2.Auth):
         if normal_origin(handshake_url(str(request.url))) != self._origin:
             yield request
             return
-        token = self.tokens.get_access_token() or (yield _Renew(self.tokens.access_token))
+        token = self.tokens.get_access_token()
+        if token is None:
+            expired = self.tokens.access_token
+            token = (yield _Renew(Secret(expired) if expired else None)).reveal()
         answers = [_wants_nonce, _is_refused]  # each is answered once
         while True:
             self._add(request, token)
@@ -100,13 +106,13 @@ class TokenAuth(httpx2.Auth):
                 return
             answers.remove(asked)
             if asked is _is_refused:
-                token = yield _Renew(token)
+                token = (yield _Renew(Secret(token))).reveal()
 
     def _add(self, request: httpx2.Request, token: str) -> None:
         scheme = "DPoP" if self.tokens.is_bound else "Bearer"
         request.headers["Authorization"] = f"{scheme} {token}"
         request.headers.pop("dpop", None)
-        request.extensions = {**request.extensions, _TOKEN: token}  # redirects inherit it
+        request.extensions = {**request.extensions, _TOKEN: Secret(token)}  # redirects inherit it
 
     def _nonce(self) -> str | None:
         return self._prover().nonce_for(self._origin) if self.tokens.is_bound else None
@@ -116,20 +122,21 @@ class TokenAuth(httpx2.Auth):
         options = self._calls.options
         return self._calls.prover or prover_of(options.server_url, options.agent_id)
 
-    def _renew(self, stale: str | None) -> Flow[str]:
+    def _renew(self, stale: Secret | None) -> Flow[Secret]:
         """Renews the token, one caller at a time; the next ones find the new token."""
         current = self.tokens.get_access_token()
-        if current is not None and current != stale:
-            return current
+        if current is not None and Secret(current) != stale:
+            return Secret(current)
         if self._given_up is not None and self._given_up[0] == self.tokens.access_token:
             raise copy.copy(self._given_up[1])  # each needs a traceback of its own
         try:
             wanted = self._wanted
             if wanted.own:
                 found = yield from self._calls.get_own_token(wanted.resource, scope=wanted.scope)
-                return found.access_token
-            refresh_token = self.tokens.refresh_token
-            return (yield from self._calls.refresh_access_token(refresh_token)).access_token
+            else:
+                refresh_token = self.tokens.refresh_token
+                found = yield from self._calls.refresh_access_token(refresh_token)
+            return Secret(found.access_token)
         except AuthError as error:
             if _is_final(error):
                 self._given_up = self.tokens.access_token, error
@@ -156,7 +163,8 @@ class SyncTokenAuth(TokenAuth):
             else:
                 result = yield effect
             try:
-                effect = flow.send(result)
+                with emptied_frames():
+                    effect = flow.send(result)
             except StopIteration:
                 return
 
@@ -183,7 +191,8 @@ class AsyncTokenAuth(TokenAuth):
             else:
                 result = yield effect
             try:
-                effect = flow.send(result)
+                with emptied_frames():
+                    effect = flow.send(result)
             except StopIteration:
                 return
 

@@ -11,6 +11,7 @@ import msgspec
 
 from auth_agent.errors import ServerMisbehaved, SettingsError
 from auth_agent.flow.kept import Guard
+from auth_agent.sdk.flow.frames import emptied_frames
 from auth_agent.sdk.identity.private_file import read_private, write_private
 from auth_agent.sdk.results import TokenResponse, read
 
@@ -46,13 +47,19 @@ class TokenManager:
         self._clock = clock
         self._lock = Guard()
         # One assignment replaces the snapshot, so that readers need no lock.
-        self._kept = None if self._path is None else _load(self._path)
+        self._kept: _Kept | None = None
+        if self._path is not None:
+            with emptied_frames():
+                self._kept = _load(self._path)
 
     def set_tokens(self, tokens: TokenResponse | Mapping[str, Any]) -> None:
         """Replaces the tokens; the time until expiry counts from now."""
-        if not isinstance(tokens, TokenResponse):
-            tokens = read(TokenResponse, tokens)
-        self._keep(_Kept(tokens, self._clock() + tokens.expires_in))
+        try:
+            with emptied_frames():
+                found = tokens if isinstance(tokens, TokenResponse) else read(TokenResponse, tokens)
+        finally:
+            del tokens  # a traceback would show them
+        self._keep(_Kept(found, self._clock() + found.expires_in))
 
     def clear(self) -> None:
         self._keep(None)
@@ -101,7 +108,7 @@ class TokenManager:
         return f"TokenManager({state})"
 
     def _keep(self, kept: _Kept | None) -> None:
-        with self._lock:
+        with self._lock, emptied_frames():
             self._kept = kept  # first: a full disk must not cost a rotated token
             if self._path is not None:
                 _store(self._path, kept)

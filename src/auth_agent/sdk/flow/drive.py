@@ -34,6 +34,7 @@ from auth_agent.sdk.flow.effects import (
     Today,
     Wait,
 )
+from auth_agent.sdk.flow.frames import emptied_frames
 from auth_agent.sdk.flow.signer import Signer
 
 if TYPE_CHECKING:
@@ -63,11 +64,12 @@ def run(
     performer = _Performer(client, listener, page, signer)
     running = Running(flow)
     try:
-        while (effect := running.advance()) is not None:
-            try:
-                running.result = performer.perform(effect)
-            except AuthError as error:
-                running.error = error
+        with emptied_frames():
+            while (effect := running.advance()) is not None:
+                try:
+                    running.result = performer.perform(effect)
+                except AuthError as error:
+                    running.error = error
     except BaseException:
         performer.close_client()
         raise
@@ -87,11 +89,12 @@ async def arun(
     performer = _AsyncPerformer(client, listener, page, signer)
     running = Running(flow)
     try:
-        while (effect := running.advance()) is not None:
-            try:
-                running.result = await performer.perform(effect)
-            except AuthError as error:
-                running.error = error
+        with emptied_frames():
+            while (effect := running.advance()) is not None:
+                try:
+                    running.result = await performer.perform(effect)
+                except AuthError as error:
+                    running.error = error
     except BaseException:
         await performer.close_client()
         raise

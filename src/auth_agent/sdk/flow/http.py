@@ -81,7 +81,7 @@ def fetch(effect: Fetch, client: httpx2.Client, signer: Signer | None = None) ->
             response = client.send(_request(effect, client, signer), **_UNCHANGED)
             with closing(response):
                 body = _Body(response)
-                for chunk in response.iter_raw():
+                for chunk in _read_already(response) or response.iter_raw():
                     body.add(chunk)
                     _check_deadline(ends_at)
                 return _heard(effect, body.finish(), signer)
@@ -101,8 +101,11 @@ async def fetch_async(
             response = await client.send(_request(effect, client, signer), **_UNCHANGED)
             async with aclosing(response):
                 body = _Body(response)
-                async for chunk in response.aiter_raw():
-                    body.add(chunk)
+                if read := _read_already(response):
+                    body.add(*read)
+                else:
+                    async for chunk in response.aiter_raw():
+                        body.add(chunk)
                 return _heard(effect, body.finish(), signer)
     except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
         raise unavailable(effect.request, error) from None
@@ -163,6 +166,11 @@ def _request(
     if signer is not None and effect.signed:
         signer.sign(made)
     return made
+
+
+def _read_already(response: httpx2.Response) -> tuple[bytes, ...]:
+    """Returns the body that a caller's transport gave as a whole, as `MockTransport` does."""
+    return (response.content,) if response.is_stream_consumed else ()
 
 
 def _heard(effect: Fetch, response: HttpResponse, signer: Signer | None) -> HttpResponse:
