@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from auth_agent.server.approval import invitations
 from auth_agent.server.approval.recovery import tell_of_notices, tell_of_ready
 from auth_agent.server.console.owners.questions import subject
+from auth_agent.server.registry.people import passkeys
 from auth_agent.server.registry.people.passkeys import remove_owners_passkeys
 from auth_agent.server.storage.tables.approvals import passkey
 from tests.server.approval.owners import (
@@ -281,6 +286,53 @@ def test_a_lost_passkey_is_replaced_after_a_day_and_two_mails(
     assert "data-passkey" not in ann.get("/owner/passkeys").text  # once
     assert len(rows(own_world)) == 2
     with_passkey(own_world, lost)  # the owner removes it
+
+
+def test_of_recoveries_and_invitations_at_once_one_is_open(
+    own_world: World, box: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looks whether there is one before it writes: here all look before any writes."""
+    ann, now = by_mail(own_world, box), own_world.context.now()
+    looked = threading.Barrier(2)
+
+    def late(function: Any) -> Any:
+        def looking(*arguments: Any) -> Any:
+            found = function(*arguments)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                looked.wait(0.3)
+            return found
+
+        return looking
+
+    def recover(_: int) -> bool:
+        with own_world.database.begin() as connection:
+            return passkeys.ask_for_recovery(connection, ANN, now)
+
+    def invite(_: int) -> Any:
+        return invitations.invite(own_world.database, ANN, now)
+
+    monkeypatch.setattr(passkeys, "find_recovery", late(passkeys.find_recovery))
+    monkeypatch.setattr(invitations, "void_invitations", late(invitations.void_invitations))
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(recover, range(2))) == 1
+        looked.reset()
+        links = [token for _, token in pool.map(invite, range(2))]
+    assert outcomes(own_world, "passkey") == ["recovery asked for"]
+    with own_world.database.begin() as connection:
+        used = [invitations.use_invitation(connection, link.reveal(), now) for link in links]
+    assert sorted(used, key=str) == sorted([None, ANN], key=str)
+    assert ann.get("/owner").status_code == 200
+
+
+def test_recoveries_are_no_flood_of_mails(own_world: World, box: Postbox) -> None:
+    add_passkey(by_mail(own_world, box))
+    reader = by_mail(own_world, box)
+    answers = []
+    for _ in range(12):
+        answers.append(reader.send("/owner/passkeys", "/owner/passkeys/recover").status_code)
+        reader.send("/owner/passkeys", "/owner/passkeys/cancel-recovery")
+    assert answers == [303] * 10 + [429] * 2
+    assert [mail.subject for mail in box.mails].count("A new passkey was requested") == 10
 
 
 def test_a_recovery_is_cancelled_by_its_owner(own_world: World, box: Postbox) -> None:

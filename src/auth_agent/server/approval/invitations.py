@@ -13,7 +13,7 @@ from auth_agent.secret import Secret
 from auth_agent.server.bounds import HOUR
 from auth_agent.server.outbound.addresses import checked_address
 from auth_agent.server.registry.people.browser_sessions import OWNER
-from auth_agent.server.registry.people.passkeys import has_passkey
+from auth_agent.server.registry.people.passkeys import has_passkey, take_turn
 from auth_agent.server.security.credentials import digest, new_token
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
@@ -63,6 +63,7 @@ def invite(
     token = new_token("")
     with database.begin() as connection:
         owner, agent_id = _find_owner(connection, address)
+        take_turn(connection, owner)
         if has_passkey(connection, OWNER, owner):
             raise InvitationError(
                 f"{owner} has a passkey already; an invitation does not replace it"

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from auth_agent.server.approval.invitations import void_invitations
 from auth_agent.server.approval.recovery import passkey_mail
-from auth_agent.server.bounds import HOUR
+from auth_agent.server.bounds import DAY, HOUR
 from auth_agent.server.console import passkeys as ceremony
 from auth_agent.server.console.owners.visit import OwnerVisit
 from auth_agent.server.console.sessions import start_session
@@ -97,7 +97,10 @@ def recover(visit: OwnerVisit) -> Answer:
         text = "This server cannot mail you; an administrator can remove your passkeys"
         raise Refusal(409, "invalid_request", text)
     with visit.context.database.begin() as connection:
+        begun = attempt(connection, visit.now, [Limit(f"recoveries of {visit.email}", 10, DAY)])
         started = passkeys.ask_for_recovery(connection, visit.email, visit.now)
+        if not started:
+            begun.take_back(connection)
     if started:
         _tell(
             visit,
@@ -121,7 +124,8 @@ def _need_way(visit: OwnerVisit, connection: Connection) -> None:
     the next reader of the mail could use it at once.
     """
     now = visit.now
-    attempt(connection, now, [Limit(f"new passkeys of {visit.email}", 20, HOUR)])  # in turns
+    attempt(connection, now, [Limit(f"new passkeys of {visit.email}", 20, HOUR)])
+    passkeys.take_turn(connection, visit.email)
     is_first = not passkeys.has_passkey(connection, OWNER, visit.email)
     if visit.session.how == "passkey" or is_first:
         passkeys.cancel_recovery(connection, visit.email, now)

@@ -13,6 +13,7 @@ from auth_agent.server.bounds import DAY
 from auth_agent.server.registry.people.browser_sessions import OWNER, end_sessions
 from auth_agent.server.registry.people.notices import PASSKEYS_REMOVED, leave_notice
 from auth_agent.server.security.credentials import digest, new_token
+from auth_agent.server.security.guessing.attempts import take_turns
 from auth_agent.server.security.passkeys import Registered
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
@@ -56,6 +57,11 @@ _TELL = select(passkey_recovery).where(
 def list_passkeys(connection: Connection, kind: str, holder: str) -> list[Any]:
     """Returns a person's passkeys, oldest first."""
     return list(connection.execute(_LIST, {"of_kind": kind, "of_holder": holder}))
+
+
+def take_turn(connection: Connection, owner: str) -> None:
+    """Lets one transaction at a time change how an owner may sign in."""
+    take_turns(connection, f"passkeys of {owner}")
 
 
 def has_passkey(connection: Connection, kind: str, holder: str) -> bool:
@@ -154,6 +160,7 @@ def find_recovery(connection: Connection, owner: str, now: int) -> Any:
 
 def ask_for_recovery(connection: Connection, owner: str, now: int) -> bool:
     """Starts the wait for a new passkey; False if it has started already."""
+    take_turn(connection, owner)
     if find_recovery(connection, owner, now) is not None:
         return False
     row = {

@@ -58,9 +58,8 @@ def fits(connection: Connection, now: int, limit: Limit) -> bool:
 
 def _write(connection: Connection, now: int, limit: Limit) -> tuple[str | None, int]:
     """Returns the attempt's id, or None and the time at which there is room for the next."""
-    subject = hashlib.sha256(limit.subject.encode()).hexdigest()
+    subject = take_turns(connection, limit.subject)
     values = {"subject": subject, "since": now - limit.window}
-    _take_turns(connection, subject)
     count, oldest = connection.execute(_COUNT, values).one()
     if count >= limit.most:
         return None, oldest + limit.window
@@ -69,10 +68,15 @@ def _write(connection: Connection, now: int, limit: Limit) -> tuple[str | None, 
     return written, now
 
 
-def _take_turns(connection: Connection, subject: str) -> None:
-    """Serialises attempts on PostgreSQL; SQLite has a single writer."""
+def take_turns(connection: Connection, subject: str) -> str:
+    """Makes transactions about one subject follow each other; returns the subject's digest.
+
+    PostgreSQL takes a lock until the transaction ends; SQLite has a single writer.
+    """
+    hashed = hashlib.sha256(subject.encode()).hexdigest()
     if isinstance(connection, Connection) and connection.dialect.name == "postgresql":
-        connection.execute(_TURN, {"subject": subject})
+        connection.execute(_TURN, {"subject": hashed})
+    return hashed
 
 
 def too_many(seconds: int) -> Refusal:
