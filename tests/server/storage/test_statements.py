@@ -125,6 +125,34 @@ def _write(database: Database, write: Write, row: dict[str, Any], *, quick: bool
             write.run(connection, row)
 
 
+def test_an_error_at_the_commit_is_told_as_sqlalchemy_tells_it(database: Database) -> None:
+    write = Write(insert(spent_refresh_token), ["hash", "family_id"])
+    with (  # noqa: PT012
+        database.at_once(),
+        pytest.raises(IntegrityError),
+        database.begin() as connection,
+    ):
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        write.run(connection, {"hash": "h" * 64, "family_id": "no such family"})
+    with database.at_once(), database.begin() as connection:
+        assert connection.execute(select(spent_refresh_token)).all() == []
+
+
+def test_an_error_that_ends_the_transaction_passes_a_savepoint_as_it_is(
+    database: Database,
+) -> None:
+    again = "INSERT OR ROLLBACK INTO agent SELECT * FROM agent"
+    with (
+        database.at_once(),
+        pytest.raises(IntegrityError),
+        database.begin() as connection,
+        connection.begin_nested(),
+    ):
+        connection.exec_driver_sql(again)
+    with database.at_once(), database.begin() as connection:
+        assert len(connection.execute(select(agent)).all()) == 2
+
+
 def test_a_database_that_cannot_be_read_is_an_operational_error(tmp_path: Path) -> None:
     path = tmp_path / "auth-agent.db"
     database = Database.open(f"sqlite:///{path}")

@@ -61,10 +61,11 @@ class QuickConnection(AbstractContextManager[None]):
         try:
             yield
         except BaseException:
-            self._raw.execute("ROLLBACK TO part")
+            if self._raw.in_transaction:  # some errors end the transaction by themselves
+                self._raw.execute("ROLLBACK TO part")
+                self._raw.execute("RELEASE part")
             raise
-        finally:
-            self._raw.execute("RELEASE part")
+        self._raw.execute("RELEASE part")
 
     def fetch(self, text: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """Returns all rows of a SELECT; raises the errors that SQLAlchemy would."""
@@ -114,7 +115,7 @@ class QuickConnection(AbstractContextManager[None]):
 
     def commit(self) -> None:
         try:
-            self._raw.execute("COMMIT")
+            self.change("COMMIT", ())
         except BaseException:
             self.rollback()
             raise
