@@ -87,6 +87,15 @@ def test_an_agent_with_very_many_sessions_opens_no_more(monkeypatch, clock):
     assert owners.belongs("b", busy)
 
 
+def test_visitors_whose_calls_are_only_reported_have_no_share(monkeypatch, clock):
+    monkeypatch.setattr(sessions, "MOST_OF_ONE", 2)
+    owners = SessionOwners(clock)
+    for session_id in ("a", "b", "c"):
+        assert owners.may_open(None)
+        owners.open(session_id, None)
+    assert owners.may_open(None)
+
+
 def test_blanks_around_a_header_do_not_count():
     routing = read_routing([(b"mcp-method", b" tools/call\t"), (b"Mcp-Name", b" a ")])
     assert routing.targets == (Target("tools", "a"),)

@@ -32,7 +32,12 @@ class SessionOwners:
         self._lock = Guard()
 
     def may_open(self, agent: Agent | None) -> bool:
-        """Returns False if the agent has as many sessions as one may have."""
+        """Returns False if the agent has as many sessions as one may have.
+
+        Calls without an agent are only reported: they are of many visitors, and none is refused.
+        """
+        if agent is None:
+            return True
         with self._lock:
             own = self._used.get(owner_of(agent), {})
             if len(own) >= MOST_OF_ONE:
