@@ -135,9 +135,10 @@ def body_reader(environ: WSGIEnvironment) -> Callable[[int], bytes | None]:
         length = environ.get("CONTENT_LENGTH") or ""
         if not length and environ.get("wsgi.input_terminated"):  # a body in chunks
             return _bounded(environ["wsgi.input"].read(limit + 1), limit)
-        if not (length or "0").isdecimal() or int(length or "0") > limit:
+        length = length.lstrip("0") or "0"
+        if not length.isdecimal() or len(length) > len(str(limit)) or int(length) > limit:
             return None
-        body: bytes = environ["wsgi.input"].read(int(length or "0"))
+        body: bytes = environ["wsgi.input"].read(int(length))
         return body
 
     return read

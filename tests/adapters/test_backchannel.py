@@ -59,6 +59,8 @@ def test_a_body_is_bounded_in_size_and_complete(chunks, body):
         (b"x" * 99, {"wsgi.input_terminated": True, "CONTENT_LENGTH": "3"}, b"xxx"),
         (b"x" * 99, {}, b""),
         (b"x" * 99, {"CONTENT_LENGTH": ""}, b""),
+        (b"x" * 99, {"CONTENT_LENGTH": "9" * 5_000}, None),
+        (b"x" * 10, {"CONTENT_LENGTH": "0010"}, b"x" * 10),
     ],
 )
 def test_a_body_in_chunks_is_read_where_the_server_ends_it(framework, sent, environ, body):
