@@ -284,6 +284,9 @@ def test_a_models_tool_asks_and_the_next_act_is_done(world, owner, shop, demands
     if demands:
         request.getfixturevalue("bound")
 
+    async def code_of_second(sites):
+        assert await code_of(sites.ask_owner(shop)) == "nothing_to_ask"
+
     async def main():
         sites = Sites(AsyncAgentSDK(**world.options()))
         try:
@@ -291,7 +294,10 @@ def test_a_models_tool_asks_and_the_next_act_is_done(world, owner, shop, demands
             assert await code_of(sites.ask_owner(shop)) == "nothing_to_ask"
             assert await code_of(sites.fetch(f"{shop}/orders/7/pay", "POST", {})) == "owner_needed"
             await anyio.to_thread.run_sync(owner)
-            assert await sites.ask_owner(f"{shop}/orders/7/pay") == ACT["title"]
+            async with anyio.create_task_group() as calls:  # of two at once one asks
+                calls.start_soon(code_of_second, sites)
+                assert await sites.ask_owner(f"{shop}/orders/7/pay") == ACT["title"]
+            assert await code_of(sites.ask_owner(shop)) == "nothing_to_ask"
             looked = await sites.fetch(f"{shop}/me", "GET", None)
             paid = await sites.fetch(f"{shop}/orders/7/pay", "POST", {})
             assert await code_of(sites.fetch(f"{shop}/orders/7/pay", "POST", {})) == "owner_needed"

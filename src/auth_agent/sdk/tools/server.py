@@ -21,8 +21,9 @@ from auth_agent.errors import AuthError
 from auth_agent.extras import DISTRIBUTION
 from auth_agent.sdk.async_agent import AsyncAgentSDK
 from auth_agent.sdk.text import one_line
-from auth_agent.sdk.tools.pages import Page
+from auth_agent.sdk.tools.pages import Page, marked
 from auth_agent.sdk.tools.sites import Identity, Sites
+from auth_agent.url import normal_origin
 
 MAX_ERROR = 500
 INSTRUCTIONS = (
@@ -118,7 +119,8 @@ def _add_tools(server: MCPServer[Any], sites: Sites) -> None:
         """
         async with _told():
             title = await sites.ask_owner(url, message)
-        return f"Your owner has approved: {title}. Repeat it with fetch now; it works once."
+        act = marked(normal_origin(url), title)
+        return f"Your owner has approved this: {act} Repeat it with fetch now; it works once."
 
     @server.tool(
         title="Which agent am I?",

@@ -113,8 +113,12 @@ class Sites:
         site = self._sites.get(website)
         if site is None or not site.demanded:
             raise nothing_to_ask(website)
-        acts = site.demanded
-        tokens = await self._sdk.ask_owner(acts, resource=website, message=message)
+        acts, site.demanded = site.demanded, []  # another call does not ask about them, too
+        try:
+            tokens = await self._sdk.ask_owner(acts, resource=website, message=message)
+        except BaseException:
+            site.demanded = site.demanded or acts
+            raise
         site.approval = Secret(tokens.access_token)
         return one_line(acts[0]["title"], 200)
 
