@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from auth_agent.protocol.jose.private_key import thumbprint
 from auth_agent.server.registry.rules import RegistrationError
+from auth_agent.server.security.guessing.attempts import take_turns
 from auth_agent.server.security.keys.public import Jwk, parse_request_key
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
@@ -101,6 +102,7 @@ def checked_request_key(text: str) -> Jwk:
 
 def store_request_key(connection: Connection, agent_id: str, key: Jwk, now: int) -> None:
     """Stores a key in the caller's transaction; raises RegistrationError."""
+    take_turns(connection, "signing keys")
     _check_unused(connection, key)
     mine = _TABLE.c.agent_id == agent_id
     removed = _TABLE.c.removed_at

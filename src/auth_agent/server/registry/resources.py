@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from auth_agent.server.registry.rules import RegistrationError, check_resource
+from auth_agent.server.security.guessing.attempts import take_turns
 from auth_agent.server.storage.audit import record
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables import parties
@@ -38,6 +39,7 @@ def add_resource(
     table = parties.known_resource
     try:
         with database.begin() as connection:
+            take_turns(connection, "known APIs")
             known = connection.execute(select(table.c.url)).scalars().all()
             if any(same_address(url, one) for one in known):
                 raise RegistrationError(f"the API {url!r} is registered already")

@@ -18,6 +18,7 @@ from auth_agent.server.security.credentials import (
     is_too_long,
     new_token,
 )
+from auth_agent.server.security.guessing.attempts import take_turns
 from auth_agent.server.storage.audit import acting, record
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables.approvals import passkey
@@ -25,6 +26,7 @@ from auth_agent.server.storage.tables.people import admin_token, administrator, 
 
 SHORTEST_PASSWORD = 12
 LINK_LIFETIME = HOUR
+_LINKS = "setup links"  # they are made and used one after the other
 
 _HERE = administrator.c.removed_at.is_(None)
 _BY_NAME = select(administrator).where(administrator.c.name == bindparam("name"), _HERE)
@@ -130,9 +132,9 @@ def remove_account(database: Database, account_id: str, now: int) -> bool:
             return False
         # The name becomes free again; the audit log keeps what was done under it.
         values = {"removed_at": now, "password_hash": None, "name": account_id}
-        connection.execute(
-            update(administrator).where(administrator.c.id == account_id).values(values)
-        )
+        statement = update(administrator).where(administrator.c.id == account_id, _HERE)
+        if connection.execute(statement.values(values)).rowcount != 1:
+            return False  # another administrator was quicker
         connection.execute(delete(passkey).where(passkey.c.holder == account_id))
         end_sessions(connection, ADMINISTRATOR, account_id)
         connection.execute(_VOID_LINKS, {"whose": account_id, "at": now})
@@ -152,6 +154,7 @@ def make_setup_link(
         "expires_at": now + lifetime,
     }
     with database.begin() as connection:
+        take_turns(connection, _LINKS)
         connection.execute(_VOID_LINKS, {"whose": account_id, "at": now})
         connection.execute(insert(setup_link), row)
         record(connection, at=now, kind="setup link", outcome="made", agent_id=account_id)
@@ -174,6 +177,7 @@ def use_setup_link(
     connection: Connection, link: SetupLink, name: str, password_hash: str, now: int
 ) -> str | None:
     """Sets this administrator's password; returns the id, or None if the link is used up."""
+    take_turns(connection, _LINKS)
     values = {"hash": link.token_hash, "now": now}
     if connection.execute(_USE_LINK, values).rowcount != 1:
         return None
@@ -223,6 +227,7 @@ def checked_name(name: str) -> str:
 def _insert(
     connection: Connection, account_id: str, name: str, password_hash: str | None, now: int
 ) -> None:
+    take_turns(connection, _LINKS)
     row = {"id": account_id, "name": name, "password_hash": password_hash, "created_at": now}
     try:
         with connection.begin_nested():
