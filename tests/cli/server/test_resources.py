@@ -26,4 +26,4 @@ def test_an_api_from_birth_to_removal() -> None:
 def test_a_refusal_names_cause_and_remedy() -> None:
     assert "use https" in _run("resource", "add", "http://m.example", code=1).stderr
     _run("resource", "add", API)
-    assert "known already" in _run("resource", "add", API, code=1).stderr
+    assert "registered already" in _run("resource", "add", API, code=1).stderr

@@ -38,7 +38,7 @@ def test_an_api_from_birth_to_removal(own_world: World) -> None:
     )
     assert (made.url, made.name) == (API, "Invoices")
     assert add_resource(database, "https://n.example", now=NOW).name == "n.example"
-    with pytest.raises(RegistrationError, match="known already"):
+    with pytest.raises(RegistrationError, match="registered already"):
         add_resource(database, "https://M.example:443/mcp", now=NOW)
     first, _second = list_resources(database)
     assert (first["url"], first["scopes"]) == (API, ["invoices:read", "invoices:write"])
