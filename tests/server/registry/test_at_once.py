@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select, text
 
+from auth_agent.server.approval import websites
 from auth_agent.server.registry import agents, request_keys, resources
 from auth_agent.server.registry.people import administrators
 from auth_agent.server.registry.rules import RegistrationError
@@ -78,6 +79,31 @@ def test_two_first_links_make_one_administrator(own_world: World, together: Any)
 
     assert together(administrators, "_insert", use).count(None) == 1
     assert len(administrators.list_accounts(own_world.database)) == 1
+
+
+def test_two_approvals_at_one_website_both_count(own_world: World) -> None:
+    database, now = own_world.database, own_world.context.now()
+    this = (own_world.agent.agent_id, own_world.shop.client_id, "https://shop.example")
+
+    def approve(connection: Connection, scope: str) -> None:
+        websites.note_approval(connection, *this, now=now, scope=scope, always=False)
+
+    def approve_other() -> None:
+        with database.begin() as connection:
+            approve(connection, "email")
+
+    with database.begin() as connection:
+        websites.remember(connection, *this, name="Shop", now=now)
+    with ThreadPoolExecutor(1) as threads:
+        with database.begin() as connection:
+            approve(connection, "openid")
+            other = threads.submit(approve_other)
+            while connection.dialect.name == "postgresql" and not other.done():
+                if connection.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted")).first():
+                    break
+        other.result(20)
+    with database.read() as connection:
+        assert websites.find_known(connection, *this).scope == "email openid"
 
 
 def test_an_administrator_is_removed_once(own_world: World, together: Any) -> None:

@@ -38,6 +38,8 @@ _APPROVED = (
     .where(*_THIS)
     .values(approved_at=bindparam("now"), scope=bindparam("approved_scope"))
 )
+# Held, so that no approval or withdrawal at the same moment is overwritten.
+_HELD_SCOPE = select(known_website.c.scope).where(*_THIS).with_for_update()
 _ALWAYS = update(known_website).where(*_THIS).values(always_at=bindparam("now"))
 _ASK_AGAIN = (
     update(known_website).where(*_THIS).values(always_at=None, approved_at=None, scope=None)
@@ -116,7 +118,7 @@ def note_approval(
 ) -> None:
     """Notes that the owner approved these scopes here, and whether all further sign-ins, too."""
     values = {**_this(agent_id, client_id, origin), "now": now}
-    before = find_known(connection, agent_id, client_id, origin).scope or ""
+    before = connection.execute(_HELD_SCOPE, values).scalar() or ""
     words = " ".join(sorted({*before.split(), *scope.split()}))
     connection.execute(_APPROVED, {**values, "approved_scope": words})
     if always:
