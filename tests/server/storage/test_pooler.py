@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -17,8 +18,10 @@ from anyio.from_thread import BlockingPortal
 
 from auth_agent.server import Database
 from auth_agent.server.registry import agents
+from auth_agent.server.web.call import Refusal
+from tests.server.approval.test_questions import approve, setting, waiting
 from tests.server.postgres import Postgres, _user
-from tests.server.world import NOW, make_world, register
+from tests.server.world import NOW, World, make_world, register
 from tests.services import free_port, need, wait_for_port
 
 _CONFIGURATION = """[databases]
@@ -72,8 +75,22 @@ def test_sign_ins_behind_pgbouncer_in_transaction_mode(
                 done = list(threads.map(lambda _: world.tokens(), range(64)))
             assert len({tokens["access_token"] for tokens in done}) == 64
             assert world.refresh(done[0]["refresh_token"]).status_code == 200
+            setting(world, "always")
+            browser, question = waiting(world)
+            with ThreadPoolExecutor(4) as threads:  # from as many devices
+                done = list(threads.map(lambda _: _approves(world, question), range(4)))
+            assert sorted(done) == [False, False, False, True]
+            assert world.poll(browser, question.request_id)["status"] == "authenticated"
         finally:
             world.context.close()
+
+
+def _approves(world: World, question: Any) -> bool:
+    try:
+        approve(world, question)
+    except Refusal:
+        return False
+    return True
 
 
 def test_the_schema_is_made_through_pgbouncer(postgres: Postgres) -> None:
