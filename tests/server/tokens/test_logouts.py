@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,8 +18,8 @@ from auth_agent.flow.fetching.fetcher import Fetched
 from auth_agent.flow.fetching.refusals import FetchRefused
 from auth_agent.server import background
 from auth_agent.server.registry import clients
-from auth_agent.server.storage.tables.tokens import logout_delivery
-from auth_agent.server.tokens import endings, logouts
+from auth_agent.server.storage.tables.tokens import logout_delivery, token_family
+from auth_agent.server.tokens import endings, families, logouts
 from tests.server.conftest import Build
 from tests.server.world import ISSUER, REDIRECT, World
 
@@ -107,6 +110,39 @@ def test_ending_one_family_names_its_session(told: tuple[World, _Websites]) -> N
     assert (claims["sid"], claims["sub"]) == (sid, world.agent.agent_id)
     assert "nonce" not in claims
     assert world.introspect(second["access_token"])["active"] is True
+
+
+def test_two_who_end_a_family_at_once_tell_its_website_once(
+    told: tuple[World, _Websites], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, now = told[0], told[0].context.now()
+
+    def at_once(name: str, end: Callable[[], object]) -> None:
+        reached, real = threading.Barrier(2), getattr(families, name)
+
+        def late(*arguments: Any) -> Any:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                reached.wait(0.3)  # one that waits for the other's transaction does not come
+            return real(*arguments)
+
+        monkeypatch.setattr(families, name, late)
+        world.tokens()
+        with ThreadPoolExecutor(2) as threads:
+            for ending in [threads.submit(end) for _ in range(2)]:
+                ending.result(20)
+
+    def end_newest() -> None:
+        newest = select(token_family.c.id).where(token_family.c.revoked_at.is_(None))
+        with world.database.read() as connection:
+            found = connection.execute(newest).scalars().first()
+        if found is not None:
+            endings.end_grant(world.database, found, now)
+
+    at_once("revoke", end_newest)
+    assert len(_queue(world)) == 1
+    agent_id = world.agent.agent_id
+    at_once("revoke_all", lambda: endings.end_all_grants(world.database, agent_id, now))
+    assert len(_queue(world)) == 2
 
 
 def test_a_website_can_require_the_session_in_each_logout(told: tuple[World, _Websites]) -> None:

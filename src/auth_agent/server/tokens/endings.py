@@ -81,10 +81,19 @@ def end_all_grants(database: Database, agent_id: str, now: int) -> int:
 _COLUMNS = ["client_id", "uri", "agent_id", "family_id", "created_at", "attempts", "next_at"]
 
 
-_LIVE = (
+_TOLD = (
     select(token_family.c.client_id, client.c.backchannel_logout_uri, token_family.c.agent_id)
     .join(client, client.c.id == token_family.c.client_id)
-    .where(client.c.backchannel_logout_uri.is_not(None), token_family.c.revoked_at.is_(None))
+    .where(client.c.backchannel_logout_uri.is_not(None))
+)
+
+
+_IS_LIVE = (token_family.c.agent_id == bindparam("agent"), token_family.c.revoked_at.is_(None))
+
+
+# Held before they are read: what ends them at the same moment tells no website again.
+_HOLD_LIVE = (
+    select(token_family.c.id).where(*_IS_LIVE).order_by(token_family.c.id).with_for_update()
 )
 
 
@@ -94,30 +103,33 @@ _WHEN: tuple[Any, ...] = (bindparam("now"), literal(0), bindparam("now"))
 # One message per website covers all the agent's sessions there, unless each has to be named.
 _QUEUE_AGENT = insert(logout_delivery).from_select(
     _COLUMNS,
-    _LIVE.add_columns(
+    _TOLD.add_columns(
         case((client.c.backchannel_logout_session_required, token_family.c.id), else_=""), *_WHEN
     )
-    .where(token_family.c.agent_id == bindparam("agent"))
+    .where(*_IS_LIVE)
     .distinct(),
 )
 
 
 _QUEUE_FAMILY = insert(logout_delivery).from_select(
     _COLUMNS,
-    _LIVE.add_columns(token_family.c.id, *_WHEN).where(token_family.c.id == bindparam("family")),
+    _TOLD.add_columns(token_family.c.id, *_WHEN).where(token_family.c.id == bindparam("family")),
 )
 
 
 def end_agent_sessions(connection: Connection, agent_id: str, now: int) -> int:
     """Revokes all tokens of an agent and notifies the websites; returns how many families ended."""
+    connection.execute(_HOLD_LIVE, {"agent": agent_id}).all()
     connection.execute(_QUEUE_AGENT, {"agent": agent_id, "now": now})
     return families.revoke_all(connection, agent_id, now)
 
 
 def end_family(connection: Connection, family_id: str, now: int) -> bool:
     """Revokes one family and notifies its website; False if there was nothing left to revoke."""
+    if not families.revoke(connection, family_id, now):
+        return False
     connection.execute(_QUEUE_FAMILY, {"family": family_id, "now": now})
-    return families.revoke(connection, family_id, now)
+    return True
 
 
 def remove_client(database: Database, client_id: str, now: int) -> bool:
