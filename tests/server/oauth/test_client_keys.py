@@ -195,6 +195,7 @@ def test_nothing_but_the_key_signs(keyed: World) -> None:
     for wrong in (
         *(STRANGER.assertion(client_id, now), f"{header}.{claims}.", f"{header}.{claims}"),
         *(f"{header}.{claims}.{signature[::-1]}", shared, none, "x", "", "a.b.c", "é.é.é"),
+        *(f"{good}=", f"{good}."),
     ):
         answer = _redeem(keyed, client_id, wrong)
         assert answer.status_code == 401, wrong

@@ -64,8 +64,9 @@ def test_userinfo_refuses_what_is_no_access_token(world: World) -> None:
     )
     other_issuer = key.sign({**claims, "iss": ISSUER + "x"}, "at+jwt")
     no_family = key.sign({**claims, "sid": "sid_unknown"}, "at+jwt")
+    no_ends = [key.sign({**claims, "exp": exp}, "at+jwt") for exp in ("x", True, 1e300, None)]
     for wrong in (
-        *(other_type, unknown_key, other_issuer, no_family),
+        *(other_type, unknown_key, other_issuer, no_family, *no_ends),
         *(tokens["id_token"], tokens["refresh_token"], "x", "a.b.c", forged, "x" * 20_000),
         f"{header}.{payload}.{signature[::-1]}",
         f"{header}.{payload}.",

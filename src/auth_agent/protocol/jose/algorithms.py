@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from auth_agent.protocol.jose.base64url import encode
 
 if TYPE_CHECKING:
-    from jwt import PyJWS
     from jwt.algorithms import Algorithm
 
 # JWA algorithm -> key types and curves. All are asymmetric.
@@ -60,17 +59,6 @@ def algorithms_of(kty: str, crv: str | None) -> tuple[str, ...]:
 def library_name(alg: str) -> str:
     """Returns PyJWT's name of the algorithm."""
     return "EdDSA" if alg == "Ed25519" else alg
-
-
-@functools.cache
-def verifier(alg: str) -> PyJWS:
-    """Returns a verifier of this one algorithm; creating one costs more than a signature check."""
-    import jwt  # noqa: PLC0415  # 100 ms that the first request need not wait for
-
-    found = jwt.PyJWS([alg])
-    if library_name(alg) != alg:
-        found.register_algorithm(alg, jwt.get_algorithm_by_name(library_name(alg)))
-    return found
 
 
 def is_signed(data: bytes, signature: bytes, public: Any, alg: str) -> bool:

@@ -8,7 +8,6 @@ expires.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -16,7 +15,8 @@ import jwt
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from auth_agent.protocol.jose.algorithms import verifier
+from auth_agent.errors import TokenRefused
+from auth_agent.protocol.jose.jws import signed_claims
 from auth_agent.server.security.keys.public import Jwk, choose_key
 from auth_agent.server.storage.database import Database
 from auth_agent.server.storage.tables.tokens import used_assertion
@@ -118,14 +118,13 @@ def _signed_claims(
     if chosen is None:
         raise BadAssertion(_NOT_SIGNED)
     try:
-        payload = verifier(chosen[1]).decode(assertion, chosen[0], algorithms=[chosen[1]])
-        claims = json.loads(payload)
-    except (jwt.PyJWTError, ValueError, RecursionError):
+        claims = signed_claims(assertion, *chosen)
+    except TokenRefused:
         raise BadAssertion(_NOT_SIGNED) from None
     for name in _REQUIRED:
-        if not isinstance(claims, dict) or claims.get(name) is None:
+        if claims.get(name) is None:
             raise BadAssertion(f"The assertion has no {name}")
-    return dict(claims)
+    return claims
 
 
 def _unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:

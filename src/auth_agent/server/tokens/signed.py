@@ -101,7 +101,9 @@ def read_access_token(token: str, keys: Snapshot, issuer: str, now: float) -> di
     """
     # RFC 9068 section 4: an ID token is not an access token.
     claims = _read(token, keys, issuer, "at+jwt", _ACCESS)
-    return claims if claims is not None and claims["exp"] > now else None
+    if claims is None or type(claims["exp"]) is not int:
+        return None
+    return claims if claims["exp"] > now else None
 
 
 def read_id_token(token: str, keys: Snapshot, issuer: str) -> dict[str, str] | None:
