@@ -123,7 +123,7 @@ def test_a_form_is_returned_to_and_its_loss_is_said(site, referer, next_path):
     reply = site.request("/private/order", method="POST", headers=headers)
     assert reply.status == 401
     assert f'/auth-agent/login?next={next_path}"'.encode() in reply.body
-    assert b"was not taken" in reply.body
+    assert b"was not processed" in reply.body
 
 
 @pytest.mark.parametrize(
