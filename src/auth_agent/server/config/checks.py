@@ -53,17 +53,19 @@ def settings_problems(settings: Fields) -> list[str]:
 
 
 def database_problem(url: str) -> str | None:
-    """Returns the problem of a database's URL without quoting it, or None."""
+    """Returns the problem of a database's URL, of which it quotes the scheme alone; or None."""
     from sqlalchemy import make_url  # noqa: PLC0415  (slow to import)
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
-    write = f"write {DEFAULT_DATABASE}, or postgresql://user:password@host/name"
+    write = (
+        f"write {DEFAULT_DATABASE} (SQLite) or postgresql://user:password@host/name (PostgreSQL)"
+    )
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         return f"is not a database URL; {write}"
     if parsed.drivername not in DRIVERS:
-        return f"names a database or a driver that is not supported; {write}"
+        return f"begins with {parsed.drivername[:40]}://, which is not supported; {write}"
     if "@" in (parsed.host or ""):
         return "has an @ in its user name or password; write it as %40"
     return None
