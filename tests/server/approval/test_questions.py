@@ -173,7 +173,7 @@ def test_an_answered_question_takes_no_other_answer(asking: World, end: str) -> 
     assert status(asking, question) == end
     before = outcomes(asking)
     for answer in (approve, deny):
-        with refused(f"is {end} already"):
+        with refused(f"is already {end}"):
             answer(asking, question)
     assert outcomes(asking) == before
 
