@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +81,7 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
 
 def test_a_commit_that_fails_leaves_no_transaction_open(database: Database) -> None:
     """Stores a family without its website, which SQLite notices only at the commit if told so."""
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(IntegrityError):
         _break_a_reference_at_once(database)
     _write_at_once(database)
     with database.read() as connection:
