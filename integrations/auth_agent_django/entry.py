@@ -60,7 +60,7 @@ class ScopeVisit(AsgiVisit):
         return (*super().paths, *self._seen)
 
 
-def visit_of(request: HttpRequest) -> Visit:
+def visit_of(request: HttpRequest) -> MetaVisit | ScopeVisit:
     return ScopeVisit(request) if isinstance(request, ASGIRequest) else MetaVisit(request)
 
 

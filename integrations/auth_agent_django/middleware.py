@@ -55,7 +55,10 @@ class AuthAgentMiddleware:
         if isinstance(outcome, Reply):
             return ReplyResponse(outcome, visit.method)
         entry = self._attach(request, visit, outcome)
-        return finish(self.get_response(request), entry)
+        try:
+            return finish(self.get_response(request), entry)
+        finally:
+            visit.request = None  # the request holds the entry: a cycle for the collector
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         visit = visit_of(request)
@@ -65,7 +68,10 @@ class AuthAgentMiddleware:
         if isinstance(outcome, Reply):
             return ReplyResponse(outcome, visit.method)
         entry = self._attach(request, visit, outcome)
-        return finish(await self.get_response(request), entry)
+        try:
+            return finish(await self.get_response(request), entry)
+        finally:
+            visit.request = None
 
     def _attach(self, request: Any, visit: Visit, outcome: Pass) -> Entry:
         entry = request.auth_agent_entry = Entry(self.relying_party, visit, outcome)

@@ -144,7 +144,10 @@ class AuthAgentMiddleware:
                 return
         entry = Entry(relying_party, visit, outcome)
         self.attach(scope, entry)
-        await self.app(scope, receive, _Answer(send, entry).send)
+        try:
+            await self.app(scope, receive, _Answer(send, entry).send)
+        finally:
+            visit.request = None  # the scope holds the entry: a cycle for the collector
 
     def attach(self, scope: Scope, entry: Entry) -> None:
         """Stores the agent; a plain dict does not notice reads, so an agent counts as read."""
