@@ -191,7 +191,7 @@ class CookieSessions:
         return known
 
     def _renew(self, known: Known) -> Flow[Recognised]:
-        """Asks once for all requests of this session that are under way."""
+        """Asks once for all requests with the same session that are under way."""
         session = known.session
         key = ("renew", self, session.id)
         renewed = yield from join(key, lambda: renew(session, self._site))

@@ -1,7 +1,7 @@
 """The session: a signed cookie, readable, small, and quick to check.
 
 What must stay secret in it, the refresh token that lets us ask whether the agent is still welcome
-and revoke at logout, is encrypted and bound to this session.
+and revoke at logout, is encrypted and bound to its session.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def read_refresh_token(session: Session, seal: Seal) -> str | None:
 
 
 def seal_refresh_token(session: Session, refresh_token: str, seal: Seal) -> Session:
-    """Encrypts it with the newest secret, bound to this session."""
+    """Encrypts a refresh token with the newest secret, bound to its session."""
     sealed = seal.encrypt("refresh token", refresh_token.encode(), bound_to=session.id)
     return msgspec.structs.replace(session, refresh_token=sealed)
 
